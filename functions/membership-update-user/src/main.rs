@@ -1,0 +1,114 @@
+use serde::Deserialize;
+use serde_json::{Value, json};
+use shared::app::App;
+use shared::call::{Answer, Call};
+use shared::dialect::membership::UserOrganization;
+use shared::id::UserId;
+use shared::json::{self, Faults, Field, MAX_SAFE_INTEGER, Patch, Text, Wire};
+use shared::members::{Fields, Groups, Roles, Target, Update, View};
+use shared::problem::{Fault, Wrong};
+use shared::{Dialect, Problem};
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Body {
+    first_name: Field<Text<250>>,
+    last_name: Field<Text<250>>,
+    /// The number of a label.
+    profession_id: Field<i64>,
+    scope: Field<Scope>,
+    permissions: Field<Permissions>,
+}
+
+/// 1 for a manager, 2 for a member.
+struct Scope {
+    manager: bool,
+}
+
+impl Wire for Scope {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        match i64::read(value)? {
+            1 => Ok(Scope { manager: true }),
+            2 => Ok(Scope { manager: false }),
+            _ => Err(vec![Fault::here(Wrong::NotOneOf("1, 2"))]),
+        }
+    }
+}
+
+/// Numbers of groups: the primary one, those that the user may read, those that the user manages.
+#[derive(Default)]
+struct Permissions {
+    group: Patch<i64>,
+    read: Patch<Vec<i64>>,
+    manage: Patch<Vec<i64>>,
+}
+
+impl Wire for Permissions {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Object {
+            group: Field<i64>,
+            read: Field<Vec<i64>>,
+            manage: Field<Vec<i64>>,
+        }
+        let Object { group, read, manage } = json::object(value)?;
+        let mut faults = Faults::default();
+        let permissions = Permissions {
+            group: faults.clearable("group", group),
+            read: faults.clearable("read", read),
+            manage: faults.clearable("manage", manage),
+        };
+        if faults.0.is_empty() { Ok(permissions) } else { Err(faults.0) }
+    }
+}
+
+/// `PATCH /users-organizations/v1/rs/users/{userId}`: changes a member's names, profession, scope and groups, as far as
+/// they are given (seed 003). `me` is the caller.
+///
+/// Needs `member:update-profile`, `member:assign-role` and `member:set-groups` for what is given; anybody may change their
+/// own names and profession, and give up a scope and groups of their own.
+async fn update_user(app: &App, call: &Call) -> Result<Answer, Problem> {
+    let caller = app.bearer_and_session(call).await?;
+    let (body, write) = call.write::<Body>()?;
+    let mut faults = Faults::default();
+    let scope = faults.optional("scope", body.scope);
+    let permissions = match faults.clearable("permissions", body.permissions) {
+        Patch::Keep => None,
+        Patch::Clear => Some(Permissions { group: Patch::Clear, read: Patch::Clear, manage: Patch::Clear }),
+        Patch::Set(permissions) => Some(permissions),
+    };
+    let update = Update {
+        first_name: faults.clearable("firstName", body.first_name).map(|name| name.0),
+        last_name: faults.clearable("lastName", body.last_name).map(|name| name.0),
+        profession: faults.clearable("professionId", body.profession_id),
+        roles: scope.map(|scope| Roles::Manager(scope.manager)),
+        groups: permissions.map(|it| Groups::Parts {
+            primary: it.group,
+            read: it.read.value_or_default(),
+            manage: it.manage.value_or_default(),
+        }),
+        fields: Fields { roles: "scope", groups: "permissions", profession: "professionId" },
+        ..Update::default()
+    };
+    let target = match call.path("userId") {
+        "me" => Target::Me,
+        _ => match call.path_integer("userId", -MAX_SAFE_INTEGER, MAX_SAFE_INTEGER) {
+            Ok(user) => Target::User(UserId::try_from(user).ok()),
+            Err(fault) => {
+                faults.0.push(fault);
+                Target::User(None)
+            }
+        },
+    };
+    faults.check()?;
+    app.update_member(call, &caller, target, &update, &write, render).await
+}
+
+fn render(view: &View) -> Value {
+    json!({ "data": UserOrganization::new(view) })
+}
+
+fn main() -> Result<(), lambda_http::Error> {
+    shared::serve(Dialect::Membership, |app, call| Box::pin(update_user(app, call)))
+}

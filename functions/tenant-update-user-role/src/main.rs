@@ -1,0 +1,55 @@
+use serde::Deserialize;
+use serde_json::{Value, json};
+use shared::app::App;
+use shared::call::{Answer, Call};
+use shared::id::UserId;
+use shared::json::{Faults, Field, Text};
+use shared::members::{Fields, Roles, Target, Update, View};
+use shared::{Dialect, Problem};
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Body {
+    /// A role's UUID, number or name.
+    role_id: Field<Text<250>>,
+}
+
+/// `PATCH /api/v1/tenant/{tenantId}/user/{userId}`: the member's roles become exactly the given one (seed 000).
+///
+/// Needs `member:assign-role`; anybody may take a lower role themselves.
+async fn update_user_role(app: &App, call: &Call) -> Result<Answer, Problem> {
+    let caller = app.bearer(call).await?;
+    let (body, write) = call.write::<Body>()?;
+    let mut faults = Faults::default();
+    let role = faults.required("roleId", body.role_id);
+    faults.check()?;
+    caller.same_tenant(caller.tenant_spelled(call.path("tenantId")))?;
+
+    let update = Update {
+        roles: Some(Roles::Exactly(role.into_iter().map(|role| role.0).collect())),
+        fields: Fields { roles: "roleId", ..Fields::default() },
+        ..Update::default()
+    };
+    let target = Target::User(UserId::parse(call.path("userId")));
+    app.update_member(call, &caller, target, &update, &write, render).await
+}
+
+fn render(view: &View) -> Value {
+    let role = view.catalog.roles(&view.member.roles).next();
+    json!({
+        "status": 200,
+        "message": "Success",
+        "data": {
+            "tenantId": view.tenant.id.uuid(),
+            "userId": view.member.user.uuid(),
+            "roleId": role.map(|role| role.id.uuid()),
+            "role": role.map(|role| json!({ "id": role.id.uuid(), "name": role.name })),
+            "updatedAt": view.member.updated_at,
+        },
+        "errors": [],
+    })
+}
+
+fn main() -> Result<(), lambda_http::Error> {
+    shared::serve(Dialect::Tenant, |app, call| Box::pin(update_user_role(app, call)))
+}

@@ -1,0 +1,222 @@
+//! What a function keeps while it is warm: the connection, the keys, the catalogs.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use aws_config::BehaviorVersion;
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::environment::region::EnvironmentVariableRegionProvider;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_smithy_http_client::tls;
+use lambda_http::http::header;
+
+use crate::call::Call;
+use crate::credential::{self, Credential, Expected, Keys, Kind};
+use crate::id::{TenantId, UserId};
+use crate::key::{self, TenantKeys};
+use crate::model::{Catalog, Tenant};
+use crate::problem::Problem;
+use crate::table::{Meter, Table};
+use crate::time::Time;
+
+/// How long to wait for one answer of the table before asking again.
+const ATTEMPT: Duration = Duration::from_secs(2);
+
+/// How often an unknown `kid` may make a function read the keys again.
+const KEYS_AGAIN: Duration = Duration::from_secs(10);
+
+/// How many tenants' catalogs are kept; past that, all are dropped and read again when needed.
+const MAX_CATALOGS: usize = 256;
+
+/// The state of a function.
+pub struct App {
+    client: Client,
+    table: String,
+    expected: Expected,
+    /// Origins whose pages may call with a session cookie.
+    allowed_origins: Vec<String>,
+    /// Says what time it is.
+    pub clock: fn() -> Time,
+    keys: Mutex<Option<KnownKeys>>,
+    catalogs: Mutex<HashMap<TenantId, Arc<Catalog>>>,
+}
+
+#[derive(Clone)]
+struct KnownKeys {
+    keys: Arc<Keys>,
+    read_at: Instant,
+}
+
+/// Who calls: proven by one or two tokens, of sessions that are yet to be looked up.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub user: UserId,
+    pub tenant: TenantId,
+    slug: String,
+    pub sessions: Vec<String>,
+}
+
+impl Caller {
+    /// The tenant by its UUID, its number or, if it is the caller's, its slug. Nothing is read for that.
+    pub fn tenant_spelled(&self, spelling: &str) -> Option<TenantId> {
+        if spelling == self.slug { Some(self.tenant) } else { TenantId::parse(spelling) }
+    }
+
+    /// 403 unless that is the credential's tenant.
+    pub fn same_tenant(&self, tenant: Option<TenantId>) -> Result<(), Problem> {
+        if tenant == Some(self.tenant) { Ok(()) } else { Err(Problem::TenantMismatch) }
+    }
+
+    /// 403 unless that is the slug of the credential's tenant.
+    pub fn same_slug(&self, slug: &str) -> Result<(), Problem> {
+        if slug == self.slug { Ok(()) } else { Err(Problem::TenantMismatch) }
+    }
+
+    pub fn keys(&self) -> TenantKeys {
+        TenantKeys(self.tenant)
+    }
+}
+
+impl From<Credential> for Caller {
+    fn from(it: Credential) -> Self {
+        Self { user: it.user, tenant: it.tenant, slug: it.slug, sessions: vec![it.session] }
+    }
+}
+
+impl App {
+    /// Takes the settings from the environment that `template.yaml` gives.
+    ///
+    /// # Errors
+    /// The name of a variable that is missing.
+    pub async fn from_env() -> Result<Self, String> {
+        let variable = |name: &str| std::env::var(name).map_err(|_| format!("the environment variable {name} is missing"));
+        let origins = variable("ALLOWED_ORIGINS")?;
+        Ok(Self {
+            client: client().await,
+            table: variable("TABLE")?,
+            expected: Expected { issuer: variable("ISSUER")?, audience: variable("AUDIENCE")? },
+            allowed_origins: origins.split(',').map(|origin| origin.trim().to_owned()).filter(|it| !it.is_empty()).collect(),
+            clock: Time::now,
+            keys: Mutex::default(),
+            catalogs: Mutex::default(),
+        })
+    }
+
+    pub fn table<'a>(&'a self, call: &'a Call) -> Table<'a> {
+        self.table_until(&call.meter, call.deadline)
+    }
+
+    fn table_until<'a>(&'a self, meter: &'a Meter, deadline: Instant) -> Table<'a> {
+        Table { client: &self.client, name: &self.table, meter, deadline }
+    }
+
+    /// Reads the keys and so opens the connection that the first request then finds.
+    pub async fn warm_up(&self) -> Result<(), Problem> {
+        let meter = Meter::default();
+        self.read_keys(self.table_until(&meter, Instant::now() + ATTEMPT)).await.map(drop)
+    }
+
+    async fn read_keys(&self, table: Table<'_>) -> Result<Arc<Keys>, Problem> {
+        let item = table.get([key::jwks()]).await?.remove(&key::jwks());
+        let document = item.as_ref().and_then(|item| item.get("document"));
+        let document = document.and_then(|document| document.as_s().ok()).map_or(r#"{"keys":[]}"#, String::as_str);
+        let keys = Arc::new(Keys::parse(document).map_err(Problem::Internal)?);
+        let known = KnownKeys { keys: keys.clone(), read_at: Instant::now() };
+        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
+        Ok(keys)
+    }
+
+    /// The keys, read again if they lack `kid` and were not read just now.
+    async fn keys_with(&self, call: &Call, kid: &str) -> Result<Arc<Keys>, Problem> {
+        let known = self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match known {
+            Some(known) if known.keys.has(kid) || known.read_at.elapsed() < KEYS_AGAIN => Ok(known.keys),
+            _ => self.read_keys(self.table(call)).await,
+        }
+    }
+
+    async fn verify(&self, call: &Call, token: Option<&str>, kind: Kind) -> Result<Credential, Problem> {
+        let token = token.ok_or(Problem::Unauthenticated("no token"))?;
+        let keys = self.keys_with(call, &credential::kid(token)?).await?;
+        credential::verify(token, kind, &keys, &self.expected, (self.clock)())
+    }
+
+    /// The caller by `Authorization: Bearer` with an access token.
+    pub async fn bearer(&self, call: &Call) -> Result<Caller, Problem> {
+        let token = call.header(header::AUTHORIZATION).and_then(credential::bearer);
+        self.verify(call, token, Kind::Access).await.map(Caller::from)
+    }
+
+    /// The caller by a bearer and an `x-session-token` of the same user in the same tenant.
+    pub async fn bearer_and_session(&self, call: &Call) -> Result<Caller, Problem> {
+        let mut caller = self.bearer(call).await?;
+        let session = self.verify(call, call.header("x-session-token"), Kind::Session).await?;
+        if (session.user, session.tenant) != (caller.user, caller.tenant) {
+            return Err(Problem::Unauthenticated("a session token of another user or tenant"));
+        }
+        if !caller.sessions.contains(&session.session) {
+            caller.sessions.push(session.session);
+        }
+        Ok(caller)
+    }
+
+    /// The caller by a bearer or, without one, by the cookie `session`.
+    ///
+    /// A browser sends a cookie whoever made the page that calls; so it only counts where the page is known, and where no
+    /// mere form could have made the request.
+    pub async fn bearer_or_cookie(&self, call: &Call) -> Result<Caller, Problem> {
+        if call.headers.contains_key(header::AUTHORIZATION) {
+            return self.bearer(call).await;
+        }
+        let origin = call.headers.get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
+        if origin.is_some_and(|origin| !self.allowed_origins.iter().any(|allowed| allowed == origin)) || !call.is_json() {
+            return Err(Problem::Unauthenticated("a cookie from a foreign page"));
+        }
+        let token = call.header(header::COOKIE).and_then(|cookies| credential::cookie(cookies, "session"));
+        self.verify(call, token, Kind::Session).await.map(Caller::from)
+    }
+
+    /// The catalog of a tenant at its current version, from memory if it is the same.
+    pub async fn catalog(&self, call: &Call, tenant: &Tenant) -> Result<Arc<Catalog>, Problem> {
+        let known = self.catalogs.lock().unwrap_or_else(PoisonError::into_inner).get(&tenant.id).cloned();
+        if let Some(catalog) = known.filter(|catalog| catalog.version == tenant.catalog_version) {
+            return Ok(catalog);
+        }
+        let catalog = Arc::new(self.table(call).catalog(TenantKeys(tenant.id), tenant.catalog_version).await?);
+        let mut catalogs = self.catalogs.lock().unwrap_or_else(PoisonError::into_inner);
+        if catalogs.len() >= MAX_CATALOGS {
+            catalogs.clear();
+        }
+        catalogs.insert(tenant.id, catalog.clone());
+        Ok(catalog)
+    }
+}
+
+/// A client that costs little to start: ring instead of aws-lc, credentials and region from the environment only, and no
+/// retries of its own, since [`Table`] has the time left and knows which failures are worth one.
+async fn client() -> Client {
+    let plain = std::env::var("AWS_ENDPOINT_URL_DYNAMODB").is_ok_and(|url| url.starts_with("http://"));
+    let http = aws_smithy_http_client::Builder::new();
+    let http = match plain {
+        true => http.build_http(),
+        false => http.tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https(),
+    };
+    let config = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .region(EnvironmentVariableRegionProvider::new())
+        .credentials_provider(EnvironmentVariableCredentialsProvider::new())
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build())
+        .load()
+        .await;
+    Client::new(&config)
+}
+
+/// The text of an item of one attribute, as the keys are kept.
+pub fn document(text: String) -> HashMap<String, AttributeValue> {
+    HashMap::from([("document".to_owned(), AttributeValue::S(text))])
+}

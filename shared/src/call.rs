@@ -1,0 +1,213 @@
+//! One request and its answer, as the handlers see them.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use lambda_http::http::{HeaderMap, Method, header};
+use lambda_http::request::RequestContext;
+use lambda_http::{Request, RequestExt};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::dialect::Dialect;
+use crate::json;
+use crate::model::event::hex;
+use crate::problem::{Fault, Problem, Wrong};
+use crate::table::Meter;
+
+/// The largest body in bytes.
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// The longest `Idempotency-Key`: 1 to 255 visible ASCII characters.
+pub const MAX_IDEMPOTENCY_KEY: usize = 255;
+
+/// Time kept for the answer, before Lambda ends the function.
+const RESERVE: Duration = Duration::from_millis(300);
+
+/// One request.
+pub struct Call {
+    pub dialect: Dialect,
+    pub request_id: String,
+    /// When the answer must be on its way.
+    pub deadline: Instant,
+    pub headers: HeaderMap,
+    pub meter: Meter,
+    method: Method,
+    path: String,
+    parameters: BTreeMap<String, String>,
+    body: Vec<u8>,
+}
+
+/// The conditions of a write: `If-Match` and `Idempotency-Key`.
+#[derive(Debug)]
+pub struct Write {
+    pub if_match: Option<IfMatch>,
+    pub idempotency: Option<Idempotency>,
+}
+
+/// RFC 9110, section 13.1.1. A weak tag never matches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IfMatch {
+    Any,
+    OneOf(Vec<String>),
+}
+
+impl IfMatch {
+    pub fn matches(&self, version: u64) -> bool {
+        match self {
+            IfMatch::Any => true,
+            IfMatch::OneOf(tags) => tags.iter().any(|tag| *tag == version.to_string()),
+        }
+    }
+
+    /// `None` for what is neither `*` nor a list of quoted tags.
+    fn parse(text: &str) -> Option<Self> {
+        if text.trim() == "*" {
+            return Some(IfMatch::Any);
+        }
+        let mut tags = Vec::new();
+        for tag in text.split(',').map(str::trim) {
+            let (weak, tag) = tag.strip_prefix("W/").map_or((false, tag), |tag| (true, tag));
+            let tag = tag.strip_prefix('"')?.strip_suffix('"').filter(|tag| !tag.contains('"'))?;
+            if !weak {
+                tags.push(tag.to_owned());
+            }
+        }
+        Some(IfMatch::OneOf(tags))
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Idempotency {
+    pub key: String,
+    /// SHA-256 of method, path, tenant header and body, in hex.
+    pub fingerprint: String,
+}
+
+impl Call {
+    pub fn new(dialect: Dialect, request: Request) -> Self {
+        let context = request.lambda_context();
+        let left = context.deadline().duration_since(std::time::SystemTime::now()).unwrap_or_default();
+        let request_id = match request.request_context_ref() {
+            Some(RequestContext::ApiGatewayV2(gateway)) => gateway.request_id.clone(),
+            _ => None,
+        };
+        let parameters = request.path_parameters_ref();
+        let parameters = parameters.iter().flat_map(|map| map.iter()).map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self {
+            dialect,
+            request_id: request_id.unwrap_or_else(|| context.request_id.clone()),
+            deadline: Instant::now() + left.saturating_sub(RESERVE),
+            method: request.method().clone(),
+            path: request.raw_http_path().to_owned(),
+            parameters: parameters.collect(),
+            headers: request.headers().clone(),
+            meter: Meter::default(),
+            body: request.into_body().to_vec(),
+        }
+    }
+
+    /// A path parameter of the route, percent-decoded; empty if the route has none of that name.
+    pub fn path(&self, name: &str) -> &str {
+        self.parameters.get(name).map_or("", String::as_str)
+    }
+
+    /// A path parameter that must be an integer from `least` to `most`.
+    pub fn path_integer(&self, name: &'static str, least: i64, most: i64) -> Result<i64, Fault> {
+        let fault = |wrong| Fault::here(wrong).within(name).within("path");
+        let number: i64 = self.path(name).parse().map_err(|_| fault(Wrong::Type("an integer")))?;
+        if (least..=most).contains(&number) { Ok(number) } else { Err(fault(Wrong::OutOfRange(least, most))) }
+    }
+
+    /// The value of a header, `None` if absent or not ASCII.
+    pub fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Whether the content type is `application/json`, with or without parameters.
+    pub fn is_json(&self) -> bool {
+        let essence = self.header(header::CONTENT_TYPE).and_then(|value| value.split(';').next());
+        essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+    }
+
+    /// Reads the body of a write as the wire type `T`, and the write's conditions.
+    pub fn write<T: DeserializeOwned>(&self) -> Result<(T, Write), Problem> {
+        if self.body.len() > MAX_BODY {
+            return Err(Problem::PayloadTooLarge);
+        }
+        if !self.is_json() {
+            return Err(Problem::UnsupportedMediaType);
+        }
+        let body = json::read(&self.body)?;
+        let mut faults = Vec::new();
+        let mut fault = |name, wrong| faults.push(Fault::here(wrong).within(name).within("header"));
+        let if_match = self.headers.get(header::IF_MATCH).and_then(|value| {
+            let parsed = value.to_str().ok().and_then(IfMatch::parse);
+            if parsed.is_none() {
+                fault("if-match", Wrong::Syntax("`*` or a list of quoted entity tags"));
+            }
+            parsed
+        });
+        let idempotency = self.headers.get("idempotency-key").and_then(|value| {
+            let key = value.to_str().ok().filter(|key| key.bytes().all(|byte| byte.is_ascii_graphic()));
+            match key {
+                Some(key) if (1..=MAX_IDEMPOTENCY_KEY).contains(&key.len()) => {
+                    return Some(Idempotency { key: key.to_owned(), fingerprint: self.fingerprint() });
+                }
+                Some(key) if !key.is_empty() => fault("idempotency-key", Wrong::TooLong(MAX_IDEMPOTENCY_KEY)),
+                _ => fault("idempotency-key", Wrong::Syntax("visible ASCII characters")),
+            }
+            None
+        });
+        if faults.is_empty() { Ok((body, Write { if_match, idempotency })) } else { Err(Problem::Invalid(faults)) }
+    }
+
+    fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        for part in [self.method.as_str().as_bytes(), self.path.as_bytes(), &self.body] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        hex(&hash.finalize())
+    }
+}
+
+/// What a handler answers. The dialect made the body; `serve` adds the request id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn json(status: u16, body: &Value) -> Self {
+        Self {
+            status,
+            headers: vec![(header::CONTENT_TYPE.to_string(), "application/json".to_owned())],
+            body: body.to_string(),
+        }
+    }
+
+    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn if_match_is_a_strong_comparison() {
+        let tags = IfMatch::parse(r#""7", W/"8", "9""#).unwrap();
+        assert!(tags.matches(7) && tags.matches(9));
+        assert!(!tags.matches(8) && !tags.matches(1));
+        assert!(IfMatch::parse(" * ").unwrap().matches(1));
+        for text in ["", "7", "\"7", "\"7\",", "\"7\" \"8\"", "w/\"7\""] {
+            assert_eq!(IfMatch::parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! `directory`: `{"data", "errors"}`, numbers for ids and enums (seed 002).
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::id::RoleId;
+use crate::json::Wire;
+use crate::members::View;
+use crate::model::{self, Actor, Catalog, Language, Member, role};
+use crate::problem::{Fault, Problem, Wrong};
+use crate::time::Time;
+
+/// `ENUM tenant_user_role` as it is sent: by number or by name, in any case.
+pub struct Role(pub RoleId);
+
+impl Wire for Role {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        let named = [(1, "OWNER", role::OWNER), (2, "ADMIN", role::ADMIN), (3, "USER", role::USER)];
+        one_of(value, named, "1 OWNER, 2 ADMIN, 3 USER").map(Role)
+    }
+}
+
+/// `ENUM tenant_user_status` as it is sent: by number or by name, in any case.
+pub struct Status(pub model::Status);
+
+impl Wire for Status {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        let named = [(1, "ACTIVE", model::Status::Active), (2, "DEACTIVE", model::Status::Deactivated)];
+        one_of(value, named, "1 ACTIVE, 2 DEACTIVE").map(Status)
+    }
+}
+
+fn one_of<T, const N: usize>(
+    value: Value,
+    named: [(i64, &str, T); N],
+    what: &'static str,
+) -> Result<T, Vec<Fault>> {
+    let (number, name) = (value.as_i64(), value.as_str().map(str::trim));
+    let found = named.into_iter().find(|(known, known_name, _)| {
+        number == Some(*known) || name.is_some_and(|name| name.eq_ignore_ascii_case(known_name))
+    });
+    found.map(|(_, _, it)| it).ok_or_else(|| vec![Fault::here(Wrong::NotOneOf(what))])
+}
+
+/// `DTO_user`
+#[derive(Serialize)]
+pub struct User<'a> {
+    tenant_user: TenantUser<'a>,
+    created_by: Option<ReferenceUser<'a>>,
+    last_updated_by: Option<ReferenceUser<'a>>,
+    language: Option<TranslationLanguage>,
+    id: u32,
+    email: &'a str,
+    given_name: Option<&'a str>,
+    family_name: Option<&'a str>,
+    full_name: String,
+    profile_pic: Option<&'a str>,
+    created: Time,
+    last_updated: Time,
+    display_absolute_time: bool,
+}
+
+/// `DTO_tenant_user`
+#[derive(Serialize)]
+struct TenantUser<'a> {
+    groups: Vec<ReferenceIsAdmin<'a>>,
+    id: u32,
+    tenant_id: u32,
+    user_id: u32,
+    role: u8,
+    status: u8,
+    last_seen: Option<Time>,
+}
+
+/// `DTO_reference_is_admin`
+#[derive(Serialize)]
+struct ReferenceIsAdmin<'a> {
+    is_admin: bool,
+    id: u32,
+    label: &'a str,
+}
+
+/// `DTO_reference_user`
+#[derive(Serialize)]
+struct ReferenceUser<'a> {
+    profile_pic: Option<&'a str>,
+    email: &'a str,
+    id: u32,
+    label: &'a str,
+}
+
+/// `DTO_translation_language`
+#[derive(Serialize)]
+struct TranslationLanguage {
+    id: u32,
+    name: &'static str,
+    code: &'static str,
+    icon: Option<&'static str>,
+    /// Spelt as the page does.
+    icon_sqare: Option<&'static str>,
+}
+
+impl<'a> User<'a> {
+    pub fn new(view: &View<'a>) -> Self {
+        let View { tenant, member, catalog, picture } = *view;
+        Self {
+            tenant_user: TenantUser {
+                groups: groups(member, catalog),
+                id: member.id.number(),
+                tenant_id: tenant.id.number(),
+                user_id: member.user.number(),
+                role: role_number(member.built_in_role()),
+                status: status_number(member.status),
+                last_seen: member.last_seen,
+            },
+            created_by: member.created_by.as_ref().map(ReferenceUser::new),
+            last_updated_by: member.updated_by.as_ref().map(ReferenceUser::new),
+            language: member.language.as_deref().and_then(Language::by_code).map(|it| TranslationLanguage {
+                id: it.id,
+                name: it.name,
+                code: it.code,
+                icon: None,
+                icon_sqare: None,
+            }),
+            id: member.user.number(),
+            email: &member.email,
+            given_name: member.first_name.as_deref(),
+            family_name: member.last_name.as_deref(),
+            full_name: member.name(),
+            profile_pic: picture,
+            created: member.created_at,
+            last_updated: member.updated_at,
+            display_absolute_time: member.absolute_time,
+        }
+    }
+}
+
+impl<'a> ReferenceUser<'a> {
+    fn new(actor: &'a Actor) -> Self {
+        Self { profile_pic: None, email: &actor.email, id: actor.user.number(), label: &actor.name }
+    }
+}
+
+fn groups<'a>(member: &Member, catalog: &'a Catalog) -> Vec<ReferenceIsAdmin<'a>> {
+    let groups = member.groups.iter().filter_map(|id| catalog.group(*id));
+    groups
+        .map(|group| ReferenceIsAdmin {
+            is_admin: member.manages.contains(&group.id),
+            id: group.id.number(),
+            label: &group.name,
+        })
+        .collect()
+}
+
+/// `ENUM tenant_user_role`: 1 owner, 2 admin, 3 user.
+fn role_number(built_in: RoleId) -> u8 {
+    match built_in {
+        role::OWNER => 1,
+        role::ADMIN => 2,
+        _ => 3,
+    }
+}
+
+/// `ENUM tenant_user_status`, which has no word for an invitation.
+fn status_number(status: model::Status) -> u8 {
+    match status {
+        model::Status::Invited => 0,
+        model::Status::Active => 1,
+        model::Status::Deactivated => 2,
+    }
+}
+
+/// `{"data": null, "errors": […]}`. This API knows no 409 and no 422: those are 400.
+pub fn problem(problem: &Problem) -> (u16, Value) {
+    let status = match problem.status() {
+        409 | 422 => 400,
+        status => status,
+    };
+    let errors: Vec<String> = match problem {
+        Problem::Invalid(faults) => faults.iter().map(ToString::to_string).collect(),
+        Problem::Forbidden(denial) if !denial.notices.is_empty() => denial.notices.clone(),
+        problem => vec![problem.to_string()],
+    };
+    (status, json!({ "data": null, "errors": errors }))
+}

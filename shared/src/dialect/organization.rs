@@ -1,0 +1,122 @@
+//! `organization`: an assignment with its role, and errors as FastAPI makes them (seed 004).
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::members::View;
+use crate::model;
+use crate::problem::{Fault, Problem, Step, Wrong};
+use crate::time::Time;
+
+/// A user's role in an organization.
+#[derive(Serialize)]
+pub struct Assignment<'a> {
+    /// The membership's.
+    id: Uuid,
+    created_at: Time,
+    updated_at: Time,
+    user_id: Uuid,
+    organization_id: Uuid,
+    role_id: Option<Uuid>,
+    role: Option<Role<'a>>,
+}
+
+#[derive(Serialize)]
+struct Role<'a> {
+    id: Uuid,
+    created_at: Option<Time>,
+    updated_at: Option<Time>,
+    name: &'a str,
+    /// `None` for a built-in role.
+    organization_id: Option<Uuid>,
+    permissions: Vec<Permission<'a>>,
+}
+
+#[derive(Serialize)]
+struct Permission<'a> {
+    id: Uuid,
+    created_at: Option<Time>,
+    updated_at: Option<Time>,
+    name: &'a str,
+    description: Option<&'a str>,
+    /// Whether the role grants the permission, or denies it.
+    access: bool,
+}
+
+impl<'a> Assignment<'a> {
+    pub fn new(view: &View<'a>) -> Self {
+        let View { tenant, member, catalog, .. } = *view;
+        let role = catalog.roles(&member.roles).next();
+        Self {
+            id: member.id.uuid(),
+            created_at: member.created_at,
+            updated_at: member.updated_at,
+            user_id: member.user.uuid(),
+            organization_id: tenant.id.uuid(),
+            role_id: role.map(|role| role.id.uuid()),
+            role: role.map(|role| Role::new(role, tenant.id.uuid())),
+        }
+    }
+}
+
+impl<'a> Role<'a> {
+    fn new(role: &'a model::Role, organization: Uuid) -> Self {
+        let built_in = model::role::BUILT_IN.contains(&role.id);
+        let permissions = role.permissions.iter().map(|permission| Permission {
+            id: permission.id.uuid(),
+            created_at: role.created_at,
+            updated_at: role.updated_at,
+            name: &permission.name,
+            description: permission.description.as_deref(),
+            access: permission.access,
+        });
+        Self {
+            id: role.id.uuid(),
+            created_at: role.created_at,
+            updated_at: role.updated_at,
+            name: &role.name,
+            organization_id: (!built_in).then_some(organization),
+            permissions: permissions.collect(),
+        }
+    }
+}
+
+/// `{"detail": [{"loc", "msg", "type"}]}` for whatever is wrong with the request, else `{"detail": "…"}`.
+pub fn problem(problem: &Problem) -> (u16, Value) {
+    let causes = match problem {
+        Problem::InvalidJson(why) => vec![json!({ "loc": ["body"], "msg": format!("JSON decode error: {why}"), "type": "json_invalid" })],
+        Problem::Invalid(faults) => faults.iter().map(cause).collect(),
+        Problem::InvalidReference { place, .. } => vec![value_error(place, problem)],
+        Problem::IdempotencyMismatch => vec![value_error(&["header".into(), "idempotency-key".into()], problem)],
+        Problem::TooManyChanges => vec![value_error(&["body".into()], problem)],
+        _ => return (problem.status(), json!({ "detail": problem.to_string() })),
+    };
+    (422, json!({ "detail": causes }))
+}
+
+fn value_error(place: &[Step], problem: &Problem) -> Value {
+    json!({ "loc": loc(place), "msg": format!("Value error, {problem}"), "type": "value_error" })
+}
+
+/// The names of types are those that pydantic gives.
+fn cause(fault: &Fault) -> Value {
+    let (kind, message) = match &fault.wrong {
+        Wrong::Missing => ("missing", "Field required".to_owned()),
+        Wrong::Null | Wrong::Type("a string") => ("string_type", "Input should be a valid string".to_owned()),
+        Wrong::Type("an object") => ("model_attributes_type", "Input should be a valid dictionary or object".to_owned()),
+        Wrong::Uuid => ("uuid_parsing", "Input should be a valid UUID".to_owned()),
+        wrong => ("value_error", format!("Value error, {wrong}")),
+    };
+    json!({ "loc": loc(&fault.place), "msg": message, "type": kind })
+}
+
+fn loc(place: &[Step]) -> Vec<Value> {
+    place
+        .iter()
+        .map(|step| match step {
+            Step::Name(name) => Value::from(name.as_ref()),
+            Step::Index(index) => Value::from(*index),
+        })
+        .collect()
+}

@@ -1,0 +1,158 @@
+//! Ids: one identity, a number and a UUID, each derived from the other without a look-up.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+pub use uuid::Uuid;
+
+/// What an id identifies: the code that its UUID carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    Tenant = 1,
+    User = 2,
+    Membership = 3,
+    Role = 4,
+    Group = 5,
+    Label = 6,
+    Policy = 7,
+    Permission = 8,
+}
+
+/// The identity of one thing of a kind: a number from 1 to 2^31-1, allocated by an atomic counter of the table.
+///
+/// Its UUID is a version 8 one (RFC 9562, section 5.8): the six letters `roleca`, the kind, the number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "i64")]
+pub struct Id<const KIND: u8>(u32);
+
+pub type TenantId = Id<{ Kind::Tenant as u8 }>;
+pub type UserId = Id<{ Kind::User as u8 }>;
+pub type MembershipId = Id<{ Kind::Membership as u8 }>;
+pub type RoleId = Id<{ Kind::Role as u8 }>;
+pub type GroupId = Id<{ Kind::Group as u8 }>;
+pub type LabelId = Id<{ Kind::Label as u8 }>;
+pub type PolicyId = Id<{ Kind::Policy as u8 }>;
+pub type PermissionId = Id<{ Kind::Permission as u8 }>;
+
+/// A number that is no id: out of range.
+#[derive(Debug)]
+pub struct OutOfRange;
+
+impl fmt::Display for OutOfRange {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("an id is a number from 1 to 2147483647")
+    }
+}
+
+impl std::error::Error for OutOfRange {}
+
+impl<const KIND: u8> Id<KIND> {
+    const MAX: u32 = i32::MAX as u32;
+    const PREFIX: [u8; 6] = *b"roleca";
+
+    /// The id of a built-in or a demo thing; fails to compile in a `const` when out of range.
+    pub const fn new(number: u32) -> Self {
+        assert!(number >= 1 && number <= Self::MAX);
+        Self(number)
+    }
+
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The id as a version 8 UUID, written in lower case.
+    pub fn uuid(self) -> Uuid {
+        let mut bytes = [0; 16];
+        bytes[..6].copy_from_slice(&Self::PREFIX);
+        bytes[7] = KIND;
+        bytes[12..].copy_from_slice(&self.0.to_be_bytes());
+        uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    }
+
+    /// The id that a UUID carries; `None` when it is another kind's, or none of ours.
+    pub fn from_uuid(uuid: Uuid) -> Option<Self> {
+        let number = u32::from_be_bytes(uuid.as_bytes()[12..].try_into().expect("four bytes"));
+        let id = Self::try_from(i64::from(number)).ok()?;
+        (id.uuid() == uuid).then_some(id)
+    }
+
+    /// Reads either spelling, decimal number or UUID; `None` for anything that cannot be an id of this kind.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return text.parse::<i64>().ok().and_then(|number| Self::try_from(number).ok());
+        }
+        parse_uuid(text).and_then(Self::from_uuid)
+    }
+}
+
+/// Reads a UUID in its hyphenated form, in any case; the other forms that the `uuid` crate reads are refused.
+pub fn parse_uuid(text: &str) -> Option<Uuid> {
+    (text.len() == uuid::fmt::Hyphenated::LENGTH).then(|| Uuid::from_str(text).ok()).flatten()
+}
+
+impl<const KIND: u8> TryFrom<i64> for Id<KIND> {
+    type Error = OutOfRange;
+
+    fn try_from(number: i64) -> Result<Self, OutOfRange> {
+        match u32::try_from(number) {
+            Ok(number @ 1..=Self::MAX) => Ok(Self(number)),
+            _ => Err(OutOfRange),
+        }
+    }
+}
+
+impl<const KIND: u8> From<Id<KIND>> for i64 {
+    fn from(id: Id<KIND>) -> i64 {
+        i64::from(id.0)
+    }
+}
+
+/// The decimal number.
+impl<const KIND: u8> fmt::Display for Id<KIND> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn number_and_uuid_give_each_other() {
+        for number in [1, 42, i32::MAX as u32] {
+            let id = UserId::new(number);
+            assert_eq!(id.uuid().get_version_num(), 8);
+            assert_eq!(id.uuid().get_variant(), uuid::Variant::RFC4122);
+            assert_eq!(UserId::from_uuid(id.uuid()), Some(id));
+            assert_eq!(UserId::parse(&number.to_string()), Some(id));
+            assert_eq!(UserId::parse(&id.uuid().to_string().to_uppercase()), Some(id));
+        }
+        assert_eq!(UserId::new(42).uuid().to_string(), "726f6c65-6361-8002-8000-00000000002a");
+    }
+
+    #[test]
+    fn an_id_of_another_kind_or_out_of_range_is_none() {
+        assert_eq!(UserId::from_uuid(TenantId::new(42).uuid()), None);
+        for text in [
+            "",
+            "0",
+            "-1",
+            "+1",
+            "1.0",
+            "2147483648",
+            "99999999999999999999",
+            "2489e9ad-2ee2-8e00-8ec9-32d5f69181c0",
+            "726f6c65-6361-8002-8000-000000000000",
+            "726f6c65-6361-8002-8000-000080000000",
+            "726f6c65-6361-8002-8001-000000000001",
+            "726f6c65-6361-4002-8000-000000000001",
+            "726f6c6563618002800000000000002a",
+            "{726f6c65-6361-8002-8000-00000000002a}",
+        ] {
+            assert_eq!(UserId::parse(text), None, "{text}");
+        }
+    }
+}

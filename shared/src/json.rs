@@ -1,0 +1,268 @@
+//! Reading a body strictly: absent, `null` and a value are three things, and all that is wrong is reported at once.
+
+use std::fmt;
+
+use serde::de::{self, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use unicode_normalization::UnicodeNormalization;
+use uuid::Uuid;
+
+use crate::id::parse_uuid;
+use crate::problem::{Fault, Problem, Step, Wrong};
+
+/// Reads a body that must be one JSON object. A repeated key at any depth and trailing text are no JSON here.
+pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let Strict(value) = serde_json::from_slice(body).map_err(|why| Problem::InvalidJson(explain(&why)))?;
+    if !value.is_object() {
+        return Err(Problem::Invalid(vec![Fault::here(Wrong::Type("an object")).within("body")]));
+    }
+    // A wire type takes any value for each of its fields, see `Field`.
+    serde_json::from_value(value).map_err(|why| Problem::Internal(format!("a wire type refused an object: {why}")))
+}
+
+/// What serde_json says without what the caller sent.
+fn explain(why: &serde_json::Error) -> String {
+    let what = match why.classify() {
+        serde_json::error::Category::Eof => "it ends too early",
+        serde_json::error::Category::Data => "a key is repeated",
+        _ => "unexpected character",
+    };
+    format!("{what} at line {} column {}", why.line(), why.column())
+}
+
+/// A JSON value without repeated keys.
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Value;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a JSON value")
+            }
+            fn visit_unit<E>(self) -> Result<Value, E> {
+                Ok(Value::Null)
+            }
+            fn visit_bool<E>(self, it: bool) -> Result<Value, E> {
+                Ok(it.into())
+            }
+            fn visit_i64<E>(self, it: i64) -> Result<Value, E> {
+                Ok(it.into())
+            }
+            fn visit_u64<E>(self, it: u64) -> Result<Value, E> {
+                Ok(it.into())
+            }
+            fn visit_f64<E>(self, it: f64) -> Result<Value, E> {
+                Ok(it.into())
+            }
+            fn visit_str<E>(self, it: &str) -> Result<Value, E> {
+                Ok(it.into())
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+                let mut values = Vec::new();
+                while let Some(Strict(value)) = seq.next_element()? {
+                    values.push(value);
+                }
+                Ok(values.into())
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+                let mut object = Map::new();
+                while let Some((key, Strict(value))) = map.next_entry::<String, _>()? {
+                    if object.insert(key, value).is_some() {
+                        return Err(de::Error::custom("repeated key"));
+                    }
+                }
+                Ok(object.into())
+            }
+        }
+        deserializer.deserialize_any(Any).map(Strict)
+    }
+}
+
+/// Whether bytes are JSON without repeated keys.
+pub(crate) fn read_strict(bytes: &[u8]) -> Option<Value> {
+    serde_json::from_slice(bytes).ok().map(|Strict(value)| value)
+}
+
+/// A type that a value in a body is read as.
+pub trait Wire: Sized {
+    fn read(value: Value) -> Result<Self, Vec<Fault>>;
+}
+
+fn wrong<T>(wrong: Wrong) -> Result<T, Vec<Fault>> {
+    Err(vec![Fault::here(wrong)])
+}
+
+/// A field of a wire type. Deserialising one never fails: what is wrong with it is kept until all fields are read.
+#[derive(Debug, Default)]
+pub enum Field<T> {
+    #[default]
+    Absent,
+    Null,
+    Value(T),
+    Wrong(Vec<Fault>),
+}
+
+impl<'de, T: Wire> Deserialize<'de> for Field<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match Value::deserialize(deserializer)? {
+            Value::Null => Field::Null,
+            value => T::read(value).map_or_else(Field::Wrong, Field::Value),
+        })
+    }
+}
+
+/// What a request says of an attribute: nothing, that it goes, or what it becomes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Patch<T> {
+    #[default]
+    Keep,
+    Clear,
+    Set(T),
+}
+
+impl<T> Patch<T> {
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Patch<U> {
+        match self {
+            Patch::Keep => Patch::Keep,
+            Patch::Clear => Patch::Clear,
+            Patch::Set(value) => Patch::Set(f(value)),
+        }
+    }
+
+    /// What a list becomes, if anything: to clear it is to empty it.
+    pub fn value_or_default(self) -> Option<T>
+    where
+        T: Default,
+    {
+        match self {
+            Patch::Keep => None,
+            Patch::Clear => Some(T::default()),
+            Patch::Set(value) => Some(value),
+        }
+    }
+
+    pub fn is_keep(&self) -> bool {
+        matches!(self, Patch::Keep)
+    }
+}
+
+/// Collects what is wrong with a request while its parts are read.
+#[derive(Debug, Default)]
+pub struct Faults(pub Vec<Fault>);
+
+impl Faults {
+    fn keep(&mut self, name: &'static str, faults: Vec<Fault>) {
+        self.0.extend(faults.into_iter().map(|fault| fault.within(name).within("body")));
+    }
+
+    /// A field of the body that must have a value. Where it has none, the result is `None` and [`Faults::check`] fails.
+    pub fn required<T>(&mut self, name: &'static str, field: Field<T>) -> Option<T> {
+        match field {
+            Field::Value(value) => return Some(value),
+            Field::Absent => self.keep(name, vec![Fault::here(Wrong::Missing)]),
+            Field::Null => self.keep(name, vec![Fault::here(Wrong::Null)]),
+            Field::Wrong(faults) => self.keep(name, faults),
+        }
+        None
+    }
+
+    /// A field of the body that may be absent, but not `null`.
+    pub fn optional<T>(&mut self, name: &'static str, field: Field<T>) -> Option<T> {
+        match field {
+            Field::Absent => None,
+            field => self.required(name, field),
+        }
+    }
+
+    /// A field of the body that may be absent, or `null` to clear it.
+    pub fn clearable<T>(&mut self, name: &'static str, field: Field<T>) -> Patch<T> {
+        match field {
+            Field::Null => Patch::Clear,
+            field => self.optional(name, field).map_or(Patch::Keep, Patch::Set),
+        }
+    }
+
+    /// Something wrong that no single field shows.
+    pub fn add(&mut self, place: impl IntoIterator<Item = &'static str>, wrong: Wrong) {
+        self.0.push(Fault { place: place.into_iter().map(Step::from).collect(), wrong });
+    }
+
+    /// 400 if anything was wrong.
+    pub fn check(self) -> Result<(), Problem> {
+        if self.0.is_empty() { Ok(()) } else { Err(Problem::Invalid(self.0)) }
+    }
+}
+
+/// Text of 1 to `MAX` characters: trimmed, in Unicode's normal form C, without control characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text<const MAX: usize>(pub String);
+
+impl<const MAX: usize> Wire for Text<MAX> {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        let Value::String(text) = value else { return wrong(Wrong::Type("a string")) };
+        let text: String = text.trim().nfc().collect();
+        if text.is_empty() {
+            wrong(Wrong::Empty)
+        } else if text.chars().any(char::is_control) {
+            wrong(Wrong::ControlCharacter)
+        } else if text.chars().count() > MAX {
+            wrong(Wrong::TooLong(MAX))
+        } else {
+            Ok(Self(text))
+        }
+    }
+}
+
+/// The largest integer that JavaScript can hold.
+pub const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
+
+/// An integer that JavaScript can hold.
+impl Wire for i64 {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        match value {
+            Value::Number(number) if number.is_f64() => wrong(Wrong::Type("an integer")),
+            Value::Number(number) => match number.as_i64() {
+                Some(number) if (-MAX_SAFE_INTEGER..=MAX_SAFE_INTEGER).contains(&number) => Ok(number),
+                _ => wrong(Wrong::OutOfRange(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER)),
+            },
+            _ => wrong(Wrong::Type("an integer")),
+        }
+    }
+}
+
+impl Wire for Uuid {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        let Value::String(text) = value else { return wrong(Wrong::Type("a string")) };
+        parse_uuid(text.trim()).map_or_else(|| wrong(Wrong::Uuid), Ok)
+    }
+}
+
+/// Elements are read like fields that must have a value.
+impl<T: Wire> Wire for Vec<T> {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        let Value::Array(values) = value else { return wrong(Wrong::Type("an array")) };
+        let (mut read, mut faults) = (Vec::new(), Vec::new());
+        for (index, value) in values.into_iter().enumerate() {
+            match value {
+                Value::Null => faults.push(Fault::here(Wrong::Null).within(Step::Index(index))),
+                value => match T::read(value) {
+                    Ok(value) => read.push(value),
+                    Err(wrong) => faults.extend(wrong.into_iter().map(|fault| fault.within(Step::Index(index)))),
+                },
+            }
+        }
+        if faults.is_empty() { Ok(read) } else { Err(faults) }
+    }
+}
+
+/// An object is read as the wire type `T`, which then says for itself what is wrong with its fields.
+pub fn object<T: DeserializeOwned>(value: Value) -> Result<T, Vec<Fault>> {
+    if !value.is_object() {
+        return wrong(Wrong::Type("an object"));
+    }
+    serde_json::from_value(value).map_err(|_| vec![Fault::here(Wrong::Type("an object"))])
+}

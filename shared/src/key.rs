@@ -1,0 +1,172 @@
+//! Every key of the table is made here and nowhere else. The chart of them is in the README.
+
+use crate::id::{GroupId, Kind, LabelId, PolicyId, RoleId, TenantId, UserId};
+use crate::time::Time;
+
+/// The name of the overloaded index.
+pub const INDEX: &str = "GSI1";
+
+/// The primary key of one item.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    pub pk: String,
+    pub sk: String,
+}
+
+impl Key {
+    fn new(pk: impl Into<String>, sk: impl Into<String>) -> Self {
+        Self { pk: pk.into(), sk: sk.into() }
+    }
+
+    /// An item that is alone in its partition, under the same string twice.
+    fn alone(key: String) -> Self {
+        Self { sk: key.clone(), pk: key }
+    }
+}
+
+/// The keys of one tenant. There is no other way to a key of a tenant's item, so none can lead into another tenant.
+///
+/// A tenant that outgrows one partition will carry its shard here, beside its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TenantKeys(pub TenantId);
+
+impl TenantKeys {
+    fn partition(self) -> String {
+        format!("TENANT#{}", self.0)
+    }
+
+    pub fn tenant(self) -> Key {
+        Key::new(self.partition(), "TENANT")
+    }
+
+    /// The partition and the prefix of the sort keys of all catalog entries.
+    pub fn catalog(self) -> Key {
+        Key::new(self.partition(), "CATALOG#")
+    }
+
+    pub fn role(self, role: RoleId) -> Key {
+        Key::new(self.partition(), format!("CATALOG#ROLE#{role}"))
+    }
+
+    pub fn group(self, group: GroupId) -> Key {
+        Key::new(self.partition(), format!("CATALOG#GROUP#{group}"))
+    }
+
+    pub fn label(self, label: LabelId) -> Key {
+        Key::new(self.partition(), format!("CATALOG#LABEL#{label}"))
+    }
+
+    pub fn policy(self, policy: PolicyId) -> Key {
+        Key::new(self.partition(), format!("CATALOG#POLICY#{policy}"))
+    }
+
+    pub fn member(self, user: UserId) -> Key {
+        Key::new(self.partition(), numbered("MEMBER", user))
+    }
+
+    pub fn picture(self, user: UserId) -> Key {
+        Key::new(self.partition(), numbered("PICTURE", user))
+    }
+
+    /// Where the index lists the tenant's members, by `name`.
+    pub fn listed(self, name: &str, user: UserId) -> Key {
+        Key::new(format!("{}#MEMBERS", self.partition()), format!("{}#{user}", name.to_lowercase()))
+    }
+
+    /// The edge that says that `user` holds `role`.
+    pub fn holder(self, role: RoleId, user: UserId) -> Key {
+        Key::new(format!("{}#ROLE#{role}", self.partition()), numbered("MEMBER", user))
+    }
+
+    /// The edge that says that `user` is in `group`.
+    pub fn in_group(self, group: GroupId, user: UserId) -> Key {
+        Key::new(format!("{}#GROUP#{group}", self.partition()), numbered("MEMBER", user))
+    }
+
+    /// The event that made `version` of a member.
+    pub fn event(self, user: UserId, version: u64) -> Key {
+        Key::new(format!("{}#MEMBER#{user}", self.partition()), format!("EVENT#{version:010}"))
+    }
+
+    /// Where the index lists the tenant's events by time, a partition a month.
+    pub fn happened(self, at: Time, user: UserId, version: u64) -> Key {
+        let at = at.to_string();
+        let month = &at[.."2026-11".len()];
+        Key::new(format!("{}#EVENTS#{month}", self.partition()), format!("{at}#{user}#{version}"))
+    }
+
+    /// The address that no second member of the tenant may have, compared without case.
+    pub fn email(self, email: &str) -> Key {
+        Key::alone(format!("{}#EMAIL#{}", self.partition(), email.to_lowercase()))
+    }
+
+    /// What `caller` was answered under an `Idempotency-Key`, the last part of the key: nothing in it can reach another's record.
+    pub fn idempotency(self, caller: UserId, key: &str) -> Key {
+        Key::alone(format!("{}#IDEMPOTENCY#{caller}#{key}", self.partition()))
+    }
+}
+
+pub fn user(user: UserId) -> Key {
+    Key::new(format!("USER#{user}"), "USER")
+}
+
+pub fn session(user: UserId, session: &str) -> Key {
+    Key::new(format!("USER#{user}"), format!("SESSION#{session}"))
+}
+
+pub fn slug(slug: &str) -> Key {
+    Key::alone(format!("SLUG#{slug}"))
+}
+
+/// The person that an issuer knows as `subject`. A `#` in the issuer is escaped, so that two identities cannot share a key.
+pub fn identity(issuer: &str, subject: &str) -> Key {
+    Key::alone(format!("IDENTITY#{}#{subject}", issuer.replace('%', "%25").replace('#', "%23")))
+}
+
+/// The keys that verify our tokens.
+pub fn jwks() -> Key {
+    Key::new("CONFIG", "JWKS")
+}
+
+/// The counter that allocates the numbers of a kind.
+pub fn counter(kind: Kind) -> Key {
+    Key::new("CONFIG", format!("COUNTER#{kind:?}").to_uppercase())
+}
+
+/// Numbers are padded so that they sort.
+fn numbered(kind: &str, user: UserId) -> String {
+    format!("{kind}#{:010}", user.number())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_those_of_the_chart() {
+        let acme = TenantKeys(TenantId::new(1));
+        let user = UserId::new(42);
+        let shown = |key: Key| format!("{} | {}", key.pk, key.sk);
+        assert_eq!(shown(acme.tenant()), "TENANT#1 | TENANT");
+        assert_eq!(shown(acme.role(RoleId::new(7))), "TENANT#1 | CATALOG#ROLE#7");
+        assert_eq!(shown(acme.member(user)), "TENANT#1 | MEMBER#0000000042");
+        assert_eq!(shown(acme.picture(user)), "TENANT#1 | PICTURE#0000000042");
+        assert_eq!(shown(acme.holder(RoleId::new(7), user)), "TENANT#1#ROLE#7 | MEMBER#0000000042");
+        assert_eq!(shown(acme.in_group(GroupId::new(2), user)), "TENANT#1#GROUP#2 | MEMBER#0000000042");
+        assert_eq!(shown(acme.event(user, 7)), "TENANT#1#MEMBER#42 | EVENT#0000000007");
+        assert_eq!(
+            shown(acme.happened(Time::from_millis(1_705_308_300_000), user, 7)),
+            "TENANT#1#EVENTS#2024-01 | 2024-01-15T08:45:00.000Z#42#7"
+        );
+        assert_eq!(shown(acme.listed("Ann Lee", user)), "TENANT#1#MEMBERS | ann lee#42");
+        assert_eq!(shown(session(user, "s")), "USER#42 | SESSION#s");
+        assert_eq!(counter(Kind::User).sk, "COUNTER#USER");
+        assert_eq!(acme.email("A@b.example"), acme.email("a@B.example"));
+    }
+
+    #[test]
+    fn an_issuer_cannot_pose_as_another() {
+        assert_ne!(identity("https://a#b", "c"), identity("https://a", "b#c"));
+        assert_ne!(identity("https://a#b", "c"), identity("https://a%23b", "c"));
+    }
+}

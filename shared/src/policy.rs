@@ -1,0 +1,277 @@
+//! The decision: Cedar over facts that were just read.
+//!
+//! The base policies are in `policies/base.cedar`, what they can say in `policies/schema.cedarschema`.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::str::FromStr;
+use std::sync::LazyLock;
+
+use cedar_policy::{
+    Authorizer, Context, Decision, Effect, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicyId, PolicySet,
+    Request, RestrictedExpression,
+};
+
+use crate::dialect::Dialect;
+use crate::id::{GroupId, TenantId};
+use crate::model::{Catalog, Member, Policy, Status};
+
+pub const BASE: &str = include_str!("../policies/base.cedar");
+
+/// The most bytes of Cedar text that one policy of a tenant may have.
+pub const MAX_POLICY_BYTES: usize = 16 * 1024;
+/// The deepest nesting of brackets in it: Cedar's parser recurses, and a stack that overflows ends the process.
+pub const MAX_POLICY_DEPTH: usize = 32;
+
+/// The rule named by a denial when no policy allowed.
+pub const NOT_PERMITTED: &str = "not-permitted";
+/// The rule named by a denial when a policy could not be evaluated, or a tenant's text is none that may be.
+pub const POLICY_ERROR: &str = "policy-error";
+
+/// What a member asks to do to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action<'a> {
+    Read,
+    UpdateProfile,
+    AssignRole { adds: BTreeSet<&'a str>, removes: BTreeSet<&'a str>, rank: u8, gains: BTreeSet<&'a str> },
+    SetStatus(Status),
+    SetGroups { joins: BTreeSet<GroupId>, leaves: BTreeSet<GroupId>, manages: BTreeSet<GroupId> },
+}
+
+impl Action<'_> {
+    /// The name of the action, and of the permission that allows it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Action::Read => "member:read",
+            Action::UpdateProfile => "member:update-profile",
+            Action::AssignRole { .. } => "member:assign-role",
+            Action::SetStatus(_) => "member:set-status",
+            Action::SetGroups { .. } => "member:set-groups",
+        }
+    }
+
+    fn context(&self, dialect: Dialect) -> Vec<(String, RestrictedExpression)> {
+        let mut pairs = vec![("dialect", string(dialect.name()))];
+        match self {
+            Action::Read | Action::UpdateProfile => {}
+            Action::AssignRole { adds, removes, rank, gains } => pairs.extend([
+                ("adds", strings(adds.iter().copied())),
+                ("removes", strings(removes.iter().copied())),
+                ("rank", RestrictedExpression::new_long(i64::from(*rank))),
+                ("gains", strings(gains.iter().copied())),
+            ]),
+            Action::SetStatus(status) => pairs.push(("status", string(status.as_str()))),
+            Action::SetGroups { joins, leaves, manages } => {
+                pairs.extend([("joins", groups(joins)), ("leaves", groups(leaves)), ("manages", groups(manages))])
+            }
+        }
+        pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
+
+/// Why a request was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// The policy that decided, [`NOT_PERMITTED`] or [`POLICY_ERROR`].
+    pub rule: String,
+    pub action: &'static str,
+    /// What the policies that decided have to say to the caller.
+    pub notices: Vec<String>,
+}
+
+/// The policies of one tenant: the base ones and its own.
+#[derive(Debug)]
+pub struct Policies {
+    set: PolicySet,
+    /// A policy of the tenant could not be taken in: then nothing is allowed, since it might have forbidden anything.
+    broken: bool,
+}
+
+/// Why a tenant's policy text is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    TooLong,
+    TooDeep,
+    Syntax(String),
+    Template,
+    Permit,
+}
+
+impl Policies {
+    /// The base policies and those of a tenant.
+    pub fn new(own: &[Policy]) -> Self {
+        let mut set = base().clone();
+        let mut broken = false;
+        for policy in own {
+            match parse_own(policy) {
+                Ok(policies) => broken |= policies.into_iter().any(|policy| set.add(policy).is_err()),
+                Err(why) => {
+                    tracing::error!(policy = policy.id.number(), ?why, "a tenant's policy cannot be used; nothing is allowed there until it is mended");
+                    broken = true;
+                }
+            }
+        }
+        Self { set, broken }
+    }
+
+    /// Whether `principal` may act in the tenant at all.
+    pub fn enter(&self, principal: &Facts) -> Result<Vec<String>, Denial> {
+        let tenant = uid("Tenant", principal.member.tenant);
+        self.decide("tenant:enter", principal, None, tenant, Vec::new())
+    }
+
+    /// Whether `principal` may do `action` to `resource`; the notices that come with the permission.
+    pub fn allow(
+        &self,
+        dialect: Dialect,
+        principal: &Facts,
+        action: &Action,
+        resource: &Facts,
+    ) -> Result<Vec<String>, Denial> {
+        let uid = resource.uid();
+        self.decide(action.name(), principal, Some(resource), uid, action.context(dialect))
+    }
+
+    fn decide(
+        &self,
+        action: &'static str,
+        principal: &Facts,
+        member: Option<&Facts>,
+        resource: EntityUid,
+        context: Vec<(String, RestrictedExpression)>,
+    ) -> Result<Vec<String>, Denial> {
+        let error = |_| Denial { rule: POLICY_ERROR.to_owned(), action, notices: Vec::new() };
+        if self.broken {
+            return Err(error(String::new()));
+        }
+        let member = member.filter(|member| member.member.user != principal.member.user);
+        let entities = [Some(principal), member].into_iter().flatten().map(Facts::entity);
+        let entities = entities.collect::<Result<Vec<_>, _>>().map_err(error)?;
+        let entities = Entities::from_entities(entities, None).map_err(|why| error(why.to_string()))?;
+        let context = Context::from_pairs(context).map_err(|why| error(why.to_string()))?;
+        let request = Request::new(principal.uid(), uid("Action", action), resource, context, None)
+            .map_err(|why| error(why.to_string()))?;
+
+        let response = Authorizer::new().is_authorized(&request, &self.set, &entities);
+        // Cedar skips a policy that errs, a `forbid` too; we do not.
+        if response.diagnostics().errors().next().is_some() {
+            return Err(error(String::new()));
+        }
+        let mut decided: Vec<&PolicyId> = response.diagnostics().reason().collect();
+        decided.sort_by_key(|id| (order().get(*id).copied().unwrap_or(usize::MAX), id.to_string()));
+        let mut notices: Vec<String> = Vec::new();
+        for notice in decided.iter().filter_map(|id| self.set.annotation(*id, "notice")) {
+            if !notices.iter().any(|known| known == notice) {
+                notices.push(notice.to_owned());
+            }
+        }
+        match response.decision() {
+            Decision::Allow => Ok(notices),
+            Decision::Deny => {
+                let rule = decided.first().map_or_else(|| NOT_PERMITTED.to_owned(), |id| id.to_string());
+                Err(Denial { rule, action, notices })
+            }
+        }
+    }
+}
+
+/// What a decision needs to know of a member.
+#[derive(Clone, Copy)]
+pub struct Facts<'a> {
+    pub member: &'a Member,
+    pub catalog: &'a Catalog,
+}
+
+impl Facts<'_> {
+    fn uid(&self) -> EntityUid {
+        uid("Member", self.member.user)
+    }
+
+    fn entity(&self) -> Result<Entity, String> {
+        let Self { member, catalog } = self;
+        let attributes = [
+            ("status", string(member.status.as_str())),
+            ("roles", strings(catalog.roles(&member.roles).map(|role| role.name.as_str()))),
+            ("rank", RestrictedExpression::new_long(i64::from(catalog.rank(&member.roles)))),
+            ("holds", strings(catalog.permissions(&member.roles))),
+            ("groups", groups(&member.groups)),
+            ("manages", groups(&member.manages)),
+        ];
+        let attributes: HashMap<_, _> = attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let mut parents: HashSet<_> = member.groups.iter().map(|group| uid("Group", group)).collect();
+        parents.insert(uid::<TenantId>("Tenant", member.tenant));
+        Entity::new(self.uid(), attributes, parents).map_err(|why| why.to_string())
+    }
+}
+
+/// Reads one policy item of a tenant, which may hold several statements; each keeps an id that names the item.
+fn parse_own(policy: &Policy) -> Result<Vec<cedar_policy::Policy>, Refused> {
+    let set = check_text(&policy.text)?;
+    let named = |(index, it): (usize, &cedar_policy::Policy)| it.new_id(PolicyId::new(format!("tenant-policy-{}-{index}", policy.id)));
+    let mut statements: Vec<_> = set.policies().collect();
+    statements.sort_by_key(|it| (it.id().to_string().len(), it.id().to_string()));
+    Ok(statements.into_iter().enumerate().map(named).collect())
+}
+
+/// What a tenant may write: short and flat enough for the parser, no templates, `forbid` only.
+pub fn check_text(text: &str) -> Result<PolicySet, Refused> {
+    if text.len() > MAX_POLICY_BYTES {
+        return Err(Refused::TooLong);
+    }
+    // Brackets nest, and so do conditionals, without any. Those in strings and comments count, too: that only refuses more.
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    if deepest + text.matches("then").count() > MAX_POLICY_DEPTH {
+        return Err(Refused::TooDeep);
+    }
+    let set = PolicySet::from_str(text).map_err(|why| Refused::Syntax(why.to_string()))?;
+    if set.templates().next().is_some() {
+        return Err(Refused::Template);
+    }
+    if set.policies().any(|policy| policy.effect() == Effect::Permit) {
+        return Err(Refused::Permit);
+    }
+    Ok(set)
+}
+
+/// The base policies, under the ids that they give themselves.
+fn base() -> &'static PolicySet {
+    static SET: LazyLock<PolicySet> = LazyLock::new(|| {
+        let parsed = PolicySet::from_str(BASE).expect("a test parses the base policies");
+        let named = parsed.policies().map(|policy| policy.new_id(PolicyId::new(policy.annotation("id").unwrap_or_default())));
+        PolicySet::from_policies(named).expect("a test finds every base policy's own id")
+    });
+    &SET
+}
+
+/// The place of each base policy in the file.
+fn order() -> &'static HashMap<PolicyId, usize> {
+    static ORDER: LazyLock<HashMap<PolicyId, usize>> = LazyLock::new(|| {
+        let ids = BASE.lines().filter_map(|line| line.strip_prefix("@id(\"")?.strip_suffix("\")"));
+        ids.enumerate().map(|(place, id)| (PolicyId::new(id), place)).collect()
+    });
+    &ORDER
+}
+
+fn uid<T: ToString>(kind: &'static str, id: T) -> EntityUid {
+    let kind = EntityTypeName::from_str(kind).expect("one of four names");
+    EntityUid::from_type_name_and_id(kind, EntityId::new(id.to_string()))
+}
+
+fn string(text: &str) -> RestrictedExpression {
+    RestrictedExpression::new_string(text.to_owned())
+}
+
+fn strings<'a>(texts: impl IntoIterator<Item = &'a str>) -> RestrictedExpression {
+    RestrictedExpression::new_set(texts.into_iter().map(string))
+}
+
+fn groups(ids: &BTreeSet<GroupId>) -> RestrictedExpression {
+    RestrictedExpression::new_set(ids.iter().map(|id| RestrictedExpression::new_entity_uid(uid("Group", id))))
+}

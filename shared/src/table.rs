@@ -1,0 +1,403 @@
+//! The one table: what is read in one `BatchGetItem` and written in one `TransactWriteItems`, counted and retried.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ConditionCheck, ConsumedCapacity, Delete, KeysAndAttributes, Put, ReturnConsumedCapacity,
+    TransactWriteItem, Update,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::key::{self, Key, TenantKeys};
+use crate::model::{Catalog, Entry};
+use crate::problem::Problem;
+
+pub type Item = HashMap<String, AttributeValue>;
+
+/// The most items that DynamoDB takes in one transaction.
+const MAX_ITEMS: usize = 100;
+
+/// The most roles and groups that one change of a member can add and remove: what is left beside the member, the caller,
+/// the tenant, two sessions, the event and the idempotency record.
+pub const MAX_EDGES: usize = MAX_ITEMS - 7;
+
+/// What one request cost.
+#[derive(Debug, Default)]
+pub struct Meter(Mutex<Cost>);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cost {
+    pub round_trips: u32,
+    pub read_units: f64,
+    pub write_units: f64,
+}
+
+impl Meter {
+    pub fn cost(&self) -> Cost {
+        *self.lock()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Cost> {
+        // A cost that was half counted when somebody panicked is still worth logging.
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn sent(&self) {
+        self.lock().round_trips += 1;
+    }
+
+    fn read(&self, consumed: &[ConsumedCapacity]) {
+        self.lock().read_units += consumed.iter().filter_map(ConsumedCapacity::capacity_units).sum::<f64>();
+    }
+
+    fn wrote(&self, consumed: &[ConsumedCapacity]) {
+        self.lock().write_units += consumed.iter().filter_map(ConsumedCapacity::capacity_units).sum::<f64>();
+    }
+}
+
+/// The table, for one request.
+#[derive(Clone, Copy)]
+pub struct Table<'a> {
+    pub client: &'a Client,
+    pub name: &'a str,
+    pub meter: &'a Meter,
+    pub deadline: Instant,
+}
+
+/// What became of a transaction.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Committed {
+    Yes,
+    /// A condition did not hold: what the request was based on has changed, and nothing was written; unless `in_doubt`,
+    /// when an earlier try of the same call got no answer.
+    Moved { in_doubt: bool },
+}
+
+/// What to do about a failed call.
+enum Failure {
+    /// Nothing was done: worth another try.
+    Throttled(String),
+    /// Whether anything was done is not known: the same call again will tell.
+    Unknown(String),
+    Fatal(Problem),
+}
+
+impl<'a> Table<'a> {
+    /// Reads the items under `keys`, strongly consistent, in one round trip. What does not exist is not in the result.
+    pub async fn get(self, keys: impl IntoIterator<Item = Key>) -> Result<HashMap<Key, Item>, Problem> {
+        let mut found = HashMap::new();
+        let mut wanted: Vec<Key> = keys.into_iter().collect();
+        while !wanted.is_empty() {
+            let keys = wanted.iter().map(|key| key_attributes(key).into()).collect();
+            let keys = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
+            let keys = keys.map_err(internal)?;
+            let output = self
+                .retry(|| async {
+                    let request = self.client.batch_get_item().request_items(self.name, keys.clone());
+                    let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
+                    request.send().await.map_err(|why| failure(&why))
+                })
+                .await?;
+            self.meter.read(output.consumed_capacity());
+            let items = output.responses.unwrap_or_default().remove(self.name).unwrap_or_default();
+            for item in items {
+                found.insert(key_of(&item)?, item);
+            }
+            // What DynamoDB had no time or capacity for: asked again, at once.
+            let left = output.unprocessed_keys.unwrap_or_default().remove(self.name);
+            let left = left.map(|left| left.keys).unwrap_or_default();
+            wanted = left.iter().map(key_of).collect::<Result<_, _>>()?;
+        }
+        Ok(found)
+    }
+
+    /// Reads all catalog entries of a tenant, in one round trip as far as they fit in 1 MB.
+    ///
+    /// `version` must have been read *before*: then the entries are at least as new as it says, and whoever compares it
+    /// with the tenant's can never take old entries for new ones. Read in parallel, they could be older than it.
+    pub async fn catalog(self, tenant: TenantKeys, version: u64) -> Result<Catalog, Problem> {
+        let Key { pk, sk } = tenant.catalog();
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut start = None;
+        loop {
+            let output = self
+                .retry(|| async {
+                    let request = self.client.query().table_name(self.name).consistent_read(true);
+                    let request = request.key_condition_expression("PK = :pk AND begins_with(SK, :sk)");
+                    let request = request.expression_attribute_values(":pk", AttributeValue::S(pk.clone()));
+                    let request = request.expression_attribute_values(":sk", AttributeValue::S(sk.clone()));
+                    let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
+                    request.set_exclusive_start_key(start.clone()).send().await.map_err(|why| failure(&why))
+                })
+                .await?;
+            self.meter.read(output.consumed_capacity.as_slice());
+            for item in output.items.unwrap_or_default() {
+                entries.push(decode(item)?);
+            }
+            start = output.last_evaluated_key;
+            if start.is_none() {
+                return Ok(Catalog::new(version, entries));
+            }
+        }
+    }
+
+    /// Writes all or nothing, in one round trip.
+    ///
+    /// `token` makes the call safe to repeat: as long as the outcome is unknown it is made again with the same token, for
+    /// which DynamoDB answers what became of the first. Where it no longer knows (another engine took over), a condition
+    /// fails that our own write has made false: [`Committed::Moved`] then has `in_doubt`, and the caller looks for proof.
+    pub async fn write(self, items: Vec<TransactWriteItem>, token: &str) -> Result<Committed, Problem> {
+        let in_doubt = AtomicBool::new(false);
+        let doubt = |failure| {
+            in_doubt.fetch_or(matches!(failure, Failure::Unknown(_)), Ordering::Relaxed);
+            failure
+        };
+        let outcome = self
+            .retry(|| async {
+                let request = self.client.transact_write_items().set_transact_items(Some(items.clone()));
+                let request = request.client_request_token(token);
+                let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
+                match request.send().await {
+                    Ok(output) => {
+                        self.meter.wrote(output.consumed_capacity());
+                        Ok(Committed::Yes)
+                    }
+                    Err(why) => match why.as_service_error() {
+                        Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                            let reasons = cancelled.cancellation_reasons().iter();
+                            let codes: Vec<_> = reasons.filter_map(|reason| reason.code()).collect();
+                            cancelled_for(&codes)
+                        }
+                        Some(TransactWriteItemsError::TransactionInProgressException(_)) => {
+                            Err(Failure::Unknown("the transaction is still in progress".to_owned()))
+                        }
+                        _ => Err(doubt(failure(&why))),
+                    },
+                }
+            })
+            .await?;
+        Ok(match outcome {
+            Committed::Moved { .. } => Committed::Moved { in_doubt: in_doubt.into_inner() },
+            Committed::Yes => Committed::Yes,
+        })
+    }
+
+    /// Repeats a call while its failure is worth it and time is left, with full jitter: a random wait below a bound that
+    /// doubles from 20 ms to 1 s.
+    async fn retry<T, F: Future<Output = Result<T, Failure>>>(self, call: impl Fn() -> F) -> Result<T, Problem> {
+        let mut bound = Duration::from_millis(20);
+        loop {
+            self.meter.sent();
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            let outcome = tokio::time::timeout(left, call()).await;
+            let outcome = outcome.unwrap_or_else(|_| Err(Failure::Unknown("no answer within the time left".to_owned())));
+            let problem = match outcome {
+                Ok(value) => return Ok(value),
+                Err(Failure::Fatal(problem)) => return Err(problem),
+                Err(Failure::Throttled(why)) => {
+                    tracing::warn!(why, "throttled by the table");
+                    Problem::TooManyRequests
+                }
+                Err(Failure::Unknown(why)) => {
+                    tracing::warn!(why, "no answer from the table");
+                    Problem::Unavailable(why)
+                }
+            };
+            let wait = bound.mul_f64(fastrand::f64());
+            if Instant::now() + wait >= self.deadline {
+                return Err(problem);
+            }
+            tokio::time::sleep(wait).await;
+            bound = (bound * 2).min(Duration::from_secs(1));
+        }
+    }
+}
+
+/// What the codes of a cancelled transaction mean.
+fn cancelled_for(codes: &[&str]) -> Result<Committed, Failure> {
+    if codes.contains(&"ConditionalCheckFailed") {
+        return Ok(Committed::Moved { in_doubt: false });
+    }
+    let passing = ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
+    let why = format!("transaction cancelled: {}", codes.join(", "));
+    if codes.iter().all(|code| passing.contains(code)) {
+        Err(Failure::Throttled(why))
+    } else {
+        Err(Failure::Fatal(Problem::Internal(why)))
+    }
+}
+
+/// Sorts a failed call by whether it may be made again. Only codes and messages of AWS are kept, never an item.
+fn failure<E: ProvideErrorMetadata, R>(why: &SdkError<E, R>) -> Failure {
+    match why {
+        SdkError::ServiceError(error) => {
+            let error = error.err();
+            let code = error.code().unwrap_or("no code");
+            let text = format!("{code}: {}", error.message().unwrap_or("no message"));
+            match code {
+                "ProvisionedThroughputExceededException" | "ThrottlingException" | "RequestLimitExceeded"
+                | "TransactionConflictException" => Failure::Throttled(text),
+                "AccessDeniedException" | "ValidationException" | "ResourceNotFoundException"
+                | "UnrecognizedClientException" | "IdempotentParameterMismatchException" => {
+                    Failure::Fatal(Problem::Internal(text))
+                }
+                _ => Failure::Unknown(text),
+            }
+        }
+        SdkError::ConstructionFailure(_) => Failure::Fatal(internal("a request that cannot be built")),
+        SdkError::TimeoutError(_) => Failure::Unknown("timeout".to_owned()),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => Failure::Unknown("timeout".to_owned()),
+        SdkError::DispatchFailure(_) => Failure::Unknown("no connection".to_owned()),
+        _ => Failure::Unknown("an unreadable answer".to_owned()),
+    }
+}
+
+fn internal(why: impl ToString) -> Problem {
+    Problem::Internal(why.to_string())
+}
+
+fn key_attributes(key: &Key) -> [(String, AttributeValue); 2] {
+    [("PK".to_owned(), AttributeValue::S(key.pk.clone())), ("SK".to_owned(), AttributeValue::S(key.sk.clone()))]
+}
+
+fn key_of(item: &Item) -> Result<Key, Problem> {
+    match (item.get("PK"), item.get("SK")) {
+        (Some(AttributeValue::S(pk)), Some(AttributeValue::S(sk))) => Ok(Key { pk: pk.clone(), sk: sk.clone() }),
+        _ => Err(internal("an item without a key")),
+    }
+}
+
+/// An item as the type it holds.
+pub fn decode<T: DeserializeOwned>(item: Item) -> Result<T, Problem> {
+    serde_dynamo::from_item(item).map_err(|why| internal(format!("an item that is not what its key says: {why}")))
+}
+
+/// A value as the attributes of its item, under `key` and, if it is listed, a key of the index.
+pub fn encode<T: Serialize>(key: &Key, listed: Option<&Key>, value: &T) -> Result<Item, Problem> {
+    let mut item: Item = serde_dynamo::to_item(value).map_err(internal)?;
+    item.extend(key_attributes(key));
+    if let Some(Key { pk, sk }) = listed {
+        item.insert(format!("{}PK", key::INDEX), AttributeValue::S(pk.clone()));
+        item.insert(format!("{}SK", key::INDEX), AttributeValue::S(sk.clone()));
+    }
+    Ok(item)
+}
+
+/// A condition and the values that it names, `:like` so.
+pub struct Condition {
+    pub expression: &'static str,
+    pub values: Vec<(&'static str, AttributeValue)>,
+}
+
+impl Condition {
+    pub fn new(expression: &'static str) -> Self {
+        Self { expression, values: Vec::new() }
+    }
+
+    pub fn with<T: Serialize>(mut self, name: &'static str, value: T) -> Result<Self, Problem> {
+        self.values.push((name, serde_dynamo::to_attribute_value(value).map_err(internal)?));
+        Ok(self)
+    }
+
+    /// DynamoDB refuses an empty map.
+    fn named(self) -> Option<HashMap<String, AttributeValue>> {
+        let named: HashMap<_, _> = self.values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        (!named.is_empty()).then_some(named)
+    }
+}
+
+/// The items of one transaction.
+pub struct Transaction<'a> {
+    table: &'a str,
+    items: Vec<TransactWriteItem>,
+}
+
+impl<'a> Transaction<'a> {
+    pub fn new(table: Table<'a>) -> Self {
+        Self { table: table.name, items: Vec::new() }
+    }
+
+    pub fn into_items(self) -> Vec<TransactWriteItem> {
+        self.items
+    }
+
+    /// Makes of the item `from` the item `to`, attribute by attribute: what it does not mention stays.
+    pub fn change(&mut self, key: &Key, from: &Item, to: &Item, condition: Condition) -> Result<(), Problem> {
+        let (mut names, mut values) = (HashMap::new(), HashMap::new());
+        let (mut set, mut removed) = (Vec::new(), Vec::new());
+        let all: BTreeMap<_, _> = from.iter().chain(to).collect();
+        for (index, (name, _)) in all.into_iter().filter(|(name, _)| from.get(*name) != to.get(*name)).enumerate() {
+            names.insert(format!("#a{index}"), name.clone());
+            match to.get(name) {
+                Some(value) => {
+                    values.insert(format!(":a{index}"), value.clone());
+                    set.push(format!("#a{index} = :a{index}"));
+                }
+                None => removed.push(format!("#a{index}")),
+            }
+        }
+        let clause = |verb: &str, parts: Vec<String>| match parts.is_empty() {
+            true => String::new(),
+            false => format!("{verb} {} ", parts.join(", ")),
+        };
+        let update = Update::builder()
+            .table_name(self.table)
+            .set_key(Some(key_attributes(key).into()))
+            .update_expression(clause("SET", set) + &clause("REMOVE", removed))
+            .set_expression_attribute_names(Some(names))
+            .condition_expression(condition.expression);
+        values.extend(condition.named().unwrap_or_default());
+        let update = update.set_expression_attribute_values(Some(values)).build().map_err(internal)?;
+        self.items.push(TransactWriteItem::builder().update(update).build());
+        Ok(())
+    }
+
+    /// Adds `by` to a number of an item.
+    pub fn add(&mut self, key: &Key, name: &str, by: i64, condition: Condition) -> Result<(), Problem> {
+        let update = Update::builder()
+            .table_name(self.table)
+            .set_key(Some(key_attributes(key).into()))
+            .update_expression("ADD #n :by")
+            .expression_attribute_names("#n", name)
+            .condition_expression(condition.expression)
+            .set_expression_attribute_values(condition.named())
+            .expression_attribute_values(":by", AttributeValue::N(by.to_string()));
+        self.items.push(TransactWriteItem::builder().update(update.build().map_err(internal)?).build());
+        Ok(())
+    }
+
+    pub fn check(&mut self, key: &Key, condition: Condition) -> Result<(), Problem> {
+        let check = ConditionCheck::builder()
+            .table_name(self.table)
+            .set_key(Some(key_attributes(key).into()))
+            .condition_expression(condition.expression)
+            .set_expression_attribute_values(condition.named());
+        self.items.push(TransactWriteItem::builder().condition_check(check.build().map_err(internal)?).build());
+        Ok(())
+    }
+
+    pub fn put(&mut self, item: Item, condition: Option<Condition>) -> Result<(), Problem> {
+        let mut put = Put::builder().table_name(self.table).set_item(Some(item));
+        if let Some(condition) = condition {
+            put = put.condition_expression(condition.expression);
+            if !condition.values.is_empty() {
+                put = put.set_expression_attribute_values(condition.named());
+            }
+        }
+        self.items.push(TransactWriteItem::builder().put(put.build().map_err(internal)?).build());
+        Ok(())
+    }
+
+    pub fn delete(&mut self, key: &Key) -> Result<(), Problem> {
+        let delete = Delete::builder().table_name(self.table).set_key(Some(key_attributes(key).into()));
+        self.items.push(TransactWriteItem::builder().delete(delete.build().map_err(internal)?).build());
+        Ok(())
+    }
+}
