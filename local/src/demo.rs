@@ -1,0 +1,224 @@
+//! The demo tenants, and tenants of any size for measuring.
+
+use std::collections::BTreeSet;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use jsonwebtoken::jwk::JwkSet;
+use shared::id::{GroupId, Kind, LabelId, MembershipId, PermissionId, PolicyId, RoleId, TenantId, UserId};
+use shared::key::{self, TenantKeys};
+use shared::model::{Entry, Group, Label, Member, Permission, Policy, Role, Status, Tenant, role};
+use shared::table::encode;
+use shared::time::Time;
+
+use crate::store::{Store, local_user, member_items, referred, tenant_items, user_items};
+use crate::{Result, token};
+
+const POLICY: &str = r#"@notice("Only the owner appoints admins at Globex.")
+forbid (principal, action == Action::"member:assign-role", resource)
+when { context.adds.contains("admin") }
+unless { principal.roles.contains("owner") };
+"#;
+
+/// Fills an empty table: tenants 1 `acme` and 2 `globex`, their people, a signing key. Leaves any other table as it is.
+pub async fn fill(store: &Store, now: Time) -> Result<()> {
+    if store.get(&key::jwks()).await?.is_some() {
+        return Ok(());
+    }
+    let (acme, globex) = (TenantId::new(1), TenantId::new(2));
+    let mut items = tenant_items(&tenant(acme, "acme", "Acme", now), &acme_catalog(now))?;
+    items.extend(tenant_items(&tenant(globex, "globex", "Globex", now), &globex_catalog())?);
+    let people = [
+        ("owner@acme.example", "Olivia", "Owner"),
+        ("admin@acme.example", "Adam", "Admin"),
+        ("user@acme.example", "Uma", "User"),
+        ("billing@acme.example", "Bill", "Billing"),
+        ("deactivated@acme.example", "Dee", "Deactivated"),
+        ("owner@globex.example", "Otto", "Owner"),
+        ("user@globex.example", "Ulla", "User"),
+    ];
+    for (user, (email, _, _)) in (1..).zip(people) {
+        items.extend(user_items(&local_user(UserId::new(user), email, now))?);
+    }
+    let members = [
+        (acme, 1, role::OWNER),
+        (acme, 2, role::ADMIN),
+        (acme, 3, role::USER),
+        (acme, 4, BILLING_MANAGER),
+        (acme, 5, role::USER),
+        (globex, 3, role::ADMIN),
+        (globex, 6, role::OWNER),
+        (globex, 7, role::USER),
+    ];
+    for (number, (tenant, user, role)) in (1..).zip(members) {
+        let (email, first, last) = people[user as usize - 1];
+        let mut it = member(MembershipId::new(number), tenant, UserId::new(user), email, role, now);
+        (it.first_name, it.last_name) = (Some(first.to_owned()), Some(last.to_owned()));
+        it.language = Some("en".to_owned());
+        match (tenant.number(), user) {
+            (1, 2) => (it.groups, it.manages, it.primary_group) = (groups([1, 2]), groups([1]), Some(GroupId::new(1))),
+            (1, 3) => (it.groups, it.primary_group, it.profession) = (groups([1]), Some(GroupId::new(1)), Some(LabelId::new(1))),
+            (1, 5) => it.status = Status::Deactivated,
+            _ => {}
+        }
+        items.extend(member_items(it)?);
+    }
+    store.put_all(items.into_iter(), |_| ()).await?;
+    let counters = [
+        (Kind::Tenant, 2),
+        (Kind::User, 7),
+        (Kind::Membership, 8),
+        (Kind::Role, 4),
+        (Kind::Group, 2),
+        (Kind::Label, 2),
+        (Kind::Policy, 1),
+        (Kind::Permission, 9),
+    ];
+    for (kind, count) in counters {
+        store.allocate(kind, count).await?;
+    }
+    // Last, since it says that all the rest is there.
+    let (signing_key, jwk) = token::new_key()?;
+    store.put(signing_key).await?;
+    let document = serde_json::to_string(&JwkSet { keys: vec![jwk] }).map_err(|error| error.to_string())?;
+    store.put(encode(&key::jwks(), None, &serde_json::json!({ "document": document })).map_err(|it| it.to_string())?).await
+}
+
+const BILLING_MANAGER: RoleId = RoleId::new(4);
+
+fn groups<const N: usize>(numbers: [u32; N]) -> BTreeSet<GroupId> {
+    numbers.into_iter().map(GroupId::new).collect()
+}
+
+fn acme_catalog(now: Time) -> Vec<Entry> {
+    let permission = |number, name: &str, description: &str, access| Permission {
+        id: PermissionId::new(number),
+        name: name.to_owned(),
+        description: Some(description.to_owned()),
+        access,
+    };
+    let group = |number, name: &str| Entry::Group(Group { id: GroupId::new(number), name: name.to_owned() });
+    let label = |number, name: &str| Entry::Label(Label { id: LabelId::new(number), name: name.to_owned() });
+    vec![
+        Entry::Role(Role {
+            id: BILLING_MANAGER,
+            name: "billing-manager".to_owned(),
+            description: Some("Pays the bills".to_owned()),
+            rank: 1,
+            permissions: vec![
+                permission(7, "billing:read", "See invoices", true),
+                permission(8, "billing:write", "Change payment methods", true),
+                permission(9, "member:set-status", "Activate and deactivate a member", false),
+            ],
+            created_at: Some(now),
+            updated_at: Some(now),
+        }),
+        group(1, "Engineering"),
+        group(2, "Support"),
+        label(1, "Engineer"),
+        label(2, "Designer"),
+    ]
+}
+
+fn globex_catalog() -> Vec<Entry> {
+    vec![Entry::Policy(Policy { id: PolicyId::new(1), text: POLICY.to_owned() })]
+}
+
+fn tenant(id: TenantId, slug: &str, name: &str, now: Time) -> Tenant {
+    Tenant { id, slug: slug.to_owned(), name: name.to_owned(), owners: 1, catalog_version: 1, created_at: now }
+}
+
+fn member(id: MembershipId, tenant: TenantId, user: UserId, email: &str, role: RoleId, now: Time) -> Member {
+    Member {
+        id,
+        tenant,
+        user,
+        email: email.to_owned(),
+        auth_provider: "local".to_owned(),
+        first_name: None,
+        last_name: None,
+        profession: None,
+        language: None,
+        absolute_time: false,
+        roles: BTreeSet::from([role]),
+        status: Status::Active,
+        groups: BTreeSet::new(),
+        manages: BTreeSet::new(),
+        primary_group: None,
+        last_seen: None,
+        created_at: now,
+        created_by: None,
+        updated_at: now,
+        updated_by: None,
+        deleted_at: None,
+        version: 1,
+        authority: 1,
+        head: String::new(),
+    }
+}
+
+/// Adds a tenant of `count` members, `member1@SLUG.example` the owner, `member2@…` an admin, the others users.
+///
+/// # Errors
+/// The slug is none, or taken.
+pub async fn seed(store: &Store, slug: &str, count: u32, now: Time, progress: &ProgressBar) -> Result<()> {
+    let fits = (2..=63).contains(&slug.len());
+    if !fits || !slug.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')) {
+        return Err(format!("`{slug}` is no slug: 2 to 63 of `a-z0-9-`").into());
+    }
+    if count == 0 {
+        return Err("a tenant has at least one member, its owner".to_owned().into());
+    }
+    if store.get(&key::slug(slug)).await?.is_some() {
+        return Err(format!("there is a tenant `{slug}` already: take another slug").into());
+    }
+    let id = TenantId::new(store.allocate(Kind::Tenant, 1).await?);
+    let first_user = store.allocate(Kind::User, count).await?;
+    let first_member = store.allocate(Kind::Membership, count).await?;
+    progress.set_length(u64::from(count));
+    store.put_all(tenant_items(&tenant(id, slug, slug, now), &[])?.into_iter(), |_| ()).await?;
+
+    let people = (0..count).map(|place| {
+        let email = format!("member{}@{slug}.example", place + 1);
+        let user = UserId::new(first_user + place);
+        let role = [role::OWNER, role::ADMIN].get(place as usize).copied().unwrap_or(role::USER);
+        let mut it = member(MembershipId::new(first_member + place), id, user, &email, role, now);
+        (it.first_name, it.last_name) = (Some("Member".to_owned()), Some((place + 1).to_string()));
+        let mut items = user_items(&local_user(user, &email, now))?;
+        items.extend(member_items(it)?);
+        Ok(items)
+    });
+    // Their number is known from the first: all members here have the same kinds of items.
+    let mut failed = None;
+    let items = people.map_while(|items: Result<Vec<_>>| items.map_err(|error| failed = Some(error)).ok()).flatten();
+    let each = ITEMS_EACH;
+    let written = std::sync::atomic::AtomicU64::new(0);
+    store
+        .put_all(items, |more| {
+            let all = written.fetch_add(more, std::sync::atomic::Ordering::Relaxed) + more;
+            progress.set_position(all / each);
+        })
+        .await?;
+    failed.map_or(Ok(()), Err)
+}
+
+/// The items of each member that [`seed`] makes: user, identity, member, address, event, one role.
+const ITEMS_EACH: u64 = 6;
+
+/// A bar for a person who waits.
+pub fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} members, {elapsed} gone, {eta} to go");
+    let bar = ProgressBar::new(0);
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+/// The user of an address in a tenant, and the tenant, by its slug.
+pub async fn find(store: &Store, slug: &str, email: &str) -> Result<(TenantId, UserId)> {
+    let tenant = store.get(&key::slug(slug)).await?;
+    let tenant: TenantId = tenant.as_ref().and_then(referred).ok_or(format!("no tenant `{slug}` in this table"))?;
+    let user = store.get(&TenantKeys(tenant).email(email)).await?;
+    let user = user.as_ref().and_then(referred).ok_or(format!("no member `{email}` in tenant `{slug}`"))?;
+    Ok((tenant, user))
+}

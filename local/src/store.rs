@@ -1,0 +1,201 @@
+//! Writing whole tenants into a table: what the demo data and `seed` are made with.
+
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_dynamodb::error::DisplayErrorContext;
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, ReturnValue, WriteRequest};
+use aws_smithy_http_client::Builder;
+use shared::id::{Id, UserId};
+use shared::key::{self, Key, TenantKeys};
+use shared::model::{Entry, Event, Member, Tenant, User};
+use shared::table::{Item, encode};
+use shared::time::Time;
+use tokio::task::JoinSet;
+
+use crate::Result;
+
+/// The most items that DynamoDB takes in one `BatchWriteItem`.
+const BATCH: usize = 25;
+/// How many batches are under way at once.
+const LANES: usize = 8;
+
+/// A table, with the rights of a person.
+#[derive(Clone)]
+pub struct Store {
+    client: Client,
+    table: Arc<str>,
+}
+
+impl Store {
+    /// The table of that name at a DynamoDB endpoint (`http://…`).
+    pub fn new(endpoint: &str, table: &str) -> Self {
+        let config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(Builder::new().build_http())
+            .endpoint_url(endpoint)
+            .region(Region::from_static("us-east-1"))
+            .credentials_provider(Credentials::new("local", "local", None, None, "local"))
+            .build();
+        Self { client: Client::from_conf(config), table: table.into() }
+    }
+
+    /// Reads one item, strongly consistent.
+    pub async fn get(&self, key: &Key) -> Result<Option<Item>> {
+        let request = self.client.get_item().table_name(&*self.table).consistent_read(true);
+        let request = request.key("PK", text(&key.pk)).key("SK", text(&key.sk));
+        Ok(request.send().await.map_err(said)?.item)
+    }
+
+    pub async fn put(&self, item: Item) -> Result<()> {
+        self.client.put_item().table_name(&*self.table).set_item(Some(item)).send().await.map_err(said)?;
+        Ok(())
+    }
+
+    /// All items of a partition whose sort keys begin with `key.sk`.
+    pub async fn query(&self, key: &Key) -> Result<Vec<Item>> {
+        let request = self.client.query().table_name(&*self.table).consistent_read(true);
+        let request = request.key_condition_expression("PK = :pk AND begins_with(SK, :sk)");
+        let request = request.expression_attribute_values(":pk", text(&key.pk));
+        let mut pages = request.expression_attribute_values(":sk", text(&key.sk)).into_paginator().items().send();
+        let mut items = Vec::new();
+        while let Some(item) = pages.next().await {
+            items.push(item.map_err(said)?);
+        }
+        Ok(items)
+    }
+
+    /// Writes items in batches, several at a time; `written` is told after each batch how many more are in the table.
+    pub async fn put_all(&self, items: impl Iterator<Item = Item>, written: impl Fn(u64)) -> Result<()> {
+        let mut lanes = JoinSet::new();
+        let mut items = items.peekable();
+        while items.peek().is_some() {
+            if lanes.len() == LANES {
+                finished(&mut lanes, &written).await?;
+            }
+            let batch: Vec<Item> = items.by_ref().take(BATCH).collect();
+            let store = self.clone();
+            lanes.spawn(async move { store.put_batch(batch).await });
+        }
+        while !lanes.is_empty() {
+            finished(&mut lanes, &written).await?;
+        }
+        Ok(())
+    }
+
+    async fn put_batch(self, items: Vec<Item>) -> Result<u64> {
+        let count = items.len() as u64;
+        let put = |item| PutRequest::builder().set_item(Some(item)).build().map_err(said);
+        let requests = items.into_iter().map(|item| Ok(WriteRequest::builder().put_request(put(item)?).build()));
+        let mut left = requests.collect::<Result<Vec<_>>>()?;
+        while !left.is_empty() {
+            let request = self.client.batch_write_item().request_items(&*self.table, left);
+            let mut unprocessed = request.send().await.map_err(said)?.unprocessed_items.unwrap_or_default();
+            left = unprocessed.remove(&*self.table).unwrap_or_default();
+        }
+        Ok(count)
+    }
+
+    /// Takes `count` numbers from a kind's counter and returns the first of them.
+    pub async fn allocate(&self, kind: shared::id::Kind, count: u32) -> Result<u32> {
+        let key = key::counter(kind);
+        let request = self.client.update_item().table_name(&*self.table).return_values(ReturnValue::UpdatedNew);
+        let request = request.key("PK", text(&key.pk)).key("SK", text(&key.sk)).update_expression("ADD #n :count");
+        let request = request.expression_attribute_names("#n", "last");
+        let request = request.expression_attribute_values(":count", AttributeValue::N(count.to_string()));
+        let output = request.send().await.map_err(said)?;
+        let last = output.attributes.as_ref().and_then(|it| it.get("last")).and_then(|last| last.as_n().ok());
+        let last: u32 = last.and_then(|last| last.parse().ok()).ok_or("a counter that is no number".to_owned())?;
+        Ok(last - count + 1)
+    }
+}
+
+async fn finished(lanes: &mut JoinSet<Result<u64>>, written: &impl Fn(u64)) -> Result<()> {
+    if let Some(lane) = lanes.join_next().await {
+        written(lane.map_err(said)??);
+    }
+    Ok(())
+}
+
+/// The items of a tenant that is new, without its members: itself, its slug, its catalog.
+pub fn tenant_items(tenant: &Tenant, catalog: &[Entry]) -> Result<Vec<Item>> {
+    let keys = TenantKeys(tenant.id);
+    let mut items = vec![
+        encode(&keys.tenant(), None, tenant).map_err(said)?,
+        encode(&key::slug(&tenant.slug), None, &Reference { number: tenant.id }).map_err(said)?,
+    ];
+    for entry in catalog {
+        let key = match entry {
+            Entry::Role(role) => keys.role(role.id),
+            Entry::Group(group) => keys.group(group.id),
+            Entry::Label(label) => keys.label(label.id),
+            Entry::Policy(policy) => keys.policy(policy.id),
+        };
+        items.push(encode(&key, None, entry).map_err(said)?);
+    }
+    Ok(items)
+}
+
+/// The items of a user who is new.
+pub fn user_items(user: &User) -> Result<Vec<Item>> {
+    Ok(vec![
+        encode(&key::user(user.id), None, user).map_err(said)?,
+        encode(&key::identity(&user.issuer, &user.subject), None, &Reference { number: user.id }).map_err(said)?,
+    ])
+}
+
+/// The items of a member who is new: the member, the address, the edges, the first event.
+pub fn member_items(mut member: Member) -> Result<Vec<Item>> {
+    let keys = TenantKeys(member.tenant);
+    let event = Event {
+        tenant: member.tenant,
+        user: member.user,
+        version: 1,
+        at: member.created_at,
+        actor: None,
+        request: "seed".to_owned(),
+        transaction: String::new(),
+        changes: Default::default(),
+        previous: String::new(),
+    };
+    (member.version, member.authority, member.head) = (1, 1, event.hash());
+    let listed = keys.listed(&member.label(), member.user);
+    let happened = keys.happened(event.at, event.user, event.version);
+    let mut items = vec![
+        encode(&keys.member(member.user), Some(&listed), &member).map_err(said)?,
+        encode(&keys.email(&member.email), None, &Reference { number: member.user }).map_err(said)?,
+        encode(&keys.event(event.user, event.version), Some(&happened), &event).map_err(said)?,
+    ];
+    let roles = member.roles.iter().map(|role| keys.holder(*role, member.user));
+    let groups = member.groups.iter().map(|group| keys.in_group(*group, member.user));
+    for edge in roles.chain(groups) {
+        items.push(encode(&edge, None, &serde_json::json!({})).map_err(said)?);
+    }
+    Ok(items)
+}
+
+/// What an item of a unique name holds: whose it is.
+#[derive(serde::Serialize)]
+struct Reference<const KIND: u8> {
+    number: Id<KIND>,
+}
+
+/// Whom an item of a unique name refers to.
+pub fn referred<const KIND: u8>(item: &Item) -> Option<Id<KIND>> {
+    item.get("number")?.as_n().ok()?.parse::<i64>().ok()?.try_into().ok()
+}
+
+fn text(text: &str) -> AttributeValue {
+    AttributeValue::S(text.to_owned())
+}
+
+/// The chain of causes of an error.
+fn said(error: impl std::error::Error) -> crate::Error {
+    DisplayErrorContext(error).to_string().into()
+}
+
+/// A user who can sign in with an address.
+pub fn local_user(id: UserId, email: &str, now: Time) -> User {
+    User { id, email: email.to_owned(), issuer: "local".to_owned(), subject: email.to_owned(), created_at: now }
+}
