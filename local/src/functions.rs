@@ -512,6 +512,25 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The cargo that runs this program, or the one in the path.
+///
+/// Without what it tells the program about its package, which would have some build scripts (`ring`'s) run again and
+/// everything above them built again.
+pub fn cargo() -> std::process::Command {
+    let mut cargo =
+        std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        let told = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+        if name
+            .to_str()
+            .is_some_and(|name| told.iter().any(|prefix| name.starts_with(prefix)))
+        {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
+}
+
 /// Builds the binaries of `functions` with cargo, which shows its progress, and returns their folder.
 ///
 /// # Errors
@@ -522,28 +541,21 @@ pub fn build<'a>(
     functions: impl IntoIterator<Item = &'a str>,
     release: bool,
 ) -> Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let run = |command: &mut std::process::Command| {
-        let output = command.stderr(Stdio::inherit()).output();
-        let output = output.map_err(|error| format!("cannot run {}: {error}", cargo.display()))?;
+        let output = command.current_dir(root).stderr(Stdio::inherit()).output();
+        let output = output.map_err(|error| format!("cannot run cargo: {error}"))?;
         match output.status.success() {
             true => Ok(output.stdout),
-            false => Err(Error::from(format!("`cargo` failed: {}", output.status))),
+            false => Err(Error::from(format!("cargo failed: {}", output.status))),
         }
     };
-    let metadata = run(std::process::Command::new(&cargo).current_dir(root).args([
-        "metadata",
-        "--no-deps",
-        "--format-version",
-        "1",
-    ]))?;
+    let metadata = run(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
     let metadata: Value =
         serde_json::from_slice(&metadata).map_err(|error| format!("cargo metadata: {error}"))?;
     let target = metadata["target_directory"]
         .as_str()
         .ok_or_else(|| "cargo metadata: no target_directory".to_string())?;
-    run(std::process::Command::new(&cargo)
-        .current_dir(root)
+    run(cargo()
         .arg("build")
         .args(release.then_some("--release"))
         .args(functions.into_iter().flat_map(|name| ["-p", name])))?;

@@ -14,6 +14,7 @@ use hyper_util::{client::legacy::Client as HttpClient, rt::TokioExecutor};
 use local::{
     Options, Server, Template,
     dynamodb::{Client, Fault},
+    functions,
 };
 use serde_json::{Value, json};
 
@@ -55,8 +56,7 @@ fn template() -> Template {
 fn bin_dir() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let build = || {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo)
+        let built = functions::cargo()
             .args(["build", "-p", "local", "--example", "probe"])
             .status()
             .unwrap();
@@ -376,7 +376,9 @@ async fn functions_may_do_what_the_template_says_and_people_everything() {
     );
 
     let transaction = json!({ "TransactItems": [
-        { "Update": { "TableName": "rolecall", "Key": { "PK": { "S": "b" } } } },
+        { "Update": {
+            "TableName": "rolecall", "Key": { "PK": { "S": "b" } }, "UpdateExpression": "REMOVE x",
+        } },
         { "ConditionCheck": {
             "TableName": "rolecall", "Key": { "PK": { "S": "a" } }, "ConditionExpression": "attribute_exists(PK)",
         } },
