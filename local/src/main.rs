@@ -1,1 +1,219 @@
-fn main() {}
+//! `rolecall`: the API on a laptop. `cargo run -- --help` lists what it can do.
+
+use std::{fs, io, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+use local::{Options, Result, Server, Template, dynamodb::Client, functions, template};
+use serde_json::{Value, json};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Where `serve` puts DynamoDB if nothing else is said.
+const DYNAMODB_PORT: u16 = 8000;
+
+/// Rolecall on this machine: its functions behind an API Gateway and a DynamoDB of their own, as template.yaml says.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve every route of the template (what happens without a command, too)
+    Serve(Serve),
+    /// List the routes: method, path, function, what it does
+    Routes,
+    /// Run one function on one event and print its answer
+    Invoke(Invoke),
+}
+
+#[derive(Args)]
+struct Serve {
+    /// Port of the API; 0 takes any
+    #[arg(long, default_value_t = 3000)]
+    port: u16,
+    /// Keep the table in this folder instead of in memory
+    #[arg(long, value_name = "DIR", conflicts_with = "dynamodb")]
+    data: Option<PathBuf>,
+    /// Use this DynamoDB (http://…) instead of the embedded one
+    #[arg(long, value_name = "URL")]
+    dynamodb: Option<String>,
+    /// Port of DynamoDB; 0 takes any
+    #[arg(long, default_value_t = DYNAMODB_PORT)]
+    dynamodb_port: u16,
+    #[command(flatten)]
+    build: Build,
+}
+
+#[derive(Args)]
+struct Invoke {
+    /// Name of the function, as in `functions/`
+    function: String,
+    /// File of the event, - for standard input
+    #[arg(long, value_name = "FILE")]
+    event: PathBuf,
+    /// Use this DynamoDB (http://…); otherwise the one on port 8000 if there is one, else an empty one
+    #[arg(long, value_name = "URL")]
+    dynamodb: Option<String>,
+    /// Print the event instead of running the function
+    #[arg(long)]
+    print: bool,
+    #[command(flatten)]
+    build: Build,
+}
+
+#[derive(Args)]
+struct Build {
+    /// Build the functions in the release profile
+    #[arg(long)]
+    release: bool,
+    /// Build nothing, take the functions' binaries from this folder
+    #[arg(long, value_name = "DIR", conflicts_with = "release")]
+    bin_dir: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        Command::Serve(options) => serve(options).await,
+        Command::Routes => routes(),
+        Command::Invoke(options) => invoke(options).await,
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn load() -> Result<(PathBuf, Template)> {
+    let root = template::find_root()?;
+    let template = Template::load(&root.join("template.yaml"))?;
+    Ok((root, template))
+}
+
+impl Build {
+    fn run<'a>(self, functions: impl IntoIterator<Item = &'a str>) -> Result<PathBuf> {
+        match self.bin_dir {
+            Some(folder) => folder
+                .canonicalize()
+                .map_err(|error| format!("{}: {error}", folder.display()).into()),
+            None => functions::build(&load()?.0, functions, self.release),
+        }
+    }
+}
+
+async fn serve(options: Serve) -> Result<()> {
+    let (_, template) = load()?;
+    let bin_dir = options.build.run(
+        template
+            .functions
+            .iter()
+            .map(|function| function.name.as_str()),
+    )?;
+    let (mut interrupt, mut terminate) =
+        (on(SignalKind::interrupt())?, on(SignalKind::terminate())?);
+    let server = Server::start(Options {
+        port: options.port,
+        dynamodb_port: options.dynamodb_port,
+        data: options.data,
+        dynamodb: options.dynamodb,
+        ..Options::new(template.clone(), bin_dir)
+    })
+    .await?;
+    print_routes(&template);
+    println!("\nAPI       {}", server.url());
+    println!("DynamoDB  {}", server.dynamodb_url());
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    server.shutdown().await;
+    Ok(())
+}
+
+fn on(kind: SignalKind) -> Result<Signal> {
+    signal(kind).map_err(|error| format!("cannot listen for signals: {error}").into())
+}
+
+fn routes() -> Result<()> {
+    print_routes(&load()?.1);
+    Ok(())
+}
+
+fn print_routes(template: &Template) {
+    let rows: Vec<[&str; 4]> = template
+        .functions
+        .iter()
+        .flat_map(|function| function.routes.iter().map(move |route| (route, function)))
+        .map(|(route, function)| {
+            [
+                &route.method,
+                &route.path,
+                &function.name,
+                &function.description,
+            ]
+            .map(String::as_str)
+        })
+        .collect();
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].len())
+            .max()
+            .unwrap_or_default()
+    };
+    let (m, p, n) = (width(0), width(1), width(2));
+    for [method, path, name, description] in rows {
+        println!("{method:m$}  {path:p$}  {name:n$}  {description}");
+    }
+}
+
+async fn invoke(options: Invoke) -> Result<()> {
+    let (_, template) = load()?;
+    let name = &options.function;
+    if template.function(name).is_none() {
+        return Err(format!("no function `{name}` in template.yaml; `routes` lists them").into());
+    }
+    let event = read_event(&options.event)?;
+    if options.print {
+        println!("{event:#}");
+        return Ok(());
+    }
+    let bin_dir = options.build.run([name.as_str()])?;
+    let running = format!("http://127.0.0.1:{DYNAMODB_PORT}");
+    let dynamodb = match options.dynamodb {
+        Some(url) => Some(url),
+        None => Client::new(&running)
+            .call("ListTables", &json!({}))
+            .await
+            .is_ok()
+            .then_some(running),
+    };
+    let server = Server::start(Options {
+        dynamodb,
+        ..Options::new(template, bin_dir)
+    })
+    .await?;
+    let answer = server.invoke(name, &event).await;
+    server.shutdown().await;
+    // The log has said which function.
+    let answer = answer.map_err(|error| error.to_string())?;
+    println!("{answer:#}");
+    Ok(())
+}
+
+fn read_event(file: &PathBuf) -> Result<Value> {
+    let text = match file.to_str() {
+        Some("-") => io::read_to_string(io::stdin()),
+        _ => fs::read_to_string(file),
+    };
+    let text = text.map_err(|error| format!("{}: {error}", file.display()))?;
+    serde_json::from_str(&text)
+        .map_err(|error| format!("{}: not JSON: {error}", file.display()).into())
+}

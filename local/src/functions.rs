@@ -1,0 +1,563 @@
+//! The functions: their binaries, run as processes that speak the Lambda Runtime API.
+//!
+//! Each process has a Runtime API of its own on a loopback port and takes one request at a time; when all of a
+//! function's processes are busy, another is started. <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use hyper::{
+    Method, Request, Response, StatusCode, body::Bytes, body::Incoming, header::HeaderValue,
+};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    process::Command,
+    sync::{Semaphore, mpsc, oneshot, watch},
+    task::JoinSet,
+    time::timeout,
+};
+
+use crate::{
+    Error, Result,
+    http::{self, HttpServer, Reply},
+    template::{Function, REGION, function_arn},
+};
+
+/// Takes each line of log, without its end: `[users-update] …` from a function, `[dynamodb] …` from the front.
+pub type LogSink = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// How long a process may take until it first asks for work.
+const INIT: Duration = Duration::from_secs(10);
+/// What an answer may be long, 6 MB and a little, in bytes.
+const ANSWER: usize = 6 * 1024 * 1024 + 100;
+
+/// Why an invocation has no answer.
+#[derive(Debug, PartialEq, Eq)]
+pub enum InvokeError {
+    /// No function has this name.
+    Unknown,
+    /// As many processes as allowed are busy, or the pool is shut down.
+    Throttled,
+    /// The process could not be started, or failed before it asked for work.
+    Init(String),
+    /// The function's timeout passed; its process was killed.
+    TimedOut(Duration),
+    /// The process ended during the invocation.
+    Exited,
+    /// The function answered with an error: `errorType` and `errorMessage` in JSON.
+    Failed(String),
+}
+
+impl fmt::Display for InvokeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => f.write_str("no such function"),
+            Self::Throttled => f.write_str("rate exceeded: all its processes are busy"),
+            Self::Init(cause) => write!(f, "could not start: {cause}"),
+            Self::TimedOut(timeout) => write!(
+                f,
+                "task timed out after {:.2} seconds",
+                timeout.as_secs_f64()
+            ),
+            Self::Exited => f.write_str("the process ended without an answer"),
+            Self::Failed(error) => write!(f, "function error: {error}"),
+        }
+    }
+}
+
+/// What the pool needs to run functions.
+pub struct PoolOptions {
+    /// The folder of the binaries, each named as its function.
+    pub bin_dir: PathBuf,
+    /// What functions call for DynamoDB.
+    pub dynamodb_url: String,
+    /// The most processes of one function; requests beyond them are turned away.
+    pub max_processes: usize,
+    pub log: LogSink,
+}
+
+/// The processes of all functions. They end with the pool, and by themselves should this process be killed: the
+/// connection on which they wait for work breaks, and the Lambda runtime ends with an error.
+pub struct Pool {
+    entries: BTreeMap<String, Entry>,
+    options: PoolOptions,
+    stop: watch::Sender<bool>,
+    monitors: Mutex<JoinSet<()>>,
+}
+
+struct Entry {
+    function: Function,
+    access_key: String,
+    idle: Mutex<Vec<Process>>,
+    pids: Arc<Mutex<BTreeSet<u32>>>,
+    permits: Semaphore,
+}
+
+/// A running process; dropping it kills it.
+struct Process {
+    /// What it sends to its Runtime API between invocations; closed when it has ended.
+    polls: mpsc::UnboundedReceiver<Poll>,
+    _kill: oneshot::Sender<()>,
+}
+
+enum Poll {
+    Next(oneshot::Sender<Invocation>),
+    InitError(Bytes),
+}
+
+struct Invocation {
+    id: String,
+    deadline: SystemTime,
+    trace_id: Option<String>,
+    arn: String,
+    event: Bytes,
+    answer: oneshot::Sender<Answer>,
+}
+
+type Answer = std::result::Result<Bytes, Bytes>;
+
+impl Pool {
+    /// A pool without any process yet. Each function comes with the access key id that its DynamoDB requests will carry.
+    pub fn new(
+        functions: impl IntoIterator<Item = (Function, String)>,
+        options: PoolOptions,
+    ) -> Arc<Self> {
+        let entry = |(function, access_key): (Function, String)| {
+            let entry = Entry {
+                access_key,
+                idle: Mutex::default(),
+                pids: Arc::default(),
+                permits: Semaphore::new(options.max_processes),
+                function,
+            };
+            (entry.function.name.clone(), entry)
+        };
+        Arc::new(Self {
+            entries: functions.into_iter().map(entry).collect(),
+            stop: watch::Sender::new(false),
+            monitors: Mutex::default(),
+            options,
+        })
+    }
+
+    /// The live processes of a function.
+    pub fn pids(&self, function: &str) -> Vec<u32> {
+        let entry = self.entries.get(function);
+        entry.map_or_else(Vec::new, |entry| {
+            lock(&entry.pids).iter().copied().collect()
+        })
+    }
+
+    /// Has a function take an event, and returns its answer, which is JSON.
+    ///
+    /// The invocation goes on to its end even if the caller does not wait for it.
+    ///
+    /// # Errors
+    ///
+    /// [`InvokeError`]; a line of log says the same.
+    pub async fn invoke(
+        self: &Arc<Self>,
+        function: &str,
+        event: &Value,
+    ) -> std::result::Result<Value, InvokeError> {
+        let (pool, name) = (Arc::clone(self), function.to_string());
+        let trace_id = event["headers"]["x-amzn-trace-id"]
+            .as_str()
+            .map(String::from);
+        let event = Bytes::from(event.to_string());
+        let invocation = tokio::spawn(async move {
+            let entry = pool.entries.get(&name).ok_or(InvokeError::Unknown)?;
+            let result = pool.run(entry, event, trace_id).await;
+            if let Err(error) = &result {
+                pool.log(&name, &error.to_string());
+            }
+            result
+        });
+        match invocation.await {
+            Ok(result) => result,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_cancelled) => Err(InvokeError::Throttled),
+            },
+        }
+    }
+
+    /// Logs a line as the function's.
+    pub(crate) fn log(&self, function: &str, line: &str) {
+        (self.options.log)(&format!("[{function}] {line}"));
+    }
+
+    async fn run(
+        &self,
+        entry: &Entry,
+        event: Bytes,
+        trace_id: Option<String>,
+    ) -> std::result::Result<Value, InvokeError> {
+        let _permit = entry
+            .permits
+            .try_acquire()
+            .map_err(|_| InvokeError::Throttled)?;
+        let (process, next) = loop {
+            let idle = lock(&entry.idle).pop();
+            let Some(mut process) = idle else {
+                break self.start(entry).await?;
+            };
+            // One that has ended since its last answer is passed over.
+            if let Ok(Some(Poll::Next(next))) = timeout(INIT, process.polls.recv()).await
+                && !next.is_closed()
+            {
+                break (process, next);
+            }
+        };
+        let limit = entry.function.timeout;
+        let (answer, answered) = oneshot::channel();
+        let invocation = Invocation {
+            id: random_uuid(),
+            deadline: SystemTime::now() + limit,
+            trace_id,
+            arn: function_arn(&entry.function.name),
+            event,
+            answer,
+        };
+        next.send(invocation).map_err(|_| InvokeError::Exited)?;
+        let answer = timeout(limit, answered)
+            .await
+            .map_err(|_| InvokeError::TimedOut(limit))?
+            .map_err(|_| InvokeError::Exited)?;
+        let answer = answer
+            .map_err(|error| InvokeError::Failed(String::from_utf8_lossy(&error).into_owned()))?;
+        let answer = serde_json::from_slice(&answer)
+            .map_err(|error| InvokeError::Failed(format!("the answer is not JSON: {error}")))?;
+        lock(&entry.idle).push(process);
+        Ok(answer)
+    }
+
+    /// Starts a process and waits until it asks for work.
+    async fn start(
+        &self,
+        entry: &Entry,
+    ) -> std::result::Result<(Process, oneshot::Sender<Invocation>), InvokeError> {
+        let mut process = self
+            .spawn(entry)
+            .await
+            .map_err(|error| InvokeError::Init(error.to_string()))?;
+        match timeout(INIT, process.polls.recv()).await {
+            Ok(Some(Poll::Next(next))) => Ok((process, next)),
+            Ok(Some(Poll::InitError(error))) => Err(InvokeError::Init(
+                String::from_utf8_lossy(&error).into_owned(),
+            )),
+            Ok(None) => Err(InvokeError::Init(
+                "the process ended before it asked for work".into(),
+            )),
+            Err(_) => Err(InvokeError::Init(format!(
+                "it asked for no work within {} s",
+                INIT.as_secs()
+            ))),
+        }
+    }
+
+    async fn spawn(&self, entry: &Entry) -> io::Result<Process> {
+        let Function { name, .. } = &entry.function;
+        let (poll, polls) = mpsc::unbounded_channel();
+        let runtime = Arc::new(Runtime {
+            poll,
+            current: Mutex::default(),
+        });
+        let api = HttpServer::start(http::listen(0).await?, move |request, _| {
+            let runtime = Arc::clone(&runtime);
+            async move { Ok(runtime.handle(request).await) }
+        })?;
+        let binary = self.options.bin_dir.join(name);
+        let mut child = Command::new(&binary)
+            .env_clear()
+            .envs(self.environment(entry, api.address))
+            .current_dir(&self.options.bin_dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // Ctrl-C is for the gateway, which then ends them.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| {
+                io::Error::new(error.kind(), format!("{}: {error}", binary.display()))
+            })?;
+        let pid = child.id();
+        lock(&entry.pids).extend(pid);
+
+        let (kill, killed) = oneshot::channel();
+        let (pids, log, name) = (
+            Arc::clone(&entry.pids),
+            Arc::clone(&self.options.log),
+            name.clone(),
+        );
+        let output = (child.stdout.take(), child.stderr.take());
+        let mut stop = self.stop.subscribe();
+        let mut monitors = lock(&self.monitors);
+        while monitors.try_join_next().is_some() {}
+        monitors.spawn(async move {
+            let mut lines = JoinSet::new();
+            lines.spawn(forward(output.0, name.clone(), Arc::clone(&log)));
+            lines.spawn(forward(output.1, name.clone(), Arc::clone(&log)));
+            let ended = tokio::select! {
+                status = child.wait() => Some(status),
+                _ = killed => None,
+                _ = stop.wait_for(|stop| *stop) => None,
+            };
+            let ended = match ended {
+                Some(status) => Some(status),
+                None => child.kill().await.err().map(Err),
+            };
+            lock(&pids).retain(|other| Some(*other) != pid);
+            // Whoever waits for the process learns of its end by this.
+            drop(api);
+            while lines.join_next().await.is_some() {}
+            match ended {
+                Some(Ok(status)) => log(&format!("[{name}] runtime exited: {status}")),
+                Some(Err(error)) => log(&format!("[{name}] cannot end the process: {error}")),
+                None => {}
+            }
+        });
+        Ok(Process { polls, _kill: kill })
+    }
+
+    /// What Lambda sets, then what the template says, then where DynamoDB is.
+    fn environment(&self, entry: &Entry, api: SocketAddr) -> BTreeMap<String, String> {
+        let Function { name, memory, .. } = &entry.function;
+        let log_stream = format!("local/[$LATEST]{:032x}", fastrand::u128(..));
+        let lambda = [
+            ("AWS_ACCESS_KEY_ID", entry.access_key.clone()),
+            ("AWS_DEFAULT_REGION", REGION.into()),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", memory.to_string()),
+            ("AWS_LAMBDA_FUNCTION_NAME", name.clone()),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".into()),
+            ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".into()),
+            ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{name}")),
+            ("AWS_LAMBDA_LOG_STREAM_NAME", log_stream),
+            ("AWS_LAMBDA_RUNTIME_API", api.to_string()),
+            ("AWS_REGION", REGION.into()),
+            ("AWS_SECRET_ACCESS_KEY", "local".into()),
+            ("AWS_SESSION_TOKEN", "local".into()),
+            (
+                "LAMBDA_TASK_ROOT",
+                self.options.bin_dir.display().to_string(),
+            ),
+            ("LANG", "en_US.UTF-8".into()),
+            ("PATH", "/usr/local/bin:/usr/bin/:/bin:/opt/bin".into()),
+            ("TZ", ":UTC".into()),
+            ("_HANDLER", "bootstrap".into()),
+        ];
+        let mut environment: BTreeMap<_, _> =
+            lambda.map(|(name, value)| (name.into(), value)).into();
+        environment.extend(entry.function.environment.clone());
+        environment.insert(
+            "AWS_ENDPOINT_URL_DYNAMODB".into(),
+            self.options.dynamodb_url.clone(),
+        );
+        environment
+    }
+
+    /// Takes no more invocations, kills every process and waits until they have ended.
+    pub async fn shutdown(&self) {
+        for entry in self.entries.values() {
+            entry.permits.close();
+        }
+        self.stop.send_replace(true);
+        let monitors = std::mem::take(&mut *lock(&self.monitors));
+        monitors.join_all().await;
+    }
+
+    /// [`Pool::shutdown`] without waiting.
+    pub(crate) fn stop(&self) {
+        for entry in self.entries.values() {
+            entry.permits.close();
+        }
+        self.stop.send_replace(true);
+    }
+}
+
+async fn forward(output: Option<impl AsyncRead + Unpin>, name: String, log: LogSink) {
+    let Some(output) = output else { return };
+    let mut lines = BufReader::new(output).split(b'\n');
+    loop {
+        match lines.next_segment().await {
+            Ok(Some(line)) => log(&format!("[{name}] {}", String::from_utf8_lossy(&line))),
+            Ok(None) => return,
+            Err(error) => return log(&format!("[{name}] cannot read its output: {error}")),
+        }
+    }
+}
+
+/// The Runtime API of one process.
+struct Runtime {
+    poll: mpsc::UnboundedSender<Poll>,
+    /// The invocation that the process has, by id.
+    current: Mutex<Option<(String, oneshot::Sender<Answer>)>>,
+}
+
+impl Runtime {
+    async fn handle(&self, request: Request<Incoming>) -> Reply {
+        let path = request.uri().path().to_string();
+        let path = path
+            .strip_prefix("/2018-06-01/runtime/")
+            .unwrap_or_default();
+        match (
+            request.method(),
+            path.split('/').collect::<Vec<_>>().as_slice(),
+        ) {
+            (&Method::GET, ["invocation", "next"]) => self.next().await,
+            (&Method::POST, ["invocation", id, "response"]) => {
+                self.answer(id, request.into_body(), Ok).await
+            }
+            (&Method::POST, ["invocation", id, "error"]) => {
+                self.answer(id, request.into_body(), Err).await
+            }
+            (&Method::POST, ["init", "error"]) => {
+                match http::read(request.into_body(), ANSWER).await {
+                    Ok(error) => {
+                        // Nobody waits only when the pool is being shut down.
+                        let _ = self.poll.send(Poll::InitError(error));
+                        accepted()
+                    }
+                    Err(_) => refused(StatusCode::BAD_REQUEST, "InvalidRequest"),
+                }
+            }
+            _ => refused(StatusCode::NOT_FOUND, "NotFound"),
+        }
+    }
+
+    async fn next(&self) -> Reply {
+        let (next, invocation) = oneshot::channel();
+        let polled = self.poll.send(Poll::Next(next));
+        let (Ok(()), Ok(invocation)) = (polled, invocation.await) else {
+            return refused(StatusCode::INTERNAL_SERVER_ERROR, "ShuttingDown");
+        };
+        let deadline = invocation
+            .deadline
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        *lock(&self.current) = Some((invocation.id.clone(), invocation.answer));
+        let mut reply = Response::new(invocation.event.into());
+        for (name, value) in [
+            ("content-type", "application/json"),
+            ("lambda-runtime-aws-request-id", &invocation.id),
+            (
+                "lambda-runtime-deadline-ms",
+                &deadline.as_millis().to_string(),
+            ),
+            ("lambda-runtime-invoked-function-arn", &invocation.arn),
+            (
+                "lambda-runtime-trace-id",
+                &invocation.trace_id.unwrap_or_default(),
+            ),
+        ] {
+            // A client's trace id may hold what a header of ours may not.
+            if let Ok(value) = HeaderValue::from_str(value) {
+                reply.headers_mut().insert(name, value);
+            }
+        }
+        reply
+    }
+
+    async fn answer(&self, id: &str, body: Incoming, wrap: fn(Bytes) -> Answer) -> Reply {
+        let current = lock(&self.current).take_if(|(current, _)| current == id);
+        let Some((_, answer)) = current else {
+            return refused(StatusCode::BAD_REQUEST, "InvalidRequestID");
+        };
+        let (value, reply) = match http::read(body, ANSWER).await {
+            Ok(body) => (wrap(body), accepted()),
+            Err(http::BodyError::TooLarge) => (
+                Err(r#"{"errorType":"Function.ResponseSizeTooLarge"}"#.into()),
+                refused(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
+            ),
+            Err(http::BodyError::Broken(error)) => (
+                Err(
+                    json!({ "errorType": "Runtime.BrokenAnswer", "errorMessage": error })
+                        .to_string()
+                        .into(),
+                ),
+                refused(StatusCode::BAD_REQUEST, "InvalidRequest"),
+            ),
+        };
+        // The invocation may have timed out meanwhile.
+        let _ = answer.send(value);
+        reply
+    }
+}
+
+fn accepted() -> Reply {
+    http::json(StatusCode::ACCEPTED, &json!({ "status": "OK" }))
+}
+
+fn refused(status: StatusCode, kind: &str) -> Reply {
+    http::json(status, &json!({ "errorType": kind }))
+}
+
+fn random_uuid() -> String {
+    uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes())
+        .into_uuid()
+        .to_string()
+}
+
+/// Locks; what a panic left behind in these maps and lists is whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The cargo that runs this program, or the one in the path.
+///
+/// Without what it tells the program about its package, which would have some build scripts (`ring`'s) run again and
+/// everything above them built again.
+pub fn cargo() -> std::process::Command {
+    let mut cargo =
+        std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        let told = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+        if name
+            .to_str()
+            .is_some_and(|name| told.iter().any(|prefix| name.starts_with(prefix)))
+        {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
+}
+
+/// Builds the binaries of `functions` with cargo, which shows its progress, and returns their folder.
+///
+/// # Errors
+///
+/// Cargo cannot be run, or fails; it has said why.
+pub fn build<'a>(
+    root: &Path,
+    functions: impl IntoIterator<Item = &'a str>,
+    release: bool,
+) -> Result<PathBuf> {
+    let run = |command: &mut std::process::Command| {
+        let output = command.current_dir(root).stderr(Stdio::inherit()).output();
+        let output = output.map_err(|error| format!("cannot run cargo: {error}"))?;
+        match output.status.success() {
+            true => Ok(output.stdout),
+            false => Err(Error::from(format!("cargo failed: {}", output.status))),
+        }
+    };
+    let metadata = run(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
+    let metadata: Value =
+        serde_json::from_slice(&metadata).map_err(|error| format!("cargo metadata: {error}"))?;
+    let target = metadata["target_directory"]
+        .as_str()
+        .ok_or_else(|| "cargo metadata: no target_directory".to_string())?;
+    run(cargo()
+        .arg("build")
+        .args(release.then_some("--release"))
+        .args(functions.into_iter().flat_map(|name| ["-p", name])))?;
+    Ok(Path::new(target).join(if release { "release" } else { "debug" }))
+}

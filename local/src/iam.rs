@@ -1,0 +1,232 @@
+//! Which IAM actions a DynamoDB request needs, and whether a function's statements allow them.
+
+use serde_json::Value;
+
+use crate::template::{Effect, Statement, table_arn};
+
+/// An action on a resource, as IAM decides over it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Need {
+    /// `dynamodb:PutItem`
+    pub action: String,
+    /// The ARN of a table, an index or a stream; `*` where DynamoDB knows no narrower resource.
+    pub resource: String,
+}
+
+/// What IAM says of one [`Need`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    Allow,
+    /// A `Deny` statement matches; it wins over any `Allow`.
+    ExplicitDeny,
+    /// No statement matches.
+    ImplicitDeny,
+}
+
+/// Decides over one action on one resource. Action names match in any case, resources exactly, as in IAM.
+pub fn decide(statements: &[Statement], need: &Need) -> Decision {
+    let action = need.action.to_ascii_lowercase();
+    let applies = |statement: &&Statement| {
+        statement
+            .actions
+            .iter()
+            .any(|pattern| matches(&pattern.to_ascii_lowercase(), &action))
+            && statement
+                .resources
+                .iter()
+                .any(|pattern| matches(pattern, &need.resource))
+    };
+    let applying: Vec<_> = statements.iter().filter(applies).collect();
+    if applying
+        .iter()
+        .any(|statement| statement.effect == Effect::Deny)
+    {
+        Decision::ExplicitDeny
+    } else if applying.is_empty() {
+        Decision::ImplicitDeny
+    } else {
+        Decision::Allow
+    }
+}
+
+/// Matches IAM's wildcards: `*` is any text, also none; `?` is one character.
+pub fn matches(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), text.chars().collect());
+    let (mut p, mut t) = (0, 0);
+    // Where to go on when a match fails: after the last `*`, one character further in the text.
+    let mut retry = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some('*') => {
+                retry = Some((p + 1, t + 1));
+                p += 1;
+            }
+            Some(&c) if c == '?' || c == text[t] => (p, t) = (p + 1, t + 1),
+            _ => match retry {
+                Some((after_star, next)) => {
+                    (p, t) = (after_star, next);
+                    retry = Some((after_star, next + 1));
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|&c| c == '*')
+}
+
+/// The actions that `operation` (`TransactWriteItems`) with this JSON body needs, without repetition.
+///
+/// `None` for PartiQL, which functions may not use: which tables its statements touch, only its parser could tell.
+pub fn needs(operation: &str, body: &Value) -> Option<Vec<Need>> {
+    let need = |operation: &str, resource: String| Need {
+        action: format!("dynamodb:{operation}"),
+        resource,
+    };
+    let table = |request: &Value| {
+        request["TableName"]
+            .as_str()
+            .map_or_else(|| "*".into(), table_arn)
+    };
+    let mut needs = match operation {
+        "BatchGetItem" | "BatchWriteItem" => members(&body["RequestItems"])
+            .map(|(name, _)| need(operation, table_arn(name)))
+            .collect(),
+        "TransactGetItems" | "TransactWriteItems" => parts(body)
+            .map(|(kind, request)| {
+                let action = if kind == "ConditionCheck" {
+                    "ConditionCheckItem".into()
+                } else {
+                    format!("{kind}Item")
+                };
+                need(&action, table(request))
+            })
+            .collect(),
+        "Query" | "Scan" => {
+            let index = body["IndexName"]
+                .as_str()
+                .map(|index| format!("/index/{index}"));
+            vec![need(operation, table(body) + &index.unwrap_or_default())]
+        }
+        "ExecuteStatement" | "ExecuteTransaction" | "BatchExecuteStatement" => return None,
+        _ => {
+            let stream = body["StreamArn"].as_str().map(String::from);
+            vec![need(operation, stream.unwrap_or_else(|| table(body)))]
+        }
+    };
+    needs.sort();
+    needs.dedup();
+    Some(needs)
+}
+
+/// The parts of a transaction: their kind (`Put`, `Update`, `Delete`, `ConditionCheck`, `Get`) and content.
+pub(crate) fn parts(body: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    let items = body["TransactItems"].as_array().into_iter().flatten();
+    items.flat_map(members)
+}
+
+fn members(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    let object = value.as_object().into_iter().flatten();
+    object.map(|(key, value)| (key.as_str(), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn statement(effect: Effect, action: &str, resource: &str) -> Statement {
+        Statement {
+            effect,
+            actions: vec![action.into()],
+            resources: vec![resource.into()],
+        }
+    }
+
+    fn need(action: &str, resource: &str) -> Need {
+        Need {
+            action: action.into(),
+            resource: resource.into(),
+        }
+    }
+
+    #[test]
+    fn wildcards_are_those_of_iam() {
+        for (pattern, text, expected) in [
+            ("*", "", true),
+            ("dynamodb:*Item", "dynamodb:PutItem", true),
+            ("dynamodb:*Item", "dynamodb:PutItems", false),
+            ("table/role????", "table/rolecall", true),
+            ("table/rolecal?", "table/rolecal", false),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-b-c-d", false),
+            ("", "a", false),
+        ] {
+            assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn an_explicit_deny_wins_and_silence_denies() {
+        let table = table_arn("rolecall");
+        let allow = statement(Effect::Allow, "dynamodb:putitem", &table);
+        let deny = statement(Effect::Deny, "dynamodb:Put*", "*");
+        let put = need("dynamodb:PutItem", &table);
+        assert_eq!(decide(std::slice::from_ref(&allow), &put), Decision::Allow);
+        assert_eq!(decide(&[allow.clone(), deny], &put), Decision::ExplicitDeny);
+        assert_eq!(decide(&[], &put), Decision::ImplicitDeny);
+        let index = need("dynamodb:PutItem", &format!("{table}/index/GSI1"));
+        assert_eq!(decide(&[allow], &index), Decision::ImplicitDeny);
+    }
+
+    #[test]
+    fn a_transaction_needs_the_actions_of_its_parts() {
+        let body = json!({ "TransactItems": [
+            { "Put": { "TableName": "t" } },
+            { "Update": { "TableName": "t" } },
+            { "Delete": { "TableName": "u" } },
+            { "ConditionCheck": { "TableName": "t" } },
+            { "Update": { "TableName": "t" } },
+        ]});
+        assert_eq!(
+            needs("TransactWriteItems", &body).unwrap(),
+            [
+                need("dynamodb:ConditionCheckItem", &table_arn("t")),
+                need("dynamodb:DeleteItem", &table_arn("u")),
+                need("dynamodb:PutItem", &table_arn("t")),
+                need("dynamodb:UpdateItem", &table_arn("t")),
+            ]
+        );
+        let body = json!({ "TransactItems": [{ "Get": { "TableName": "t" } }] });
+        assert_eq!(
+            needs("TransactGetItems", &body).unwrap(),
+            [need("dynamodb:GetItem", &table_arn("t"))]
+        );
+    }
+
+    #[test]
+    fn a_query_of_an_index_needs_the_index() {
+        let body = json!({ "TableName": "t", "IndexName": "GSI1" });
+        assert_eq!(
+            needs("Query", &body).unwrap(),
+            [need(
+                "dynamodb:Query",
+                "arn:aws:dynamodb:us-east-1:000000000000:table/t/index/GSI1"
+            )]
+        );
+        let body = json!({ "RequestItems": { "t": {}, "u": {} } });
+        assert_eq!(needs("BatchGetItem", &body).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn partiql_is_beyond_statements() {
+        assert_eq!(
+            needs(
+                "ExecuteStatement",
+                &json!({ "Statement": "SELECT * FROM t" })
+            ),
+            None
+        );
+    }
+}

@@ -1,0 +1,40 @@
+//! Rolecall on a laptop: API Gateway, Lambda and DynamoDB in one process, driven by `template.yaml` alone.
+//!
+//! - [`template`] reads the SAM template: routes, functions, environment, timeouts, IAM statements, the table.
+//! - [`event`] routes a request, makes its event and turns a function's answer into a response.
+//! - [`functions`] runs the function binaries behind the Lambda Runtime API.
+//! - [`iam`] says which actions a DynamoDB request needs and whether statements allow them.
+//! - [`dynamodb`] is the embedded engine, the front that functions and people call, and a small client.
+//! - [`server`] puts them together; the binary `rolecall` and the tests start it.
+
+pub mod dynamodb;
+pub mod event;
+pub mod functions;
+mod http;
+pub mod iam;
+pub mod server;
+pub mod template;
+
+pub use functions::LogSink;
+pub use server::{Options, Server};
+pub use template::Template;
+
+/// What went wrong, in one sentence for the person at the terminal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error(String);
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl From<String> for Error {
+    fn from(message: String) -> Self {
+        Error(message)
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,309 @@
+//! The whole of it: engine, front, functions and the gateway's HTTP server.
+
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::SystemTime};
+
+use hyper::{
+    Request, StatusCode, Uri,
+    body::Incoming,
+    header::{HeaderName, HeaderValue},
+    http::request::Parts,
+};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::{
+    Error, LogSink, Result,
+    dynamodb::{self, Caller, Engine, FaultHook, Front, FrontOptions, Record},
+    event::{self, Router},
+    functions::{InvokeError, Pool, PoolOptions},
+    http::{self, BodyError, HttpServer, Reply},
+    template::{Function, Template},
+};
+
+/// The most that API Gateway takes, in bytes.
+const BODY: usize = 10 * 1024 * 1024;
+const HEADERS: usize = 10_240;
+
+/// How to start a [`Server`].
+pub struct Options {
+    pub template: Template,
+    /// The folder of the functions' binaries; [`crate::functions::build`] makes it.
+    pub bin_dir: PathBuf,
+    /// The gateway's port; 0 takes any.
+    pub port: u16,
+    /// The port of the front of DynamoDB; 0 takes any.
+    pub dynamodb_port: u16,
+    /// Where the embedded engine keeps its file; `None` keeps all in memory.
+    pub data: Option<PathBuf>,
+    /// The `http://` URL of an engine to use instead of the embedded one.
+    pub dynamodb: Option<String>,
+    /// The most processes of one function.
+    pub max_processes: usize,
+    /// Keep a [`Record`] of each request to DynamoDB.
+    pub record: bool,
+    pub log: LogSink,
+}
+
+impl Options {
+    /// Any free ports, the embedded engine in memory, no records, log lines to stderr.
+    pub fn new(template: Template, bin_dir: PathBuf) -> Self {
+        Self {
+            template,
+            bin_dir,
+            port: 0,
+            dynamodb_port: 0,
+            data: None,
+            dynamodb: None,
+            max_processes: 64,
+            record: false,
+            log: Arc::new(|line| eprintln!("{line}")),
+        }
+    }
+}
+
+/// A running gateway with its functions and its DynamoDB. All of it ends when this is dropped.
+pub struct Server {
+    // Dropped in this order: who calls before who is called.
+    gateway: HttpServer,
+    pool: StopOnDrop,
+    front: Front,
+    engine: Option<Engine>,
+    engine_url: String,
+}
+
+struct StopOnDrop(Arc<Pool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+impl Server {
+    /// Starts everything, creates the table if it does not exist, and listens on 127.0.0.1 only.
+    ///
+    /// # Errors
+    ///
+    /// A port is taken, the data cannot be used, the engine does not answer, or its table is another than the
+    /// template's.
+    pub async fn start(options: Options) -> Result<Self> {
+        let Options { template, log, .. } = options;
+        let listener = listen(options.port, "--port").await?;
+        let front_listener = listen(options.dynamodb_port, "--dynamodb-port").await?;
+        let (engine, engine_url) = match options.dynamodb {
+            Some(url) => (None, check_url(url)?),
+            None => {
+                let engine = Engine::start(options.data.as_deref(), Arc::clone(&log))?;
+                let url = engine.url().to_string();
+                (Some(engine), url)
+            }
+        };
+        dynamodb::ensure_table(&engine_url, &template).await?;
+
+        let functions: Vec<(Function, String)> = template
+            .functions
+            .iter()
+            .map(|function| (function.clone(), access_key()))
+            .collect();
+        let caller = |(function, key): &(Function, String)| {
+            let caller = Caller {
+                function: function.name.clone(),
+                statements: function.statements.clone(),
+            };
+            (key.clone(), caller)
+        };
+        let cannot = |error: io::Error| Error::from(format!("cannot start: {error}"));
+        let front = FrontOptions {
+            engine: engine_url.clone(),
+            callers: functions.iter().map(caller).collect(),
+            conflicts: engine.iter().map(|_| keys(&template)).collect(),
+            record: options.record,
+            log: Arc::clone(&log),
+        };
+        let front = Front::start(front_listener, front).map_err(cannot)?;
+        let pool = PoolOptions {
+            bin_dir: options.bin_dir,
+            dynamodb_url: format!("http://{}", front.address()),
+            max_processes: options.max_processes,
+            log,
+        };
+        let pool = Pool::new(functions, pool);
+        let gateway = Arc::new(Gateway {
+            router: Router::new(&template),
+            port: listener.local_addr().map_err(cannot)?.port(),
+            pool: Arc::clone(&pool),
+        });
+        let gateway = HttpServer::start(listener, move |request, client| {
+            let gateway = Arc::clone(&gateway);
+            async move { Ok(gateway.handle(request, client).await) }
+        });
+        Ok(Self {
+            gateway: gateway.map_err(cannot)?,
+            pool: StopOnDrop(pool),
+            front,
+            engine,
+            engine_url,
+        })
+    }
+
+    /// The gateway: `http://127.0.0.1:3000`.
+    pub fn url(&self) -> String {
+        self.gateway.url()
+    }
+
+    /// The front of DynamoDB: `http://127.0.0.1:8000`.
+    pub fn dynamodb_url(&self) -> String {
+        format!("http://{}", self.front.address())
+    }
+
+    /// The engine behind the front: nothing that is sent here is recorded, faulted or in conflict.
+    pub fn engine_url(&self) -> &str {
+        &self.engine_url
+    }
+
+    /// Has a function take an event, without the gateway.
+    ///
+    /// # Errors
+    ///
+    /// [`InvokeError`]
+    pub async fn invoke(
+        &self,
+        function: &str,
+        event: &Value,
+    ) -> std::result::Result<Value, InvokeError> {
+        self.pool.0.invoke(function, event).await
+    }
+
+    /// The live processes of a function.
+    pub fn pids(&self, function: &str) -> Vec<u32> {
+        self.pool.0.pids(function)
+    }
+
+    /// The requests to DynamoDB since the last call, oldest first.
+    pub fn take_records(&self) -> Vec<Record> {
+        self.front.take_records()
+    }
+
+    /// Has `hook` decide over every further request to DynamoDB.
+    pub fn set_fault(&self, hook: Option<FaultHook>) {
+        self.front.set_fault(hook);
+    }
+
+    /// Ends everything and waits for it: no process is left, and the data is on disk.
+    pub async fn shutdown(self) {
+        self.pool.0.shutdown().await;
+        self.gateway.shutdown().await;
+        self.front.shutdown().await;
+        if let Some(engine) = self.engine {
+            engine.shutdown().await;
+        }
+    }
+}
+
+async fn listen(port: u16, option: &str) -> Result<TcpListener> {
+    http::listen(port)
+        .await
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                format!("port {port} is taken, choose another with {option}").into()
+            }
+            _ => format!("cannot listen on port {port}: {error}").into(),
+        })
+}
+
+fn check_url(url: String) -> Result<String> {
+    let parsed: Option<Uri> = url.parse().ok();
+    match parsed.as_ref().and_then(Uri::scheme_str) {
+        Some("http") => Ok(url),
+        _ => Err(format!("`{url}` is not an http:// URL").into()),
+    }
+}
+
+/// An access key id, which stands for one function in one run.
+fn access_key() -> String {
+    let random = std::iter::repeat_with(fastrand::alphanumeric).take(16);
+    format!("ASIA{}", random.collect::<String>().to_ascii_uppercase())
+}
+
+/// The names of the table's key attributes, by its name.
+fn keys(template: &Template) -> (String, Vec<String>) {
+    let schema = template.table["KeySchema"].as_array().into_iter().flatten();
+    let names = schema.filter_map(|key| key["AttributeName"].as_str().map(String::from));
+    (template.table_name().into(), names.collect())
+}
+
+struct Gateway {
+    router: Router,
+    port: u16,
+    pool: Arc<Pool>,
+}
+
+impl Gateway {
+    async fn handle(&self, request: Request<Incoming>, client: SocketAddr) -> Reply {
+        let id = event::request_id();
+        let mut reply = self
+            .answer(request, client, &id)
+            .await
+            .unwrap_or_else(|(status, message)| http::json(status, &json!({ "message": message })));
+        let headers = reply.headers_mut();
+        headers.extend(
+            HeaderValue::from_str(&id).map(|id| (HeaderName::from_static("apigw-requestid"), id)),
+        );
+        reply
+    }
+
+    /// The function's answer, or the gateway's own status and message.
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        client: SocketAddr,
+        id: &str,
+    ) -> std::result::Result<Reply, (StatusCode, &'static str)> {
+        let now = SystemTime::now();
+        let (parts, body) = request.into_parts();
+        if header_size(&parts) > HEADERS {
+            return Err((
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "Request Header Fields Too Large",
+            ));
+        }
+        let route = self.router.find(parts.method.as_str(), parts.uri.path());
+        let route = route.ok_or((StatusCode::NOT_FOUND, "Not Found"))?;
+        let body = http::read(body, BODY).await.map_err(|error| match error {
+            BodyError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
+            BodyError::Broken(_) => (StatusCode::BAD_REQUEST, "Bad Request"),
+        })?;
+        let event = event::event(&route, &parts, &body, id, (client, self.port), now);
+        let answer =
+            self.pool
+                .invoke(route.function, &event)
+                .await
+                .map_err(|error| match error {
+                    InvokeError::Throttled => {
+                        (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
+                    }
+                    InvokeError::TimedOut(_) => {
+                        (StatusCode::GATEWAY_TIMEOUT, "Endpoint request timed out")
+                    }
+                    InvokeError::Unknown
+                    | InvokeError::Init(_)
+                    | InvokeError::Exited
+                    | InvokeError::Failed(_) => (StatusCode::BAD_GATEWAY, "Internal Server Error"),
+                })?;
+        event::response(&answer).map_err(|cause| {
+            self.pool
+                .log(route.function, &format!("malformed answer: {cause}"));
+            (StatusCode::BAD_GATEWAY, "Internal Server Error")
+        })
+    }
+}
+
+/// The request line and the headers as they came over the wire, in bytes.
+fn header_size(request: &Parts) -> usize {
+    let line =
+        request.method.as_str().len() + request.uri.to_string().len() + " HTTP/1.1\r\n".len() + 1;
+    let headers = request.headers.iter();
+    line + headers
+        .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len())
+        .sum::<usize>()
+}
