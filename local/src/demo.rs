@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use jsonwebtoken::jwk::JwkSet;
+use serde_json::json;
+use shared::credential::Kind as TokenKind;
 use shared::id::{GroupId, Kind, LabelId, MembershipId, PermissionId, PolicyId, RoleId, TenantId, UserId};
 use shared::key::{self, TenantKeys};
 use shared::model::{Entry, Group, Label, Member, Permission, Policy, Role, Status, Tenant, role};
@@ -11,7 +12,8 @@ use shared::table::encode;
 use shared::time::Time;
 
 use crate::store::{Store, local_user, member_items, referred, tenant_items, user_items};
-use crate::{Result, token};
+use crate::token::{self, Flaw};
+use crate::{Result, Template};
 
 const POLICY: &str = r#"@notice("Only the owner appoints admins at Globex.")
 forbid (principal, action == Action::"member:assign-role", resource)
@@ -79,8 +81,8 @@ pub async fn fill(store: &Store, now: Time) -> Result<()> {
     // Last, since it says that all the rest is there.
     let (signing_key, jwk) = token::new_key()?;
     store.put(signing_key).await?;
-    let document = serde_json::to_string(&JwkSet { keys: vec![jwk] }).map_err(|error| error.to_string())?;
-    store.put(encode(&key::jwks(), None, &serde_json::json!({ "document": document })).map_err(|it| it.to_string())?).await
+    let document = json!({ "keys": [jwk] }).to_string();
+    store.put(encode(&key::jwks(), None, &json!({ "document": document })).map_err(|it| it.to_string())?).await
 }
 
 const BILLING_MANAGER: RoleId = RoleId::new(4);
@@ -221,4 +223,24 @@ pub async fn find(store: &Store, slug: &str, email: &str) -> Result<(TenantId, U
     let user = store.get(&TenantKeys(tenant).email(email)).await?;
     let user = user.as_ref().and_then(referred).ok_or(format!("no member `{email}` in tenant `{slug}`"))?;
     Ok((tenant, user))
+}
+
+/// A call of each dialect that works when pasted, as long as nobody has changed the demo tenants.
+pub async fn calls(store: &Store, template: &Template, url: &str) -> Result<String> {
+    let expected = token::expected(template)?;
+    let admin = ("acme", "admin@acme.example");
+    let token = async |kind| token::issue(store, &expected, admin, kind, token::TTL, Flaw::None, Time::now()).await;
+    let access = token(TokenKind::Access).await?;
+    let session = token(TokenKind::Session).await?;
+    let (tenant, user) = (TenantId::new(1).uuid(), UserId::new(3).uuid());
+    let bearer = format!("-H 'Authorization: Bearer {access}'");
+    let content = "-H 'Content-Type: application/json'";
+    Ok(format!(
+        "curl -X PATCH {url}/api/v1/tenant/{tenant}/user/{user} {bearer} {content} -d '{{\"roleId\": \"admin\"}}'\n\n\
+         curl -X PUT {url}/v1/users/{user} {bearer} -H 'X-Tenant-ID: {tenant}' {content} -d '{{\"name\": \"Uma Newname\", \"roles\": [\"user\"]}}'\n\n\
+         curl -X PUT {url}/api/acme/v1/users/3 {bearer} {content} -d '{{\"groups\": [{{\"id\": 1}}, {{\"id\": 2}}], \"role\": 3, \"status\": 1}}'\n\n\
+         curl -X PATCH {url}/main/users-organizations/v1/rs/users/3 {bearer} -H 'x-session-token: {session}' {content} -d '{{\"firstName\": \"John\", \"lastName\": \"Doe\", \"professionId\": 1, \"scope\": 1}}'\n\n\
+         curl -X PUT {url}/api/v1/organizations/{tenant}/users/roles -b 'session={session}' {content} -d '{{\"user_id\": \"{user}\", \"organization_id\": \"{tenant}\", \"role_id\": \"{role}\"}}'\n",
+        role = role::USER.uuid(),
+    ))
 }

@@ -5,15 +5,19 @@
 //! - [`functions`] runs the function binaries behind the Lambda Runtime API.
 //! - [`iam`] says which actions a DynamoDB request needs and whether statements allow them.
 //! - [`dynamodb`] is the embedded engine, the front that functions and people call, and a small client.
+//! - [`demo`] fills a table with tenants through [`store`], [`token`] signs tokens for their people.
 //! - [`server`] puts them together; the binary `rolecall` and the tests start it.
 
+pub mod demo;
 pub mod dynamodb;
 pub mod event;
 pub mod functions;
 mod http;
 pub mod iam;
 pub mod server;
+pub mod store;
 pub mod template;
+pub mod token;
 
 pub use functions::LogSink;
 pub use server::{Options, Server};

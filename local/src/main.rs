@@ -2,13 +2,18 @@
 
 use std::{fs, io, path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
-use local::{Options, Result, Server, Template, dynamodb::Client, functions, template};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use local::{
+    Options, Result, Server, Template, demo, dynamodb::Client, functions, store::Store, template, token, token::Flaw,
+};
 use serde_json::{Value, json};
+use shared::{credential, time::Time};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Where `serve` puts DynamoDB if nothing else is said.
 const DYNAMODB_PORT: u16 = 8000;
+/// The same, as other commands reach it.
+const DYNAMODB: &str = "http://127.0.0.1:8000";
 
 /// Rolecall on this machine: its functions behind an API Gateway and a DynamoDB of their own, as template.yaml says.
 #[derive(Parser)]
@@ -28,6 +33,10 @@ enum Command {
     Routes,
     /// Run one function on one event and print its answer
     Invoke(Invoke),
+    /// Print a token for a member, of a new session
+    Token(Token),
+    /// Add a tenant with many members
+    Seed(Seed),
 }
 
 #[derive(Args)]
@@ -66,6 +75,44 @@ struct Invoke {
 }
 
 #[derive(Args)]
+struct Token {
+    /// Slug of the tenant
+    #[arg(long)]
+    tenant: String,
+    /// Address of the user
+    #[arg(long, value_name = "EMAIL")]
+    user: String,
+    /// What for: the Authorization header, or the cookie and the x-session-token header
+    #[arg(long, value_enum, default_value_t = Kind::Access)]
+    kind: Kind,
+    /// How long the token is good for
+    #[arg(long, value_name = "SECONDS", default_value_t = token::TTL, value_parser = clap::value_parser!(i64).range(1..))]
+    ttl: i64,
+    /// The DynamoDB of the server that the token is for
+    #[arg(long, value_name = "URL", default_value = DYNAMODB)]
+    dynamodb: String,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Kind {
+    Access,
+    Session,
+}
+
+#[derive(Args)]
+struct Seed {
+    /// Slug of the new tenant; member1@SLUG.example is its owner, member2@SLUG.example an admin
+    #[arg(long)]
+    tenant: String,
+    /// How many members it shall have
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    members: u32,
+    /// The DynamoDB of the server that gets the tenant
+    #[arg(long, value_name = "URL", default_value = DYNAMODB)]
+    dynamodb: String,
+}
+
+#[derive(Args)]
 struct Build {
     /// Build the functions in the release profile
     #[arg(long)]
@@ -82,6 +129,8 @@ async fn main() -> ExitCode {
         Command::Serve(options) => serve(options).await,
         Command::Routes => routes(),
         Command::Invoke(options) => invoke(options).await,
+        Command::Token(options) => print_token(options).await,
+        Command::Seed(options) => seed(options).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -127,9 +176,15 @@ async fn serve(options: Serve) -> Result<()> {
         ..Options::new(template.clone(), bin_dir)
     })
     .await?;
+    let store = Store::new(&server.dynamodb_url(), template.table_name());
+    demo::fill(&store, Time::now()).await?;
     print_routes(&template);
     println!("\nAPI       {}", server.url());
     println!("DynamoDB  {}", server.dynamodb_url());
+    match demo::calls(&store, &template, &server.url()).await {
+        Ok(calls) => println!("\nTry it:\n\n{calls}"),
+        Err(error) => println!("\nNo calls to try: {error}"),
+    }
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
@@ -181,30 +236,59 @@ async fn invoke(options: Invoke) -> Result<()> {
         return Err(format!("no function `{name}` in template.yaml; `routes` lists them").into());
     }
     let event = read_event(&options.event)?;
+    let dynamodb = match options.dynamodb {
+        Some(url) => Some(url),
+        None => Client::new(DYNAMODB)
+            .call("ListTables", &json!({}))
+            .await
+            .is_ok()
+            .then(|| DYNAMODB.to_owned()),
+    };
+    let bin_dir = match options.print {
+        true => PathBuf::new(),
+        false => options.build.run([name.as_str()])?,
+    };
+    let server = Server::start(Options {
+        dynamodb,
+        ..Options::new(template.clone(), bin_dir)
+    })
+    .await?;
+    let store = Store::new(&server.dynamodb_url(), template.table_name());
+    demo::fill(&store, Time::now()).await?;
+    let event = token::fill(&store, &token::expected(&template)?, event, Time::now()).await?;
     if options.print {
         println!("{event:#}");
         return Ok(());
     }
-    let bin_dir = options.build.run([name.as_str()])?;
-    let running = format!("http://127.0.0.1:{DYNAMODB_PORT}");
-    let dynamodb = match options.dynamodb {
-        Some(url) => Some(url),
-        None => Client::new(&running)
-            .call("ListTables", &json!({}))
-            .await
-            .is_ok()
-            .then_some(running),
-    };
-    let server = Server::start(Options {
-        dynamodb,
-        ..Options::new(template, bin_dir)
-    })
-    .await?;
     let answer = server.invoke(name, &event).await;
     server.shutdown().await;
     // The log has said which function.
     let answer = answer.map_err(|error| error.to_string())?;
     println!("{answer:#}");
+    Ok(())
+}
+
+async fn print_token(options: Token) -> Result<()> {
+    let (_, template) = load()?;
+    let store = Store::new(&options.dynamodb, template.table_name());
+    let kind = match options.kind {
+        Kind::Access => credential::Kind::Access,
+        Kind::Session => credential::Kind::Session,
+    };
+    let expected = token::expected(&template)?;
+    let member = (options.tenant.as_str(), options.user.as_str());
+    let token = token::issue(&store, &expected, member, kind, options.ttl, Flaw::None, Time::now()).await?;
+    println!("{token}");
+    Ok(())
+}
+
+async fn seed(options: Seed) -> Result<()> {
+    let (_, template) = load()?;
+    let store = Store::new(&options.dynamodb, template.table_name());
+    let bar = demo::bar();
+    demo::seed(&store, &options.tenant, options.members, Time::now(), &bar).await?;
+    bar.finish();
+    println!("tenant `{}` has {} members", options.tenant, options.members);
     Ok(())
 }
 

@@ -1,27 +1,33 @@
 //! Tokens for the people of a local table, signed with a key that lives in that table only.
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::EncodePrivateKey;
-use jsonwebtoken::jwk::{Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
-use shared::credential::{Claims, Kind};
+use shared::credential::{Claims, Expected, Kind};
 use shared::key::Key;
 use shared::model::Session;
 use shared::table::{Item, encode};
 use shared::time::Time;
 
 use crate::store::Store;
-use crate::{Result, demo};
+use crate::{Result, Template, demo};
 
 /// How long a token is good for if nothing else is said, in seconds.
 pub const TTL: i64 = 3600;
 
-/// For whom tokens are.
-#[derive(Clone, Debug)]
-pub struct Audience {
-    pub issuer: String,
-    pub audience: String,
+/// From whom and for whom tokens are, as the functions of a template expect it.
+///
+/// # Errors
+/// No function of the template has the settings.
+pub fn expected(template: &Template) -> Result<Expected> {
+    let setting = |name: &str| template.functions.iter().find_map(|function| function.environment.get(name).cloned());
+    match (setting("ISSUER"), setting("AUDIENCE")) {
+        (Some(issuer), Some(audience)) => Ok(Expected { issuer, audience }),
+        _ => Err("no function of template.yaml has the variables ISSUER and AUDIENCE".to_owned().into()),
+    }
 }
 
 /// What a token is to be, good or not: events and tests need both.
@@ -40,17 +46,19 @@ fn signing_key() -> Key {
     Key { pk: "CONFIG".to_owned(), sk: "LOCAL_SIGNING_KEY".to_owned() }
 }
 
-/// A new key pair: the item that holds the private key, and the public key.
-pub fn new_key() -> Result<(Item, Jwk)> {
-    // A key for a laptop's demo data: what the hasher's seed of this process gives is random enough, and no more is needed.
-    let seed: [u8; 32] = std::array::from_fn(|_| fastrand::u8(..));
-    let private = SigningKey::from_bytes(&seed).to_pkcs8_der().map_err(|error| error.to_string())?;
-    let encoding = EncodingKey::from_ed_der(private.as_bytes());
-    let mut jwk = Jwk::from_encoding_key(&encoding, Algorithm::EdDSA).map_err(|error| error.to_string())?;
-    let kid = uuid::Builder::from_random_bytes(fastrand::u128(..).to_be_bytes()).into_uuid().to_string();
-    jwk.common.key_id = Some(kid.clone());
-    jwk.common.key_algorithm = Some(KeyAlgorithm::EdDSA);
-    jwk.common.public_key_use = Some(PublicKeyUse::Signature);
+fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| error.to_string())?;
+    Ok(bytes)
+}
+
+/// A new key pair: the item that holds the private key, and the public key as a JWK.
+pub fn new_key() -> Result<(Item, Value)> {
+    let key = SigningKey::from_bytes(&random()?);
+    let private = key.to_pkcs8_der().map_err(|error| error.to_string())?;
+    let kid = uuid::Builder::from_random_bytes(random()?).into_uuid().to_string();
+    let public = BASE64_URL_SAFE_NO_PAD.encode(key.verifying_key().as_bytes());
+    let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": public, "kid": kid, "alg": "EdDSA", "use": "sig" });
     let item = json!({ "kid": kid, "pkcs8": private.as_bytes() });
     Ok((encode(&signing_key(), None, &item).map_err(|error| error.to_string())?, jwk))
 }
@@ -61,7 +69,7 @@ pub fn new_key() -> Result<(Item, Jwk)> {
 /// There is no such tenant or member, or the table was not made here and so has no key to sign with.
 pub async fn issue(
     store: &Store,
-    audience: &Audience,
+    expected: &Expected,
     (slug, email): (&str, &str),
     kind: Kind,
     ttl: i64,
@@ -73,7 +81,7 @@ pub async fn issue(
     let key: Value = shared::table::decode(key).map_err(|error| error.to_string())?;
     let private: Vec<u8> = serde_json::from_value(key["pkcs8"].clone()).map_err(|error| error.to_string())?;
 
-    let session = uuid::Builder::from_random_bytes(fastrand::u128(..).to_be_bytes()).into_uuid().to_string();
+    let session = uuid::Builder::from_random_bytes(random()?).into_uuid().to_string();
     let (issued, expires) = match flaw {
         Flaw::Expired => (now.seconds() - 7200, now.seconds() - 3600),
         _ => (now.seconds(), now.seconds() + ttl),
@@ -84,8 +92,8 @@ pub async fn issue(
         store.put(item.map_err(|error| error.to_string())?).await?;
     }
     let claims = Claims {
-        iss: audience.issuer.clone(),
-        aud: audience.audience.clone(),
+        iss: expected.issuer.clone(),
+        aud: expected.audience.clone(),
         sub: user.uuid().to_string(),
         tid: tenant.uuid().to_string(),
         slug: slug.to_owned(),
@@ -109,7 +117,7 @@ pub async fn issue(
 
 /// Puts tokens in the place of `{{access acme admin@acme.example}}` and the like in an event: kind, tenant and user, then
 /// `ended`, `expired` or `forged` if it shall not be good.
-pub async fn fill(store: &Store, audience: &Audience, event: Value, now: Time) -> Result<Value> {
+pub async fn fill(store: &Store, expected: &Expected, event: Value, now: Time) -> Result<Value> {
     let mut text = event.to_string();
     while let Some((before, rest)) = text.split_once("{{") {
         let (what, after) = rest.split_once("}}").ok_or("`{{` without `}}` in the event".to_owned())?;
@@ -127,7 +135,7 @@ pub async fn fill(store: &Store, audience: &Audience, event: Value, now: Time) -
             ["forged"] => Flaw::Forged,
             _ => return Err(unknown(what)),
         };
-        let token = issue(store, audience, (slug, email), kind, TTL, flaw, now).await?;
+        let token = issue(store, expected, (slug, email), kind, TTL, flaw, now).await?;
         text = format!("{before}{token}{after}");
     }
     serde_json::from_str(&text).map_err(|error| format!("the event: {error}").into())

@@ -264,3 +264,9 @@ impl fmt::Display for Problem {
         }
     }
 }
+
+impl From<crate::table::Malformed> for Problem {
+    fn from(why: crate::table::Malformed) -> Self {
+        Problem::Internal(why.to_string())
+    }
+}

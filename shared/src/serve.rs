@@ -60,7 +60,7 @@ async fn respond(
     let result = handled.unwrap_or_else(|_| Err(Problem::Internal("a panic; its message is in the log".to_owned())));
     let problem = result.as_ref().err();
     let outcome = problem.map_or("ok", Problem::code);
-    let cause = problem.and_then(Problem::cause).unwrap_or_default();
+    let cause = problem.and_then(Problem::cause);
     let answer = result.as_ref().map_or_else(|problem| dialect.problem(problem), Answer::clone);
 
     let cost = call.meter.cost();

@@ -1,6 +1,7 @@
 //! The one table: what is read in one `BatchGetItem` and written in one `TransactWriteItems`, counted and retried.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -274,14 +275,26 @@ fn key_of(item: &Item) -> Result<Key, Problem> {
     }
 }
 
+/// An item that cannot be the named type, or the other way round. What it holds is not said: this goes to logs.
+#[derive(Debug)]
+pub struct Malformed(&'static str);
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "an item that is no {}", self.0)
+    }
+}
+
+impl std::error::Error for Malformed {}
+
 /// An item as the type it holds.
-pub fn decode<T: DeserializeOwned>(item: Item) -> Result<T, Problem> {
-    serde_dynamo::from_item(item).map_err(|why| internal(format!("an item that is not what its key says: {why}")))
+pub fn decode<T: DeserializeOwned>(item: Item) -> Result<T, Malformed> {
+    serde_dynamo::from_item(item).map_err(|_| Malformed(std::any::type_name::<T>()))
 }
 
 /// A value as the attributes of its item, under `key` and, if it is listed, a key of the index.
-pub fn encode<T: Serialize>(key: &Key, listed: Option<&Key>, value: &T) -> Result<Item, Problem> {
-    let mut item: Item = serde_dynamo::to_item(value).map_err(internal)?;
+pub fn encode<T: Serialize>(key: &Key, listed: Option<&Key>, value: &T) -> Result<Item, Malformed> {
+    let mut item: Item = serde_dynamo::to_item(value).map_err(|_| Malformed(std::any::type_name::<T>()))?;
     item.extend(key_attributes(key));
     if let Some(Key { pk, sk }) = listed {
         item.insert(format!("{}PK", key::INDEX), AttributeValue::S(pk.clone()));
@@ -301,8 +314,9 @@ impl Condition {
         Self { expression, values: Vec::new() }
     }
 
-    pub fn with<T: Serialize>(mut self, name: &'static str, value: T) -> Result<Self, Problem> {
-        self.values.push((name, serde_dynamo::to_attribute_value(value).map_err(internal)?));
+    pub fn with<T: Serialize>(mut self, name: &'static str, value: T) -> Result<Self, Malformed> {
+        let value = serde_dynamo::to_attribute_value(value).map_err(|_| Malformed(std::any::type_name::<T>()))?;
+        self.values.push((name, value));
         Ok(self)
     }
 
