@@ -1,0 +1,206 @@
+//! A running product, and what tests ask of it.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::{HeaderMap, Request};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use local::store::Store;
+use local::token::{self, Flaw};
+use local::{Options, Server, Template, demo, functions, template};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use shared::credential::Kind;
+use shared::id::{RoleId, TenantId, UserId};
+use shared::key::{Key, TenantKeys};
+use shared::model::{Event, Member, Tenant, verify_chain};
+use shared::table::decode;
+use shared::time::Time;
+
+pub const ACME: TenantId = TenantId::new(1);
+pub const OWNER: UserId = UserId::new(1);
+pub const ADMIN: UserId = UserId::new(2);
+pub const USER: UserId = UserId::new(3);
+
+pub struct Product {
+    pub server: Server,
+    pub store: Store,
+    pub template: Template,
+    pub lines: Arc<Mutex<Vec<String>>>,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+/// An answer over HTTP.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub bytes: Bytes,
+}
+
+impl Reply {
+    /// The body; `null` if it is not JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or_default()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+pub fn the_template() -> Template {
+    Template::load(&template::find_root().unwrap().join("template.yaml")).unwrap()
+}
+
+/// The folder of the functions' binaries, built once.
+pub fn bin_dir() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT
+        .get_or_init(|| {
+            let template = the_template();
+            let names = template.functions.iter().map(|function| function.name.as_str());
+            functions::build(&template::find_root().unwrap(), names, false).unwrap()
+        })
+        .clone()
+}
+
+impl Product {
+    /// The demo tenants, in memory.
+    pub async fn start() -> Self {
+        Self::start_with(|_| ()).await
+    }
+
+    pub async fn start_with(change: impl FnOnce(&mut Options)) -> Self {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&lines);
+        let mut options = Options::new(the_template(), bin_dir());
+        options.record = true;
+        options.log = Arc::new(move |line| sink.lock().unwrap().push(line.to_owned()));
+        change(&mut options);
+        let template = options.template.clone();
+        let server = Server::start(options).await.unwrap();
+        let store = Store::new(&server.dynamodb_url(), template.table_name());
+        demo::fill(&store, Time::now()).await.unwrap();
+        server.take_records();
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Self { server, store, template, lines, client }
+    }
+
+    pub async fn token(&self, slug: &str, email: &str, kind: Kind, flaw: Flaw) -> String {
+        let expected = token::expected(&self.template).unwrap();
+        token::issue(&self.store, &expected, (slug, email), kind, token::TTL, flaw, Time::now()).await.unwrap()
+    }
+
+    pub async fn access(&self, slug: &str, email: &str) -> String {
+        self.token(slug, email, Kind::Access, Flaw::None).await
+    }
+
+    pub async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Reply {
+        let reply = self.try_call(method, path, headers, body).await;
+        reply.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    /// # Errors
+    /// There was no answer.
+    pub async fn try_call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Result<Reply, String> {
+        let mut request = Request::builder().method(method).uri(self.server.url() + path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(body.into())).unwrap();
+        let reply = self.client.request(request).await.map_err(|error| error.to_string())?;
+        let (parts, body) = reply.into_parts();
+        let bytes = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
+        Ok(Reply { status: parts.status.as_u16(), headers: parts.headers, bytes })
+    }
+
+    /// `PUT /v1/users/{id}` with further headers.
+    pub async fn put_user(
+        &self,
+        token: &str,
+        tenant: TenantId,
+        user: UserId,
+        headers: &[(&str, &str)],
+        body: Value,
+    ) -> Reply {
+        let (authorization, tenant) = (format!("Bearer {token}"), tenant.uuid().to_string());
+        let mut all = vec![
+            ("authorization", authorization.as_str()),
+            ("x-tenant-id", tenant.as_str()),
+            ("content-type", "application/json"),
+        ];
+        all.extend(headers);
+        self.call("PUT", &format!("/v1/users/{}", user.uuid()), &all, body.to_string()).await
+    }
+
+    /// `PATCH /api/v1/tenant/{tenantId}/user/{userId}`
+    pub async fn patch_role(&self, token: &str, tenant: TenantId, user: UserId, role: RoleId) -> Reply {
+        let authorization = format!("Bearer {token}");
+        let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+        let path = format!("/api/v1/tenant/{tenant}/user/{user}");
+        self.call("PATCH", &path, &headers, json!({ "roleId": role.to_string() }).to_string()).await
+    }
+
+    async fn read<T: DeserializeOwned>(&self, key: &Key) -> T {
+        let item = self.store.get(key).await.unwrap().unwrap_or_else(|| panic!("no item {key:?}"));
+        decode(item).unwrap()
+    }
+
+    pub async fn member(&self, tenant: TenantId, user: UserId) -> Member {
+        self.read(&TenantKeys(tenant).member(user)).await
+    }
+
+    pub async fn tenant(&self, tenant: TenantId) -> Tenant {
+        self.read(&TenantKeys(tenant).tenant()).await
+    }
+
+    /// All events of a member, after checking that their chain holds.
+    pub async fn events(&self, tenant: TenantId, user: UserId) -> Vec<Event> {
+        let mut key = TenantKeys(tenant).event(user, 0);
+        key.sk = "EVENT#".to_owned();
+        let items = self.store.query(&key).await.unwrap();
+        let events: Vec<Event> = items.into_iter().map(|item| decode(item).unwrap()).collect();
+        verify_chain(&self.member(tenant, user).await, &events).unwrap();
+        events
+    }
+
+    /// A new tenant of `members`, with tokens for its first two, an owner and an admin.
+    pub async fn new_tenant(&self, slug: &str, members: u32) -> NewTenant {
+        demo::seed(&self.store, slug, members, Time::now(), &indicatif::ProgressBar::hidden()).await.unwrap();
+        let (owner_email, admin_email) = (format!("member1@{slug}.example"), format!("member2@{slug}.example"));
+        let (id, owner) = demo::find(&self.store, slug, &owner_email).await.unwrap();
+        NewTenant {
+            id,
+            owner,
+            admin: UserId::new(owner.number() + 1),
+            owner_token: self.access(slug, &owner_email).await,
+            admin_token: self.access(slug, &admin_email).await,
+        }
+    }
+}
+
+pub struct NewTenant {
+    pub id: TenantId,
+    pub owner: UserId,
+    pub admin: UserId,
+    pub owner_token: String,
+    pub admin_token: String,
+}
+
+impl NewTenant {
+    /// The member at a place, 0 for the owner.
+    pub fn member(&self, place: u32) -> UserId {
+        UserId::new(self.owner.number() + place)
+    }
+}

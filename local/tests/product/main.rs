@@ -1,0 +1,9 @@
+//! The product as its callers know it: HTTP in and out, with real function processes and a real engine.
+
+mod contract;
+mod cost;
+mod failures;
+mod harness;
+mod permissions;
+mod races;
+mod secrecy;

@@ -1,0 +1,160 @@
+//! What must hold however requests meet. Each race is run 50 times, with 32 callers, against function processes that run
+//! at the same time and an engine that cancels transactions which overlap, as DynamoDB does.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use serde_json::json;
+use shared::key::TenantKeys;
+use shared::model::role;
+
+use crate::harness::{NewTenant, Product, Reply};
+
+const ROUNDS: usize = 50;
+const CALLERS: usize = 32;
+
+/// Everything else would be a bug; these two tell the caller to come again.
+fn is_done_or_busy(reply: &Reply) -> bool {
+    let retry = reply.header("retry-after").is_some();
+    matches!(reply.status, 200) || (matches!(reply.status, 429 | 503) && retry)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_owners_who_demote_each_other_leave_one() {
+    let product = Product::start().await;
+    let mut both_tried = 0;
+    for round in 0..ROUNDS {
+        let tenant = product.new_tenant(&format!("owners-{round}"), 2).await;
+        let promoted = product.patch_role(&tenant.owner_token, tenant.id, tenant.admin, role::OWNER).await;
+        assert_eq!(promoted.status, 200, "{promoted:?}");
+        assert_eq!(product.tenant(tenant.id).await.owners, 2);
+
+        let attempts = (0..CALLERS).map(|caller| {
+            let (token, target) = match caller % 2 {
+                0 => (&tenant.owner_token, tenant.admin),
+                _ => (&tenant.admin_token, tenant.owner),
+            };
+            product.patch_role(token, tenant.id, target, role::USER)
+        });
+        let replies = join_all(attempts).await;
+        for reply in &replies {
+            assert!(is_done_or_busy(reply) || reply.status == 403, "{reply:?}");
+        }
+        both_tried += usize::from(replies.iter().any(|reply| reply.status == 403));
+
+        let members = [product.member(tenant.id, tenant.owner).await, product.member(tenant.id, tenant.admin).await];
+        let owners = members.iter().filter(|member| member.is_acting_owner()).count();
+        assert_eq!(owners, 1, "round {round}");
+        assert_eq!(product.tenant(tenant.id).await.owners, 1, "round {round}");
+    }
+    assert!(both_tried > 0, "no round in which a demoted owner was refused: the callers did not meet");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_a_demoted_admin_commits_after_the_demotion() {
+    let product = Product::start().await;
+    let mut met = 0;
+    for round in 0..ROUNDS {
+        let tenant = product.new_tenant(&format!("demoted-{round}"), 2 + CALLERS as u32).await;
+        let in_flight = (0..CALLERS as u32 - 1).map(async |place| {
+            let user = tenant.member(2 + place);
+            product.put_user(&tenant.admin_token, tenant.id, user, &[], json!({ "roles": ["admin"] })).await
+        });
+        let demotion = async {
+            loop {
+                let reply = product.patch_role(&tenant.owner_token, tenant.id, tenant.admin, role::USER).await;
+                if reply.status == 200 {
+                    break;
+                }
+                assert!(is_done_or_busy(&reply), "{reply:?}");
+            }
+        };
+        let (replies, ()) = tokio::join!(join_all(in_flight), demotion);
+        for reply in &replies {
+            assert!(is_done_or_busy(reply) || reply.status == 403, "{reply:?}");
+        }
+        // The engine's stream has the order in which changes were committed.
+        let order = product.changed_members(tenant.id).await;
+        let demoted = order.iter().position(|user| *user == tenant.admin).expect("the demotion is in the stream");
+        assert_eq!(order.len(), demoted + 1, "round {round}: {} changes after the demotion", order.len() - demoted - 1);
+        let done = replies.iter().filter(|reply| reply.status == 200).count();
+        assert_eq!(done, demoted, "round {round}: what was acknowledged is what was committed");
+        met += usize::from(replies.iter().any(|reply| reply.status == 403));
+    }
+    assert!(met > 0, "no round in which the demoted admin was refused: the callers did not meet");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_idempotency_key_at_once_has_one_effect_and_equal_answers() {
+    let product = Product::start().await;
+    for round in 0..ROUNDS {
+        let tenant = product.new_tenant(&format!("same-{round}"), 3).await;
+        let target = tenant.member(2);
+        let key = [("idempotency-key", "the same for all")];
+        let key = [(key[0].0, "the-same-for-all")];
+        let replies = join_all((0..CALLERS).map(|_| {
+            product.put_user(&tenant.owner_token, tenant.id, target, &key, json!({ "name": "Once Only" }))
+        }))
+        .await;
+        let answered: Vec<&Reply> = replies.iter().filter(|reply| reply.status == 200).collect();
+        assert!(replies.iter().all(is_done_or_busy), "{replies:?}");
+        let first = answered.iter().filter(|reply| reply.header("idempotent-replayed").is_none()).count();
+        assert_eq!(first, 1, "round {round}");
+        let bodies: BTreeSet<_> = answered.iter().map(|reply| (&reply.bytes, reply.header("etag"))).collect();
+        assert_eq!(bodies.len(), 1, "round {round}");
+        assert_eq!(product.events(tenant.id, target).await.len(), 2, "round {round}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_updates_of_one_member_are_all_kept_in_one_chain() {
+    const UPDATES: usize = 100;
+    let product = Product::start().await;
+    for round in 0..ROUNDS {
+        let tenant = product.new_tenant(&format!("hundred-{round}"), 3).await;
+        let target = tenant.member(2);
+        let next = std::sync::atomic::AtomicUsize::new(0);
+        let caller = async || {
+            let mut etags = Vec::new();
+            loop {
+                let number = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                if number >= UPDATES {
+                    return etags;
+                }
+                etags.push(update_until_done(&product, &tenant, number).await);
+            }
+        };
+        let etags = join_all((0..CALLERS).map(|_| caller())).await.concat();
+        let versions: BTreeSet<String> = (2..UPDATES + 2).map(|version| format!("\"{version}\"")).collect();
+        assert_eq!(etags.len(), UPDATES);
+        assert_eq!(BTreeSet::from_iter(etags), versions, "round {round}: one version each");
+
+        let events = product.events(tenant.id, target).await;
+        let names: BTreeSet<_> = events.iter().filter_map(|event| event.changes.get("last_name")).collect::<Vec<_>>().iter().map(|change| change.to.to_string()).collect();
+        assert_eq!(names.len(), UPDATES, "round {round}: every update is on record");
+    }
+}
+
+/// The etag of the answer.
+async fn update_until_done(product: &Product, tenant: &NewTenant, number: usize) -> String {
+    loop {
+        let name = json!({ "name": format!("Update Number{number}") });
+        let reply = product.put_user(&tenant.owner_token, tenant.id, tenant.member(2), &[], name).await;
+        if reply.status == 200 {
+            return reply.header("etag").unwrap().to_owned();
+        }
+        assert!(is_done_or_busy(&reply), "{reply:?}");
+    }
+}
+
+impl Product {
+    /// The members of a tenant that were changed, in the order of the commits.
+    async fn changed_members(&self, tenant: shared::id::TenantId) -> Vec<shared::id::UserId> {
+        let partition = TenantKeys(tenant).tenant().pk;
+        let records = self.stream().await;
+        let changes = records.iter().filter(|record| record["eventName"] == "MODIFY");
+        let keys = changes.map(|record| &record["dynamodb"]["Keys"]).filter(|keys| keys["PK"]["S"] == partition.as_str());
+        let members = keys.filter_map(|keys| keys["SK"]["S"].as_str()?.strip_prefix("MEMBER#")?.parse().ok());
+        members.map(shared::id::UserId::new).collect()
+    }
+}
