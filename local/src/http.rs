@@ -64,6 +64,15 @@ pub(crate) async fn read(body: Incoming, limit: usize) -> Result<Bytes, BodyErro
     }
 }
 
+/// The innermost cause, which says more than `client error (Connect)`.
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
 /// A server whose accept loop and connections end when it is dropped.
 pub(crate) struct HttpServer {
     pub(crate) address: SocketAddr,

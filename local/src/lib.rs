@@ -4,11 +4,14 @@
 //! - [`event`] routes a request, makes its event and turns a function's answer into a response.
 //! - [`functions`] runs the function binaries behind the Lambda Runtime API.
 //! - [`iam`] says which actions a DynamoDB request needs and whether statements allow them.
-//! - [`dynamodb`] is the embedded engine, the front that functions and people call, and a small client.
+//! - [`dynamodb`] is the embedded engine and a small client; [`front`] is what functions and people call instead of the
+//!   engine: it enforces the statements and has DynamoDB's conflicts.
 //! - [`server`] puts them together; the binary `rolecall` and the tests start it.
 
+mod conflicts;
 pub mod dynamodb;
 pub mod event;
+pub mod front;
 pub mod functions;
 mod http;
 pub mod iam;

@@ -1,6 +1,12 @@
 //! The whole of it: engine, front, functions and the gateway's HTTP server.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::SystemTime};
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use hyper::{
     Request, StatusCode, Uri,
@@ -13,8 +19,9 @@ use tokio::net::TcpListener;
 
 use crate::{
     Error, LogSink, Result,
-    dynamodb::{self, Caller, Engine, FaultHook, Front, FrontOptions, Record},
+    dynamodb::{self, Engine},
     event::{self, Router},
+    front::{Caller, FaultHook, Front, FrontOptions, Record},
     functions::{InvokeError, Pool, PoolOptions},
     http::{self, BodyError, HttpServer, Reply},
     template::{Function, Template},
@@ -23,6 +30,8 @@ use crate::{
 /// The most that API Gateway takes, in bytes.
 const BODY: usize = 10 * 1024 * 1024;
 const HEADERS: usize = 10_240;
+/// How long API Gateway waits for a function, which itself may go on.
+const INTEGRATION: Duration = Duration::from_secs(30);
 
 /// How to start a [`Server`].
 pub struct Options {
@@ -116,7 +125,7 @@ impl Server {
         let front = FrontOptions {
             engine: engine_url.clone(),
             callers: functions.iter().map(caller).collect(),
-            conflicts: engine.iter().map(|_| keys(&template)).collect(),
+            keys: engine.iter().map(|_| keys(&template)).collect(),
             record: options.record,
             log: Arc::clone(&log),
         };
@@ -232,6 +241,20 @@ fn keys(template: &Template) -> (String, Vec<String>) {
     (template.table_name().into(), names.collect())
 }
 
+/// An answer of the gateway's own: its status and message.
+type Refusal = (StatusCode, &'static str);
+
+const BROKEN: Refusal = (StatusCode::BAD_REQUEST, "Bad Request");
+const NOT_FOUND: Refusal = (StatusCode::NOT_FOUND, "Not Found");
+const BODY_TOO_LARGE: Refusal = (StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
+const HEADERS_TOO_LARGE: Refusal = (
+    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+    "Request Header Fields Too Large",
+);
+const FAILED: Refusal = (StatusCode::BAD_GATEWAY, "Internal Server Error");
+const UNAVAILABLE: Refusal = (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
+const TIMED_OUT: Refusal = (StatusCode::GATEWAY_TIMEOUT, "Endpoint request timed out");
+
 struct Gateway {
     router: Router,
     port: u16,
@@ -252,49 +275,46 @@ impl Gateway {
         reply
     }
 
-    /// The function's answer, or the gateway's own status and message.
+    /// The function's answer, or the gateway's own.
     async fn answer(
         &self,
         request: Request<Incoming>,
         client: SocketAddr,
         id: &str,
-    ) -> std::result::Result<Reply, (StatusCode, &'static str)> {
+    ) -> std::result::Result<Reply, Refusal> {
         let now = SystemTime::now();
         let (parts, body) = request.into_parts();
         if header_size(&parts) > HEADERS {
-            return Err((
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                "Request Header Fields Too Large",
-            ));
+            return Err(HEADERS_TOO_LARGE);
         }
         let route = self.router.find(parts.method.as_str(), parts.uri.path());
-        let route = route.ok_or((StatusCode::NOT_FOUND, "Not Found"))?;
+        let route = route.ok_or(NOT_FOUND)?;
         let body = http::read(body, BODY).await.map_err(|error| match error {
-            BodyError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
-            BodyError::Broken(_) => (StatusCode::BAD_REQUEST, "Bad Request"),
+            BodyError::TooLarge => BODY_TOO_LARGE,
+            BodyError::Broken(_) => BROKEN,
         })?;
         let event = event::event(&route, &parts, &body, id, (client, self.port), now);
-        let answer =
-            self.pool
-                .invoke(route.function, &event)
-                .await
-                .map_err(|error| match error {
-                    InvokeError::Throttled => {
-                        (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
-                    }
-                    InvokeError::TimedOut(_) => {
-                        (StatusCode::GATEWAY_TIMEOUT, "Endpoint request timed out")
-                    }
-                    InvokeError::Unknown
-                    | InvokeError::Init(_)
-                    | InvokeError::Exited
-                    | InvokeError::Failed(_) => (StatusCode::BAD_GATEWAY, "Internal Server Error"),
-                })?;
+        let invocation = self.pool.invoke(route.function, &event);
+        let answer = tokio::time::timeout(INTEGRATION, invocation)
+            .await
+            .map_err(|_| TIMED_OUT)?
+            .map_err(|error| refusal(&error))?;
         event::response(&answer).map_err(|cause| {
-            self.pool
-                .log(route.function, &format!("malformed answer: {cause}"));
-            (StatusCode::BAD_GATEWAY, "Internal Server Error")
+            let line = format!("malformed answer: {cause}");
+            self.pool.log(route.function, &line);
+            FAILED
         })
+    }
+}
+
+fn refusal(error: &InvokeError) -> Refusal {
+    match error {
+        InvokeError::Throttled => UNAVAILABLE,
+        InvokeError::TimedOut(_) => TIMED_OUT,
+        InvokeError::Unknown
+        | InvokeError::Init(_)
+        | InvokeError::Exited
+        | InvokeError::Failed(_) => FAILED,
     }
 }
 

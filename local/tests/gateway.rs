@@ -11,11 +11,7 @@ use std::{
 use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Request, body::Bytes};
 use hyper_util::{client::legacy::Client as HttpClient, rt::TokioExecutor};
-use local::{
-    Options, Server, Template,
-    dynamodb::{Client, Fault},
-    functions,
-};
+use local::{Options, Server, Template, dynamodb::Client, front::Fault, functions};
 use serde_json::{Value, json};
 
 const TEMPLATE: &str = r#"
