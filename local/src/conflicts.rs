@@ -1,5 +1,5 @@
-//! The conflicts between transactions that DynamoDB has and the embedded engine, which takes one request after the
-//! other, has not.
+//! The conflicts between transactions that DynamoDB has and the embedded engine, which takes one
+//! request after the other, has not.
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html#transaction-conflict-handling>
 
@@ -114,7 +114,13 @@ impl Conflicts {
 }
 
 fn exception(kind: &str, message: &str) -> Value {
-    json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{kind}"), "message": message })
+    // The member is spelt `message` in some of DynamoDB's exceptions and `Message` in others.
+    let member = if kind == "TransactionInProgressException" {
+        "Message"
+    } else {
+        "message"
+    };
+    json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{kind}"), member: message })
 }
 
 fn cancelled(conflicts: &[bool]) -> Value {

@@ -226,7 +226,8 @@ impl Client {
 ///
 /// # Errors
 ///
-/// The engine does not answer or refuses, or the table that exists has other keys or lacks an index.
+/// The engine does not answer or refuses, or the table that exists has other keys or lacks an
+/// index.
 pub async fn ensure_table(endpoint: &str, template: &Template) -> Result<()> {
     let client = Client::new(endpoint);
     let name = json!({ "TableName": template.table_name() });

@@ -59,10 +59,11 @@ impl Router {
         }
     }
 
-    /// The most specific route for a method and a still encoded path, with the stage in front of it or without.
+    /// The most specific route for a method and a still encoded path, with the stage in front of it
+    /// or without.
     ///
-    /// A whole match comes before one by a greedy variable, and that before `$default`; among whole matches, from the
-    /// left, text comes before a variable, and last the method before `ANY`.
+    /// A whole match comes before one by a greedy variable, and that before `$default`; among whole
+    /// matches, from the left, text comes before a variable, and last the method before `ANY`.
     pub fn find(&self, method: &str, path: &str) -> Option<Match<'_>> {
         let named_stage = Some(self.stage.as_str()).filter(|stage| *stage != "$default");
         let path = named_stage

@@ -1,7 +1,7 @@
 //! The front of DynamoDB: what functions and people call instead of the engine.
 //!
-//! It enforces the template's IAM statements on functions, adds the conflicts that the embedded engine never has, and
-//! for tests keeps records of requests and brings faults about.
+//! It enforces the template's IAM statements on functions, adds the conflicts that the embedded
+//! engine never has, and for tests keeps records of requests and brings faults about.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +15,8 @@ use hyper::{
     Request, Response, StatusCode,
     body::{Bytes, Incoming},
     header::{
-        AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
+        AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderMap,
+        HeaderName, HeaderValue, TRANSFER_ENCODING,
     },
     http::request::Parts,
 };
@@ -87,7 +88,8 @@ pub struct Record {
 pub struct FrontOptions {
     /// The engine that it forwards to.
     pub engine: String,
-    /// Functions by access key id. A request with any other key is a person's and may do everything.
+    /// Functions by access key id. A request with any other key is a person's and may do
+    /// everything.
     pub callers: BTreeMap<String, Caller>,
     /// The key attributes by table name, to answer as DynamoDB does a write to an item that is in a
     /// transaction under way. Empty if the engine does so itself.
@@ -271,8 +273,8 @@ impl State {
             .body(Full::from(body))
             .map_err(|error| error.to_string())?;
         *request.headers_mut() = parts.headers.clone();
-        // The client sets these anew.
-        for name in [HOST, CONTENT_LENGTH] {
+        // These are of the caller's connection.
+        for name in [CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING] {
             request.headers_mut().remove(name);
         }
         let reply = self
@@ -281,7 +283,9 @@ impl State {
             .await
             .map_err(|error| innermost(&error))?;
         let (mut parts, body) = reply.into_parts();
-        parts.headers.remove(CONTENT_LENGTH);
+        for name in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
+            parts.headers.remove(name);
+        }
         let body = body.collect().await.map_err(|error| innermost(&error))?;
         Ok(Response::from_parts(parts, body.to_bytes()))
     }
@@ -301,7 +305,8 @@ const COUNTED: [&str; 10] = [
     "UpdateItem",
 ];
 
-/// Refuses, in AWS's words, what the caller's statements do not allow; `None` is what no statement can allow.
+/// Refuses, in AWS's words, what the caller's statements do not allow; `None` is what no statement
+/// can allow.
 fn authorize(caller: &Caller, needs: Option<&[Need]>) -> std::result::Result<(), String> {
     let name = &caller.function;
     let user = format!(

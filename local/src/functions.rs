@@ -1,7 +1,8 @@
 //! The functions: their binaries, run as processes that speak the Lambda Runtime API.
 //!
-//! Each process has a Runtime API of its own on a loopback port and takes one request at a time; when all of a
-//! function's processes are busy, another is started. <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
+//! Each process has a Runtime API of its own on a loopback port and takes one request at a time;
+//! when all of a function's processes are busy, another is started.
+//! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,7 +32,8 @@ use crate::{
     template::{Function, REGION, function_arn},
 };
 
-/// Takes each line of log, without its end: `[users-update] …` from a function, `[dynamodb] …` from the front.
+/// Takes each line of log, without its end: `[users-update] …` from a function, `[dynamodb] …` from
+/// the front.
 pub type LogSink = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// How long a process may take until it first asks for work.
@@ -84,8 +86,9 @@ pub struct PoolOptions {
     pub log: LogSink,
 }
 
-/// The processes of all functions. They end with the pool, and by themselves should this process be killed: the
-/// connection on which they wait for work breaks, and the Lambda runtime ends with an error.
+/// The processes of all functions. They end with the pool, and by themselves should this process be
+/// killed: the connection on which they wait for work breaks, and the Lambda runtime ends with an
+/// error.
 pub struct Pool {
     entries: BTreeMap<String, Entry>,
     options: PoolOptions,
@@ -125,7 +128,8 @@ struct Invocation {
 type Answer = std::result::Result<Bytes, Bytes>;
 
 impl Pool {
-    /// A pool without any process yet. Each function comes with the access key id that its DynamoDB requests will carry.
+    /// A pool without any process yet. Each function comes with the access key id that its DynamoDB
+    /// requests will carry.
     pub fn new(
         functions: impl IntoIterator<Item = (Function, String)>,
         options: PoolOptions,
@@ -514,8 +518,8 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// The cargo that runs this program, or the one in the path.
 ///
-/// Without what it tells the program about its package, which would have some build scripts (`ring`'s) run again and
-/// everything above them built again.
+/// Without what it tells the program about its package, which would have some build scripts
+/// (`ring`'s) run again and everything above them built again.
 pub fn cargo() -> std::process::Command {
     let mut cargo =
         std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -531,7 +535,8 @@ pub fn cargo() -> std::process::Command {
     cargo
 }
 
-/// Builds the binaries of `functions` with cargo, which shows its progress, and returns their folder.
+/// Builds the binaries of `functions` with cargo, which shows its progress, and returns their
+/// folder.
 ///
 /// # Errors
 ///

@@ -154,7 +154,8 @@ async fn serve<H, F>(
     H: Fn(Request<Incoming>, SocketAddr) -> F,
     F: Future<Output = io::Result<Reply>>,
 {
-    // Without it small answers wait for acknowledgements; a stream that is already closed shows in what follows.
+    // Without it small answers wait for acknowledgements; a stream that is already closed shows in
+    // what follows.
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| handle(request, peer));
     let mut connection =

@@ -23,7 +23,8 @@ pub enum Decision {
     ImplicitDeny,
 }
 
-/// Decides over one action on one resource. Action names match in any case, resources exactly, as in IAM.
+/// Decides over one action on one resource. Action names match in any case, resources exactly, as
+/// in IAM.
 pub fn decide(statements: &[Statement], need: &Need) -> Decision {
     let action = need.action.to_ascii_lowercase();
     let applies = |statement: &&Statement| {
@@ -75,9 +76,11 @@ pub fn matches(pattern: &str, text: &str) -> bool {
     pattern[p..].iter().all(|&c| c == '*')
 }
 
-/// The actions that `operation` (`TransactWriteItems`) with this JSON body needs, without repetition.
+/// The actions that `operation` (`TransactWriteItems`) with this JSON body needs, without
+/// repetition.
 ///
-/// `None` for PartiQL, which functions may not use: which tables its statements touch, only its parser could tell.
+/// `None` for PartiQL, which functions may not use: which tables its statements touch, only its
+/// parser could tell.
 pub fn needs(operation: &str, body: &Value) -> Option<Vec<Need>> {
     let need = |operation: &str, resource: String| Need {
         action: format!("dynamodb:{operation}"),
@@ -119,7 +122,8 @@ pub fn needs(operation: &str, body: &Value) -> Option<Vec<Need>> {
     Some(needs)
 }
 
-/// The parts of a transaction: their kind (`Put`, `Update`, `Delete`, `ConditionCheck`, `Get`) and content.
+/// The parts of a transaction: their kind (`Put`, `Update`, `Delete`, `ConditionCheck`, `Get`) and
+/// content.
 pub(crate) fn parts(body: &Value) -> impl Iterator<Item = (&str, &Value)> {
     let items = body["TransactItems"].as_array().into_iter().flatten();
     items.flat_map(members)

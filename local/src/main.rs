@@ -10,7 +10,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// Where `serve` puts DynamoDB if nothing else is said.
 const DYNAMODB_PORT: u16 = 8000;
 
-/// Rolecall on this machine: its functions behind an API Gateway and a DynamoDB of their own, as template.yaml says.
+/// Rolecall on this machine: its functions behind an API Gateway and a DynamoDB of their own, as
+/// template.yaml says.
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -55,7 +56,8 @@ struct Invoke {
     /// File of the event, - for standard input
     #[arg(long, value_name = "FILE")]
     event: PathBuf,
-    /// Use this DynamoDB (http://…); otherwise the one on port 8000 if there is one, else an empty one
+    /// Use this DynamoDB (http://…); otherwise the one on port 8000 if there is one, else an empty
+    /// one
     #[arg(long, value_name = "URL")]
     dynamodb: Option<String>,
     /// Print the event instead of running the function
@@ -170,7 +172,8 @@ fn print_routes(template: &Template) {
     };
     let (m, p, n) = (width(0), width(1), width(2));
     for [method, path, name, description] in rows {
-        println!("{method:m$}  {path:p$}  {name:n$}  {description}");
+        let row = format!("{method:m$}  {path:p$}  {name:n$}  {description}");
+        println!("{}", row.trim_end());
     }
 }
 
@@ -202,8 +205,8 @@ async fn invoke(options: Invoke) -> Result<()> {
     .await?;
     let answer = server.invoke(name, &event).await;
     server.shutdown().await;
-    // The log has said which function.
-    let answer = answer.map_err(|error| error.to_string())?;
+    // The log has said why.
+    let answer = answer.map_err(|_| format!("`{name}` has not answered"))?;
     println!("{answer:#}");
     Ok(())
 }

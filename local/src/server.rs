@@ -93,8 +93,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// A port is taken, the data cannot be used, the engine does not answer, or its table is another than the
-    /// template's.
+    /// A port is taken, the data cannot be used, the engine does not answer, or its table is
+    /// another than the template's.
     pub async fn start(options: Options) -> Result<Self> {
         let Options { template, log, .. } = options;
         let listener = listen(options.port, "--port").await?;

@@ -1,7 +1,9 @@
-//! Reads `template.yaml`, the SAM template: the only list of routes, functions, environment, timeouts and IAM statements.
+//! Reads `template.yaml`, the SAM template: the only list of routes, functions, environment,
+//! timeouts and IAM statements.
 //!
-//! What decides how a function behaves or what it may do is either understood or an error that names the resource and
-//! the property; resources and properties that do not (alarms, outputs, architectures) are not looked at.
+//! What decides how a function behaves or what it may do is either understood or an error that
+//! names the resource and the property; resources and properties that do not (alarms, outputs,
+//! architectures) are not looked at.
 
 use std::{
     collections::BTreeMap,
@@ -35,7 +37,8 @@ pub struct Template {
 /// An `AWS::Serverless::Function` with what `Globals` adds to it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Function {
-    /// The last segment of `CodeUri`, which is the package's and the binary's name too: `users-update`.
+    /// The last segment of `CodeUri`, which is the package's and the binary's name too:
+    /// `users-update`.
     pub name: String,
     /// The name of the resource: `UsersUpdateFunction`.
     pub resource: String,
@@ -54,7 +57,8 @@ pub struct Function {
 pub struct Route {
     /// `PATCH`, or `ANY` for every method.
     pub method: String,
-    /// `/v1/users/{id}`, `/files/{path+}` with a greedy variable, or `$default` for what no other route takes.
+    /// `/v1/users/{id}`, `/files/{path+}` with a greedy variable, or `$default` for what no other
+    /// route takes.
     pub path: String,
 }
 
@@ -88,7 +92,8 @@ pub fn function_arn(name: &str) -> String {
     format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}")
 }
 
-/// The folder of `template.yaml`: the current one or the nearest above it, else above the crate that cargo runs.
+/// The folder of `template.yaml`: the current one or the nearest above it, else above the crate
+/// that cargo runs.
 pub fn find_root() -> Result<PathBuf> {
     let current = std::env::current_dir()
         .map_err(|error| format!("cannot tell the current folder: {error}"))?;
@@ -180,7 +185,8 @@ impl Template {
                 return Err(format!("{resource}.CodeUri: {other} is named `{name}` too").into());
             }
             for Route { method, path } in &function.routes {
-                // Two routes that differ in the names of their variables only are the same to API Gateway.
+                // Two routes that differ in the names of their variables only are the same to API
+                // Gateway.
                 let shape: Vec<_> = path
                     .split('/')
                     .map(|segment| match segment {
@@ -266,7 +272,8 @@ struct Reader<'a> {
     resources: &'a Map<String, Value>,
 }
 
-/// In every method `at` is where the value stands, for messages: `UsersUpdateFunction.Policies[0].Action`.
+/// In every method `at` is where the value stands, for messages:
+/// `UsersUpdateFunction.Policies[0].Action`.
 impl Reader<'_> {
     /// The one resource of this type, if any.
     fn only(&self, kind: &str) -> Result<Option<(&String, &Value)>> {

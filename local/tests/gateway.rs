@@ -33,6 +33,7 @@ Resources:
     Type: AWS::Serverless::Function
     Properties:
       CodeUri: probe
+      Description: Answer with the event
       Timeout: 2
       MemorySize: 256
       Environment: { Variables: { TABLE: !Ref Table } }
@@ -113,24 +114,17 @@ async fn eventually(condition: impl Fn() -> bool) {
         .expect("in time");
 }
 
-fn is_alive(pid: u32) -> bool {
-    // A zombie has ended, too.
-    let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    !matches!(
-        status
-            .rsplit(')')
-            .next()
-            .and_then(|rest| rest.split(' ').nth(1)),
-        None | Some("Z")
-    )
+fn kill(pid: u32, with: &str) -> bool {
+    let mut command = Command::new("kill");
+    let killed = command
+        .args([with, &pid.to_string()])
+        .stderr(Stdio::null())
+        .status();
+    killed.unwrap().success()
 }
 
-fn kill(pid: u32, with: &str) {
-    let killed = Command::new("kill")
-        .args([with, &pid.to_string()])
-        .status()
-        .unwrap();
-    assert!(killed.success());
+fn is_alive(pid: u32) -> bool {
+    kill(pid, "-0")
 }
 
 #[tokio::test]
@@ -219,7 +213,7 @@ async fn a_function_without_a_free_process_is_unavailable() {
 #[tokio::test]
 async fn an_invocation_ends_at_the_timeout_of_the_template() {
     let (server, lines) =
-        start(|options| options.template.functions[0].timeout = Duration::from_millis(300)).await;
+        start(|options| options.template.functions[0].timeout = Duration::from_secs(1)).await;
     let first = post(&server, "/probe/1", "").await;
     let reply = post(&server, "/probe/1?sleep-ms=60000", "").await;
     assert_eq!(
@@ -228,7 +222,7 @@ async fn an_invocation_ends_at_the_timeout_of_the_template() {
     );
     assert_eq!(
         lines.lock().unwrap().as_slice(),
-        ["[probe] task timed out after 0.30 seconds"]
+        ["[probe] task timed out after 1.00 seconds"]
     );
     let next = post(&server, "/probe/1", "").await;
     assert_eq!(next.status, 200);
@@ -272,7 +266,7 @@ async fn a_killed_process_is_replaced() {
         .as_u64()
         .unwrap() as u32;
     assert_eq!(server.pids("probe"), [first]);
-    kill(first, "-9");
+    assert!(kill(first, "-9"));
     eventually(|| server.pids("probe").is_empty()).await;
     let second = post(&server, "/probe/1", "").await;
     assert_eq!(second.status, 200);
@@ -289,7 +283,7 @@ async fn a_killed_process_is_replaced() {
                     .any(|line| line.ends_with("begun"))
             };
             eventually(has_begun).await;
-            kill(second, "-9");
+            assert!(kill(second, "-9"));
         }
     );
     assert_eq!(reply.status, 502);
@@ -610,7 +604,7 @@ async fn a_command_that_is_killed_leaves_no_function_behind() {
         );
         let function = send.await.body["pid"].as_u64().unwrap() as u32;
         assert!(is_alive(function));
-        kill(command.id().unwrap(), signal);
+        assert!(kill(command.id().unwrap(), signal));
         assert_eq!(
             command.wait().await.unwrap().success(),
             ends_cleanly,
@@ -619,4 +613,81 @@ async fn a_command_that_is_killed_leaves_no_function_behind() {
         eventually(|| !is_alive(function)).await;
         std::fs::remove_dir_all(folder).unwrap();
     }
+}
+
+/// Runs `rolecall` with the test's template; returns whether it succeeded, its output and its
+/// errors.
+fn rolecall(arguments: &[&str]) -> (bool, String, String) {
+    let folder =
+        std::env::temp_dir().join(format!("rolecall-{}-{}", arguments[0], std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("template.yaml"), TEMPLATE).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_rolecall"))
+        .args(arguments)
+        .current_dir(&folder)
+        .output()
+        .unwrap();
+    std::fs::remove_dir_all(folder).unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.success(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+#[test]
+fn routes_lists_the_template() {
+    let expected = (
+        true,
+        "POST  /probe/{id}  probe  Answer with the event\n".into(),
+        String::new(),
+    );
+    assert_eq!(rolecall(&["routes"]), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn invoke_runs_one_function_on_one_event() {
+    let (server, _) = start(|_| {}).await;
+    let event = std::env::temp_dir().join(format!("rolecall-event-{}.json", std::process::id()));
+    let template =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/event.json"))
+            .unwrap();
+    let (url, bin_dir) = (server.dynamodb_url(), bin_dir());
+    let invoke = |query: &str, more: &[&str]| {
+        std::fs::write(&event, template.replace("{query}", query)).unwrap();
+        let (event, bin_dir) = (event.to_str().unwrap(), bin_dir.to_str().unwrap());
+        let arguments = [
+            "invoke",
+            "probe",
+            "--event",
+            event,
+            "--bin-dir",
+            bin_dir,
+            "--dynamodb",
+            &url,
+        ];
+        rolecall(&[&arguments, more].concat())
+    };
+    let (succeeded, output, errors) = invoke("log=hello", &[]);
+    assert!(succeeded, "{errors}");
+    let answer: Value = serde_json::from_str(&output).unwrap();
+    assert_eq!(answer["statusCode"], 200);
+    assert!(errors.contains("[probe] out hello"), "{errors}");
+
+    let (succeeded, output, errors) = invoke("exit", &[]);
+    assert_eq!((succeeded, output.as_str()), (false, ""));
+    assert!(
+        errors.ends_with("error: `probe` has not answered\n"),
+        "{errors}"
+    );
+
+    let (succeeded, output, _) = invoke("exit", &["--print"]);
+    let printed: Value = serde_json::from_str(&output).unwrap();
+    assert_eq!(
+        (succeeded, &printed["rawQueryString"]),
+        (true, &json!("exit"))
+    );
+    server.shutdown().await;
+    std::fs::remove_file(event).unwrap();
 }
