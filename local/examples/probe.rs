@@ -1,7 +1,8 @@
-//! A function for the tests of the gateway: answers with its event, its environment and its process id, or misbehaves.
+//! A function for the tests of the gateway: answers with its event, its environment and its process
+//! id, or misbehaves.
 //!
-//! `?panic`, `?exit`, `?fail`, `?malformed`; `?sleep-ms=N`; `?log=TEXT` on stdout and stderr; `?dynamodb=OPERATION` calls
-//! DynamoDB with the body and answers what it says.
+//! `?panic`, `?exit`, `?fail`, `?malformed`; `?sleep-ms=N`; `?log=TEXT` on stdout and stderr;
+//! `?dynamodb=OPERATION` calls DynamoDB with the body and answers what it says.
 
 use std::{collections::BTreeMap, env, process, time::Duration};
 

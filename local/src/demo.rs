@@ -58,7 +58,10 @@ pub async fn fill(store: &Store, now: Time) -> Result<()> {
         it.language = Some("en".to_owned());
         match (tenant.number(), user) {
             (1, 2) => (it.groups, it.manages, it.primary_group) = (groups([1, 2]), groups([1]), Some(GroupId::new(1))),
-            (1, 3) => (it.groups, it.primary_group, it.profession) = (groups([1]), Some(GroupId::new(1)), Some(LabelId::new(1))),
+            (1, 3) => {
+                (it.groups, it.primary_group, it.profession) =
+                    (groups([1]), Some(GroupId::new(1)), Some(LabelId::new(1)))
+            }
             (1, 5) => it.status = Status::Deactivated,
             _ => {}
         }

@@ -13,10 +13,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use http_body_util::Full;
 use hyper::{
     HeaderMap, Response, StatusCode,
-    header::{
-        CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, SET_COOKIE,
-        TRANSFER_ENCODING,
-    },
+    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, SET_COOKIE, TRANSFER_ENCODING},
     http::request::Parts,
 };
 use percent_encoding::percent_decode_str;
@@ -53,16 +50,14 @@ impl Router {
             let routes = function.routes.iter();
             routes.map(|route| (route.clone(), function.name.clone()))
         });
-        Self {
-            stage: template.stage.clone(),
-            routes: routes.collect(),
-        }
+        Self { stage: template.stage.clone(), routes: routes.collect() }
     }
 
-    /// The most specific route for a method and a still encoded path, with the stage in front of it or without.
+    /// The most specific route for a method and a still encoded path, with the stage in front of it
+    /// or without.
     ///
-    /// A whole match comes before one by a greedy variable, and that before `$default`; among whole matches, from the
-    /// left, text comes before a variable, and last the method before `ANY`.
+    /// A whole match comes before one by a greedy variable, and that before `$default`; among whole
+    /// matches, from the left, text comes before a variable, and last the method before `ANY`.
     pub fn find(&self, method: &str, path: &str) -> Option<Match<'_>> {
         let named_stage = Some(self.stage.as_str()).filter(|stage| *stage != "$default");
         let path = named_stage
@@ -77,12 +72,7 @@ impl Router {
             .filter(|(route, _)| route.method == method || route.method == "ANY")
             .filter_map(|(route, function)| {
                 let (specificity, parameters) = match_path(&route.path, &segments)?;
-                Some((
-                    (specificity, route.method != "ANY"),
-                    route,
-                    function,
-                    parameters,
-                ))
+                Some(((specificity, route.method != "ANY"), route, function, parameters))
             })
             .max_by(|(a, ..), (b, ..)| a.cmp(b))?;
         // API Gateway hands a function the decoded path, cut at a `?` that was encoded.
@@ -122,9 +112,7 @@ fn match_path(route: &str, segments: &[&str]) -> Option<(Specificity, BTreeMap<S
     }
     let (mut specificity, mut rest) = (Vec::new(), segments);
     for pattern in route.split('/') {
-        let variable = pattern
-            .strip_prefix('{')
-            .and_then(|name| name.strip_suffix('}'));
+        let variable = pattern.strip_prefix('{').and_then(|name| name.strip_suffix('}'));
         if let Some(name) = variable.and_then(|name| name.strip_suffix('+')) {
             let value = decode(&rest.join("/"));
             return (!value.is_empty()).then(|| {
@@ -143,8 +131,7 @@ fn match_path(route: &str, segments: &[&str]) -> Option<(Specificity, BTreeMap<S
         }
         rest = tail;
     }
-    rest.is_empty()
-        .then_some((Specificity::Whole(specificity), parameters))
+    rest.is_empty().then_some((Specificity::Whole(specificity), parameters))
 }
 
 /// Percent-decodes; what is not UTF-8 becomes U+FFFD.
@@ -182,15 +169,8 @@ pub fn event(
     headers.insert("x-forwarded-for".into(), forwarded_for.into());
     headers.insert("x-forwarded-port".into(), port.to_string().into());
     headers.insert("x-forwarded-proto".into(), "http".into());
-    headers
-        .entry("x-amzn-trace-id")
-        .or_insert_with(|| trace_id(since_epoch.as_secs()).into());
-    let header = |name: &str| {
-        headers
-            .get(name)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
+    headers.entry("x-amzn-trace-id").or_insert_with(|| trace_id(since_epoch.as_secs()).into());
+    let header = |name: &str| headers.get(name).and_then(Value::as_str).unwrap_or_default();
     let domain = header("host").to_string();
     let query = request.uri.query().unwrap_or_default();
     let mut event = json!({
@@ -255,35 +235,19 @@ const NOT_IN_EVENTS: [&str; 9] = [
 ];
 
 fn join_headers(headers: &HeaderMap) -> Map<String, Value> {
-    let names = headers
-        .keys()
-        .filter(|name| !NOT_IN_EVENTS.contains(&name.as_str()));
-    names
-        .map(|name| {
-            (
-                name.to_string(),
-                values(headers, name.as_str()).join(",").into(),
-            )
-        })
-        .collect()
+    let names = headers.keys().filter(|name| !NOT_IN_EVENTS.contains(&name.as_str()));
+    names.map(|name| (name.to_string(), values(headers, name.as_str()).join(",").into())).collect()
 }
 
 fn values(headers: &HeaderMap, name: &str) -> Vec<String> {
     let values = headers.get_all(name).iter();
-    values
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-        .collect()
+    values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
 }
 
 fn cookies(headers: &HeaderMap) -> Vec<String> {
     let headers = values(headers, "cookie");
-    let cookies = headers
-        .iter()
-        .flat_map(|header| header.split(';').map(str::trim));
-    cookies
-        .filter(|cookie| !cookie.is_empty())
-        .map(String::from)
-        .collect()
+    let cookies = headers.iter().flat_map(|header| header.split(';').map(str::trim));
+    cookies.filter(|cookie| !cookie.is_empty()).map(String::from).collect()
 }
 
 /// Names and values decoded, the values of a repeated name joined by commas.
@@ -308,13 +272,7 @@ fn trace_id(seconds: u64) -> String {
 /// `22/Nov/2026:14:40:17 +0000`, made of HTTP's `Sun, 22 Nov 2026 14:40:17 GMT`.
 fn log_time(time: SystemTime) -> String {
     let date = httpdate::fmt_http_date(time);
-    format!(
-        "{}/{}/{}:{} +0000",
-        &date[5..7],
-        &date[8..11],
-        &date[12..16],
-        &date[17..25]
-    )
+    format!("{}/{}/{}:{} +0000", &date[5..7], &date[8..11], &date[12..16], &date[17..25])
 }
 
 /// The response that a function's answer stands for.
@@ -335,19 +293,16 @@ pub fn response(answer: &Value) -> Result<Reply, String> {
         .ok_or_else(|| format!("statusCode {status} is not a status"))?;
     let body = match &answer["body"] {
         Value::Null => Vec::new(),
-        Value::String(text) if answer["isBase64Encoded"] == true => BASE64_STANDARD
-            .decode(text)
-            .map_err(|error| format!("the body is not base64: {error}"))?,
+        Value::String(text) if answer["isBase64Encoded"] == true => {
+            BASE64_STANDARD.decode(text).map_err(|error| format!("the body is not base64: {error}"))?
+        }
         Value::String(text) => text.clone().into_bytes(),
         _ => return Err("the body is not text".into()),
     };
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     for (name, value) in object(&answer["headers"])? {
         let (name, value) = header(name, value)?;
         headers.insert(name, value);
@@ -403,10 +358,7 @@ mod tests {
             let (method, path) = (method.into(), path.into());
             (Route { method, path }, text.to_string())
         };
-        Router {
-            stage: stage.into(),
-            routes: routes.iter().map(route).collect(),
-        }
+        Router { stage: stage.into(), routes: routes.iter().map(route).collect() }
     }
 
     fn event_of(request: Request<&[u8]>) -> Value {
@@ -414,14 +366,7 @@ mod tests {
         let (parts, body) = request.into_parts();
         let route = router.find("POST", parts.uri.path()).unwrap();
         let client = ("127.0.0.1:50000".parse().unwrap(), 3000);
-        event(
-            &route,
-            &parts,
-            body,
-            "id",
-            client,
-            UNIX_EPOCH + Duration::from_millis(1_795_358_417_123),
-        )
+        event(&route, &parts, body, "id", client, UNIX_EPOCH + Duration::from_millis(1_795_358_417_123))
     }
 
     #[test]
@@ -448,24 +393,15 @@ mod tests {
             ("PUT", "/pets/cat", "ANY /{proxy+}"),
             ("GET", "/", "$default"),
         ] {
-            assert_eq!(
-                router.find(method, path).unwrap().route_key,
-                expected,
-                "{method} {path}"
-            );
+            assert_eq!(router.find(method, path).unwrap().route_key, expected, "{method} {path}");
         }
     }
 
     #[test]
     fn no_route_no_match() {
         let router = router("main", &["GET /a/{id}"]);
-        for (method, path) in [
-            ("PUT", "/a/1"),
-            ("GET", "/a"),
-            ("GET", "/a/"),
-            ("GET", "/a/1/"),
-            ("GET", "/mainly/a/1"),
-        ] {
+        for (method, path) in [("PUT", "/a/1"), ("GET", "/a"), ("GET", "/a/"), ("GET", "/a/1/"), ("GET", "/mainly/a/1")]
+        {
             assert_eq!(router.find(method, path), None, "{method} {path}");
         }
     }
@@ -479,19 +415,13 @@ mod tests {
             assert_eq!(route.parameters["id"], "x/y z");
         }
         assert_eq!(router.find("GET", "/main").unwrap().path, "/main/");
-        assert_eq!(
-            router.find("GET", "/main/a/b%3Fc").unwrap().path,
-            "/main/a/b"
-        );
+        assert_eq!(router.find("GET", "/main/a/b%3Fc").unwrap().path, "/main/a/b");
     }
 
     #[test]
     fn a_greedy_variable_takes_the_rest() {
         let router = router("$default", &["GET /f/{path+}"]);
-        assert_eq!(
-            router.find("GET", "/f/a/b%20c").unwrap().parameters["path"],
-            "a/b c"
-        );
+        assert_eq!(router.find("GET", "/f/a/b%20c").unwrap().parameters["path"], "a/b c");
     }
 
     #[test]
@@ -551,25 +481,14 @@ mod tests {
 
     #[test]
     fn a_body_that_is_not_text_is_base64() {
-        let event = event_of(
-            Request::post("/main/v1/1")
-                .body(b"\xff\x00".as_slice())
-                .unwrap(),
-        );
-        assert_eq!(
-            (&event["body"], &event["isBase64Encoded"]),
-            (&json!("/wA="), &json!(true))
-        );
+        let event = event_of(Request::post("/main/v1/1").body(b"\xff\x00".as_slice()).unwrap());
+        assert_eq!((&event["body"], &event["isBase64Encoded"]), (&json!("/wA="), &json!(true)));
         let event = event_of(Request::post("/main/v1/1").body(b"".as_slice()).unwrap());
         for absent in ["body", "cookies", "queryStringParameters"] {
             assert_eq!(event.get(absent), None);
         }
         let trace = event["headers"]["x-amzn-trace-id"].as_str().unwrap();
-        assert_eq!(
-            (trace.len(), &trace[..16]),
-            (40, "Root=1-6b02fed1-"),
-            "{trace}"
-        );
+        assert_eq!((trace.len(), &trace[..16]), (40, "Root=1-6b02fed1-"), "{trace}");
     }
 
     #[test]
@@ -586,15 +505,9 @@ mod tests {
         assert_eq!(reply.status(), 201);
         let all = |name| values(reply.headers(), name).join("|");
         assert_eq!(all("content-type"), "application/json");
-        assert_eq!(
-            (all("x-n"), all("x-m"), all("set-cookie")),
-            ("1".into(), "a|b".into(), "a=1|b=2; Path=/".into())
-        );
+        assert_eq!((all("x-n"), all("x-m"), all("set-cookie")), ("1".into(), "a|b".into(), "a=1|b=2; Path=/".into()));
         assert_eq!(all("content-length"), "");
-        assert_eq!(
-            format!("{:?}", reply.body()),
-            format!("{:?}", Full::<Bytes>::from("hi"))
-        );
+        assert_eq!(format!("{:?}", reply.body()), format!("{:?}", Full::<Bytes>::from("hi")));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The functions: their binaries, run as processes that speak the Lambda Runtime API.
 //!
-//! Each process has a Runtime API of its own on a loopback port and takes one request at a time; when all of a
-//! function's processes are busy, another is started. <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
+//! Each process has a Runtime API of its own on a loopback port and takes one request at a time;
+//! when all of a function's processes are busy, another is started.
+//! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,9 +14,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use hyper::{
-    Method, Request, Response, StatusCode, body::Bytes, body::Incoming, header::HeaderValue,
-};
+use hyper::{Method, Request, Response, StatusCode, body::Bytes, body::Incoming, header::HeaderValue};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
@@ -31,7 +30,8 @@ use crate::{
     template::{Function, REGION, function_arn},
 };
 
-/// Takes each line of log, without its end: `[users-update] …` from a function, `[dynamodb] …` from the front.
+/// Takes each line of log, without its end: `[users-update] …` from a function, `[dynamodb] …` from
+/// the front.
 pub type LogSink = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// How long a process may take until it first asks for work.
@@ -62,11 +62,7 @@ impl fmt::Display for InvokeError {
             Self::Unknown => f.write_str("no such function"),
             Self::Throttled => f.write_str("rate exceeded: all its processes are busy"),
             Self::Init(cause) => write!(f, "could not start: {cause}"),
-            Self::TimedOut(timeout) => write!(
-                f,
-                "task timed out after {:.2} seconds",
-                timeout.as_secs_f64()
-            ),
+            Self::TimedOut(timeout) => write!(f, "task timed out after {:.2} seconds", timeout.as_secs_f64()),
             Self::Exited => f.write_str("the process ended without an answer"),
             Self::Failed(error) => write!(f, "function error: {error}"),
         }
@@ -84,8 +80,9 @@ pub struct PoolOptions {
     pub log: LogSink,
 }
 
-/// The processes of all functions. They end with the pool, and by themselves should this process be killed: the
-/// connection on which they wait for work breaks, and the Lambda runtime ends with an error.
+/// The processes of all functions. They end with the pool, and by themselves should this process be
+/// killed: the connection on which they wait for work breaks, and the Lambda runtime ends with an
+/// error.
 pub struct Pool {
     entries: BTreeMap<String, Entry>,
     options: PoolOptions,
@@ -125,11 +122,9 @@ struct Invocation {
 type Answer = std::result::Result<Bytes, Bytes>;
 
 impl Pool {
-    /// A pool without any process yet. Each function comes with the access key id that its DynamoDB requests will carry.
-    pub fn new(
-        functions: impl IntoIterator<Item = (Function, String)>,
-        options: PoolOptions,
-    ) -> Arc<Self> {
+    /// A pool without any process yet. Each function comes with the access key id that its DynamoDB
+    /// requests will carry.
+    pub fn new(functions: impl IntoIterator<Item = (Function, String)>, options: PoolOptions) -> Arc<Self> {
         let entry = |(function, access_key): (Function, String)| {
             let entry = Entry {
                 access_key,
@@ -151,9 +146,7 @@ impl Pool {
     /// The live processes of a function.
     pub fn pids(&self, function: &str) -> Vec<u32> {
         let entry = self.entries.get(function);
-        entry.map_or_else(Vec::new, |entry| {
-            lock(&entry.pids).iter().copied().collect()
-        })
+        entry.map_or_else(Vec::new, |entry| lock(&entry.pids).iter().copied().collect())
     }
 
     /// Has a function take an event, and returns its answer, which is JSON.
@@ -163,15 +156,9 @@ impl Pool {
     /// # Errors
     ///
     /// [`InvokeError`]; a line of log says the same.
-    pub async fn invoke(
-        self: &Arc<Self>,
-        function: &str,
-        event: &Value,
-    ) -> std::result::Result<Value, InvokeError> {
+    pub async fn invoke(self: &Arc<Self>, function: &str, event: &Value) -> std::result::Result<Value, InvokeError> {
         let (pool, name) = (Arc::clone(self), function.to_string());
-        let trace_id = event["headers"]["x-amzn-trace-id"]
-            .as_str()
-            .map(String::from);
+        let trace_id = event["headers"]["x-amzn-trace-id"].as_str().map(String::from);
         let event = Bytes::from(event.to_string());
         let invocation = tokio::spawn(async move {
             let entry = pool.entries.get(&name).ok_or(InvokeError::Unknown)?;
@@ -201,10 +188,7 @@ impl Pool {
         event: Bytes,
         trace_id: Option<String>,
     ) -> std::result::Result<Value, InvokeError> {
-        let _permit = entry
-            .permits
-            .try_acquire()
-            .map_err(|_| InvokeError::Throttled)?;
+        let _permit = entry.permits.try_acquire().map_err(|_| InvokeError::Throttled)?;
         let (process, next) = loop {
             let idle = lock(&entry.idle).pop();
             let Some(mut process) = idle else {
@@ -232,8 +216,7 @@ impl Pool {
             .await
             .map_err(|_| InvokeError::TimedOut(limit))?
             .map_err(|_| InvokeError::Exited)?;
-        let answer = answer
-            .map_err(|error| InvokeError::Failed(String::from_utf8_lossy(&error).into_owned()))?;
+        let answer = answer.map_err(|error| InvokeError::Failed(String::from_utf8_lossy(&error).into_owned()))?;
         let answer = serde_json::from_slice(&answer)
             .map_err(|error| InvokeError::Failed(format!("the answer is not JSON: {error}")))?;
         lock(&entry.idle).push(process);
@@ -241,36 +224,20 @@ impl Pool {
     }
 
     /// Starts a process and waits until it asks for work.
-    async fn start(
-        &self,
-        entry: &Entry,
-    ) -> std::result::Result<(Process, oneshot::Sender<Invocation>), InvokeError> {
-        let mut process = self
-            .spawn(entry)
-            .await
-            .map_err(|error| InvokeError::Init(error.to_string()))?;
+    async fn start(&self, entry: &Entry) -> std::result::Result<(Process, oneshot::Sender<Invocation>), InvokeError> {
+        let mut process = self.spawn(entry).await.map_err(|error| InvokeError::Init(error.to_string()))?;
         match timeout(INIT, process.polls.recv()).await {
             Ok(Some(Poll::Next(next))) => Ok((process, next)),
-            Ok(Some(Poll::InitError(error))) => Err(InvokeError::Init(
-                String::from_utf8_lossy(&error).into_owned(),
-            )),
-            Ok(None) => Err(InvokeError::Init(
-                "the process ended before it asked for work".into(),
-            )),
-            Err(_) => Err(InvokeError::Init(format!(
-                "it asked for no work within {} s",
-                INIT.as_secs()
-            ))),
+            Ok(Some(Poll::InitError(error))) => Err(InvokeError::Init(String::from_utf8_lossy(&error).into_owned())),
+            Ok(None) => Err(InvokeError::Init("the process ended before it asked for work".into())),
+            Err(_) => Err(InvokeError::Init(format!("it asked for no work within {} s", INIT.as_secs()))),
         }
     }
 
     async fn spawn(&self, entry: &Entry) -> io::Result<Process> {
         let Function { name, .. } = &entry.function;
         let (poll, polls) = mpsc::unbounded_channel();
-        let runtime = Arc::new(Runtime {
-            poll,
-            current: Mutex::default(),
-        });
+        let runtime = Arc::new(Runtime { poll, current: Mutex::default() });
         let api = HttpServer::start(http::listen(0).await?, move |request, _| {
             let runtime = Arc::clone(&runtime);
             async move { Ok(runtime.handle(request).await) }
@@ -287,18 +254,12 @@ impl Pool {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
-            .map_err(|error| {
-                io::Error::new(error.kind(), format!("{}: {error}", binary.display()))
-            })?;
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", binary.display())))?;
         let pid = child.id();
         lock(&entry.pids).extend(pid);
 
         let (kill, killed) = oneshot::channel();
-        let (pids, log, name) = (
-            Arc::clone(&entry.pids),
-            Arc::clone(&self.options.log),
-            name.clone(),
-        );
+        let (pids, log, name) = (Arc::clone(&entry.pids), Arc::clone(&self.options.log), name.clone());
         let output = (child.stdout.take(), child.stderr.take());
         let mut stop = self.stop.subscribe();
         let mut monitors = lock(&self.monitors);
@@ -346,22 +307,15 @@ impl Pool {
             ("AWS_REGION", REGION.into()),
             ("AWS_SECRET_ACCESS_KEY", "local".into()),
             ("AWS_SESSION_TOKEN", "local".into()),
-            (
-                "LAMBDA_TASK_ROOT",
-                self.options.bin_dir.display().to_string(),
-            ),
+            ("LAMBDA_TASK_ROOT", self.options.bin_dir.display().to_string()),
             ("LANG", "en_US.UTF-8".into()),
             ("PATH", "/usr/local/bin:/usr/bin/:/bin:/opt/bin".into()),
             ("TZ", ":UTC".into()),
             ("_HANDLER", "bootstrap".into()),
         ];
-        let mut environment: BTreeMap<_, _> =
-            lambda.map(|(name, value)| (name.into(), value)).into();
+        let mut environment: BTreeMap<_, _> = lambda.map(|(name, value)| (name.into(), value)).into();
         environment.extend(entry.function.environment.clone());
-        environment.insert(
-            "AWS_ENDPOINT_URL_DYNAMODB".into(),
-            self.options.dynamodb_url.clone(),
-        );
+        environment.insert("AWS_ENDPOINT_URL_DYNAMODB".into(), self.options.dynamodb_url.clone());
         environment
     }
 
@@ -406,20 +360,11 @@ struct Runtime {
 impl Runtime {
     async fn handle(&self, request: Request<Incoming>) -> Reply {
         let path = request.uri().path().to_string();
-        let path = path
-            .strip_prefix("/2018-06-01/runtime/")
-            .unwrap_or_default();
-        match (
-            request.method(),
-            path.split('/').collect::<Vec<_>>().as_slice(),
-        ) {
+        let path = path.strip_prefix("/2018-06-01/runtime/").unwrap_or_default();
+        match (request.method(), path.split('/').collect::<Vec<_>>().as_slice()) {
             (&Method::GET, ["invocation", "next"]) => self.next().await,
-            (&Method::POST, ["invocation", id, "response"]) => {
-                self.answer(id, request.into_body(), Ok).await
-            }
-            (&Method::POST, ["invocation", id, "error"]) => {
-                self.answer(id, request.into_body(), Err).await
-            }
+            (&Method::POST, ["invocation", id, "response"]) => self.answer(id, request.into_body(), Ok).await,
+            (&Method::POST, ["invocation", id, "error"]) => self.answer(id, request.into_body(), Err).await,
             (&Method::POST, ["init", "error"]) => {
                 match http::read(request.into_body(), ANSWER).await {
                     Ok(error) => {
@@ -440,24 +385,15 @@ impl Runtime {
         let (Ok(()), Ok(invocation)) = (polled, invocation.await) else {
             return refused(StatusCode::INTERNAL_SERVER_ERROR, "ShuttingDown");
         };
-        let deadline = invocation
-            .deadline
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let deadline = invocation.deadline.duration_since(UNIX_EPOCH).unwrap_or_default();
         *lock(&self.current) = Some((invocation.id.clone(), invocation.answer));
         let mut reply = Response::new(invocation.event.into());
         for (name, value) in [
             ("content-type", "application/json"),
             ("lambda-runtime-aws-request-id", &invocation.id),
-            (
-                "lambda-runtime-deadline-ms",
-                &deadline.as_millis().to_string(),
-            ),
+            ("lambda-runtime-deadline-ms", &deadline.as_millis().to_string()),
             ("lambda-runtime-invoked-function-arn", &invocation.arn),
-            (
-                "lambda-runtime-trace-id",
-                &invocation.trace_id.unwrap_or_default(),
-            ),
+            ("lambda-runtime-trace-id", &invocation.trace_id.unwrap_or_default()),
         ] {
             // A client's trace id may hold what a header of ours may not.
             if let Ok(value) = HeaderValue::from_str(value) {
@@ -479,11 +415,7 @@ impl Runtime {
                 refused(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
             ),
             Err(http::BodyError::Broken(error)) => (
-                Err(
-                    json!({ "errorType": "Runtime.BrokenAnswer", "errorMessage": error })
-                        .to_string()
-                        .into(),
-                ),
+                Err(json!({ "errorType": "Runtime.BrokenAnswer", "errorMessage": error }).to_string().into()),
                 refused(StatusCode::BAD_REQUEST, "InvalidRequest"),
             ),
         };
@@ -502,9 +434,7 @@ fn refused(status: StatusCode, kind: &str) -> Reply {
 }
 
 fn random_uuid() -> String {
-    uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes())
-        .into_uuid()
-        .to_string()
+    uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid().to_string()
 }
 
 /// Locks; what a panic left behind in these maps and lists is whole.
@@ -514,33 +444,26 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// The cargo that runs this program, or the one in the path.
 ///
-/// Without what it tells the program about its package, which would have some build scripts (`ring`'s) run again and
-/// everything above them built again.
+/// Without what it tells the program about its package, which would have some build scripts
+/// (`ring`'s) run again and everything above them built again.
 pub fn cargo() -> std::process::Command {
-    let mut cargo =
-        std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in std::env::vars_os() {
         let told = ["CARGO_PKG_", "CARGO_MANIFEST_"];
-        if name
-            .to_str()
-            .is_some_and(|name| told.iter().any(|prefix| name.starts_with(prefix)))
-        {
+        if name.to_str().is_some_and(|name| told.iter().any(|prefix| name.starts_with(prefix))) {
             cargo.env_remove(name);
         }
     }
     cargo
 }
 
-/// Builds the binaries of `functions` with cargo, which shows its progress, and returns their folder.
+/// Builds the binaries of `functions` with cargo, which shows its progress, and returns their
+/// folder.
 ///
 /// # Errors
 ///
 /// Cargo cannot be run, or fails; it has said why.
-pub fn build<'a>(
-    root: &Path,
-    functions: impl IntoIterator<Item = &'a str>,
-    release: bool,
-) -> Result<PathBuf> {
+pub fn build<'a>(root: &Path, functions: impl IntoIterator<Item = &'a str>, release: bool) -> Result<PathBuf> {
     let run = |command: &mut std::process::Command| {
         let output = command.current_dir(root).stderr(Stdio::inherit()).output();
         let output = output.map_err(|error| format!("cannot run cargo: {error}"))?;
@@ -550,11 +473,9 @@ pub fn build<'a>(
         }
     };
     let metadata = run(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
-    let metadata: Value =
-        serde_json::from_slice(&metadata).map_err(|error| format!("cargo metadata: {error}"))?;
-    let target = metadata["target_directory"]
-        .as_str()
-        .ok_or_else(|| "cargo metadata: no target_directory".to_string())?;
+    let metadata: Value = serde_json::from_slice(&metadata).map_err(|error| format!("cargo metadata: {error}"))?;
+    let target =
+        metadata["target_directory"].as_str().ok_or_else(|| "cargo metadata: no target_directory".to_string())?;
     run(cargo()
         .arg("build")
         .args(release.then_some("--release"))

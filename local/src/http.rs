@@ -42,10 +42,7 @@ pub(crate) async fn listen(port: u16) -> io::Result<TcpListener> {
 pub(crate) fn json(status: StatusCode, body: &Value) -> Reply {
     let mut reply = Response::new(Full::from(body.to_string()));
     *reply.status_mut() = status;
-    reply.headers_mut().insert(
-        CONTENT_TYPE,
-        hyper::header::HeaderValue::from_static("application/json"),
-    );
+    reply.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
     reply
 }
 
@@ -62,6 +59,15 @@ pub(crate) async fn read(body: Incoming, limit: usize) -> Result<Bytes, BodyErro
         Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge),
         Err(error) => Err(BodyError::Broken(error.to_string())),
     }
+}
+
+/// The innermost cause, which says more than `client error (Connect)`.
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
 }
 
 /// A server whose accept loop and connections end when it is dropped.
@@ -89,11 +95,7 @@ impl HttpServer {
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel();
         let accept = AbortOnDrop(tokio::spawn(accept(listener, handle, stopped)));
-        Ok(Self {
-            address,
-            stop,
-            accept,
-        })
+        Ok(Self { address, stop, accept })
     }
 
     pub(crate) fn url(&self) -> String {
@@ -136,20 +138,16 @@ where
     while connections.join_next().await.is_some() {}
 }
 
-async fn serve<H, F>(
-    stream: TcpStream,
-    peer: SocketAddr,
-    handle: H,
-    mut closing: watch::Receiver<()>,
-) where
+async fn serve<H, F>(stream: TcpStream, peer: SocketAddr, handle: H, mut closing: watch::Receiver<()>)
+where
     H: Fn(Request<Incoming>, SocketAddr) -> F,
     F: Future<Output = io::Result<Reply>>,
 {
-    // Without it small answers wait for acknowledgements; a stream that is already closed shows in what follows.
+    // Without it small answers wait for acknowledgements; a stream that is already closed shows in
+    // what follows.
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| handle(request, peer));
-    let mut connection =
-        std::pin::pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    let mut connection = std::pin::pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     // A connection's error is its client's (gone, malformed) or a handler's wish to close it.
     tokio::select! {
         _ = connection.as_mut() => return,

@@ -23,24 +23,16 @@ pub enum Decision {
     ImplicitDeny,
 }
 
-/// Decides over one action on one resource. Action names match in any case, resources exactly, as in IAM.
+/// Decides over one action on one resource. Action names match in any case, resources exactly, as
+/// in IAM.
 pub fn decide(statements: &[Statement], need: &Need) -> Decision {
     let action = need.action.to_ascii_lowercase();
     let applies = |statement: &&Statement| {
-        statement
-            .actions
-            .iter()
-            .any(|pattern| matches(&pattern.to_ascii_lowercase(), &action))
-            && statement
-                .resources
-                .iter()
-                .any(|pattern| matches(pattern, &need.resource))
+        statement.actions.iter().any(|pattern| matches(&pattern.to_ascii_lowercase(), &action))
+            && statement.resources.iter().any(|pattern| matches(pattern, &need.resource))
     };
     let applying: Vec<_> = statements.iter().filter(applies).collect();
-    if applying
-        .iter()
-        .any(|statement| statement.effect == Effect::Deny)
-    {
+    if applying.iter().any(|statement| statement.effect == Effect::Deny) {
         Decision::ExplicitDeny
     } else if applying.is_empty() {
         Decision::ImplicitDeny
@@ -51,8 +43,7 @@ pub fn decide(statements: &[Statement], need: &Need) -> Decision {
 
 /// Matches IAM's wildcards: `*` is any text, also none; `?` is one character.
 pub fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) =
-        (pattern.chars().collect(), text.chars().collect());
+    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
     // Where to go on when a match fails: after the last `*`, one character further in the text.
     let mut retry = None;
@@ -75,37 +66,26 @@ pub fn matches(pattern: &str, text: &str) -> bool {
     pattern[p..].iter().all(|&c| c == '*')
 }
 
-/// The actions that `operation` (`TransactWriteItems`) with this JSON body needs, without repetition.
+/// The actions that `operation` (`TransactWriteItems`) with this JSON body needs, without
+/// repetition.
 ///
-/// `None` for PartiQL, which functions may not use: which tables its statements touch, only its parser could tell.
+/// `None` for PartiQL, which functions may not use: which tables its statements touch, only its
+/// parser could tell.
 pub fn needs(operation: &str, body: &Value) -> Option<Vec<Need>> {
-    let need = |operation: &str, resource: String| Need {
-        action: format!("dynamodb:{operation}"),
-        resource,
-    };
-    let table = |request: &Value| {
-        request["TableName"]
-            .as_str()
-            .map_or_else(|| "*".into(), table_arn)
-    };
+    let need = |operation: &str, resource: String| Need { action: format!("dynamodb:{operation}"), resource };
+    let table = |request: &Value| request["TableName"].as_str().map_or_else(|| "*".into(), table_arn);
     let mut needs = match operation {
-        "BatchGetItem" | "BatchWriteItem" => members(&body["RequestItems"])
-            .map(|(name, _)| need(operation, table_arn(name)))
-            .collect(),
+        "BatchGetItem" | "BatchWriteItem" => {
+            members(&body["RequestItems"]).map(|(name, _)| need(operation, table_arn(name))).collect()
+        }
         "TransactGetItems" | "TransactWriteItems" => parts(body)
             .map(|(kind, request)| {
-                let action = if kind == "ConditionCheck" {
-                    "ConditionCheckItem".into()
-                } else {
-                    format!("{kind}Item")
-                };
+                let action = if kind == "ConditionCheck" { "ConditionCheckItem".into() } else { format!("{kind}Item") };
                 need(&action, table(request))
             })
             .collect(),
         "Query" | "Scan" => {
-            let index = body["IndexName"]
-                .as_str()
-                .map(|index| format!("/index/{index}"));
+            let index = body["IndexName"].as_str().map(|index| format!("/index/{index}"));
             vec![need(operation, table(body) + &index.unwrap_or_default())]
         }
         "ExecuteStatement" | "ExecuteTransaction" | "BatchExecuteStatement" => return None,
@@ -119,7 +99,8 @@ pub fn needs(operation: &str, body: &Value) -> Option<Vec<Need>> {
     Some(needs)
 }
 
-/// The parts of a transaction: their kind (`Put`, `Update`, `Delete`, `ConditionCheck`, `Get`) and content.
+/// The parts of a transaction: their kind (`Put`, `Update`, `Delete`, `ConditionCheck`, `Get`) and
+/// content.
 pub(crate) fn parts(body: &Value) -> impl Iterator<Item = (&str, &Value)> {
     let items = body["TransactItems"].as_array().into_iter().flatten();
     items.flat_map(members)
@@ -137,18 +118,11 @@ mod tests {
     use super::*;
 
     fn statement(effect: Effect, action: &str, resource: &str) -> Statement {
-        Statement {
-            effect,
-            actions: vec![action.into()],
-            resources: vec![resource.into()],
-        }
+        Statement { effect, actions: vec![action.into()], resources: vec![resource.into()] }
     }
 
     fn need(action: &str, resource: &str) -> Need {
-        Need {
-            action: action.into(),
-            resource: resource.into(),
-        }
+        Need { action: action.into(), resource: resource.into() }
     }
 
     #[test]
@@ -199,10 +173,7 @@ mod tests {
             ]
         );
         let body = json!({ "TransactItems": [{ "Get": { "TableName": "t" } }] });
-        assert_eq!(
-            needs("TransactGetItems", &body).unwrap(),
-            [need("dynamodb:GetItem", &table_arn("t"))]
-        );
+        assert_eq!(needs("TransactGetItems", &body).unwrap(), [need("dynamodb:GetItem", &table_arn("t"))]);
     }
 
     #[test]
@@ -210,10 +181,7 @@ mod tests {
         let body = json!({ "TableName": "t", "IndexName": "GSI1" });
         assert_eq!(
             needs("Query", &body).unwrap(),
-            [need(
-                "dynamodb:Query",
-                "arn:aws:dynamodb:us-east-1:000000000000:table/t/index/GSI1"
-            )]
+            [need("dynamodb:Query", "arn:aws:dynamodb:us-east-1:000000000000:table/t/index/GSI1")]
         );
         let body = json!({ "RequestItems": { "t": {}, "u": {} } });
         assert_eq!(needs("BatchGetItem", &body).unwrap().len(), 2);
@@ -221,12 +189,6 @@ mod tests {
 
     #[test]
     fn partiql_is_beyond_statements() {
-        assert_eq!(
-            needs(
-                "ExecuteStatement",
-                &json!({ "Statement": "SELECT * FROM t" })
-            ),
-            None
-        );
+        assert_eq!(needs("ExecuteStatement", &json!({ "Statement": "SELECT * FROM t" })), None);
     }
 }

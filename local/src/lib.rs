@@ -1,16 +1,21 @@
-//! Rolecall on a laptop: API Gateway, Lambda and DynamoDB in one process, driven by `template.yaml` alone.
+//! Rolecall on a laptop: API Gateway, Lambda and DynamoDB in one process, driven by `template.yaml`
+//! alone.
 //!
-//! - [`template`] reads the SAM template: routes, functions, environment, timeouts, IAM statements, the table.
+//! - [`template`] reads the SAM template: routes, functions, environment, timeouts, IAM statements,
+//!   the table.
 //! - [`event`] routes a request, makes its event and turns a function's answer into a response.
 //! - [`functions`] runs the function binaries behind the Lambda Runtime API.
 //! - [`iam`] says which actions a DynamoDB request needs and whether statements allow them.
-//! - [`dynamodb`] is the embedded engine, the front that functions and people call, and a small client.
+//! - [`dynamodb`] is the embedded engine and a small client; [`front`] is what functions and people call instead of the
+//!   engine: it enforces the statements and has DynamoDB's conflicts.
 //! - [`demo`] fills a table with tenants through [`store`], [`token`] signs tokens for their people.
 //! - [`server`] puts them together; the binary `rolecall` and the tests start it.
 
+mod conflicts;
 pub mod demo;
 pub mod dynamodb;
 pub mod event;
+pub mod front;
 pub mod functions;
 mod http;
 pub mod iam;

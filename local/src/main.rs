@@ -15,7 +15,8 @@ const DYNAMODB_PORT: u16 = 8000;
 /// The same, as other commands reach it.
 const DYNAMODB: &str = "http://127.0.0.1:8000";
 
-/// Rolecall on this machine: its functions behind an API Gateway and a DynamoDB of their own, as template.yaml says.
+/// Rolecall on this machine: its functions behind an API Gateway and a DynamoDB of their own, as
+/// template.yaml says.
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -64,7 +65,8 @@ struct Invoke {
     /// File of the event, - for standard input
     #[arg(long, value_name = "FILE")]
     event: PathBuf,
-    /// Use this DynamoDB (http://…); otherwise the one on port 8000 if there is one, else an empty one
+    /// Use this DynamoDB (http://…); otherwise the one on port 8000 if there is one, else an empty
+    /// one
     #[arg(long, value_name = "URL")]
     dynamodb: Option<String>,
     /// Print the event instead of running the function
@@ -150,9 +152,7 @@ fn load() -> Result<(PathBuf, Template)> {
 impl Build {
     fn run<'a>(self, functions: impl IntoIterator<Item = &'a str>) -> Result<PathBuf> {
         match self.bin_dir {
-            Some(folder) => folder
-                .canonicalize()
-                .map_err(|error| format!("{}: {error}", folder.display()).into()),
+            Some(folder) => folder.canonicalize().map_err(|error| format!("{}: {error}", folder.display()).into()),
             None => functions::build(&load()?.0, functions, self.release),
         }
     }
@@ -160,14 +160,8 @@ impl Build {
 
 async fn serve(options: Serve) -> Result<()> {
     let (_, template) = load()?;
-    let bin_dir = options.build.run(
-        template
-            .functions
-            .iter()
-            .map(|function| function.name.as_str()),
-    )?;
-    let (mut interrupt, mut terminate) =
-        (on(SignalKind::interrupt())?, on(SignalKind::terminate())?);
+    let bin_dir = options.build.run(template.functions.iter().map(|function| function.name.as_str()))?;
+    let (mut interrupt, mut terminate) = (on(SignalKind::interrupt())?, on(SignalKind::terminate())?);
     let server = Server::start(Options {
         port: options.port,
         dynamodb_port: options.dynamodb_port,
@@ -208,24 +202,14 @@ fn print_routes(template: &Template) {
         .iter()
         .flat_map(|function| function.routes.iter().map(move |route| (route, function)))
         .map(|(route, function)| {
-            [
-                &route.method,
-                &route.path,
-                &function.name,
-                &function.description,
-            ]
-            .map(String::as_str)
+            [&route.method, &route.path, &function.name, &function.description].map(String::as_str)
         })
         .collect();
-    let width = |column: usize| {
-        rows.iter()
-            .map(|row| row[column].len())
-            .max()
-            .unwrap_or_default()
-    };
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or_default();
     let (m, p, n) = (width(0), width(1), width(2));
     for [method, path, name, description] in rows {
-        println!("{method:m$}  {path:p$}  {name:n$}  {description}");
+        let row = format!("{method:m$}  {path:p$}  {name:n$}  {description}");
+        println!("{}", row.trim_end());
     }
 }
 
@@ -238,21 +222,13 @@ async fn invoke(options: Invoke) -> Result<()> {
     let event = read_event(&options.event)?;
     let dynamodb = match options.dynamodb {
         Some(url) => Some(url),
-        None => Client::new(DYNAMODB)
-            .call("ListTables", &json!({}))
-            .await
-            .is_ok()
-            .then(|| DYNAMODB.to_owned()),
+        None => Client::new(DYNAMODB).call("ListTables", &json!({})).await.is_ok().then(|| DYNAMODB.to_owned()),
     };
     let bin_dir = match options.print {
         true => PathBuf::new(),
         false => options.build.run([name.as_str()])?,
     };
-    let server = Server::start(Options {
-        dynamodb,
-        ..Options::new(template.clone(), bin_dir)
-    })
-    .await?;
+    let server = Server::start(Options { dynamodb, ..Options::new(template.clone(), bin_dir) }).await?;
     let store = Store::new(&server.dynamodb_url(), template.table_name());
     demo::fill(&store, Time::now()).await?;
     let event = token::fill(&store, &token::expected(&template)?, event, Time::now()).await?;
@@ -262,8 +238,8 @@ async fn invoke(options: Invoke) -> Result<()> {
     }
     let answer = server.invoke(name, &event).await;
     server.shutdown().await;
-    // The log has said which function.
-    let answer = answer.map_err(|error| error.to_string())?;
+    // The log has said why.
+    let answer = answer.map_err(|_| format!("`{name}` has not answered"))?;
     println!("{answer:#}");
     Ok(())
 }
@@ -298,6 +274,5 @@ fn read_event(file: &PathBuf) -> Result<Value> {
         _ => fs::read_to_string(file),
     };
     let text = text.map_err(|error| format!("{}: {error}", file.display()))?;
-    serde_json::from_str(&text)
-        .map_err(|error| format!("{}: not JSON: {error}", file.display()).into())
+    serde_json::from_str(&text).map_err(|error| format!("{}: not JSON: {error}", file.display()).into())
 }

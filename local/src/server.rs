@@ -1,6 +1,12 @@
 //! The whole of it: engine, front, functions and the gateway's HTTP server.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::SystemTime};
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use hyper::{
     Request, StatusCode, Uri,
@@ -13,8 +19,9 @@ use tokio::net::TcpListener;
 
 use crate::{
     Error, LogSink, Result,
-    dynamodb::{self, Caller, Engine, FaultHook, Front, FrontOptions, Record},
+    dynamodb::{self, Engine},
     event::{self, Router},
+    front::{Caller, FaultHook, Front, FrontOptions, Record},
     functions::{InvokeError, Pool, PoolOptions},
     http::{self, BodyError, HttpServer, Reply},
     template::{Function, Template},
@@ -23,6 +30,8 @@ use crate::{
 /// The most that API Gateway takes, in bytes.
 const BODY: usize = 10 * 1024 * 1024;
 const HEADERS: usize = 10_240;
+/// How long API Gateway waits for a function, which itself may go on.
+const INTEGRATION: Duration = Duration::from_secs(30);
 
 /// How to start a [`Server`].
 pub struct Options {
@@ -84,8 +93,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// A port is taken, the data cannot be used, the engine does not answer, or its table is another than the
-    /// template's.
+    /// A port is taken, the data cannot be used, the engine does not answer, or its table is
+    /// another than the template's.
     pub async fn start(options: Options) -> Result<Self> {
         let Options { template, log, .. } = options;
         let listener = listen(options.port, "--port").await?;
@@ -100,23 +109,17 @@ impl Server {
         };
         dynamodb::ensure_table(&engine_url, &template).await?;
 
-        let functions: Vec<(Function, String)> = template
-            .functions
-            .iter()
-            .map(|function| (function.clone(), access_key()))
-            .collect();
+        let functions: Vec<(Function, String)> =
+            template.functions.iter().map(|function| (function.clone(), access_key())).collect();
         let caller = |(function, key): &(Function, String)| {
-            let caller = Caller {
-                function: function.name.clone(),
-                statements: function.statements.clone(),
-            };
+            let caller = Caller { function: function.name.clone(), statements: function.statements.clone() };
             (key.clone(), caller)
         };
         let cannot = |error: io::Error| Error::from(format!("cannot start: {error}"));
         let front = FrontOptions {
             engine: engine_url.clone(),
             callers: functions.iter().map(caller).collect(),
-            conflicts: engine.iter().map(|_| keys(&template)).collect(),
+            keys: engine.iter().map(|_| keys(&template)).collect(),
             record: options.record,
             log: Arc::clone(&log),
         };
@@ -137,13 +140,7 @@ impl Server {
             let gateway = Arc::clone(&gateway);
             async move { Ok(gateway.handle(request, client).await) }
         });
-        Ok(Self {
-            gateway: gateway.map_err(cannot)?,
-            pool: StopOnDrop(pool),
-            front,
-            engine,
-            engine_url,
-        })
+        Ok(Self { gateway: gateway.map_err(cannot)?, pool: StopOnDrop(pool), front, engine, engine_url })
     }
 
     /// The gateway: `http://127.0.0.1:3000`.
@@ -166,11 +163,7 @@ impl Server {
     /// # Errors
     ///
     /// [`InvokeError`]
-    pub async fn invoke(
-        &self,
-        function: &str,
-        event: &Value,
-    ) -> std::result::Result<Value, InvokeError> {
+    pub async fn invoke(&self, function: &str, event: &Value) -> std::result::Result<Value, InvokeError> {
         self.pool.0.invoke(function, event).await
     }
 
@@ -201,14 +194,10 @@ impl Server {
 }
 
 async fn listen(port: u16, option: &str) -> Result<TcpListener> {
-    http::listen(port)
-        .await
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::AddrInUse => {
-                format!("port {port} is taken, choose another with {option}").into()
-            }
-            _ => format!("cannot listen on port {port}: {error}").into(),
-        })
+    http::listen(port).await.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => format!("port {port} is taken, choose another with {option}").into(),
+        _ => format!("cannot listen on port {port}: {error}").into(),
+    })
 }
 
 fn check_url(url: String) -> Result<String> {
@@ -232,6 +221,17 @@ fn keys(template: &Template) -> (String, Vec<String>) {
     (template.table_name().into(), names.collect())
 }
 
+/// An answer of the gateway's own: its status and message.
+type Refusal = (StatusCode, &'static str);
+
+const BROKEN: Refusal = (StatusCode::BAD_REQUEST, "Bad Request");
+const NOT_FOUND: Refusal = (StatusCode::NOT_FOUND, "Not Found");
+const BODY_TOO_LARGE: Refusal = (StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
+const HEADERS_TOO_LARGE: Refusal = (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large");
+const FAILED: Refusal = (StatusCode::BAD_GATEWAY, "Internal Server Error");
+const UNAVAILABLE: Refusal = (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
+const TIMED_OUT: Refusal = (StatusCode::GATEWAY_TIMEOUT, "Endpoint request timed out");
+
 struct Gateway {
     router: Router,
     port: u16,
@@ -246,64 +246,53 @@ impl Gateway {
             .await
             .unwrap_or_else(|(status, message)| http::json(status, &json!({ "message": message })));
         let headers = reply.headers_mut();
-        headers.extend(
-            HeaderValue::from_str(&id).map(|id| (HeaderName::from_static("apigw-requestid"), id)),
-        );
+        headers.extend(HeaderValue::from_str(&id).map(|id| (HeaderName::from_static("apigw-requestid"), id)));
         reply
     }
 
-    /// The function's answer, or the gateway's own status and message.
+    /// The function's answer, or the gateway's own.
     async fn answer(
         &self,
         request: Request<Incoming>,
         client: SocketAddr,
         id: &str,
-    ) -> std::result::Result<Reply, (StatusCode, &'static str)> {
+    ) -> std::result::Result<Reply, Refusal> {
         let now = SystemTime::now();
         let (parts, body) = request.into_parts();
         if header_size(&parts) > HEADERS {
-            return Err((
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                "Request Header Fields Too Large",
-            ));
+            return Err(HEADERS_TOO_LARGE);
         }
         let route = self.router.find(parts.method.as_str(), parts.uri.path());
-        let route = route.ok_or((StatusCode::NOT_FOUND, "Not Found"))?;
+        let route = route.ok_or(NOT_FOUND)?;
         let body = http::read(body, BODY).await.map_err(|error| match error {
-            BodyError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
-            BodyError::Broken(_) => (StatusCode::BAD_REQUEST, "Bad Request"),
+            BodyError::TooLarge => BODY_TOO_LARGE,
+            BodyError::Broken(_) => BROKEN,
         })?;
         let event = event::event(&route, &parts, &body, id, (client, self.port), now);
-        let answer =
-            self.pool
-                .invoke(route.function, &event)
-                .await
-                .map_err(|error| match error {
-                    InvokeError::Throttled => {
-                        (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
-                    }
-                    InvokeError::TimedOut(_) => {
-                        (StatusCode::GATEWAY_TIMEOUT, "Endpoint request timed out")
-                    }
-                    InvokeError::Unknown
-                    | InvokeError::Init(_)
-                    | InvokeError::Exited
-                    | InvokeError::Failed(_) => (StatusCode::BAD_GATEWAY, "Internal Server Error"),
-                })?;
+        let invocation = self.pool.invoke(route.function, &event);
+        let answer = tokio::time::timeout(INTEGRATION, invocation)
+            .await
+            .map_err(|_| TIMED_OUT)?
+            .map_err(|error| refusal(&error))?;
         event::response(&answer).map_err(|cause| {
-            self.pool
-                .log(route.function, &format!("malformed answer: {cause}"));
-            (StatusCode::BAD_GATEWAY, "Internal Server Error")
+            let line = format!("malformed answer: {cause}");
+            self.pool.log(route.function, &line);
+            FAILED
         })
+    }
+}
+
+fn refusal(error: &InvokeError) -> Refusal {
+    match error {
+        InvokeError::Throttled => UNAVAILABLE,
+        InvokeError::TimedOut(_) => TIMED_OUT,
+        InvokeError::Unknown | InvokeError::Init(_) | InvokeError::Exited | InvokeError::Failed(_) => FAILED,
     }
 }
 
 /// The request line and the headers as they came over the wire, in bytes.
 fn header_size(request: &Parts) -> usize {
-    let line =
-        request.method.as_str().len() + request.uri.to_string().len() + " HTTP/1.1\r\n".len() + 1;
+    let line = request.method.as_str().len() + request.uri.to_string().len() + " HTTP/1.1\r\n".len() + 1;
     let headers = request.headers.iter();
-    line + headers
-        .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len())
-        .sum::<usize>()
+    line + headers.map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum::<usize>()
 }

@@ -1,7 +1,9 @@
-//! Reads `template.yaml`, the SAM template: the only list of routes, functions, environment, timeouts and IAM statements.
+//! Reads `template.yaml`, the SAM template: the only list of routes, functions, environment,
+//! timeouts and IAM statements.
 //!
-//! What decides how a function behaves or what it may do is either understood or an error that names the resource and
-//! the property; resources and properties that do not (alarms, outputs, architectures) are not looked at.
+//! What decides how a function behaves or what it may do is either understood or an error that
+//! names the resource and the property; resources and properties that do not (alarms, outputs,
+//! architectures) are not looked at.
 
 use std::{
     collections::BTreeMap,
@@ -35,7 +37,8 @@ pub struct Template {
 /// An `AWS::Serverless::Function` with what `Globals` adds to it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Function {
-    /// The last segment of `CodeUri`, which is the package's and the binary's name too: `users-update`.
+    /// The last segment of `CodeUri`, which is the package's and the binary's name too:
+    /// `users-update`.
     pub name: String,
     /// The name of the resource: `UsersUpdateFunction`.
     pub resource: String,
@@ -54,7 +57,8 @@ pub struct Function {
 pub struct Route {
     /// `PATCH`, or `ANY` for every method.
     pub method: String,
-    /// `/v1/users/{id}`, `/files/{path+}` with a greedy variable, or `$default` for what no other route takes.
+    /// `/v1/users/{id}`, `/files/{path+}` with a greedy variable, or `$default` for what no other
+    /// route takes.
     pub path: String,
 }
 
@@ -76,11 +80,7 @@ pub enum Effect {
 
 /// The ARN of a local table; a table that is named by its ARN keeps it.
 pub fn table_arn(name: &str) -> String {
-    if name.starts_with("arn:") {
-        name.into()
-    } else {
-        format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}")
-    }
+    if name.starts_with("arn:") { name.into() } else { format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}") }
 }
 
 /// The ARN of a local function.
@@ -88,10 +88,10 @@ pub fn function_arn(name: &str) -> String {
     format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}")
 }
 
-/// The folder of `template.yaml`: the current one or the nearest above it, else above the crate that cargo runs.
+/// The folder of `template.yaml`: the current one or the nearest above it, else above the crate
+/// that cargo runs.
 pub fn find_root() -> Result<PathBuf> {
-    let current = std::env::current_dir()
-        .map_err(|error| format!("cannot tell the current folder: {error}"))?;
+    let current = std::env::current_dir().map_err(|error| format!("cannot tell the current folder: {error}"))?;
     let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
     [Some(current), package]
         .iter()
@@ -99,11 +99,7 @@ pub fn find_root() -> Result<PathBuf> {
         .flat_map(|start| start.ancestors())
         .find(|folder| folder.join("template.yaml").is_file())
         .map(PathBuf::from)
-        .ok_or_else(|| {
-            "no `template.yaml` in this folder or above it"
-                .to_string()
-                .into()
-        })
+        .ok_or_else(|| "no `template.yaml` in this folder or above it".to_string().into())
 }
 
 impl Template {
@@ -113,10 +109,8 @@ impl Template {
     ///
     /// The file cannot be read, is not YAML, or says something that is not understood.
     pub fn load(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path)
-            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-        Self::parse(&text, &BTreeMap::new())
-            .map_err(|error| format!("{}: {error}", path.display()).into())
+        let text = fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        Self::parse(&text, &BTreeMap::new()).map_err(|error| format!("{}: {error}", path.display()).into())
     }
 
     /// Reads the text of a template; `parameters` override the defaults of its parameters.
@@ -125,25 +119,18 @@ impl Template {
     ///
     /// The text is not YAML, or says something that is not understood.
     pub fn parse(text: &str, parameters: &BTreeMap<String, String>) -> Result<Self> {
-        let mut yaml: Yaml =
-            serde_norway::from_str(text).map_err(|error| format!("not YAML: {error}"))?;
-        yaml.apply_merge()
-            .map_err(|error| format!("not YAML: {error}"))?;
+        let mut yaml: Yaml = serde_norway::from_str(text).map_err(|error| format!("not YAML: {error}"))?;
+        yaml.apply_merge().map_err(|error| format!("not YAML: {error}"))?;
         let root = long_form(yaml)?;
         let reader = Reader {
             parameters: read_parameters(&root["Parameters"], parameters)?,
-            resources: root["Resources"]
-                .as_object()
-                .ok_or("no `Resources`".to_string())?,
+            resources: root["Resources"].as_object().ok_or("no `Resources`".to_string())?,
         };
-        let (_, table) = reader
-            .only("AWS::DynamoDB::Table")?
-            .ok_or("no AWS::DynamoDB::Table".to_string())?;
+        let (_, table) = reader.only("AWS::DynamoDB::Table")?.ok_or("no AWS::DynamoDB::Table".to_string())?;
         let stage = match reader.only("AWS::Serverless::HttpApi")? {
-            Some((name, api)) if !api["Properties"]["StageName"].is_null() => reader.text(
-                &api["Properties"]["StageName"],
-                &format!("{name}.StageName"),
-            )?,
+            Some((name, api)) if !api["Properties"]["StageName"].is_null() => {
+                reader.text(&api["Properties"]["StageName"], &format!("{name}.StageName"))?
+            }
             _ => "$default".into(),
         };
         let functions = reader
@@ -152,12 +139,8 @@ impl Template {
             .filter(|(_, resource)| resource["Type"] == "AWS::Serverless::Function")
             .map(|(name, resource)| reader.function(name, resource, &root["Globals"]["Function"]))
             .collect::<Result<Vec<_>>>()?;
-        let template = Template {
-            stage,
-            table: reader.table(table)?,
-            time_to_live: reader.time_to_live(table)?,
-            functions,
-        };
+        let template =
+            Template { stage, table: reader.table(table)?, time_to_live: reader.time_to_live(table)?, functions };
         template.refuse_repetition()?;
         Ok(template)
     }
@@ -180,7 +163,8 @@ impl Template {
                 return Err(format!("{resource}.CodeUri: {other} is named `{name}` too").into());
             }
             for Route { method, path } in &function.routes {
-                // Two routes that differ in the names of their variables only are the same to API Gateway.
+                // Two routes that differ in the names of their variables only are the same to API
+                // Gateway.
                 let shape: Vec<_> = path
                     .split('/')
                     .map(|segment| match segment {
@@ -191,10 +175,7 @@ impl Template {
                     .collect();
                 if let Some(other) = routes.insert((method, shape), &function.resource) {
                     let resource = &function.resource;
-                    return Err(format!(
-                        "{resource}.Events: {other} has the route `{method} {path}` too"
-                    )
-                    .into());
+                    return Err(format!("{resource}.Events: {other} has the route `{method} {path}` too").into());
                 }
             }
         }
@@ -211,11 +192,7 @@ fn long_form(yaml: Yaml) -> Result<Value> {
         Yaml::Bool(value) => value.into(),
         Yaml::Number(value) => serde_json::to_value(value).map_err(|error| error.to_string())?,
         Yaml::String(value) => value.into(),
-        Yaml::Sequence(values) => values
-            .into_iter()
-            .map(long_form)
-            .collect::<Result<Vec<_>>>()?
-            .into(),
+        Yaml::Sequence(values) => values.into_iter().map(long_form).collect::<Result<Vec<_>>>()?.into(),
         Yaml::Mapping(entries) => entries
             .into_iter()
             .map(|(key, value)| match key {
@@ -235,10 +212,7 @@ fn long_form(yaml: Yaml) -> Result<Value> {
     })
 }
 
-fn read_parameters(
-    declared: &Value,
-    given: &BTreeMap<String, String>,
-) -> Result<BTreeMap<String, Option<Value>>> {
+fn read_parameters(declared: &Value, given: &BTreeMap<String, String>) -> Result<BTreeMap<String, Option<Value>>> {
     let declared = declared.as_object().cloned().unwrap_or_default();
     if let Some(unknown) = given.keys().find(|name| !declared.contains_key(*name)) {
         return Err(format!("no parameter `{unknown}`").into());
@@ -249,9 +223,7 @@ fn read_parameters(
             (None, Value::Null) => None,
             (None, default) => Some(default.clone()),
         };
-        let is_list = parameter["Type"]
-            .as_str()
-            .is_some_and(|kind| kind.contains("List"));
+        let is_list = parameter["Type"].as_str().is_some_and(|kind| kind.contains("List"));
         let value = match value {
             Some(Value::String(text)) if is_list => Some(text.split(',').map(str::trim).collect()),
             value => value,
@@ -266,18 +238,14 @@ struct Reader<'a> {
     resources: &'a Map<String, Value>,
 }
 
-/// In every method `at` is where the value stands, for messages: `UsersUpdateFunction.Policies[0].Action`.
+/// In every method `at` is where the value stands, for messages:
+/// `UsersUpdateFunction.Policies[0].Action`.
 impl Reader<'_> {
     /// The one resource of this type, if any.
     fn only(&self, kind: &str) -> Result<Option<(&String, &Value)>> {
-        let mut found = self
-            .resources
-            .iter()
-            .filter(|(_, resource)| resource["Type"] == kind);
+        let mut found = self.resources.iter().filter(|(_, resource)| resource["Type"] == kind);
         match (found.next(), found.next()) {
-            (Some((first, _)), Some((second, _))) => {
-                Err(format!("{first}, {second}: more than one {kind}").into())
-            }
+            (Some((first, _)), Some((second, _))) => Err(format!("{first}, {second}: more than one {kind}").into()),
             (Some((name, resource)), None) => {
                 refuse(resource, &["Condition"], name)?;
                 Ok(Some((name, resource)))
@@ -317,9 +285,7 @@ impl Reader<'_> {
 
     fn time_to_live(&self, table: &Value) -> Result<Option<Value>> {
         let specification = table["Properties"].get("TimeToLiveSpecification");
-        specification
-            .map(|value| self.resolve(value, "Table.TimeToLiveSpecification"))
-            .transpose()
+        specification.map(|value| self.resolve(value, "Table.TimeToLiveSpecification")).transpose()
     }
 
     fn function(&self, resource: &str, definition: &Value, globals: &Value) -> Result<Function> {
@@ -345,22 +311,13 @@ impl Reader<'_> {
             .collect::<Result<Vec<_>>>()?
             .concat();
         let environment = entries(&properties["Environment"]["Variables"])
-            .map(|(name, value)| {
-                Ok((
-                    name.clone(),
-                    self.text(value, &at(&format!("Environment.{name}")))?,
-                ))
-            })
+            .map(|(name, value)| Ok((name.clone(), self.text(value, &at(&format!("Environment.{name}")))?)))
             .collect::<Result<_>>()?;
         let routes = entries(&properties["Events"])
             .map(|(name, event)| self.route(event, &at(&format!("Events.{name}"))))
             .collect::<Result<Vec<_>>>()?;
         if routes.is_empty() {
-            return Err(format!(
-                "{}: no event of type HttpApi, so nothing can call it",
-                at("Events")
-            )
-            .into());
+            return Err(format!("{}: no event of type HttpApi, so nothing can call it", at("Events")).into());
         }
         Ok(Function {
             name: self.function_name(resource, &properties)?,
@@ -377,41 +334,28 @@ impl Reader<'_> {
 
     fn function_name(&self, resource: &str, properties: &Value) -> Result<String> {
         let uri = self.text(&properties["CodeUri"], &format!("{resource}.CodeUri"))?;
-        let name = uri
-            .trim_end_matches('/')
-            .rsplit('/')
-            .next()
-            .unwrap_or_default();
+        let name = uri.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
         if name.is_empty() || name == "." {
-            return Err(
-                format!("{resource}.CodeUri: `{uri}` names no folder of a function").into(),
-            );
+            return Err(format!("{resource}.CodeUri: `{uri}` names no folder of a function").into());
         }
         Ok(name.into())
     }
 
     fn route(&self, event: &Value, at: &str) -> Result<Route> {
         if event["Type"] != "HttpApi" {
-            return Err(format!(
-                "{at}: only events of type HttpApi are supported, not {}",
-                event["Type"]
-            )
-            .into());
+            return Err(format!("{at}: only events of type HttpApi are supported, not {}", event["Type"]).into());
         }
         let properties = &event["Properties"];
-        if let Some((key, _)) = entries(properties).find(|(key, _)| {
-            !["ApiId", "Method", "Path", "PayloadFormatVersion"].contains(&key.as_str())
-        }) {
+        if let Some((key, _)) = entries(properties)
+            .find(|(key, _)| !["ApiId", "Method", "Path", "PayloadFormatVersion"].contains(&key.as_str()))
+        {
             return Err(format!("{at}.{key}: not supported").into());
         }
         match &properties["PayloadFormatVersion"] {
             Value::Null => {}
             version if version == "2.0" => {}
             version => {
-                return Err(format!(
-                    "{at}.PayloadFormatVersion: only \"2.0\" is supported, not {version}"
-                )
-                .into());
+                return Err(format!("{at}.PayloadFormatVersion: only \"2.0\" is supported, not {version}").into());
             }
         }
         let text = |property: &str| match &properties[property] {
@@ -427,53 +371,38 @@ impl Reader<'_> {
         let mut segments = path.split('/').skip(1).peekable();
         let well_formed = path == "$default"
             || path.starts_with('/')
-                && std::iter::from_fn(|| {
-                    segments
-                        .next()
-                        .map(|segment| (segment, segments.peek().is_none()))
-                })
-                .all(|(segment, last)| is_segment(segment, last));
+                && std::iter::from_fn(|| segments.next().map(|segment| (segment, segments.peek().is_none())))
+                    .all(|(segment, last)| is_segment(segment, last));
         if !well_formed {
             return Err(format!("{at}.Path: `{path}` is not a path that API Gateway takes").into());
         }
-        Ok(Route {
-            method: if method == "X-AMAZON-APIGATEWAY-ANY-METHOD" {
-                "ANY".into()
-            } else {
-                method
-            },
-            path,
-        })
+        Ok(Route { method: if method == "X-AMAZON-APIGATEWAY-ANY-METHOD" { "ANY".into() } else { method }, path })
     }
 
     fn statements(&self, policy: &Value, at: &str) -> Result<Vec<Statement>> {
         if let Value::String(name) = policy {
-            return Err(format!(
-                "{at}: the managed policy `{name}` is not supported, write its statements"
-            )
-            .into());
+            return Err(format!("{at}: the managed policy `{name}` is not supported, write its statements").into());
         }
         let policy = self.resolve(policy, at)?;
-        if let Some((key, _)) = entries(&policy)
-            .find(|(key, _)| !["Version", "Id", "Statement"].contains(&key.as_str()))
+        if let Some((key, _)) =
+            entries(&policy).find(|(key, _)| !["Version", "Id", "Statement"].contains(&key.as_str()))
         {
             return Err(format!("{at}.{key}: not supported, write statements").into());
         }
         let mut statements = Vec::new();
         for (i, statement) in list(&policy["Statement"]).enumerate() {
             let at = format!("{at}.Statement[{i}]");
-            if let Some((key, _)) = entries(statement)
-                .find(|(key, _)| !["Sid", "Effect", "Action", "Resource"].contains(&key.as_str()))
+            if let Some((key, _)) =
+                entries(statement).find(|(key, _)| !["Sid", "Effect", "Action", "Resource"].contains(&key.as_str()))
             {
                 return Err(format!("{at}.{key}: not supported").into());
             }
             let texts = |property: &str| {
-                let values: Option<Vec<_>> = list(&statement[property])
-                    .map(|value| value.as_str().map(String::from))
-                    .collect();
-                values.filter(|values| !values.is_empty()).ok_or_else(|| {
-                    Error::from(format!("{at}.{property}: neither text nor a list of texts"))
-                })
+                let values: Option<Vec<_>> =
+                    list(&statement[property]).map(|value| value.as_str().map(String::from)).collect();
+                values
+                    .filter(|values| !values.is_empty())
+                    .ok_or_else(|| Error::from(format!("{at}.{property}: neither text nor a list of texts")))
             };
             statements.push(Statement {
                 effect: match statement["Effect"].as_str() {
@@ -503,18 +432,14 @@ impl Reader<'_> {
     /// The value with its intrinsic functions replaced by what they come to.
     fn resolve(&self, value: &Value, at: &str) -> Result<Value> {
         match value {
-            Value::Array(values) => values
-                .iter()
-                .enumerate()
-                .map(|(i, value)| self.resolve(value, &format!("{at}[{i}]")))
-                .collect(),
+            Value::Array(values) => {
+                values.iter().enumerate().map(|(i, value)| self.resolve(value, &format!("{at}[{i}]"))).collect()
+            }
             Value::Object(object) => match intrinsic(object) {
                 Some((name, argument)) => self.call(name, argument, at),
                 None => object
                     .iter()
-                    .map(|(key, value)| {
-                        Ok((key.clone(), self.resolve(value, &format!("{at}.{key}"))?))
-                    })
+                    .map(|(key, value)| Ok((key.clone(), self.resolve(value, &format!("{at}.{key}"))?)))
                     .collect(),
             },
             value => Ok(value.clone()),
@@ -533,23 +458,18 @@ impl Reader<'_> {
                 _ => Err(malformed()),
             },
             "Fn::Join" => {
-                let Some([Value::String(separator), values]) =
-                    argument.as_array().map(Vec::as_slice)
-                else {
+                let Some([Value::String(separator), values]) = argument.as_array().map(Vec::as_slice) else {
                     return Err(malformed());
                 };
                 let Value::Array(values) = self.resolve(values, at)? else {
                     return Err(malformed());
                 };
-                let texts: Result<Vec<_>> =
-                    values.iter().map(|value| self.text(value, at)).collect();
+                let texts: Result<Vec<_>> = values.iter().map(|value| self.text(value, at)).collect();
                 Ok(texts?.join(separator).into())
             }
             "Fn::Sub" => match (argument, argument.as_array().map(Vec::as_slice)) {
                 (Value::String(text), _) => self.substitute(text, &Map::new(), at),
-                (_, Some([Value::String(text), Value::Object(variables)])) => {
-                    self.substitute(text, variables, at)
-                }
+                (_, Some([Value::String(text), Value::Object(variables)])) => self.substitute(text, variables, at),
                 _ => Err(malformed()),
             },
             name => Err(format!("{at}: {name} is not supported").into()),
@@ -568,16 +488,12 @@ impl Reader<'_> {
             "AWS::StackName" => DEFAULT_TABLE.into(),
             "AWS::URLSuffix" => "amazonaws.com".into(),
             _ => match self.resources.get(name) {
-                Some(resource) if resource["Type"] == "AWS::DynamoDB::Table" => {
-                    self.table_name(resource)?
-                }
+                Some(resource) if resource["Type"] == "AWS::DynamoDB::Table" => self.table_name(resource)?,
                 Some(resource) if resource["Type"] == "AWS::Serverless::Function" => {
                     self.function_name(name, &resource["Properties"])?
                 }
                 Some(resource) => {
-                    return Err(
-                        format!("{at}: cannot refer to {name}, a {}", resource["Type"]).into(),
-                    );
+                    return Err(format!("{at}: cannot refer to {name}, a {}", resource["Type"]).into());
                 }
                 None => return Err(format!("{at}: nothing is named `{name}`").into()),
             },
@@ -590,13 +506,10 @@ impl Reader<'_> {
         let (name, attribute) = path.split_once('.').ok_or_else(unsupported)?;
         let kind = self.resources.get(name).map(|resource| &resource["Type"]);
         match (kind.and_then(Value::as_str), attribute) {
-            (Some("AWS::DynamoDB::Table"), "Arn") => {
-                Ok(table_arn(&self.table_name(&self.resources[name])?).into())
+            (Some("AWS::DynamoDB::Table"), "Arn") => Ok(table_arn(&self.table_name(&self.resources[name])?).into()),
+            (Some("AWS::Serverless::Function"), "Arn") => {
+                Ok(function_arn(&self.function_name(name, &self.resources[name]["Properties"])?).into())
             }
-            (Some("AWS::Serverless::Function"), "Arn") => Ok(function_arn(
-                &self.function_name(name, &self.resources[name]["Properties"])?,
-            )
-            .into()),
             _ => Err(unsupported()),
         }
     }
@@ -606,9 +519,7 @@ impl Reader<'_> {
         let mut pieces = text.split("${");
         let mut result = pieces.next().unwrap_or_default().to_string();
         for piece in pieces {
-            let (name, rest) = piece
-                .split_once('}')
-                .ok_or_else(|| format!("{at}: a `${{` without its `}}`"))?;
+            let (name, rest) = piece.split_once('}').ok_or_else(|| format!("{at}: a `${{` without its `}}`"))?;
             if let Some(literal) = name.strip_prefix('!') {
                 result += &format!("${{{literal}}}");
             } else if let Some(variable) = variables.get(name) {
@@ -626,16 +537,9 @@ impl Reader<'_> {
 
 /// Static text, `{name}`, or last of all `{name+}`.
 fn is_segment(segment: &str, last: bool) -> bool {
-    match segment
-        .strip_prefix('{')
-        .and_then(|inner| inner.strip_suffix('}'))
-    {
+    match segment.strip_prefix('{').and_then(|inner| inner.strip_suffix('}')) {
         Some(name) => {
-            let name = if last {
-                name.strip_suffix('+').unwrap_or(name)
-            } else {
-                name
-            };
+            let name = if last { name.strip_suffix('+').unwrap_or(name) } else { name };
             !name.is_empty() && !name.contains(['{', '}', '+'])
         }
         None => !segment.contains(['{', '}']),
@@ -649,10 +553,7 @@ fn intrinsic(object: &Map<String, Value>) -> Option<(&str, &Value)> {
 }
 
 fn refuse(object: &Value, properties: &[&str], at: &str) -> Result<()> {
-    match properties
-        .iter()
-        .find(|property| !object[**property].is_null())
-    {
+    match properties.iter().find(|property| !object[**property].is_null()) {
         Some(property) => Err(format!("{at}.{property}: not supported").into()),
         None => Ok(()),
     }
@@ -661,9 +562,7 @@ fn refuse(object: &Value, properties: &[&str], at: &str) -> Result<()> {
 /// SAM's merging of `Globals`: maps are merged, lists joined, anything else is replaced.
 fn merge(base: &mut Value, over: &Value) {
     match (base, over) {
-        (Value::Object(base), Value::Object(over))
-            if intrinsic(base).is_none() && intrinsic(over).is_none() =>
-        {
+        (Value::Object(base), Value::Object(over)) if intrinsic(base).is_none() && intrinsic(over).is_none() => {
             for (key, value) in over {
                 merge(base.entry(key).or_insert(Value::Null), value);
             }
@@ -726,22 +625,15 @@ Resources:
         parse(properties).unwrap_err().to_string()
     }
 
-    const EVENTS: &str =
-        "Events: { Http: { Type: HttpApi, Properties: { Method: get, Path: '/t/{id}' } } }";
+    const EVENTS: &str = "Events: { Http: { Type: HttpApi, Properties: { Method: get, Path: '/t/{id}' } } }";
 
     #[test]
     fn the_template_of_the_repository_is_understood() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let template = Template::load(&root.join("template.yaml")).unwrap();
-        assert_eq!(
-            (template.stage.as_str(), template.table_name()),
-            ("main", "rolecall")
-        );
+        assert_eq!((template.stage.as_str(), template.table_name()), ("main", "rolecall"));
         let function = template.function("users-update").unwrap();
-        assert_eq!(
-            function.environment["ALLOWED_ORIGINS"],
-            "http://127.0.0.1:3000,http://localhost:3000"
-        );
+        assert_eq!(function.environment["ALLOWED_ORIGINS"], "http://127.0.0.1:3000,http://localhost:3000");
         assert_eq!(function.environment["TABLE"], "rolecall");
         assert_eq!(function.statements[0].resources[0], table_arn("rolecall"));
     }
@@ -758,10 +650,7 @@ Resources:
                 "StreamSpecification": { "StreamViewType": "KEYS_ONLY", "StreamEnabled": true },
             })
         );
-        assert_eq!(
-            template.time_to_live.unwrap()["AttributeName"],
-            "expires_at"
-        );
+        assert_eq!(template.time_to_live.unwrap()["AttributeName"], "expires_at");
     }
 
     #[test]
@@ -773,50 +662,28 @@ Resources:
         ))
         .unwrap();
         let function = &template.functions[0];
-        assert_eq!(
-            (function.timeout, function.memory),
-            (Duration::from_secs(10), 512)
-        );
+        assert_eq!((function.timeout, function.memory), (Duration::from_secs(10), 512));
         let expected = [
             ("LEVEL", "debug"),
             ("ORIGINS", "a|b"),
             ("SIZE", "7"),
             ("TABLE", "rolecall"),
-            (
-                "TEXT",
-                "arn:aws:dynamodb:us-east-1:000000000000:table/rolecall/index/${x}/rolecall/us-east-1",
-            ),
+            ("TEXT", "arn:aws:dynamodb:us-east-1:000000000000:table/rolecall/index/${x}/rolecall/us-east-1"),
         ];
-        let actual: Vec<_> = function
-            .environment
-            .iter()
-            .map(|(k, v)| (k.as_str(), v.as_str()))
-            .collect();
+        let actual: Vec<_> = function.environment.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         assert_eq!(actual, expected);
     }
 
     #[test]
     fn parameters_can_be_given() {
-        let text = format!(
-            "Parameters: {{ Name: {{ Type: String }} }}\nResources:\n{TABLE}      TableName: !Ref Name\n"
-        );
+        let text =
+            format!("Parameters: {{ Name: {{ Type: String }} }}\nResources:\n{TABLE}      TableName: !Ref Name\n");
         let given = BTreeMap::from([("Name".into(), "other".into())]);
-        assert_eq!(
-            Template::parse(&text, &given).unwrap().table_name(),
-            "other"
-        );
-        let error = Template::parse(&text, &BTreeMap::new())
-            .unwrap_err()
-            .to_string();
-        assert_eq!(
-            error,
-            "Table.TableName: the parameter `Name` has no default"
-        );
+        assert_eq!(Template::parse(&text, &given).unwrap().table_name(), "other");
+        let error = Template::parse(&text, &BTreeMap::new()).unwrap_err().to_string();
+        assert_eq!(error, "Table.TableName: the parameter `Name` has no default");
         let unknown = BTreeMap::from([("Nome".into(), "other".into())]);
-        assert_eq!(
-            Template::parse(&text, &unknown).unwrap_err().to_string(),
-            "no parameter `Nome`"
-        );
+        assert_eq!(Template::parse(&text, &unknown).unwrap_err().to_string(), "no parameter `Nome`");
     }
 
     #[test]
@@ -825,19 +692,14 @@ Resources:
             "Events: { A: { Type: HttpApi }, B: { Type: HttpApi, Properties: { Method: ANY, Path: '/f/{path+}' } } }",
         )
         .unwrap();
-        let route = |method: &str, path: &str| Route {
-            method: method.into(),
-            path: path.into(),
-        };
-        assert_eq!(
-            template.functions[0].routes,
-            [route("ANY", "$default"), route("ANY", "/f/{path+}")]
-        );
+        let route = |method: &str, path: &str| Route { method: method.into(), path: path.into() };
+        assert_eq!(template.functions[0].routes, [route("ANY", "$default"), route("ANY", "/f/{path+}")]);
     }
 
     #[test]
     fn statements_are_lists_or_single() {
-        let policies = "Policies: { Statement: { Effect: Deny, Action: 'dynamodb:*', Resource: [!Sub '${Table.Arn}/*', x] } }";
+        let policies =
+            "Policies: { Statement: { Effect: Deny, Action: 'dynamodb:*', Resource: [!Sub '${Table.Arn}/*', x] } }";
         let template = parse(&format!("{EVENTS}, {policies}")).unwrap();
         assert_eq!(
             template.functions[0].statements,
@@ -851,8 +713,7 @@ Resources:
 
     #[test]
     fn what_is_not_understood_is_refused_by_name() {
-        let statement =
-            |rest: &str| format!("{EVENTS}, Policies: [{{ Statement: [{{ {rest} }}] }}]");
+        let statement = |rest: &str| format!("{EVENTS}, Policies: [{{ Statement: [{{ {rest} }}] }}]");
         for (properties, expected) in [
             ("Timeout: 3".into(), "ThingGetFunction.Events: no event of type HttpApi, so nothing can call it"),
             (
@@ -895,14 +756,8 @@ Resources:
                 statement("Effect: Allow, Action: a, Resource: !ImportValue x"),
                 "ThingGetFunction.Policies[0].Statement[0].Resource: Fn::ImportValue is not supported",
             ),
-            (
-                format!("{EVENTS}, Role: arn"),
-                "ThingGetFunction.Role: not supported",
-            ),
-            (
-                format!("{EVENTS}, Timeout: soon"),
-                "ThingGetFunction.Timeout: not a whole number",
-            ),
+            (format!("{EVENTS}, Role: arn"), "ThingGetFunction.Role: not supported"),
+            (format!("{EVENTS}, Timeout: soon"), "ThingGetFunction.Timeout: not a whole number"),
             (
                 format!("{EVENTS}, Environment: {{ Variables: {{ X: !GetAtt Table.StreamArn }} }}"),
                 "ThingGetFunction.Environment.X: the attribute `Table.StreamArn` is not supported",
@@ -925,9 +780,6 @@ Resources:
         let two = "Events: {
             A: { Type: HttpApi, Properties: { Method: GET, Path: '/t/{id}' } },
             B: { Type: HttpApi, Properties: { Method: GET, Path: '/t/{key}' } } }";
-        assert_eq!(
-            refusal(two),
-            "ThingGetFunction.Events: ThingGetFunction has the route `GET /t/{key}` too"
-        );
+        assert_eq!(refusal(two), "ThingGetFunction.Events: ThingGetFunction has the route `GET /t/{key}` too");
     }
 }

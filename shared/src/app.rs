@@ -93,13 +93,18 @@ impl App {
     /// # Errors
     /// The name of a variable that is missing.
     pub async fn from_env() -> Result<Self, String> {
-        let variable = |name: &str| std::env::var(name).map_err(|_| format!("the environment variable {name} is missing"));
+        let variable =
+            |name: &str| std::env::var(name).map_err(|_| format!("the environment variable {name} is missing"));
         let origins = variable("ALLOWED_ORIGINS")?;
         Ok(Self {
             client: client().await,
             table: variable("TABLE")?,
             expected: Expected { issuer: variable("ISSUER")?, audience: variable("AUDIENCE")? },
-            allowed_origins: origins.split(',').map(|origin| origin.trim().to_owned()).filter(|it| !it.is_empty()).collect(),
+            allowed_origins: origins
+                .split(',')
+                .map(|origin| origin.trim().to_owned())
+                .filter(|it| !it.is_empty())
+                .collect(),
             clock: Time::now,
             keys: Mutex::default(),
             catalogs: Mutex::default(),
@@ -173,7 +178,8 @@ impl App {
             return self.bearer(call).await;
         }
         let origin = call.headers.get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
-        if origin.is_some_and(|origin| !self.allowed_origins.iter().any(|allowed| allowed == origin)) || !call.is_json() {
+        if origin.is_some_and(|origin| !self.allowed_origins.iter().any(|allowed| allowed == origin)) || !call.is_json()
+        {
             return Err(Problem::Unauthenticated("a cookie from a foreign page"));
         }
         let token = call.header(header::COOKIE).and_then(|cookies| credential::cookie(cookies, "session"));

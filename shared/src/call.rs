@@ -94,7 +94,8 @@ impl Call {
             _ => None,
         };
         let parameters = request.path_parameters_ref();
-        let parameters = parameters.iter().flat_map(|map| map.iter()).map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let parameters =
+            parameters.iter().flat_map(|map| map.iter()).map(|(name, value)| (name.to_owned(), value.to_owned()));
         Self {
             dialect,
             request_id: request_id.unwrap_or_else(|| context.request_id.clone()),

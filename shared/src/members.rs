@@ -191,12 +191,15 @@ impl<'a> Round<'a> {
         catalog.policies.enter(&Facts { member: &me, catalog: &catalog }).map_err(Problem::Forbidden)?;
 
         let target = match target_key.and_then(|key| found.remove(&key)) {
-            Some(item) => Some((table::decode::<Member>(item.clone())?, item)).filter(|(member, _)| member.is_present()),
+            Some(item) => {
+                Some((table::decode::<Member>(item.clone())?, item)).filter(|(member, _)| member.is_present())
+            }
             None => None,
         };
         let picture = picture_key.and_then(|key| found.remove(&key)).and_then(|mut item| item.remove("data_uri"));
         let picture = picture.and_then(|picture| picture.as_s().ok().cloned());
-        let recorded: Option<Recorded> = record_key.and_then(|key| found.remove(&key)).map(table::decode).transpose()?;
+        let recorded: Option<Recorded> =
+            record_key.and_then(|key| found.remove(&key)).map(table::decode).transpose()?;
         let recorded = recorded.filter(|recorded| recorded.expires_at > now.seconds());
         Ok(Self { app, call, caller_keys: caller, write, now, tenant, catalog, caller: me, target, picture, recorded })
     }
@@ -207,8 +210,7 @@ impl<'a> Round<'a> {
         if asked.fingerprint != recorded.fingerprint {
             return Err(Problem::IdempotencyMismatch);
         }
-        let answer =
-            Answer { status: recorded.status, headers: recorded.headers.clone(), body: recorded.body.clone() };
+        let answer = Answer { status: recorded.status, headers: recorded.headers.clone(), body: recorded.body.clone() };
         Ok(Some(answer.with_header("idempotent-replayed", "true")))
     }
 
@@ -285,12 +287,8 @@ impl Authorized<'_> {
     /// everything that was read still holds. `None` if it does not.
     async fn commit(self, render: fn(&View) -> Value) -> Result<Option<Answer>, Problem> {
         let Self { round, after, event, notices } = self;
-        let view = View {
-            tenant: &round.tenant,
-            member: &after,
-            catalog: &round.catalog,
-            picture: round.picture.as_deref(),
-        };
+        let view =
+            View { tenant: &round.tenant, member: &after, catalog: &round.catalog, picture: round.picture.as_deref() };
         let mut answer = Answer::json(200, &render(&view)).with_header("etag", format!("\"{}\"", after.version));
         if !notices.is_empty() {
             answer = answer.with_header("policy-notices", structured_list(&notices));
@@ -350,10 +348,14 @@ fn change(
 ) -> Result<(), Problem> {
     let member_key = keys.member(after.user);
     let new = table::encode(&member_key, Some(&keys.listed(&after.label(), after.user)), after)?;
-    let old = Item::from_iter(item.iter().filter(|(name, _)| {
-        // What a later version of this code may have added is not ours to remove.
-        new.contains_key(*name) || OPTIONAL.contains(&name.as_str())
-    }).map(|(name, value)| (name.clone(), value.clone())));
+    let old = Item::from_iter(
+        item.iter()
+            .filter(|(name, _)| {
+                // What a later version of this code may have added is not ours to remove.
+                new.contains_key(*name) || OPTIONAL.contains(&name.as_str())
+            })
+            .map(|(name, value)| (name.clone(), value.clone())),
+    );
     let same = Condition::new("version = :version").with(":version", before.version)?;
     transaction.change(&member_key, &old, &new, same)?;
 

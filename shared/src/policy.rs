@@ -105,7 +105,11 @@ impl Policies {
             match parse_own(policy) {
                 Ok(policies) => broken |= policies.into_iter().any(|policy| set.add(policy).is_err()),
                 Err(why) => {
-                    tracing::error!(policy = policy.id.number(), ?why, "a tenant's policy cannot be used; nothing is allowed there until it is mended");
+                    tracing::error!(
+                        policy = policy.id.number(),
+                        ?why,
+                        "a tenant's policy cannot be used; nothing is allowed there until it is mended"
+                    );
                     broken = true;
                 }
             }
@@ -206,7 +210,9 @@ impl Facts<'_> {
 /// Reads one policy item of a tenant, which may hold several statements; each keeps an id that names the item.
 fn parse_own(policy: &Policy) -> Result<Vec<cedar_policy::Policy>, Refused> {
     let set = check_text(&policy.text)?;
-    let named = |(index, it): (usize, &cedar_policy::Policy)| it.new_id(PolicyId::new(format!("tenant-policy-{}-{index}", policy.id)));
+    let named = |(index, it): (usize, &cedar_policy::Policy)| {
+        it.new_id(PolicyId::new(format!("tenant-policy-{}-{index}", policy.id)))
+    };
     let mut statements: Vec<_> = set.policies().collect();
     statements.sort_by_key(|it| (it.id().to_string().len(), it.id().to_string()));
     Ok(statements.into_iter().enumerate().map(named).collect())
@@ -244,7 +250,8 @@ pub fn check_text(text: &str) -> Result<PolicySet, Refused> {
 fn base() -> &'static PolicySet {
     static SET: LazyLock<PolicySet> = LazyLock::new(|| {
         let parsed = PolicySet::from_str(BASE).expect("a test parses the base policies");
-        let named = parsed.policies().map(|policy| policy.new_id(PolicyId::new(policy.annotation("id").unwrap_or_default())));
+        let named =
+            parsed.policies().map(|policy| policy.new_id(PolicyId::new(policy.annotation("id").unwrap_or_default())));
         PolicySet::from_policies(named).expect("a test finds every base policy's own id")
     });
     &SET

@@ -250,14 +250,18 @@ impl fmt::Display for Problem {
             Problem::InvalidReference { kind, values, .. } => {
                 write!(f, "unknown or repeated {}: `{}`", kind.name(), values.join("`, `"))
             }
-            Problem::LastOwner => f.write_str("the tenant would be left without an active owner: make somebody else owner first"),
+            Problem::LastOwner => {
+                f.write_str("the tenant would be left without an active owner: make somebody else owner first")
+            }
             Problem::TooManyChanges => write!(
                 f,
                 "one request can add and remove at most {} roles and groups together: change them in steps",
                 crate::table::MAX_EDGES
             ),
             Problem::VersionMismatch => f.write_str("the member has changed since: read it again and decide anew"),
-            Problem::IdempotencyMismatch => f.write_str("the idempotency key was used for another request: take a new one"),
+            Problem::IdempotencyMismatch => {
+                f.write_str("the idempotency key was used for another request: take a new one")
+            }
             Problem::TooManyRequests => f.write_str("too many requests: try again later"),
             Problem::Unavailable(_) => f.write_str("not available at the moment: try again later"),
             Problem::Internal(_) => f.write_str("an internal error"),

@@ -44,7 +44,8 @@ async fn run(dialect: Dialect, handler: Handler) -> Result<(), Error> {
         tracing::warn!(cause = problem.cause(), "the keys could not be read at init");
     }
     let cold = AtomicBool::new(true);
-    lambda_http::run(service_fn(|request| respond(app, dialect, handler, request, cold.swap(false, Ordering::Relaxed)))).await
+    lambda_http::run(service_fn(|request| respond(app, dialect, handler, request, cold.swap(false, Ordering::Relaxed))))
+        .await
 }
 
 async fn respond(

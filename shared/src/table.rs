@@ -78,7 +78,9 @@ pub enum Committed {
     Yes,
     /// A condition did not hold: what the request was based on has changed, and nothing was written; unless `in_doubt`,
     /// when an earlier try of the same call got no answer.
-    Moved { in_doubt: bool },
+    Moved {
+        in_doubt: bool,
+    },
 }
 
 /// What to do about a failed call.
@@ -198,7 +200,8 @@ impl<'a> Table<'a> {
             self.meter.sent();
             let left = self.deadline.saturating_duration_since(Instant::now());
             let outcome = tokio::time::timeout(left, call()).await;
-            let outcome = outcome.unwrap_or_else(|_| Err(Failure::Unknown("no answer within the time left".to_owned())));
+            let outcome =
+                outcome.unwrap_or_else(|_| Err(Failure::Unknown("no answer within the time left".to_owned())));
             let problem = match outcome {
                 Ok(value) => return Ok(value),
                 Err(Failure::Fatal(problem)) => return Err(problem),
@@ -243,12 +246,15 @@ fn failure<E: ProvideErrorMetadata, R>(why: &SdkError<E, R>) -> Failure {
             let code = error.code().unwrap_or("no code");
             let text = format!("{code}: {}", error.message().unwrap_or("no message"));
             match code {
-                "ProvisionedThroughputExceededException" | "ThrottlingException" | "RequestLimitExceeded"
+                "ProvisionedThroughputExceededException"
+                | "ThrottlingException"
+                | "RequestLimitExceeded"
                 | "TransactionConflictException" => Failure::Throttled(text),
-                "AccessDeniedException" | "ValidationException" | "ResourceNotFoundException"
-                | "UnrecognizedClientException" | "IdempotentParameterMismatchException" => {
-                    Failure::Fatal(Problem::Internal(text))
-                }
+                "AccessDeniedException"
+                | "ValidationException"
+                | "ResourceNotFoundException"
+                | "UnrecognizedClientException"
+                | "IdempotentParameterMismatchException" => Failure::Fatal(Problem::Internal(text)),
                 _ => Failure::Unknown(text),
             }
         }

@@ -57,7 +57,9 @@ async fn update_user(app: &App, call: &Call) -> Result<Answer, Problem> {
     let update = Update {
         roles: role.map(|role| Roles::BuiltIn(role.0)),
         status: status.map(|status| status.0),
-        groups: groups.value_or_default().map(|groups| Groups::Exactly(groups.into_iter().map(|group| group.id).collect())),
+        groups: groups
+            .value_or_default()
+            .map(|groups| Groups::Exactly(groups.into_iter().map(|group| group.id).collect())),
         fields: Fields { groups: "groups", ..Fields::default() },
         ..Update::default()
     };

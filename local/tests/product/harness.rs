@@ -175,6 +175,42 @@ impl Product {
         events
     }
 
+    /// All records of the table's stream, oldest first: the order in which changes were committed.
+    pub async fn stream(&self) -> Vec<Value> {
+        let streams = self.streams("ListStreams", json!({ "TableName": self.template.table_name() })).await;
+        let arn = &streams["Streams"][0]["StreamArn"];
+        let stream = self.streams("DescribeStream", json!({ "StreamArn": arn })).await;
+        let mut records = Vec::new();
+        for shard in stream["StreamDescription"]["Shards"].as_array().unwrap() {
+            let from = json!({ "StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON" });
+            let mut iterator = self.streams("GetShardIterator", from).await["ShardIterator"].clone();
+            loop {
+                let page = self.streams("GetRecords", json!({ "ShardIterator": iterator })).await;
+                let page_records = page["Records"].as_array().unwrap();
+                records.extend(page_records.iter().cloned());
+                iterator = page["NextShardIterator"].clone();
+                if page_records.is_empty() || iterator.is_null() {
+                    break;
+                }
+            }
+        }
+        records
+    }
+
+    async fn streams(&self, operation: &str, input: Value) -> Value {
+        let request = Request::post(self.server.engine_url())
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("x-amz-target", format!("DynamoDBStreams_20120810.{operation}"))
+            .header("authorization", "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0")
+            .header("x-amz-date", "20260101T000000Z")
+            .body(Full::from(input.to_string()));
+        let reply = self.client.request(request.unwrap()).await.unwrap();
+        let status = reply.status();
+        let body = reply.into_body().collect().await.unwrap().to_bytes();
+        assert!(status.is_success(), "{operation}: {status} {body:?}");
+        serde_json::from_slice(&body).unwrap()
+    }
+
     /// A new tenant of `members`, with tokens for its first two, an owner and an admin.
     pub async fn new_tenant(&self, slug: &str, members: u32) -> NewTenant {
         demo::seed(&self.store, slug, members, Time::now(), &indicatif::ProgressBar::hidden()).await.unwrap();

@@ -30,11 +30,7 @@ impl Wire for Status {
     }
 }
 
-fn one_of<T, const N: usize>(
-    value: Value,
-    named: [(i64, &str, T); N],
-    what: &'static str,
-) -> Result<T, Vec<Fault>> {
+fn one_of<T, const N: usize>(value: Value, named: [(i64, &str, T); N], what: &'static str) -> Result<T, Vec<Fault>> {
     let (number, name) = (value.as_i64(), value.as_str().map(str::trim));
     let found = named.into_iter().find(|(known, known_name, _)| {
         number == Some(*known) || name.is_some_and(|name| name.eq_ignore_ascii_case(known_name))

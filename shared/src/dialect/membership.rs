@@ -60,5 +60,8 @@ pub fn problem(problem: &Problem) -> (u16, Value) {
         Problem::Forbidden(denial) => json!({ "rule": denial.rule, "notices": denial.notices }),
         _ => json!({}),
     };
-    (problem.status(), json!({ "error": { "code": problem.code(), "message": problem.to_string(), "details": details } }))
+    (
+        problem.status(),
+        json!({ "error": { "code": problem.code(), "message": problem.to_string(), "details": details } }),
+    )
 }

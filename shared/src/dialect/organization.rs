@@ -85,7 +85,9 @@ impl<'a> Role<'a> {
 /// `{"detail": [{"loc", "msg", "type"}]}` for whatever is wrong with the request, else `{"detail": "…"}`.
 pub fn problem(problem: &Problem) -> (u16, Value) {
     let causes = match problem {
-        Problem::InvalidJson(why) => vec![json!({ "loc": ["body"], "msg": format!("JSON decode error: {why}"), "type": "json_invalid" })],
+        Problem::InvalidJson(why) => {
+            vec![json!({ "loc": ["body"], "msg": format!("JSON decode error: {why}"), "type": "json_invalid" })]
+        }
         Problem::Invalid(faults) => faults.iter().map(cause).collect(),
         Problem::InvalidReference { place, .. } => vec![value_error(place, problem)],
         Problem::IdempotencyMismatch => vec![value_error(&["header".into(), "idempotency-key".into()], problem)],
@@ -104,7 +106,9 @@ fn cause(fault: &Fault) -> Value {
     let (kind, message) = match &fault.wrong {
         Wrong::Missing => ("missing", "Field required".to_owned()),
         Wrong::Null | Wrong::Type("a string") => ("string_type", "Input should be a valid string".to_owned()),
-        Wrong::Type("an object") => ("model_attributes_type", "Input should be a valid dictionary or object".to_owned()),
+        Wrong::Type("an object") => {
+            ("model_attributes_type", "Input should be a valid dictionary or object".to_owned())
+        }
         Wrong::Uuid => ("uuid_parsing", "Input should be a valid UUID".to_owned()),
         wrong => ("value_error", format!("Value error, {wrong}")),
     };
