@@ -11,7 +11,8 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use lambda_http::http::Response;
 use lambda_http::{Body, Error, Request, service_fn};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
 
 use crate::app::App;
 use crate::call::{Answer, Call};
@@ -29,10 +30,11 @@ pub type Handler = for<'a> fn(&'a App, &'a Call) -> Handling<'a>;
 /// # Errors
 /// A setting is missing from the environment, or Lambda's Runtime API cannot be reached.
 pub fn serve(dialect: Dialect, handler: Handler) -> Result<(), Error> {
-    let level = std::env::var("LOG_LEVEL").unwrap_or_else(|_| "info".to_owned());
-    // Only our own lines: what libraries say at these levels can hold events and items.
-    let filter = EnvFilter::try_new(format!("off,shared={level}"))?;
-    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_target(false).init();
+    let level: LevelFilter = std::env::var("LOG_LEVEL").unwrap_or_else(|_| "info".to_owned()).parse()?;
+    // Only our own lines: what libraries say can hold events and items.
+    let ours = Targets::new().with_target("shared", level);
+    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_target(false);
+    tracing_subscriber::registry().with(lines.with_filter(ours)).init();
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run(dialect, handler))
 }
 

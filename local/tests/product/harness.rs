@@ -57,14 +57,14 @@ pub fn the_template() -> Template {
     Template::load(&template::find_root().unwrap().join("template.yaml")).unwrap()
 }
 
-/// The folder of the functions' binaries, built once.
+/// The folder of the functions' binaries as they are deployed, built once.
 pub fn bin_dir() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT
         .get_or_init(|| {
             let template = the_template();
             let names = template.functions.iter().map(|function| function.name.as_str());
-            functions::build(&template::find_root().unwrap(), names, false).unwrap()
+            functions::build(&template::find_root().unwrap(), names, true).unwrap()
         })
         .clone()
 }
