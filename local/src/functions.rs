@@ -478,7 +478,9 @@ pub fn build<'a>(root: &Path, functions: impl IntoIterator<Item = &'a str>, rele
         metadata["target_directory"].as_str().ok_or_else(|| "cargo metadata: no target_directory".to_string())?;
     run(cargo()
         .arg("build")
-        .args(release.then_some("--release"))
+        // With this package, which is built already, the dependencies have the features that they were built with, and need
+        // not be built again. In the release profile it is not.
+        .args(if release { &["--release"][..] } else { &["-p", env!("CARGO_PKG_NAME"), "--bins"] })
         .args(functions.into_iter().flat_map(|name| ["-p", name])))?;
     Ok(Path::new(target).join(if release { "release" } else { "debug" }))
 }

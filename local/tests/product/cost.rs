@@ -1,1 +1,121 @@
-//! (next)
+//! What a call costs, exactly: requests to the table, and capacity units.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use dynoxide::types::AttributeValue as Stored;
+use local::store;
+use shared::id::{MembershipId, UserId};
+use shared::model::{Member, role};
+use shared::table::Item;
+
+use crate::harness::{ACME, Dialects, Product, USER};
+
+/// The requests of one call, and its read and write units.
+type Cost = (Vec<String>, f64, f64);
+
+const TWO: [&str; 2] = ["BatchGetItem", "TransactWriteItems"];
+const THREE: [&str; 3] = ["BatchGetItem", "Query", "TransactWriteItems"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_round_trips_whatever_the_size_of_the_tenant() {
+    let mut costs = Vec::new();
+    for members in [10, 100_000] {
+        let folder = tempfile::tempdir().unwrap();
+        fill(folder.path(), members).await;
+        let product = Product::start_with(|options| options.data = Some(folder.path().to_owned())).await;
+        costs.push(measure(&product).await);
+        product.server.shutdown().await;
+    }
+    assert_eq!(costs[0], costs[1], "a tenant of 10 and one of 100,000");
+    assert_units(&costs[0]);
+}
+
+/// Cold, then warm, then after the catalog has moved, for each of the five.
+async fn measure(product: &Product) -> Vec<(String, Vec<Cost>)> {
+    let calls = Dialects::new(product).await;
+    let mut all = Vec::new();
+    for function in product.template.functions.clone() {
+        let mut costs = Vec::new();
+        for (attempt, role) in [role::ADMIN, role::USER, role::ADMIN, role::USER].into_iter().enumerate() {
+            if attempt == 2 {
+                product.move_catalog(ACME).await;
+            }
+            product.server.take_records();
+            let reply = calls.set_role(&function.name, role).await;
+            assert_eq!(reply.status, 200, "{}: {reply:?}", function.name);
+            let records = product.server.take_records();
+            let mine = records.iter().filter(|record| record.function.as_deref() == Some(&function.name));
+            let mut operations: Vec<_> = mine.clone().map(|record| record.operation.clone()).collect();
+            let read = mine.clone().map(|record| record.read_units).sum();
+            let write = mine.map(|record| record.write_units).sum();
+            if attempt == 0 {
+                // The keys, which the process read when it started.
+                assert_eq!(operations.remove(0), "BatchGetItem");
+            }
+            let expected = if attempt % 2 == 0 { &THREE[..] } else { &TWO[..] };
+            assert_eq!(operations, expected, "{} call {attempt}", function.name);
+            costs.push((operations, read, write));
+        }
+        all.push((function.name, costs));
+    }
+    all
+}
+
+/// Read and write units of a warm call that changes a role of a member: reading is one unit an item of at most 4 KB;
+/// writing in a transaction two units an item and two an entry of the index, conditions included.
+fn assert_units(costs: &[(String, Vec<Cost>)]) {
+    let warm: Vec<(&str, f64, f64)> = costs.iter().map(|(name, costs)| (name.as_str(), costs[1].1, costs[1].2)).collect();
+    let expected = [
+        ("tenant-update-user-role", 4.0, 16.0),
+        ("users-update", 5.0, 16.0),
+        ("directory-update-user", 5.0, 16.0),
+        ("membership-update-user", 5.0, 18.0),
+        ("organization-assign-role", 4.0, 16.0),
+    ];
+    assert_eq!(warm, expected);
+}
+
+/// The demo data, and further users of acme until it has `members`.
+async fn fill(folder: &Path, members: u32) {
+    let product = Product::start_with(|it| it.data = Some(folder.to_owned())).await;
+    let model = product.member(ACME, USER).await;
+    let table = product.template.table_name().to_owned();
+    product.server.shutdown().await;
+
+    let database = dynoxide::Database::new(folder.join("rolecall.db").to_str().unwrap()).unwrap();
+    database.enable_bulk_loading().unwrap();
+    let more: Vec<u32> = (1000..1000 + members - 5).collect();
+    for numbers in more.chunks(5_000) {
+        let items = numbers.iter().flat_map(|number| member_items(&model, *number)).map(stored).collect();
+        database.import_items(&table, items, dynoxide::ImportOptions::default()).unwrap();
+    }
+    database.disable_bulk_loading().unwrap();
+}
+
+fn member_items(model: &Member, number: u32) -> Vec<Item> {
+    let member = Member {
+        id: MembershipId::new(number),
+        user: UserId::new(number),
+        email: format!("member{number}@acme.example"),
+        ..model.clone()
+    };
+    store::member_items(member).unwrap()
+}
+
+fn stored(item: Item) -> HashMap<String, Stored> {
+    item.into_iter().map(|(name, value)| (name, stored_value(value))).collect()
+}
+
+fn stored_value(value: AttributeValue) -> Stored {
+    match value {
+        AttributeValue::S(text) => Stored::S(text),
+        AttributeValue::N(number) => Stored::N(number),
+        AttributeValue::Bool(flag) => Stored::BOOL(flag),
+        AttributeValue::Null(_) => Stored::NULL(true),
+        AttributeValue::L(values) => Stored::L(values.into_iter().map(stored_value).collect()),
+        AttributeValue::M(values) => Stored::M(stored(values)),
+        other => panic!("no member has {other:?}"),
+    }
+}

@@ -18,7 +18,7 @@ use shared::credential::Kind;
 use shared::id::{RoleId, TenantId, UserId};
 use shared::key::{Key, TenantKeys};
 use shared::model::{Event, Member, Tenant, verify_chain};
-use shared::table::decode;
+use shared::table::{decode, encode};
 use shared::time::Time;
 
 pub const ACME: TenantId = TenantId::new(1);
@@ -69,6 +69,10 @@ pub fn bin_dir() -> PathBuf {
         .clone()
 }
 
+pub fn http_client() -> Client<HttpConnector, Full<Bytes>> {
+    Client::builder(TokioExecutor::new()).build_http()
+}
+
 impl Product {
     /// The demo tenants, in memory.
     pub async fn start() -> Self {
@@ -87,7 +91,7 @@ impl Product {
         let store = Store::new(&server.dynamodb_url(), template.table_name());
         demo::fill(&store, Time::now()).await.unwrap();
         server.take_records();
-        let client = Client::builder(TokioExecutor::new()).build_http();
+        let client = http_client();
         Self { server, store, template, lines, client }
     }
 
@@ -238,5 +242,73 @@ impl NewTenant {
     /// The member at a place, 0 for the owner.
     pub fn member(&self, place: u32) -> UserId {
         UserId::new(self.owner.number() + place)
+    }
+}
+
+/// The call of each dialect that makes `user@acme.example` an admin or a user, by an admin.
+pub struct Dialects<'a> {
+    product: &'a Product,
+    access: String,
+    session: String,
+}
+
+impl<'a> Dialects<'a> {
+    pub async fn new(product: &'a Product) -> Self {
+        let admin = ("acme", "admin@acme.example");
+        Self {
+            product,
+            access: product.access(admin.0, admin.1).await,
+            session: product.token(admin.0, admin.1, Kind::Session, Flaw::None).await,
+        }
+    }
+
+    pub async fn set_role(&self, function: &str, role: RoleId) -> Reply {
+        self.set_role_with(function, role, &[]).await
+    }
+
+    /// The same with further headers.
+    pub async fn set_role_with(&self, function: &str, role: RoleId, further: &[(&str, &str)]) -> Reply {
+        let tenant = ACME.uuid().to_string();
+        let (bearer, cookie) = (format!("Bearer {}", self.access), format!("session={}", self.session));
+        let admin = role == shared::model::role::ADMIN;
+        let name = if admin { "admin" } else { "user" };
+        let mut headers = vec![("content-type", "application/json")];
+        headers.extend(further);
+        let authorization = ("authorization", bearer.as_str());
+        let (method, path, body) = match function {
+            "tenant-update-user-role" => {
+                headers.push(authorization);
+                ("PATCH", "/api/v1/tenant/acme/user/3".to_owned(), json!({ "roleId": name }))
+            }
+            "users-update" => {
+                headers.extend([authorization, ("x-tenant-id", tenant.as_str())]);
+                ("PUT", format!("/v1/users/{}", USER.uuid()), json!({ "roles": [name] }))
+            }
+            "directory-update-user" => {
+                headers.push(authorization);
+                ("PUT", "/api/acme/v1/users/3".to_owned(), json!({ "role": if admin { 2 } else { 3 } }))
+            }
+            "membership-update-user" => {
+                headers.extend([authorization, ("x-session-token", self.session.as_str())]);
+                let body = json!({ "scope": if admin { 1 } else { 2 } });
+                ("PATCH", "/main/users-organizations/v1/rs/users/3".to_owned(), body)
+            }
+            "organization-assign-role" => {
+                headers.push(("cookie", cookie.as_str()));
+                let body = json!({ "user_id": "3", "organization_id": tenant, "role_id": role.uuid() });
+                ("PUT", "/api/v1/organizations/1/users/roles".to_owned(), body)
+            }
+            other => panic!("no call for {other}: add one here"),
+        };
+        self.product.call(method, &path, &headers, body.to_string()).await
+    }
+}
+
+impl Product {
+    /// Raises the catalog version of a tenant, as a change of its catalog does.
+    pub async fn move_catalog(&self, tenant: TenantId) {
+        let mut moved = self.tenant(tenant).await;
+        moved.catalog_version += 1;
+        self.store.put(encode(&TenantKeys(tenant).tenant(), None, &moved).unwrap()).await.unwrap();
     }
 }
