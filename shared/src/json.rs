@@ -191,6 +191,12 @@ impl Faults {
         self.0.push(Fault { place: place.into_iter().map(Step::from).collect(), wrong });
     }
 
+    /// For an object inside the body: its faults without the `body` in front, which the object itself will get.
+    pub fn nested(mut self) -> Vec<Fault> {
+        self.0.iter_mut().for_each(|fault| drop(fault.place.remove(0)));
+        self.0
+    }
+
     /// 400 if anything was wrong.
     pub fn check(self) -> Result<(), Problem> {
         if self.0.is_empty() { Ok(()) } else { Err(Problem::Invalid(self.0)) }

@@ -32,12 +32,12 @@ impl Wire for Reference {
         }
         let mut faults = Faults::default();
         let id = faults.required("id", json::object::<Object>(value)?.id);
-        id.map(|id| Reference { id }).ok_or(faults.0)
+        id.map(|id| Reference { id }).ok_or_else(|| faults.nested())
     }
 }
 
-/// `PUT /api/{tenant}/v{version}/users/{id}`: replaces a member's groups, built-in role and status, as far as they are
-/// given (seed 002).
+/// `PUT /api/{tenant}/{version}/users/{id}`: replaces a member's groups, built-in role and status, as far as they are
+/// given (seed 002). The version is `v1` or `v1.0`.
 ///
 /// Needs the role `admin` or `owner`, and `member:set-groups`, `member:assign-role` and `member:set-status` for what is given.
 async fn update_user(app: &App, call: &Call) -> Result<Answer, Problem> {
