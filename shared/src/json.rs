@@ -150,6 +150,17 @@ impl<T> Patch<T> {
     }
 }
 
+impl<T> Patch<Option<T>> {
+    /// To set nothing is to clear.
+    pub fn flatten(self) -> Patch<T> {
+        match self {
+            Patch::Keep => Patch::Keep,
+            Patch::Clear | Patch::Set(None) => Patch::Clear,
+            Patch::Set(Some(value)) => Patch::Set(value),
+        }
+    }
+}
+
 /// Collects what is wrong with a request while its parts are read.
 #[derive(Debug, Default)]
 pub struct Faults(pub Vec<Fault>);
@@ -219,6 +230,16 @@ impl<const MAX: usize> Wire for Text<MAX> {
             wrong(Wrong::TooLong(MAX))
         } else {
             Ok(Self(text))
+        }
+    }
+}
+
+/// The same, or nothing for an empty text.
+impl<const MAX: usize> Wire for Option<Text<MAX>> {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        match value.as_str().map(str::trim) {
+            Some("") => Ok(None),
+            _ => Text::read(value).map(Some),
         }
     }
 }
