@@ -26,7 +26,7 @@ fn explain(why: &serde_json::Error) -> String {
     let what = match why.classify() {
         serde_json::error::Category::Eof => "it ends too early",
         serde_json::error::Category::Data => "a key is repeated",
-        _ => "unexpected character",
+        _ => "a syntax error",
     };
     format!("{what} at line {} column {}", why.line(), why.column())
 }
