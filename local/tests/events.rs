@@ -1,24 +1,20 @@
 //! Has the real functions answer every event of `events/`, each on fresh demo data in a real engine, and compares with
 //! the answers beside the events. `BLESS=1` records these anew: review the diff.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    fs,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex},
-};
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
-use local::{
-    Options, Server, Template, demo, dynamodb::Client, functions, store::Store, template, token,
-};
+use local::dynamodb::Client;
+use local::store::Store;
+use local::{Options, Server, Template, demo, functions, template, token};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use shared::{
-    key::Key,
-    model::{Change, Event},
-    table::decode,
-    time::Time,
-};
+use shared::key::Key;
+use shared::model::{Change, Event};
+use shared::table::decode;
+use shared::time::Time;
 use tokio::task::JoinSet;
 
 /// When the demo data was made, in milliseconds since the epoch.
@@ -44,9 +40,7 @@ async fn every_event_gets_its_answer() {
     let template = Template::load(&root.join("template.yaml")).unwrap();
     let names = || template.functions.iter().map(|it| it.name.as_str());
     let bin_dir = functions::build(&root, names(), false).unwrap();
-    let events: Vec<_> = names()
-        .flat_map(|name| events(&root.join("events").join(name)))
-        .collect();
+    let events: Vec<_> = names().flat_map(|name| events(&root.join("events").join(name))).collect();
     assert!(!events.is_empty());
 
     let queue = Arc::new(Mutex::new(events.into_iter()));
@@ -71,9 +65,7 @@ async fn every_event_gets_its_answer() {
 fn events(folder: &Path) -> Vec<PathBuf> {
     let files = fs::read_dir(folder).unwrap_or_else(|why| panic!("{}: {why}", folder.display()));
     let files = files.map(|file| file.unwrap().path());
-    files
-        .filter(|file| !file.to_string_lossy().ends_with(".answer.json"))
-        .collect()
+    files.filter(|file| !file.to_string_lossy().ends_with(".answer.json")).collect()
 }
 
 fn read<T: for<'a> Deserialize<'a>>(file: &Path) -> Result<T, String> {
@@ -113,19 +105,20 @@ async fn replay(template: &Template, bin_dir: &Path, file: &Path) -> Result<(), 
         changes: audit.map(|event| decode::<Event>(event).unwrap().changes),
     };
     mask(&mut answer.body, started);
-    check(&answer, &event, &before, after)
-        .map_err(|why| format!("{why}: {answer:#?}{}", log.lock().unwrap()))?;
+    let answered = serde_json::to_string_pretty(&answer).unwrap() + "\n";
+    let log = log.lock().unwrap();
+    check(&answer, &event, &before, after).map_err(|why| format!("{why}: {answered}{log}"))?;
 
-    let recorded = file.with_extension("answer.json");
+    let beside = file.with_extension("answer.json");
     if std::env::var_os("BLESS").is_some() {
-        let text = serde_json::to_string_pretty(&answer).unwrap() + "\n";
-        fs::write(&recorded, text).unwrap();
+        fs::write(&beside, &answered).unwrap();
     }
-    let recorded: Answer = read(&recorded)?;
-    match answer == recorded {
-        true => Ok(()),
-        false => Err(format!("recorded {recorded:#?}, answered {answer:#?}")),
+    let recorded: Answer = read(&beside)?;
+    if answer == recorded {
+        return Ok(());
     }
+    let recorded = serde_json::to_string_pretty(&recorded).unwrap();
+    Err(format!("answered {answered}instead of {recorded}{log}"))
 }
 
 /// The whole table.
@@ -136,10 +129,7 @@ async fn items(server: &Server, template: &Template) -> HashMap<Key, Value> {
     assert!(page["LastEvaluatedKey"].is_null(), "it fits in one page");
     let items = page["Items"].as_array().unwrap().iter();
     let text = |item: &Value, name: &str| item[name]["S"].as_str().unwrap().to_owned();
-    let key = |item: &Value| Key {
-        pk: text(item, "PK"),
-        sk: text(item, "SK"),
-    };
+    let key = |item: &Value| Key { pk: text(item, "PK"), sk: text(item, "SK") };
     items.map(|item| (key(item), item.clone())).collect()
 }
 
