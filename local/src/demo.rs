@@ -37,6 +37,7 @@ pub async fn fill(store: &Store, now: Time) -> Result<()> {
         ("deactivated@acme.example", "Dee", "Deactivated"),
         ("owner@globex.example", "Otto", "Owner"),
         ("user@globex.example", "Ulla", "User"),
+        ("manager@acme.example", "Maya", "Manager"),
     ];
     for (user, (email, _, _)) in (1..).zip(people) {
         items.extend(user_items(&local_user(UserId::new(user), email, now))?);
@@ -50,6 +51,7 @@ pub async fn fill(store: &Store, now: Time) -> Result<()> {
         (globex, 3, role::ADMIN),
         (globex, 6, role::OWNER),
         (globex, 7, role::USER),
+        (acme, 8, role::USER),
     ];
     for (number, (tenant, user, role)) in (1..).zip(members) {
         let (email, first, last) = people[user as usize - 1];
@@ -63,6 +65,7 @@ pub async fn fill(store: &Store, now: Time) -> Result<()> {
                     (groups([1]), Some(GroupId::new(1)), Some(LabelId::new(1)))
             }
             (1, 5) => it.status = Status::Deactivated,
+            (1, 8) => (it.groups, it.manages) = (groups([1]), groups([1])),
             _ => {}
         }
         items.extend(member_items(it)?);
@@ -70,8 +73,8 @@ pub async fn fill(store: &Store, now: Time) -> Result<()> {
     store.put_all(items.into_iter(), |_| ()).await?;
     let counters = [
         (Kind::Tenant, 2),
-        (Kind::User, 7),
-        (Kind::Membership, 8),
+        (Kind::User, 8),
+        (Kind::Membership, 9),
         (Kind::Role, 4),
         (Kind::Group, 2),
         (Kind::Label, 2),

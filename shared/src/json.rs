@@ -26,7 +26,7 @@ fn explain(why: &serde_json::Error) -> String {
     let what = match why.classify() {
         serde_json::error::Category::Eof => "it ends too early",
         serde_json::error::Category::Data => "a key is repeated",
-        _ => "unexpected character",
+        _ => "a syntax error",
     };
     format!("{what} at line {} column {}", why.line(), why.column())
 }
@@ -150,6 +150,17 @@ impl<T> Patch<T> {
     }
 }
 
+impl<T> Patch<Option<T>> {
+    /// To set nothing is to clear.
+    pub fn flatten(self) -> Patch<T> {
+        match self {
+            Patch::Keep => Patch::Keep,
+            Patch::Clear | Patch::Set(None) => Patch::Clear,
+            Patch::Set(Some(value)) => Patch::Set(value),
+        }
+    }
+}
+
 /// Collects what is wrong with a request while its parts are read.
 #[derive(Debug, Default)]
 pub struct Faults(pub Vec<Fault>);
@@ -191,6 +202,12 @@ impl Faults {
         self.0.push(Fault { place: place.into_iter().map(Step::from).collect(), wrong });
     }
 
+    /// For an object inside the body: its faults without the `body` in front, which the object itself will get.
+    pub fn nested(mut self) -> Vec<Fault> {
+        self.0.iter_mut().for_each(|fault| drop(fault.place.remove(0)));
+        self.0
+    }
+
     /// 400 if anything was wrong.
     pub fn check(self) -> Result<(), Problem> {
         if self.0.is_empty() { Ok(()) } else { Err(Problem::Invalid(self.0)) }
@@ -213,6 +230,16 @@ impl<const MAX: usize> Wire for Text<MAX> {
             wrong(Wrong::TooLong(MAX))
         } else {
             Ok(Self(text))
+        }
+    }
+}
+
+/// The same, or nothing for an empty text.
+impl<const MAX: usize> Wire for Option<Text<MAX>> {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        match value.as_str().map(str::trim) {
+            Some("") => Ok(None),
+            _ => Text::read(value).map(Some),
         }
     }
 }

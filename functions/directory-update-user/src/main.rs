@@ -6,7 +6,7 @@ use shared::dialect::directory::{Role, Status, User};
 use shared::id::UserId;
 use shared::json::{self, Faults, Field, Wire};
 use shared::members::{Fields, Groups, Roles, Target, Update, View};
-use shared::problem::Fault;
+use shared::problem::{Fault, Wrong};
 use shared::{Dialect, Problem};
 
 /// `DTO_tenant_user_update`
@@ -32,12 +32,12 @@ impl Wire for Reference {
         }
         let mut faults = Faults::default();
         let id = faults.required("id", json::object::<Object>(value)?.id);
-        id.map(|id| Reference { id }).ok_or(faults.0)
+        id.map(|id| Reference { id }).ok_or_else(|| faults.nested())
     }
 }
 
-/// `PUT /api/{tenant}/v{version}/users/{id}`: replaces a member's groups, built-in role and status, as far as they are
-/// given (seed 002).
+/// `PUT /api/{tenant}/{version}/users/{id}`: replaces a member's groups, built-in role and status, as far as they are
+/// given (seed 002). The version is `v1` or `v1.0`.
 ///
 /// Needs the role `admin` or `owner`, and `member:set-groups`, `member:assign-role` and `member:set-status` for what is given.
 async fn update_user(app: &App, call: &Call) -> Result<Answer, Problem> {
@@ -50,7 +50,10 @@ async fn update_user(app: &App, call: &Call) -> Result<Answer, Problem> {
     let groups = faults.clearable("groups", body.groups);
     let role = faults.optional("role", body.role);
     let status = faults.optional("status", body.status);
-    let user = call.path_integer("id", i64::MIN, i64::MAX).map_err(|fault| faults.0.push(fault)).ok();
+    let digits = call.path("id").strip_prefix('-').unwrap_or(call.path("id"));
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        faults.add(["path", "id"], Wrong::Type("an integer"));
+    }
     faults.check()?;
     caller.same_slug(call.path("tenant"))?;
 
@@ -63,7 +66,7 @@ async fn update_user(app: &App, call: &Call) -> Result<Answer, Problem> {
         fields: Fields { groups: "groups", ..Fields::default() },
         ..Update::default()
     };
-    let target = Target::User(user.and_then(|user| UserId::try_from(user).ok()));
+    let target = Target::User(UserId::parse(call.path("id")));
     app.update_member(call, &caller, target, &update, &write, render).await
 }
 

@@ -12,8 +12,9 @@ use shared::{Dialect, Problem};
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Body {
-    first_name: Field<Text<250>>,
-    last_name: Field<Text<250>>,
+    /// Empty clears it, like `null`.
+    first_name: Field<Option<Text<250>>>,
+    last_name: Field<Option<Text<250>>>,
     /// The number of a label.
     profession_id: Field<i64>,
     scope: Field<Scope>,
@@ -59,7 +60,7 @@ impl Wire for Permissions {
             read: faults.clearable("read", read),
             manage: faults.clearable("manage", manage),
         };
-        if faults.0.is_empty() { Ok(permissions) } else { Err(faults.0) }
+        if faults.0.is_empty() { Ok(permissions) } else { Err(faults.nested()) }
     }
 }
 
@@ -79,8 +80,8 @@ async fn update_user(app: &App, call: &Call) -> Result<Answer, Problem> {
         Patch::Set(permissions) => Some(permissions),
     };
     let update = Update {
-        first_name: faults.clearable("firstName", body.first_name).map(|name| name.0),
-        last_name: faults.clearable("lastName", body.last_name).map(|name| name.0),
+        first_name: faults.clearable("firstName", body.first_name).flatten().map(|name| name.0),
+        last_name: faults.clearable("lastName", body.last_name).flatten().map(|name| name.0),
         profession: faults.clearable("professionId", body.profession_id),
         roles: scope.map(|scope| Roles::Manager(scope.manager)),
         groups: permissions.map(|it| Groups::Parts {

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::by_field;
 use crate::members::View;
 use crate::model::role;
 use crate::problem::{Problem, dotted};
@@ -52,10 +53,7 @@ impl UserOrganization {
 /// `{"error": {"code", "message", "details"}}`, `details` by field.
 pub fn problem(problem: &Problem) -> (u16, Value) {
     let details = match problem {
-        Problem::Invalid(faults) => {
-            let fields = faults.iter().map(|fault| (dotted(&fault.place), Value::from(fault.wrong.to_string())));
-            Value::Object(fields.collect())
-        }
+        Problem::Invalid(faults) => by_field(faults),
         Problem::InvalidReference { place, values, .. } => json!({ dotted(place): values }),
         Problem::Forbidden(denial) => json!({ "rule": denial.rule, "notices": denial.notices }),
         _ => json!({}),

@@ -9,7 +9,14 @@ pub mod users;
 use serde_json::Value;
 
 use crate::call::Answer;
-use crate::problem::Problem;
+use crate::problem::{Fault, Problem, dotted};
+
+/// What is wrong with each field, or with the `body` as a whole.
+fn by_field(faults: &[Fault]) -> Value {
+    let field = |fault: &Fault| Some(dotted(&fault.place)).filter(|field| !field.is_empty());
+    let named = |fault: &Fault| (field(fault).unwrap_or_else(|| "body".to_owned()), fault.wrong.to_string().into());
+    Value::Object(faults.iter().map(named).collect())
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {

@@ -4,8 +4,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::by_field;
 use crate::members::View;
-use crate::problem::{Problem, Reference, dotted};
+use crate::problem::{Problem, Reference};
 use crate::time::Time;
 
 /// A member of the tenant.
@@ -67,10 +68,7 @@ impl<'a> User<'a> {
 /// `{"code", "message", "details", "notices"}`, always all four.
 pub fn problem(problem: &Problem) -> (u16, Value) {
     let details = match problem {
-        Problem::Invalid(faults) => {
-            let fields = faults.iter().map(|fault| (dotted(&fault.place), Value::from(fault.wrong.to_string())));
-            json!({ "fields": fields.collect::<serde_json::Map<_, _>>() })
-        }
+        Problem::Invalid(faults) => json!({ "fields": by_field(faults) }),
         Problem::Forbidden(denial) => json!({ "rule": denial.rule, "action": denial.action }),
         Problem::InvalidReference { kind: Reference::Role, values, .. } => json!({ "roles": values }),
         Problem::InvalidReference { kind: Reference::Group, values, .. } => json!({ "groups": values }),

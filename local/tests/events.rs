@@ -1,0 +1,181 @@
+//! Has the real functions answer every event of `events/`, each on fresh demo data in a real engine, and compares with
+//! the answers beside the events. `BLESS=1` records these anew: review the diff.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use local::dynamodb::Client;
+use local::store::Store;
+use local::{Options, Server, Template, demo, functions, template, token};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use shared::key::Key;
+use shared::model::{Change, Event};
+use shared::table::decode;
+use shared::time::Time;
+use tokio::task::JoinSet;
+
+/// When the demo data was made, in milliseconds since the epoch.
+const SEEDED: i64 = 1_705_308_300_000;
+
+/// How many events are replayed at once.
+const LANES: usize = 2;
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    status_code: u16,
+    headers: BTreeMap<String, String>,
+    body: Value,
+    /// What the audit event says was changed, if anything was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    changes: Option<BTreeMap<String, Change>>,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_event_gets_its_answer() {
+    let root = template::find_root().unwrap();
+    let template = Template::load(&root.join("template.yaml")).unwrap();
+    let names = || template.functions.iter().map(|it| it.name.as_str());
+    let bin_dir = functions::build(&root, names(), false).unwrap();
+    let events: Vec<_> = names().flat_map(|name| events(&root.join("events").join(name))).collect();
+    assert!(!events.is_empty());
+
+    let queue = Arc::new(Mutex::new(events.into_iter()));
+    let mut lanes = JoinSet::new();
+    for _ in 0..LANES {
+        let (queue, template, bin_dir) = (Arc::clone(&queue), template.clone(), bin_dir.clone());
+        lanes.spawn(async move {
+            let mut failed = Vec::new();
+            let next = || queue.lock().unwrap().next();
+            while let Some(event) = next() {
+                if let Err(why) = replay(&template, &bin_dir, &event).await {
+                    failed.push(format!("{}: {why}", event.display()));
+                }
+            }
+            failed
+        });
+    }
+    let failed = lanes.join_all().await.concat();
+    assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+}
+
+fn events(folder: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(folder).unwrap_or_else(|why| panic!("{}: {why}", folder.display()));
+    let files = files.map(|file| file.unwrap().path());
+    files.filter(|file| !file.to_string_lossy().ends_with(".answer.json")).collect()
+}
+
+fn read<T: for<'a> Deserialize<'a>>(file: &Path) -> Result<T, String> {
+    let text = fs::read(file).map_err(|why| format!("{}: {why}", file.display()))?;
+    serde_json::from_slice(&text).map_err(|why| format!("{}: {why}", file.display()))
+}
+
+async fn replay(template: &Template, bin_dir: &Path, file: &Path) -> Result<(), String> {
+    let log = Arc::new(Mutex::new(String::new()));
+    let sink = Arc::clone(&log);
+    let mut options = Options::new(template.clone(), bin_dir.into());
+    options.log = Arc::new(move |line| *sink.lock().unwrap() += &format!("\n{line}"));
+    let server = Server::start(options).await.unwrap();
+    let store = Store::new(server.engine_url(), template.table_name());
+    demo::fill(&store, Time::from_millis(SEEDED)).await.unwrap();
+    let expected = token::expected(template).unwrap();
+    let started = Time::now();
+    let event = token::fill(&store, &expected, read(file)?, started).await;
+    let event = event.map_err(|why| why.to_string())?;
+
+    let function = file.parent().and_then(Path::file_name).unwrap();
+    let before = items(&server, template).await;
+    let answer = server.invoke(function.to_str().unwrap(), &event).await;
+    let after = items(&server, template).await;
+    let audit = |key: &&Key| key.sk.starts_with("EVENT#") && !before.contains_key(key);
+    let audit = match after.keys().find(audit) {
+        Some(key) => store.get(key).await.unwrap(),
+        None => None,
+    };
+    server.shutdown().await;
+
+    let answer = answer.map_err(|why| format!("{why}{}", log.lock().unwrap()))?;
+    let mut answer = Answer {
+        status_code: serde_json::from_value(answer["statusCode"].clone()).unwrap(),
+        headers: serde_json::from_value(answer["headers"].clone()).unwrap(),
+        body: serde_json::from_str(answer["body"].as_str().unwrap()).unwrap(),
+        changes: audit.map(|event| decode::<Event>(event).unwrap().changes),
+    };
+    mask(&mut answer.body, started);
+    let answered = serde_json::to_string_pretty(&answer).unwrap() + "\n";
+    let log = log.lock().unwrap();
+    check(&answer, &event, &before, after).map_err(|why| format!("{why}: {answered}{log}"))?;
+
+    let beside = file.with_extension("answer.json");
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&beside, &answered).unwrap();
+    }
+    let recorded: Answer = read(&beside)?;
+    if answer == recorded {
+        return Ok(());
+    }
+    let recorded = serde_json::to_string_pretty(&recorded).unwrap();
+    Err(format!("answered {answered}instead of {recorded}{log}"))
+}
+
+/// The whole table.
+async fn items(server: &Server, template: &Template) -> HashMap<Key, Value> {
+    let scan = json!({ "TableName": template.table_name(), "ConsistentRead": true });
+    let client = Client::new(server.engine_url());
+    let page = client.call("Scan", &scan).await.unwrap();
+    assert!(page["LastEvaluatedKey"].is_null(), "it fits in one page");
+    let items = page["Items"].as_array().unwrap().iter();
+    let text = |item: &Value, name: &str| item[name]["S"].as_str().unwrap().to_owned();
+    let key = |item: &Value| Key { pk: text(item, "PK"), sk: text(item, "SK") };
+    items.map(|item| (key(item), item.clone())).collect()
+}
+
+/// Puts `<seeded>` and `<now>` in the place of the demo data's time and of times since `started`.
+fn mask(value: &mut Value, started: Time) {
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(|value| mask(value, started)),
+        Value::Object(members) => members.values_mut().for_each(|value| mask(value, started)),
+        Value::String(text) => {
+            let time = serde_json::from_value::<Time>(json!(text)).ok();
+            match time.filter(|time| time.to_string() == *text) {
+                Some(time) if time.millis() == SEEDED => *text = "<seeded>".into(),
+                Some(time) if (started..=Time::now()).contains(&time) => *text = "<now>".into(),
+                _ => {}
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What holds for every answer, whatever is recorded.
+fn check(
+    answer: &Answer,
+    event: &Value,
+    before: &HashMap<Key, Value>,
+    mut after: HashMap<Key, Value>,
+) -> Result<(), &'static str> {
+    let header = |name: &str| answer.headers.get(name).map(String::as_str);
+    if header("x-request-id") != event["requestContext"]["requestId"].as_str() {
+        return Err("`x-request-id` is not that of the event");
+    }
+    let is_event = |key: &&Key| key.sk.starts_with("EVENT#");
+    let audited = after.keys().filter(is_event).count() - before.keys().filter(is_event).count();
+    // The demo data's members have the version 1.
+    let etag = format!("\"{}\"", 1 + audited);
+    if answer.status_code >= 500 {
+        return Err("a failure of the function");
+    }
+    if answer.status_code == 200 && header("etag") != Some(&etag) {
+        return Err("`etag` and audit events differ");
+    }
+    if answer.status_code == 200 {
+        after.retain(|key, _| !key.pk.contains("#IDEMPOTENCY#"));
+    }
+    match audited == 0 && *before != after {
+        true => Err("something was written and nothing audited"),
+        false => Ok(()),
+    }
+}
