@@ -149,7 +149,7 @@ impl Policies {
         }
         let member = member.filter(|member| member.member.user != principal.member.user);
         let entities = [Some(principal), member].into_iter().flatten().map(Facts::entity);
-        let entities = entities.collect::<Result<Vec<_>, _>>().map_err(error)?;
+        let entities = entities.chain([action_entity(action)]).collect::<Result<Vec<_>, _>>().map_err(error)?;
         let entities = Entities::from_entities(entities, None).map_err(|why| error(why.to_string()))?;
         let context = Context::from_pairs(context).map_err(|why| error(why.to_string()))?;
         let request = Request::new(principal.uid(), uid("Action", action), resource, context, None)
@@ -205,6 +205,12 @@ impl Facts<'_> {
         parents.insert(uid::<TenantId>("Tenant", member.tenant));
         Entity::new(self.uid(), attributes, parents).map_err(|why| why.to_string())
     }
+}
+
+/// The action in its group: what the schema says of groups, Cedar knows in a decision only from the entities it is given.
+fn action_entity(action: &str) -> Result<Entity, String> {
+    let group = action.starts_with("member:").then(|| uid("Action", "member:any"));
+    Entity::new(uid("Action", action), HashMap::new(), group.into_iter().collect()).map_err(|why| why.to_string())
 }
 
 /// Reads one policy item of a tenant, which may hold several statements; each keeps an id that names the item.
