@@ -229,9 +229,10 @@ pub fn check_text(text: &str) -> Result<PolicySet, Refused> {
     if text.len() > MAX_POLICY_BYTES {
         return Err(Refused::TooLong);
     }
-    // Brackets nest, and so do conditionals, without any. Those in strings and comments count, too: that only refuses more.
+    // Brackets nest, and so do conditionals, without any.
+    let code = code(text);
     let (mut depth, mut deepest) = (0_usize, 0);
-    for byte in text.bytes() {
+    for byte in code.bytes() {
         match byte {
             b'(' | b'[' | b'{' => depth += 1,
             b')' | b']' | b'}' => depth = depth.saturating_sub(1),
@@ -239,7 +240,7 @@ pub fn check_text(text: &str) -> Result<PolicySet, Refused> {
         }
         deepest = deepest.max(depth);
     }
-    if deepest + text.matches("then").count() > MAX_POLICY_DEPTH {
+    if deepest + code.matches("then").count() > MAX_POLICY_DEPTH {
         return Err(Refused::TooDeep);
     }
     let set = PolicySet::from_str(text).map_err(|why| Refused::Syntax(why.to_string()))?;
@@ -250,6 +251,28 @@ pub fn check_text(text: &str) -> Result<PolicySet, Refused> {
         return Err(Refused::Permit);
     }
     Ok(set)
+}
+
+/// The text without its strings and comments, told apart as Cedar's lexer does: a bracket in those closes nothing.
+fn code(text: &str) -> String {
+    let mut code = String::new();
+    let mut chars = text.chars().peekable();
+    while let Some(char) = chars.next() {
+        match char {
+            '"' => {
+                while let Some(quoted) = chars.next() {
+                    match quoted {
+                        '\\' => drop(chars.next()),
+                        '"' => break,
+                        _ => {}
+                    }
+                }
+            }
+            '/' if chars.peek() == Some(&'/') => while chars.next_if(|it| !matches!(it, '\n' | '\r')).is_some() {},
+            _ => code.push(char),
+        }
+    }
+    code
 }
 
 /// The base policies, under the ids that they give themselves.
