@@ -113,7 +113,10 @@ fn verifying_key(jwk: &Jwk) -> Result<(Algorithm, DecodingKey), String> {
     if !(named && signs && verifies) {
         return Err("its `alg`, `use` or `key_ops` is not for verifying with it".to_owned());
     }
-    Ok((algorithm, DecodingKey::from_jwk(jwk).map_err(|why| why.to_string())?))
+    let key = DecodingKey::from_jwk(jwk).map_err(|why| why.to_string())?;
+    // No point of the curve, and nobody would notice before the first token: the library looks only when it verifies.
+    jsonwebtoken::crypto::verify("", b"", &key, algorithm).map_err(|why| why.to_string())?;
+    Ok((algorithm, key))
 }
 
 /// The header of a token, as far as it may say anything.
