@@ -191,6 +191,15 @@ impl Faults {
         self.0.push(Fault { place: place.into_iter().map(Step::from).collect(), wrong });
     }
 
+    /// What was wrong with the fields of an object in the body, for its [`Wire`]: the place of the object is the reader's to add.
+    pub fn inside(self) -> Vec<Fault> {
+        let inside = |mut fault: Fault| {
+            fault.place.remove(0);
+            fault
+        };
+        self.0.into_iter().map(inside).collect()
+    }
+
     /// 400 if anything was wrong.
     pub fn check(self) -> Result<(), Problem> {
         if self.0.is_empty() { Ok(()) } else { Err(Problem::Invalid(self.0)) }

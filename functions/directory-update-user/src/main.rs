@@ -32,7 +32,7 @@ impl Wire for Reference {
         }
         let mut faults = Faults::default();
         let id = faults.required("id", json::object::<Object>(value)?.id);
-        id.map(|id| Reference { id }).ok_or(faults.0)
+        id.map(|id| Reference { id }).ok_or_else(|| faults.inside())
     }
 }
 

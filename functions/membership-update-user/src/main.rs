@@ -59,7 +59,7 @@ impl Wire for Permissions {
             read: faults.clearable("read", read),
             manage: faults.clearable("manage", manage),
         };
-        if faults.0.is_empty() { Ok(permissions) } else { Err(faults.0) }
+        if faults.0.is_empty() { Ok(permissions) } else { Err(faults.inside()) }
     }
 }
 
