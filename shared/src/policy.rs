@@ -163,7 +163,7 @@ impl Policies {
         let mut decided: Vec<&PolicyId> = response.diagnostics().reason().collect();
         decided.sort_by_key(|id| (order().get(*id).copied().unwrap_or(usize::MAX), id.to_string()));
         let mut notices: Vec<String> = Vec::new();
-        for notice in decided.iter().filter_map(|id| self.set.annotation(*id, "notice")) {
+        for notice in decided.iter().filter_map(|id| self.set.annotation(id, "notice")) {
             if !notices.iter().any(|known| known == notice) {
                 notices.push(notice.to_owned());
             }
