@@ -117,8 +117,13 @@ impl Call {
     /// A path parameter that must be an integer from `least` to `most`.
     pub fn path_integer(&self, name: &'static str, least: i64, most: i64) -> Result<i64, Fault> {
         let fault = |wrong| Fault::here(wrong).within(name).within("path");
-        let number: i64 = self.path(name).parse().map_err(|_| fault(Wrong::Type("an integer")))?;
-        if (least..=most).contains(&number) { Ok(number) } else { Err(fault(Wrong::OutOfRange(least, most))) }
+        let text = self.path(name);
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(fault(Wrong::Type("an integer")));
+        }
+        let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+        number.ok_or_else(|| fault(Wrong::OutOfRange(least, most)))
     }
 
     /// The value of a header, `None` if absent or not ASCII.

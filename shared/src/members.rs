@@ -472,18 +472,11 @@ fn plan(before: &Member, update: &Update, catalog: &Catalog) -> Planned {
         },
     }
 
+    let mut unknown_groups = Vec::new();
     let mut known = |numbers: &[i64]| -> BTreeSet<GroupId> {
-        let (mut groups, mut bad) = (BTreeSet::new(), Vec::new());
-        for number in numbers {
-            match GroupId::try_from(*number).ok().filter(|id| catalog.group(*id).is_some()) {
-                Some(id) => drop(groups.insert(id)),
-                None => bad.push(number.to_string()),
-            }
-        }
-        if !bad.is_empty() {
-            refuse(Reference::Group, update.fields.groups, bad);
-        }
-        groups
+        let group = |number: &i64| GroupId::try_from(*number).ok().filter(|id| catalog.group(*id).is_some());
+        unknown_groups.extend(numbers.iter().filter(|number| group(number).is_none()).map(ToString::to_string));
+        numbers.iter().filter_map(group).collect()
     };
     match &update.groups {
         None => {}
@@ -506,6 +499,9 @@ fn plan(before: &Member, update: &Update, catalog: &Catalog) -> Planned {
             }
             after.groups.extend(after.manages.iter().chain(&after.primary_group));
         }
+    }
+    if !unknown_groups.is_empty() {
+        refuse(Reference::Group, update.fields.groups, unknown_groups);
     }
     Planned { after, unknown }
 }

@@ -149,7 +149,7 @@ impl Policies {
         }
         let member = member.filter(|member| member.member.user != principal.member.user);
         let entities = [Some(principal), member].into_iter().flatten().map(Facts::entity);
-        let entities = entities.collect::<Result<Vec<_>, _>>().map_err(error)?;
+        let entities = entities.chain([action_entity(action)]).collect::<Result<Vec<_>, _>>().map_err(error)?;
         let entities = Entities::from_entities(entities, None).map_err(|why| error(why.to_string()))?;
         let context = Context::from_pairs(context).map_err(|why| error(why.to_string()))?;
         let request = Request::new(principal.uid(), uid("Action", action), resource, context, None)
@@ -163,7 +163,7 @@ impl Policies {
         let mut decided: Vec<&PolicyId> = response.diagnostics().reason().collect();
         decided.sort_by_key(|id| (order().get(*id).copied().unwrap_or(usize::MAX), id.to_string()));
         let mut notices: Vec<String> = Vec::new();
-        for notice in decided.iter().filter_map(|id| self.set.annotation(*id, "notice")) {
+        for notice in decided.iter().filter_map(|id| self.set.annotation(id, "notice")) {
             if !notices.iter().any(|known| known == notice) {
                 notices.push(notice.to_owned());
             }
@@ -207,6 +207,12 @@ impl Facts<'_> {
     }
 }
 
+/// The action in its group: what the schema says of groups, Cedar knows in a decision only from the entities it is given.
+fn action_entity(action: &str) -> Result<Entity, String> {
+    let group = action.starts_with("member:").then(|| uid("Action", "member:any"));
+    Entity::new(uid("Action", action), HashMap::new(), group.into_iter().collect()).map_err(|why| why.to_string())
+}
+
 /// Reads one policy item of a tenant, which may hold several statements; each keeps an id that names the item.
 fn parse_own(policy: &Policy) -> Result<Vec<cedar_policy::Policy>, Refused> {
     let set = check_text(&policy.text)?;
@@ -223,9 +229,10 @@ pub fn check_text(text: &str) -> Result<PolicySet, Refused> {
     if text.len() > MAX_POLICY_BYTES {
         return Err(Refused::TooLong);
     }
-    // Brackets nest, and so do conditionals, without any. Those in strings and comments count, too: that only refuses more.
+    // Brackets nest, and so do conditionals, without any.
+    let code = code(text);
     let (mut depth, mut deepest) = (0_usize, 0);
-    for byte in text.bytes() {
+    for byte in code.bytes() {
         match byte {
             b'(' | b'[' | b'{' => depth += 1,
             b')' | b']' | b'}' => depth = depth.saturating_sub(1),
@@ -233,7 +240,7 @@ pub fn check_text(text: &str) -> Result<PolicySet, Refused> {
         }
         deepest = deepest.max(depth);
     }
-    if deepest + text.matches("then").count() > MAX_POLICY_DEPTH {
+    if deepest + code.matches("then").count() > MAX_POLICY_DEPTH {
         return Err(Refused::TooDeep);
     }
     let set = PolicySet::from_str(text).map_err(|why| Refused::Syntax(why.to_string()))?;
@@ -244,6 +251,28 @@ pub fn check_text(text: &str) -> Result<PolicySet, Refused> {
         return Err(Refused::Permit);
     }
     Ok(set)
+}
+
+/// The text without its strings and comments, told apart as Cedar's lexer does: a bracket in those closes nothing.
+fn code(text: &str) -> String {
+    let mut code = String::new();
+    let mut chars = text.chars().peekable();
+    while let Some(char) = chars.next() {
+        match char {
+            '"' => {
+                while let Some(quoted) = chars.next() {
+                    match quoted {
+                        '\\' => drop(chars.next()),
+                        '"' => break,
+                        _ => {}
+                    }
+                }
+            }
+            '/' if chars.peek() == Some(&'/') => while chars.next_if(|it| !matches!(it, '\n' | '\r')).is_some() {},
+            _ => code.push(char),
+        }
+    }
+    code
 }
 
 /// The base policies, under the ids that they give themselves.

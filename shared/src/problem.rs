@@ -21,8 +21,11 @@ impl From<&'static str> for Step {
 /// Where in a request: `body`, `path`, `header` or `cookie`, and then names and indexes.
 pub type Place = Vec<Step>;
 
-/// `permissions.read[1]`, without the part of the request it is in.
+/// `permissions.read[1]`, without the part of the request it is in; that part, where it is meant as a whole.
 pub fn dotted(place: &[Step]) -> String {
+    if place.len() <= 1 {
+        return part(place).to_owned();
+    }
     let mut text = String::new();
     for step in place.iter().skip(1) {
         match step {
@@ -100,9 +103,9 @@ impl Fault {
 /// The field and what is wrong with it.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match dotted(&self.place) {
-            field if field.is_empty() => write!(f, "the {} {}", part(&self.place), self.wrong),
-            field => write!(f, "`{field}` {}", self.wrong),
+        match self.place.len() <= 1 {
+            true => write!(f, "the {} {}", part(&self.place), self.wrong),
+            false => write!(f, "`{}` {}", dotted(&self.place), self.wrong),
         }
     }
 }

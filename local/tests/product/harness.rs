@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -22,8 +23,6 @@ use shared::table::{decode, encode};
 use shared::time::Time;
 
 pub const ACME: TenantId = TenantId::new(1);
-pub const OWNER: UserId = UserId::new(1);
-pub const ADMIN: UserId = UserId::new(2);
 pub const USER: UserId = UserId::new(3);
 
 pub struct Product {
@@ -243,6 +242,16 @@ impl NewTenant {
     pub fn member(&self, place: u32) -> UserId {
         UserId::new(self.owner.number() + place)
     }
+}
+
+/// Waits for what other processes and tasks bring about.
+pub async fn eventually(condition: impl Fn() -> bool) {
+    let wait = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), wait).await.expect("in time");
 }
 
 /// The call of each dialect that makes `user@acme.example` an admin or a user, by an admin.

@@ -165,19 +165,16 @@ impl Catalog {
     /// What the roles held allow: all that one of them grants and none denies.
     ///
     /// [`role::EVERYTHING`] stands for every name in the catalog, so that the result holds names that can be compared.
-    pub fn permissions(&self, held: &BTreeSet<RoleId>) -> BTreeSet<&str> {
-        let named = |roles: &mut dyn Iterator<Item = &'_ RoleId>, access: Option<bool>| -> BTreeSet<&str> {
-            roles
-                .filter_map(|id| self.roles.get(id))
-                .flat_map(|role| &role.permissions)
-                .filter(|permission| access.is_none_or(|access| permission.access == access))
-                .map(|permission| permission.name.as_str())
-                .collect()
+    pub fn permissions<'a>(&'a self, held: &BTreeSet<RoleId>) -> BTreeSet<&'a str> {
+        let name = |permission: &'a Permission| permission.name.as_str();
+        let named = |access: bool| -> BTreeSet<&'a str> {
+            let permissions = held.iter().filter_map(|id| self.roles.get(id)).flat_map(|role| &role.permissions);
+            let names: BTreeSet<_> = permissions.filter(|permission| permission.access == access).map(name).collect();
+            match names.contains(role::EVERYTHING) {
+                true => self.roles.values().flat_map(|role| &role.permissions).map(name).collect(),
+                false => names,
+            }
         };
-        let mut granted = named(&mut held.iter(), Some(true));
-        if granted.contains(role::EVERYTHING) {
-            granted = named(&mut self.roles.keys(), None);
-        }
-        &granted - &named(&mut held.iter(), Some(false))
+        &named(true) - &named(false)
     }
 }

@@ -40,9 +40,15 @@ pub struct Event {
 }
 
 impl Event {
-    /// SHA-256, in hex, of the event as JSON without spaces, members in the order of this type.
+    /// SHA-256, in hex, of the event as JSON without spaces, members in the order of this type, those of values sorted.
     pub fn hash(&self) -> String {
-        let bytes = serde_json::to_vec(self).expect("an event is plain JSON");
+        let mut event = self.clone();
+        for change in event.changes.values_mut() {
+            // A map comes back from the table in any order.
+            change.from.sort_all_objects();
+            change.to.sort_all_objects();
+        }
+        let bytes = serde_json::to_vec(&event).expect("an event is plain JSON");
         hex(&Sha256::digest(bytes))
     }
 }

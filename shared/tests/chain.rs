@@ -1,0 +1,293 @@
+//! The audit chain of a member: whatever was done to the events on record, [`verify_chain`] finds it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use shared::id::{MembershipId, TenantId, UserId};
+use shared::key::TenantKeys;
+use shared::model::{Broken, Change, Event, Member, Status, role, verify_chain};
+use shared::table;
+use shared::time::Time;
+
+fn event(version: u64, changes: &[(&str, Value, Value)]) -> Event {
+    let change =
+        |(name, from, to): &(&str, Value, Value)| ((*name).to_owned(), Change { from: from.clone(), to: to.clone() });
+    Event {
+        tenant: TenantId::new(1),
+        user: UserId::new(42),
+        version,
+        at: Time::from_millis(1_705_308_300_000 + version as i64),
+        actor: Some(UserId::new(7)),
+        request: format!("request-{version}"),
+        transaction: format!("transaction-{version}"),
+        changes: changes.iter().map(change).collect(),
+        previous: String::new(),
+    }
+}
+
+/// Links events as they are written, and the member that the last one made.
+fn linked(mut events: Vec<Event>) -> (Member, Vec<Event>) {
+    let mut head = String::new();
+    for event in &mut events {
+        event.previous = head;
+        head = event.hash();
+    }
+    let member = Member {
+        id: MembershipId::new(42),
+        tenant: TenantId::new(1),
+        user: UserId::new(42),
+        email: "ann@acme.example".to_owned(),
+        auth_provider: "local".to_owned(),
+        first_name: None,
+        last_name: None,
+        profession: None,
+        language: None,
+        absolute_time: false,
+        roles: [role::USER].into(),
+        status: Status::Active,
+        groups: BTreeSet::new(),
+        manages: BTreeSet::new(),
+        primary_group: None,
+        last_seen: None,
+        created_at: Time::from_millis(0),
+        created_by: None,
+        updated_at: Time::from_millis(0),
+        updated_by: None,
+        deleted_at: None,
+        version: events.len() as u64,
+        authority: 1,
+        head,
+    };
+    (member, events)
+}
+
+fn chain() -> (Member, Vec<Event>) {
+    let created_by = json!({ "user": 7, "name": "Bo", "email": "bo@acme.example" });
+    linked(vec![
+        event(1, &[("status", Value::Null, json!("invited")), ("created_by", Value::Null, created_by)]),
+        event(2, &[("status", json!("invited"), json!("active"))]),
+        event(3, &[("roles", json!([3]), json!([2, 3])), ("groups", json!([]), json!([1, 2]))]),
+        event(4, &[("first_name", Value::Null, json!("Ann \"Å\" Lee")), ("absolute_time", json!(false), json!(true))]),
+    ])
+}
+
+fn broken(version: u64) -> Result<(), Broken> {
+    Err(Broken { version })
+}
+
+#[test]
+fn a_whole_chain_holds() {
+    let (member, events) = chain();
+    assert_eq!(verify_chain(&member, &events), Ok(()));
+    let (member, events) = linked(events[..1].to_vec());
+    assert_eq!(verify_chain(&member, &events), Ok(()));
+    // Before anything happened, there is nothing to hold.
+    let (member, events) = linked(Vec::new());
+    assert_eq!(verify_chain(&member, &events), Ok(()));
+}
+
+#[test]
+fn a_hash_is_a_hash_of_everything() {
+    let (_, events) = chain();
+    let hashes: BTreeSet<String> = events.iter().map(Event::hash).collect();
+    assert_eq!(hashes.len(), events.len());
+    assert!(
+        hashes
+            .iter()
+            .all(|hash| hash.len() == 64 && hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
+    );
+}
+
+/// The table keeps the members of a map in no order, and numbers in a format of its own.
+#[test]
+fn a_chain_holds_after_the_table_had_it() {
+    let (member, events) = chain();
+    let keys = TenantKeys(member.tenant);
+    let kept = |event: &Event| -> Event {
+        let item = table::encode(&keys.event(event.user, event.version), None, event).unwrap();
+        table::decode(item).unwrap()
+    };
+    // A hash map has another order each time, and one in six of those of three names is the first one.
+    for _ in 0..20 {
+        let kept: Vec<Event> = events.iter().map(kept).collect();
+        assert_eq!(kept, events);
+        assert_eq!(verify_chain(&member, &kept), Ok(()));
+    }
+}
+
+#[test]
+fn a_hole_shows() {
+    let (member, events) = chain();
+    for (at, version) in [(0, 1), (1, 2), (2, 3)] {
+        let mut holed = events.clone();
+        holed.remove(at);
+        assert_eq!(verify_chain(&member, &holed), broken(version));
+    }
+    // Even where the versions were made to fit.
+    let mut closed = events.clone();
+    closed.remove(1);
+    for (version, event) in (1..).zip(&mut closed) {
+        event.version = version;
+    }
+    assert_eq!(verify_chain(&member, &closed), broken(2));
+}
+
+#[test]
+fn a_lost_end_shows() {
+    let (member, events) = chain();
+    assert_eq!(verify_chain(&member, &events[..3]), broken(4));
+    assert_eq!(verify_chain(&member, &[]), broken(4));
+    // A member put back with it has the head of another event.
+    let rolled_back = Member { version: 3, ..member.clone() };
+    assert_eq!(verify_chain(&rolled_back, &events[..3]), broken(3));
+    // And an event too many is one that the member knows nothing of.
+    let (_, longer) = linked([events.clone(), vec![event(5, &[])]].concat());
+    assert_eq!(verify_chain(&member, &longer), broken(4));
+}
+
+#[test]
+fn another_order_shows() {
+    let (member, events) = chain();
+    for at in 0..events.len() - 1 {
+        let mut swapped = events.clone();
+        swapped.swap(at, at + 1);
+        assert_eq!(verify_chain(&member, &swapped), broken(at as u64 + 1));
+        // With the versions put right, the links are wrong.
+        swapped[at].version = events[at].version;
+        swapped[at + 1].version = events[at + 1].version;
+        assert_eq!(verify_chain(&member, &swapped), broken(at as u64 + 1));
+    }
+    let doubled = [&events[..2], &events[1..]].concat();
+    assert_eq!(verify_chain(&member, &doubled), broken(3));
+}
+
+#[test]
+fn a_foreign_event_shows() {
+    let (member, events) = chain();
+    for at in 0..events.len() {
+        let mut foreign = events.clone();
+        foreign[at].user = UserId::new(43);
+        assert_eq!(verify_chain(&member, &foreign), broken(at as u64 + 1));
+        // Even where the whole chain was linked anew.
+        let (relinked, foreign) = linked(foreign);
+        assert_eq!(verify_chain(&relinked, &foreign), broken(at as u64 + 1));
+
+        let mut foreign = events.clone();
+        foreign[at].tenant = TenantId::new(2);
+        let (relinked, foreign) = linked(foreign);
+        assert_eq!(verify_chain(&relinked, &foreign), broken(at as u64 + 1));
+    }
+}
+
+/// An edit as whoever has the table could make it, in JSON: so that a field added later is tried, too.
+#[test]
+fn an_edit_of_any_field_shows() {
+    let (member, events) = chain();
+    let mut tried = 0;
+    for at in 0..events.len() {
+        for edited in edits(&serde_json::to_value(&events[at]).unwrap()) {
+            let Ok(edited) = serde_json::from_value::<Event>(edited) else { continue };
+            if edited == events[at] {
+                continue;
+            }
+            tried += 1;
+            let mut chain = events.clone();
+            chain[at] = edited;
+            let found = verify_chain(&member, &chain).unwrap_err();
+            // Its own place, or the link that no longer fits: the next event's, at the end the member's.
+            let (own, next) = (at as u64 + 1, (at as u64 + 2).min(events.len() as u64));
+            assert!(found.version == own || found.version == next, "{found} {:?}", chain[at]);
+        }
+    }
+    assert!(tried > 100, "{tried}");
+}
+
+/// Every value with one thing changed in it, somewhere.
+fn edits(value: &Value) -> Vec<Value> {
+    match value {
+        Value::Null => vec![json!(1), json!("x"), json!([]), json!({})],
+        Value::Bool(it) => vec![json!(!it), Value::Null],
+        Value::Number(it) => vec![json!(it.as_i64().unwrap() + 1), json!(it.to_string()), Value::Null],
+        // Times and hashes have a form: one character of those becomes another digit.
+        Value::String(it) => {
+            let other = |digit: char| if digit == '1' { '2' } else { '1' };
+            let mut edits = vec![json!(format!("{it} ")), json!(""), Value::Null];
+            if let Some(at) = it.rfind(|char: char| char.is_ascii_digit()) {
+                let digit = it[at..].chars().next().unwrap();
+                edits.push(json!(format!("{}{}{}", &it[..at], other(digit), &it[at + 1..])));
+            }
+            edits
+        }
+        Value::Array(items) => {
+            let mut edits =
+                vec![Value::Null, items.iter().rev().cloned().collect(), [&items[..], &[json!(9)]].concat().into()];
+            for at in 0..items.len() {
+                let mut fewer = items.clone();
+                fewer.remove(at);
+                edits.push(fewer.into());
+                edits.extend(self::edits(&items[at]).into_iter().map(|edit| {
+                    let mut items = items.clone();
+                    items[at] = edit;
+                    Value::from(items)
+                }));
+            }
+            edits
+        }
+        Value::Object(members) => {
+            let mut edits = Vec::new();
+            for (name, value) in members {
+                let without: serde_json::Map<_, _> = members
+                    .iter()
+                    .filter(|(key, _)| *key != name)
+                    .map(|(key, value)| (key.clone(), value.clone()))
+                    .collect();
+                let mut renamed = without.clone();
+                renamed.insert(format!("{name}_"), value.clone());
+                edits.extend([without.clone().into(), renamed.into()]);
+                edits.extend(self::edits(value).into_iter().map(|edit| {
+                    let mut members = without.clone();
+                    members.insert(name.clone(), edit);
+                    Value::from(members)
+                }));
+            }
+            edits
+        }
+    }
+}
+
+#[test]
+fn an_edited_member_shows() {
+    let (member, events) = chain();
+    for edited in [
+        Member { head: String::new(), ..member.clone() },
+        Member { head: events[2].hash(), ..member.clone() },
+        Member { version: 5, ..member.clone() },
+        Member { version: 3, ..member.clone() },
+        Member { tenant: TenantId::new(2), ..member.clone() },
+        Member { user: UserId::new(43), ..member.clone() },
+    ] {
+        assert!(verify_chain(&edited, &events).is_err(), "{edited:?}");
+    }
+}
+
+#[test]
+fn changes_of_equal_text_differ() {
+    // What joins names and values must keep them apart.
+    let one = event(1, &[("a", json!("b"), json!("c"))]);
+    let others = [
+        event(1, &[("a", json!("b\",\"to\":\"c"), json!(""))]),
+        event(1, &[("ab", json!(""), json!("c"))]),
+        event(1, &[("a", json!("c"), json!("b"))]),
+        event(1, &[("a", json!(["b"]), json!("c"))]),
+        event(1, &[]),
+    ];
+    for other in others {
+        assert_ne!(one.hash(), other.hash(), "{:?}", other.changes);
+    }
+    let number = event(1, &[("a", json!(1), Value::Null)]);
+    let text = Event {
+        changes: BTreeMap::from([("a".to_owned(), Change { from: json!("1"), to: Value::Null })]),
+        ..number.clone()
+    };
+    assert_ne!(number.hash(), text.hash());
+}

@@ -1,0 +1,720 @@
+//! Tokens, key sets, and the headers that carry tokens: what counts, and everything that must not.
+
+use std::sync::LazyLock;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use ed25519_dalek::{Signer, SigningKey};
+use jsonwebtoken::{Algorithm, EncodingKey};
+use serde_json::{Value, json};
+use shared::Problem;
+use shared::credential::{self, Credential, Expected, Keys, Kind, LEEWAY, MAX_TOKEN, bearer, cookie, verify};
+use shared::id::{MembershipId, TenantId, UserId};
+use shared::time::Time;
+
+const NOW: i64 = 1_800_000_000;
+
+// The key of RFC 7515, appendix A.3.
+const P256_X: &str = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU";
+const P256_Y: &str = "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0";
+const P256_D: &str = "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI";
+
+fn ed25519() -> SigningKey {
+    SigningKey::from_bytes(&[7; 32])
+}
+
+fn p256() -> EncodingKey {
+    // PKCS #8 (RFC 5958) of an EC private key (RFC 5915) on the curve P-256, without what is optional.
+    let mut der =
+        b"\x30\x41\x02\x01\x00\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\
+        \x04\x27\x30\x25\x02\x01\x01\x04\x20"
+            .to_vec();
+    der.extend(BASE64.decode(P256_D).unwrap());
+    EncodingKey::from_ec_der(&der)
+}
+
+fn ed25519_jwk(kid: &str, x: &[u8]) -> Value {
+    json!({ "kty": "OKP", "crv": "Ed25519", "kid": kid, "x": BASE64.encode(x) })
+}
+
+fn p256_jwk(kid: &str) -> Value {
+    json!({ "kty": "EC", "crv": "P-256", "kid": kid, "x": P256_X, "y": P256_Y })
+}
+
+fn key_set(keys: &[Value]) -> Result<Keys, String> {
+    Keys::parse(&json!({ "keys": keys }).to_string())
+}
+
+static KEYS: LazyLock<Keys> =
+    LazyLock::new(|| key_set(&[ed25519_jwk("ed", ed25519().verifying_key().as_bytes()), p256_jwk("ec")]).unwrap());
+
+fn expected() -> Expected {
+    Expected { issuer: "https://rolecall.example".to_owned(), audience: "rolecall".to_owned() }
+}
+
+fn check(token: &str, kind: Kind) -> Result<Credential, Problem> {
+    verify(token, kind, &KEYS, &expected(), Time::from_millis(NOW * 1000))
+}
+
+/// Why an access token is refused; the reason is for the log, and tells one case from another here.
+#[track_caller]
+fn refused(token: &str) -> &'static str {
+    match check(token, Kind::Access) {
+        Ok(credential) => panic!("{token} is good for {credential:?}"),
+        Err(Problem::Unauthenticated(why)) => why,
+        Err(problem) => panic!("{token}: {problem}"),
+    }
+}
+
+const UNVERIFIED: &str = "a token whose signature, issuer or audience is wrong";
+const CLAIMS: &str = "a token with a missing, repeated or malformed claim";
+const HEADER: &str = "a malformed token header";
+const EXTENDED: &str = "a token header with `crit` or a foreign `typ`";
+const UNKNOWN: &str = "a token of an unknown key";
+const EXPIRED: &str = "an expired token";
+const EARLY: &str = "a token that is not valid yet";
+const OTHER_KIND: &str = "a token of the other kind";
+const NOBODY: &str = "a token whose `sub`, `tid` or `sid` is none";
+const LONG: &str = "a token that is too long";
+
+fn claims() -> Value {
+    json!({
+        "iss": "https://rolecall.example",
+        "aud": "rolecall",
+        "sub": UserId::new(42).uuid(),
+        "tid": TenantId::new(1).uuid(),
+        "slug": "acme",
+        "sid": "session-1",
+        "exp": NOW + 60,
+        "iat": NOW - 60,
+        "nbf": NOW - 60,
+        "typ": "access",
+    })
+}
+
+fn with(mut claims: Value, name: &str, value: impl Into<Value>) -> Value {
+    claims[name] = value.into();
+    claims
+}
+
+fn header() -> Value {
+    json!({ "alg": "EdDSA", "typ": "JWT", "kid": "ed" })
+}
+
+/// Signs any text as header and claims, with the key that the name says.
+fn sign(key: &str, header: &str, claims: &str) -> String {
+    signed(key, &format!("{}.{}", BASE64.encode(header), BASE64.encode(claims)))
+}
+
+fn signed(key: &str, input: &str) -> String {
+    let signature = match key {
+        "ed" => BASE64.encode(ed25519().sign(input.as_bytes()).to_bytes()),
+        "ec" => jsonwebtoken::crypto::sign(input.as_bytes(), &p256(), Algorithm::ES256).unwrap(),
+        _ => BASE64.encode(SigningKey::from_bytes(&[8; 32]).sign(input.as_bytes()).to_bytes()),
+    };
+    format!("{input}.{signature}")
+}
+
+/// A token with these claims, otherwise good.
+fn token(claims: &Value) -> String {
+    sign("ed", &header().to_string(), &claims.to_string())
+}
+
+/// A token with this header, otherwise good.
+fn headed(header: &Value) -> String {
+    sign("ed", &header.to_string(), &claims().to_string())
+}
+
+// ---- Good ones
+
+#[test]
+fn good_tokens_say_who_calls() {
+    let credential = Credential {
+        user: UserId::new(42),
+        tenant: TenantId::new(1),
+        slug: "acme".to_owned(),
+        session: "session-1".to_owned(),
+        kind: Kind::Access,
+    };
+    assert_eq!(check(&token(&claims()), Kind::Access).unwrap(), credential);
+    let es256 = sign("ec", r#"{"alg":"ES256","kid":"ec"}"#, &claims().to_string());
+    assert_eq!(check(&es256, Kind::Access).unwrap(), credential);
+    let session = token(&with(claims(), "typ", "session"));
+    assert_eq!(check(&session, Kind::Session).unwrap(), Credential { kind: Kind::Session, ..credential });
+    assert_eq!(credential::kid(&es256).unwrap(), "ec");
+}
+
+#[test]
+fn what_is_not_ours_to_judge_is_ignored() {
+    for claims in [
+        with(claims(), "roles", json!(["owner"])),
+        with(claims(), "azp", "somebody"),
+        with(claims(), "sub", UserId::new(42).uuid().to_string().to_uppercase()),
+        with(claims(), "exp", i64::MAX),
+    ] {
+        assert_eq!(check(&token(&claims), Kind::Access).unwrap().user, UserId::new(42), "{claims}");
+    }
+    for header in [
+        json!({ "alg": "EdDSA", "kid": "ed" }),
+        with(header(), "typ", "jwt"),
+        with(header(), "cty", "text"),
+        // Places to get a key from are not looked at.
+        with(header(), "jku", "https://evil.example/keys"),
+        with(header(), "x5u", "https://evil.example/keys"),
+        with(header(), "jwk", ed25519_jwk("ed", &[9; 32])),
+    ] {
+        assert!(check(&headed(&header), Kind::Access).is_ok(), "{header}");
+    }
+}
+
+// ---- Claims
+
+#[test]
+fn every_claim_is_there_once_and_of_its_type() {
+    let good = claims();
+    let times = ["exp", "iat", "nbf"];
+    for name in good.as_object().unwrap().keys() {
+        let mut without = good.clone();
+        without.as_object_mut().unwrap().remove(name);
+        let why = refused(&token(&without));
+        assert!(why == CLAIMS || why == UNVERIFIED, "{name}: {why}");
+
+        let mut others = vec![json!(null), json!(true), json!([]), json!({}), json!([good[name]]), json!(1.5)];
+        match times.contains(&name.as_str()) {
+            true => others.extend([
+                json!(good[name].to_string()),
+                json!(good[name].as_f64().unwrap()),
+                json!(1e300),
+                json!(u64::MAX),
+            ]),
+            false => others.extend([json!(7), json!("\u{0}")]),
+        }
+        for other in others {
+            // Any text is a slug or a session's id: whether there is such a one is asked later.
+            if other == "\u{0}" && ["slug", "sid"].contains(&name.as_str()) {
+                continue;
+            }
+            let why = refused(&token(&with(good.clone(), name, other.clone())));
+            let known = [CLAIMS, UNVERIFIED, NOBODY].contains(&why);
+            assert!(known, "{name} {other}: {why}");
+        }
+
+        // What stands twice is refused, even where both say the same.
+        let text = good.to_string();
+        let twice = format!("{},{}:{}}}", text.strip_suffix('}').unwrap(), json!(name), good[name]);
+        // The library reads some of them first, and stops at those itself.
+        assert!([CLAIMS, UNVERIFIED].contains(&refused(&sign("ed", &header().to_string(), &twice))), "{name}");
+    }
+    // Claims are an object, and not their values in a row.
+    let row: Value = ["iss", "aud", "sub", "tid", "slug", "sid", "exp", "iat", "nbf", "typ"]
+        .iter()
+        .map(|name| good[name].clone())
+        .collect();
+    for other in [row, json!(null), json!("access"), json!([good])] {
+        let why = refused(&sign("ed", &header().to_string(), &other.to_string()));
+        assert!([CLAIMS, UNVERIFIED].contains(&why), "{other}: {why}");
+    }
+    let deep = with(good, "other", json!({ "a": 0 })).to_string().replace(r#"{"a":0}"#, r#"{"a":0,"a":0}"#);
+    assert_eq!(refused(&sign("ed", &header().to_string(), &deep)), CLAIMS);
+}
+
+#[test]
+fn only_our_issuer_and_audience_count() {
+    for issuer in
+        ["", "rolecall.example", "https://rolecall.example/", "HTTPS://rolecall.example", "https://evil.example"]
+    {
+        assert_eq!(refused(&token(&with(claims(), "iss", issuer))), UNVERIFIED, "{issuer}");
+    }
+    for audience in ["", "Rolecall", "rolecall ", "other"] {
+        assert_eq!(refused(&token(&with(claims(), "aud", audience))), UNVERIFIED, "{audience}");
+    }
+    // RFC 7519 lets `aud` and others be lists. Our tokens are for one audience: a list is refused even with ours in it.
+    assert_eq!(refused(&token(&with(claims(), "aud", json!(["rolecall"])))), CLAIMS);
+    assert_eq!(refused(&token(&with(claims(), "aud", json!(["other", "rolecall"])))), CLAIMS);
+    assert_eq!(refused(&token(&with(claims(), "aud", json!(["other"])))), UNVERIFIED);
+    assert!(check(&token(&with(claims(), "iss", json!(["https://rolecall.example"]))), Kind::Access).is_err());
+}
+
+#[test]
+fn clocks_may_differ_by_five_seconds() {
+    assert_eq!(LEEWAY, 5);
+    for (name, good, bad, why) in [
+        // Good until the second before the end of the leeway.
+        ("exp", NOW - 4, NOW - 5, EXPIRED),
+        ("nbf", NOW + 5, NOW + 6, EARLY),
+        ("iat", NOW + 5, NOW + 6, EARLY),
+    ] {
+        assert!(check(&token(&with(claims(), name, good)), Kind::Access).is_ok(), "{name}");
+        assert_eq!(refused(&token(&with(claims(), name, bad))), why, "{name}");
+    }
+    for (name, extreme, why) in [
+        ("exp", 0, EXPIRED),
+        ("exp", -1, EXPIRED),
+        ("exp", i64::MIN, EXPIRED),
+        ("nbf", i64::MAX, EARLY),
+        ("iat", i64::MAX, EARLY),
+    ] {
+        let why_not = refused(&token(&with(claims(), name, extreme)));
+        // A negative number is no time for the library either.
+        assert!(why_not == why || extreme < 0 && why_not == UNVERIFIED, "{name} {extreme}: {why_not}");
+    }
+}
+
+#[test]
+fn one_kind_is_not_the_other() {
+    let (access, session) = (token(&claims()), token(&with(claims(), "typ", "session")));
+    assert_eq!(refused(&session), OTHER_KIND);
+    assert!(matches!(check(&access, Kind::Session), Err(Problem::Unauthenticated(why)) if why == OTHER_KIND));
+    for other in ["Access", "ACCESS", "refresh", ""] {
+        assert_eq!(refused(&token(&with(claims(), "typ", other))), CLAIMS, "{other}");
+    }
+}
+
+#[test]
+fn ids_are_uuids_of_their_kind() {
+    let user = UserId::new(42).uuid().to_string();
+    let foreign = [
+        "".to_owned(),
+        "42".to_owned(),
+        "me".to_owned(),
+        user.replace('-', ""),
+        format!("{{{user}}}"),
+        format!(" {user}"),
+        MembershipId::new(42).uuid().to_string(),
+        "2489e9ad-2ee2-8e00-8ec9-32d5f69181c0".to_owned(),
+        "726f6c65-6361-8002-8000-000000000000".to_owned(),
+        "726f6c65-6361-8002-8000-0000ffffffff".to_owned(),
+    ];
+    for id in &foreign {
+        assert_eq!(refused(&token(&with(claims(), "sub", id.as_str()))), NOBODY, "{id}");
+        assert_eq!(refused(&token(&with(claims(), "tid", id.as_str()))), NOBODY, "{id}");
+    }
+    assert_eq!(refused(&token(&with(claims(), "sub", TenantId::new(42).uuid().to_string()))), NOBODY);
+    assert_eq!(refused(&token(&with(claims(), "tid", user))), NOBODY);
+    assert_eq!(refused(&token(&with(claims(), "sid", ""))), NOBODY);
+}
+
+// ---- Headers
+
+#[test]
+fn the_key_says_the_algorithm() {
+    let text = claims().to_string();
+    // Nobody signs, in any spelling, with and without a signature.
+    for none in ["none", "None", "NONE", ""] {
+        let header = json!({ "alg": none, "kid": "ed" }).to_string();
+        assert_eq!(refused(&sign("ed", &header, &text)), UNVERIFIED, "{none}");
+        let unsigned = format!("{}.{}.", BASE64.encode(&header), BASE64.encode(&text));
+        assert_eq!(refused(&unsigned), UNVERIFIED, "{none}");
+    }
+    // What is public is no secret: the key's bytes, as text, and as the document that it was read from.
+    let public = ed25519().verifying_key();
+    let secrets = [
+        public.as_bytes().to_vec(),
+        BASE64.encode(public.as_bytes()).into_bytes(),
+        ed25519_jwk("ed", public.as_bytes()).to_string().into_bytes(),
+        Vec::new(),
+    ];
+    for secret in secrets {
+        let input = format!("{}.{}", BASE64.encode(r#"{"alg":"HS256","kid":"ed"}"#), BASE64.encode(&text));
+        let key = EncodingKey::from_secret(&secret);
+        let signature = jsonwebtoken::crypto::sign(input.as_bytes(), &key, Algorithm::HS256).unwrap();
+        assert_eq!(refused(&format!("{input}.{signature}")), UNVERIFIED);
+    }
+    // One key's algorithm under the other's name.
+    for (key, header) in [
+        ("ec", r#"{"alg":"ES256","kid":"ed"}"#),
+        ("ec", r#"{"alg":"EdDSA","kid":"ed"}"#),
+        ("ec", r#"{"alg":"EdDSA","kid":"ec"}"#),
+        ("ed", r#"{"alg":"EdDSA","kid":"ec"}"#),
+        ("ed", r#"{"alg":"ES256","kid":"ec"}"#),
+        ("ed", r#"{"alg":"ES256","kid":"ed"}"#),
+        ("ed", r#"{"alg":"RS256","kid":"ed"}"#),
+        ("ed", r#"{"alg":"eddsa","kid":"ed"}"#),
+        ("ed", r#"{"alg":["EdDSA"],"kid":"ed"}"#),
+        ("ed", r#"{"alg":null,"kid":"ed"}"#),
+        ("ed", r#"{"kid":"ed"}"#),
+    ] {
+        assert_eq!(refused(&sign(key, header, &text)), UNVERIFIED, "{header} by {key}");
+    }
+}
+
+#[test]
+fn only_known_keys_count() {
+    let text = claims().to_string();
+    for kid in ["", "ED", "ed ", "other", "../ed", "ed\u{0}"] {
+        assert_eq!(refused(&headed(&with(header(), "kid", kid))), UNKNOWN, "{kid}");
+    }
+    for kid in [json!(null), json!(7), json!(["ed"]), json!({})] {
+        assert_eq!(refused(&headed(&with(header(), "kid", kid.clone()))), HEADER, "{kid}");
+    }
+    assert_eq!(refused(&headed(&json!({ "alg": "EdDSA" }))), HEADER);
+    // A stranger's key does not count, whatever the header says of it.
+    let stranger = SigningKey::from_bytes(&[8; 32]).verifying_key();
+    for header in [
+        header(),
+        with(header(), "jwk", ed25519_jwk("ed", stranger.as_bytes())),
+        with(header(), "jku", "https://evil.example/keys"),
+    ] {
+        assert_eq!(refused(&sign("stranger", &header.to_string(), &text)), UNVERIFIED, "{header}");
+    }
+    let offered = with(with(header(), "kid", "new"), "jwk", ed25519_jwk("new", stranger.as_bytes()));
+    assert_eq!(refused(&sign("stranger", &offered.to_string(), &text)), UNKNOWN);
+}
+
+#[test]
+fn headers_say_nothing_else() {
+    for crit in [json!([]), json!(["exp"]), json!(["b64"]), json!("exp"), json!(false)] {
+        assert_eq!(refused(&headed(&with(header(), "crit", crit.clone()))), EXTENDED, "{crit}");
+    }
+    for typ in ["", "at+jwt", "application/jwt", "dpop+jwt", "JOSE", "JWT "] {
+        assert_eq!(refused(&headed(&with(header(), "typ", typ))), EXTENDED, "{typ}");
+    }
+    for typ in [json!(7), json!(["JWT"])] {
+        assert_eq!(refused(&headed(&with(header(), "typ", typ.clone()))), HEADER, "{typ}");
+    }
+    for text in [
+        r#"{"alg":"EdDSA","kid":"ed","kid":"ed"}"#,
+        r#"{"alg":"EdDSA","alg":"none","kid":"ed"}"#,
+        r#"{"alg":"EdDSA","kid":"ed"} {}"#,
+        r#"["EdDSA"]"#,
+        r#""ed""#,
+        "null",
+        "",
+        "\u{0}",
+    ] {
+        assert_eq!(refused(&sign("ed", text, &claims().to_string())), HEADER, "{text}");
+    }
+}
+
+// ---- The text of a token
+
+#[test]
+fn a_token_has_three_parts() {
+    let good = token(&claims());
+    let parts: Vec<&str> = good.split('.').collect();
+    let [head, body, signature] = parts[..] else { panic!("{good}") };
+    for text in [
+        format!("{head}.{body}"),
+        format!("{head}.{body}."),
+        format!("{head}..{signature}"),
+        format!("{good}.{signature}"),
+        format!("{good}."),
+        format!("{head}.{body}.{signature}.{body}.{signature}"),
+        format!("{head}.{head}.{body}.{signature}"),
+        head.to_owned(),
+    ] {
+        assert!([UNVERIFIED, CLAIMS].contains(&refused(&text)), "{text}");
+    }
+    for text in [
+        "",
+        ".",
+        "..",
+        "...",
+        "a",
+        "a.b.c",
+        "null",
+        "{}",
+        "\u{0}",
+        "é.é.é",
+        &format!(".{good}"),
+        &format!("Bearer {good}"),
+    ] {
+        assert_eq!(refused(text), HEADER, "{text}");
+    }
+    assert_eq!(refused(&format!(".{body}.{signature}")), HEADER);
+}
+
+#[test]
+fn every_character_of_a_token_counts() {
+    let good = token(&claims());
+    let signature = good.rfind('.').unwrap() + 1;
+    // Each of the signature's characters; of the others, which are signed, every ninth.
+    for at in (0..signature).step_by(9).chain(signature..good.len()) {
+        let other = if good.as_bytes()[at] == b'A' { "B" } else { "A" };
+        let changed = format!("{}{other}{}", &good[..at], &good[at + 1..]);
+        assert!(check(&changed, Kind::Access).is_err(), "{changed}");
+    }
+}
+
+#[test]
+fn base64_has_one_spelling() {
+    let good = token(&claims());
+    let parts: Vec<&str> = good.split('.').collect();
+    for at in 0..3 {
+        for (spoil, name) in [
+            ((|part| format!("{part}=")) as fn(&str) -> String, "padding"),
+            (|part| format!("{part}=="), "more padding"),
+            (|part| format!("{part}\n"), "a line break"),
+            (|part| format!(" {part}"), "a space"),
+            (|part| format!("{part}A"), "a character more"),
+        ] {
+            let mut spoilt: Vec<String> = parts.iter().map(|part| (*part).to_owned()).collect();
+            spoilt[at] = spoil(&spoilt[at]);
+            assert!(check(&spoilt.join("."), Kind::Access).is_err(), "{name} in part {at}");
+            if at < 2 {
+                // Even where it was signed like that.
+                assert!(check(&signed("ed", &spoilt[..2].join(".")), Kind::Access).is_err(), "{name} in part {at}");
+            }
+        }
+    }
+    // The last character holds bits that decode to nothing: there they must be zero. A signature has 86 characters.
+    let last = good.chars().last().unwrap();
+    let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let value = alphabet.find(last).unwrap();
+    assert_eq!((parts[2].len(), value % 16), (86, 0));
+    for bits in 1..16 {
+        let other = format!("{}{}", &good[..good.len() - 1], &alphabet[value + bits..][..1]);
+        assert_eq!(refused(&other), UNVERIFIED);
+    }
+    // The alphabet is that of URLs: a signature with one of the two other characters is looked for, and spelled wrong.
+    let spelled = (0..).map(|at| token(&with(claims(), "n", at))).find(|token| token.contains(['-', '_'])).unwrap();
+    assert!(check(&spelled, Kind::Access).is_ok());
+    assert!(check(&spelled.replace('-', "+").replace('_', "/"), Kind::Access).is_err());
+}
+
+#[test]
+fn the_longest_token_is_4_kib() {
+    let of_length = |padding: usize| token(&with(claims(), "padding", "x".repeat(padding)));
+    // Three bytes are four characters.
+    let short = of_length(0).len();
+    let most = (MAX_TOKEN - short) / 4 * 3;
+    let longest = (most - 8..most + 8).map(of_length).filter(|token| token.len() <= MAX_TOKEN).max_by_key(String::len);
+    let longest = longest.unwrap();
+    assert!(longest.len() > MAX_TOKEN - 3);
+    assert!(check(&longest, Kind::Access).is_ok());
+    let longer = (most - 8..most + 8).map(of_length).find(|token| token.len() > MAX_TOKEN).unwrap();
+    assert!(longer.len() < MAX_TOKEN + 4);
+    assert_eq!(refused(&longer), LONG);
+    assert!(matches!(credential::kid(&longer), Err(Problem::Unauthenticated(why)) if why == LONG));
+    assert_eq!(refused(&"a".repeat(10_000_000)), LONG);
+}
+
+// ---- Key sets
+
+/// Why a key set is refused.
+#[track_caller]
+fn rejected(keys: &[Value]) -> String {
+    key_set(keys).err().unwrap_or_else(|| panic!("{keys:?} were read"))
+}
+
+#[test]
+fn key_sets_are_read() {
+    assert!(!key_set(&[]).unwrap().has("ed"));
+    let key = ed25519().verifying_key();
+    for jwk in [
+        ed25519_jwk("k", key.as_bytes()),
+        with(ed25519_jwk("k", key.as_bytes()), "alg", "EdDSA"),
+        with(ed25519_jwk("k", key.as_bytes()), "use", "sig"),
+        with(ed25519_jwk("k", key.as_bytes()), "key_ops", json!(["verify"])),
+        with(ed25519_jwk("k", key.as_bytes()), "created", 7),
+        p256_jwk("k"),
+        with(p256_jwk("k"), "alg", "ES256"),
+    ] {
+        let keys = key_set(std::slice::from_ref(&jwk)).unwrap();
+        assert!(keys.has("k") && !keys.has("K") && !keys.has(""), "{jwk}");
+    }
+    assert!(Keys::parse(r#"{"keys":[],"issued":"today"}"#).is_ok());
+}
+
+#[test]
+fn a_key_set_is_a_key_set() {
+    for text in [
+        "",
+        "null",
+        "[]",
+        "{}",
+        r#"{"keys":null}"#,
+        r#"{"keys":{}}"#,
+        r#"{"keys":[]} {}"#,
+        r#"{"keys":[],"keys":[]}"#,
+        r#"{"keys":[1]}"#,
+        r#"{"keys":[{}]}"#,
+    ] {
+        assert!(Keys::parse(text).is_err(), "{text}");
+    }
+    let text = json!({ "keys": [p256_jwk("k")] }).to_string();
+    assert!(Keys::parse(&text).is_ok());
+    assert!(Keys::parse(&text.replace(r#""kid":"k""#, r#""kid":"k","kid":"k""#)).is_err());
+}
+
+#[test]
+fn keys_have_names_of_their_own() {
+    let key = ed25519().verifying_key();
+    let good = ed25519_jwk("k", key.as_bytes());
+    assert_eq!(rejected(&[good.clone(), good.clone()]), "key `k` is there twice");
+    assert_eq!(rejected(&[good.clone(), p256_jwk("k")]), "key `k` is there twice");
+    assert_eq!(rejected(&[with(good.clone(), "kid", "")]), "a key without `kid`");
+    let mut nameless = good.clone();
+    nameless.as_object_mut().unwrap().remove("kid");
+    assert_eq!(rejected(&[good, nameless]), "a key without `kid`");
+}
+
+#[test]
+fn keys_verify_and_nothing_else() {
+    let good = [ed25519_jwk("k", ed25519().verifying_key().as_bytes()), p256_jwk("k")];
+    let why = "key `k`: its `alg`, `use` or `key_ops` is not for verifying with it";
+    for jwk in good {
+        let other = if jwk["kty"] == "EC" { "EdDSA" } else { "ES256" };
+        for alg in [other, "none", "HS256", "RS256", "ES384", "Ed448", ""] {
+            assert_eq!(rejected(&[with(jwk.clone(), "alg", alg)]), why, "{alg}");
+        }
+        for usage in ["enc", "", "SIG"] {
+            assert_eq!(rejected(&[with(jwk.clone(), "use", usage)]), why, "{usage}");
+        }
+        for operations in [json!([]), json!(["sign"]), json!(["encrypt", "deriveKey"])] {
+            assert_eq!(rejected(&[with(jwk.clone(), "key_ops", operations.clone())]), why, "{operations}");
+        }
+        for malformed in [
+            with(jwk.clone(), "alg", 7),
+            with(jwk.clone(), "use", json!(["sig"])),
+            with(jwk.clone(), "key_ops", "verify"),
+        ] {
+            rejected(&[malformed]);
+        }
+    }
+}
+
+#[test]
+fn other_kinds_of_keys_are_refused() {
+    let why = "key `k`: neither Ed25519 nor P-256";
+    let n = BASE64.encode([0xab; 256]);
+    let x = BASE64.encode(ed25519().verifying_key().as_bytes());
+    for jwk in [
+        json!({ "kty": "RSA", "kid": "k", "n": n, "e": "AQAB" }),
+        json!({ "kty": "oct", "kid": "k", "k": BASE64.encode([7; 32]) }),
+        json!({ "kty": "oct", "kid": "k", "k": "" }),
+        json!({ "kty": "EC", "crv": "P-384", "kid": "k", "x": P256_X, "y": P256_Y }),
+        json!({ "kty": "EC", "crv": "Ed25519", "kid": "k", "x": x, "y": x }),
+        json!({ "kty": "EC", "crv": "secp256k1", "kid": "k", "x": P256_X, "y": P256_Y }),
+        json!({ "kty": "OKP", "crv": "P-256", "kid": "k", "x": x }),
+        json!({ "kty": "OKP", "crv": "X25519", "kid": "k", "x": x }),
+        json!({ "kty": "OKP", "crv": "Ed448", "kid": "k", "x": x }),
+        json!({ "kty": "AKP", "kid": "k", "pub": x }),
+        json!({ "kty": "okp", "crv": "Ed25519", "kid": "k", "x": x }),
+        json!({ "kid": "k", "crv": "Ed25519", "x": x }),
+    ] {
+        assert_eq!(rejected(std::slice::from_ref(&jwk)), why, "{jwk}");
+        // One bad key spoils the set.
+        assert_eq!(rejected(&[p256_jwk("good"), jwk]), why);
+    }
+}
+
+#[test]
+fn weak_and_malformed_keys_are_refused() {
+    // The points of small order, in all their spellings: with them, a signature can be made without a private key.
+    let weak = [
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0000000000000000000000000000000000000000000000000000000000000080",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000080",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+    ];
+    for hex in weak {
+        let bytes: Vec<u8> = (0..32).map(|at| u8::from_str_radix(&hex[2 * at..][..2], 16).unwrap()).collect();
+        let why = rejected(&[ed25519_jwk("k", &bytes)]);
+        assert!(why.starts_with("key `k`: "), "{why}");
+    }
+    assert_eq!(rejected(&[ed25519_jwk("k", &[0; 32])]), "key `k`: a weak key");
+
+    let key = ed25519().verifying_key();
+    for bytes in [&key.as_bytes()[..31], &[&key.as_bytes()[..], &[0]].concat(), &[]] {
+        assert_eq!(rejected(&[ed25519_jwk("k", bytes)]), "key `k`: an Ed25519 key has 32 bytes");
+    }
+    // Two is the y of no point.
+    let mut two = [0; 32];
+    two[0] = 2;
+    rejected(&[ed25519_jwk("k", &two)]);
+
+    let x = BASE64.encode(key.as_bytes());
+    for x in [format!("{x}="), format!("{x}\n"), format!("{}+", &x[1..]), String::new(), "?".to_owned()] {
+        rejected(&[with(ed25519_jwk("k", key.as_bytes()), "x", x)]);
+    }
+    // A point beside the curve, a coordinate too short, one too long, none, and no Base64.
+    let y = BASE64.decode(P256_Y).unwrap();
+    let mut beside = y.clone();
+    beside[31] ^= 1;
+    for y in [
+        BASE64.encode(beside),
+        BASE64.encode(&y[1..]),
+        BASE64.encode([&[0], &y[..]].concat()),
+        String::new(),
+        format!("{P256_Y}="),
+    ] {
+        rejected(&[with(p256_jwk("k"), "y", y)]);
+    }
+    rejected(&[with(with(p256_jwk("k"), "x", BASE64.encode([0; 32])), "y", BASE64.encode([0; 32]))]);
+}
+
+// ---- Where tokens are
+
+#[test]
+fn a_bearer_is_one_token() {
+    for header in ["Bearer a.b.c", "bearer a.b.c", "BEARER a.b.c", "Bearer   a.b.c", "  Bearer a.b.c  "] {
+        assert_eq!(bearer(header), Some("a.b.c"), "{header}");
+    }
+    for header in [
+        "",
+        " ",
+        "Bearer",
+        "Bearer ",
+        "Bearer  ",
+        "a.b.c",
+        "Bearera.b.c",
+        "Bearer: a.b.c",
+        "Basic a.b.c",
+        "DPoP a.b.c",
+        "Token Bearer a.b.c",
+        // How a proxy joins two headers.
+        "Bearer a.b.c, Bearer d.e.f",
+        "Bearer a.b.c,d.e.f",
+        "Bearer a.b.c,",
+        "Bearer a.b.c d.e.f",
+    ] {
+        assert_eq!(bearer(header), None, "{header}");
+    }
+}
+
+#[test]
+fn a_cookie_is_there_once() {
+    for header in [
+        "session=a.b.c",
+        " session=a.b.c ",
+        "theme=dark; session=a.b.c; lang=sv",
+        "theme=dark;session=a.b.c;lang=sv",
+        "theme; session=a.b.c;; =; ;",
+        "xsession=1; session=a.b.c; session2=2; Session=3; SESSION=4",
+        "other=session=1; session=a.b.c",
+    ] {
+        assert_eq!(cookie(header, "session"), Some("a.b.c"), "{header}");
+    }
+    for header in [
+        "",
+        "session",
+        "Session=a.b.c",
+        "theme=dark",
+        "other=session=a.b.c",
+        "__Host-session=a.b.c",
+        // Whoever can set a cookie for a parent domain could add theirs: neither counts.
+        "session=a.b.c; session=d.e.f",
+        "session=a.b.c; theme=dark; session=a.b.c",
+        "session=; session=a.b.c",
+    ] {
+        assert_eq!(cookie(header, "session"), None, "{header}");
+    }
+    // What a value means is the verifier's to say: none of these is a token.
+    for (header, value) in
+        [("session=", ""), ("session=\"a.b.c\"", "\"a.b.c\""), ("session=a=b==", "a=b=="), ("session=a b", "a b")]
+    {
+        assert_eq!(cookie(header, "session"), Some(value));
+        assert!(check(value, Kind::Session).is_err());
+    }
+}

@@ -1,0 +1,295 @@
+//! Every problem in every dialect, as a text table under version control: `problems.txt`.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use serde_json::Value;
+use shared::policy::{Denial, NOT_PERMITTED, POLICY_ERROR};
+use shared::problem::{Fault, Place, Reference, Step, Wrong};
+use shared::{Answer, Dialect, Problem};
+
+/// What only the log may say. No answer to a client holds it.
+const CAUSE: &str = "secret cause";
+
+/// The names of all problems. A new one makes `name` fail to compile, and then this list too short.
+const PROBLEMS: [&str; 16] = [
+    "Unauthenticated",
+    "InvalidJson",
+    "Invalid",
+    "PayloadTooLarge",
+    "UnsupportedMediaType",
+    "TenantMismatch",
+    "Forbidden",
+    "NotFound",
+    "InvalidReference",
+    "LastOwner",
+    "TooManyChanges",
+    "VersionMismatch",
+    "IdempotencyMismatch",
+    "TooManyRequests",
+    "Unavailable",
+    "Internal",
+];
+
+fn name(problem: &Problem) -> &'static str {
+    match problem {
+        Problem::Unauthenticated(_) => PROBLEMS[0],
+        Problem::InvalidJson(_) => PROBLEMS[1],
+        Problem::Invalid(_) => PROBLEMS[2],
+        Problem::PayloadTooLarge => PROBLEMS[3],
+        Problem::UnsupportedMediaType => PROBLEMS[4],
+        Problem::TenantMismatch => PROBLEMS[5],
+        Problem::Forbidden(_) => PROBLEMS[6],
+        Problem::NotFound(_) => PROBLEMS[7],
+        Problem::InvalidReference { .. } => PROBLEMS[8],
+        Problem::LastOwner => PROBLEMS[9],
+        Problem::TooManyChanges => PROBLEMS[10],
+        Problem::VersionMismatch => PROBLEMS[11],
+        Problem::IdempotencyMismatch => PROBLEMS[12],
+        Problem::TooManyRequests => PROBLEMS[13],
+        Problem::Unavailable(_) => PROBLEMS[14],
+        Problem::Internal(_) => PROBLEMS[15],
+    }
+}
+
+/// The names of all faults, kept complete in the same way.
+const FAULTS: [&str; 12] = [
+    "Missing",
+    "Null",
+    "Type",
+    "Empty",
+    "TooLong",
+    "ControlCharacter",
+    "Uuid",
+    "OutOfRange",
+    "NotOneOf",
+    "Syntax",
+    "Differs",
+    "NothingOf",
+];
+
+fn fault_name(wrong: &Wrong) -> &'static str {
+    match wrong {
+        Wrong::Missing => FAULTS[0],
+        Wrong::Null => FAULTS[1],
+        Wrong::Type(_) => FAULTS[2],
+        Wrong::Empty => FAULTS[3],
+        Wrong::TooLong(_) => FAULTS[4],
+        Wrong::ControlCharacter => FAULTS[5],
+        Wrong::Uuid => FAULTS[6],
+        Wrong::OutOfRange(..) => FAULTS[7],
+        Wrong::NotOneOf(_) => FAULTS[8],
+        Wrong::Syntax(_) => FAULTS[9],
+        Wrong::Differs(_) => FAULTS[10],
+        Wrong::NothingOf(_) => FAULTS[11],
+    }
+}
+
+fn place(steps: &[&'static str]) -> Place {
+    steps.iter().map(|step| Step::from(*step)).collect()
+}
+
+fn fault(steps: &[&'static str], wrong: Wrong) -> Fault {
+    Fault { place: place(steps), wrong }
+}
+
+fn denial(rule: &str, notices: &[&str]) -> Problem {
+    let notices = notices.iter().map(|notice| (*notice).to_owned()).collect();
+    Problem::Forbidden(Denial { rule: rule.to_owned(), action: "member:assign-role", notices })
+}
+
+fn reference(kind: Reference, field: &'static str, values: &[&str]) -> Problem {
+    let values = values.iter().map(|value| (*value).to_owned()).collect();
+    Problem::InvalidReference { kind, place: place(&["body", field]), values }
+}
+
+/// Faults as the functions report them.
+fn faults() -> Vec<Fault> {
+    vec![
+        fault(&["body", "role_id"], Wrong::Missing),
+        fault(&["body", "name"], Wrong::Null),
+        fault(&["body"], Wrong::Type("an object")),
+        fault(&["body", "name"], Wrong::Type("a string")),
+        fault(&["body", "groups"], Wrong::Type("an array")),
+        fault(&["path", "id"], Wrong::Type("an integer")),
+        fault(&["body", "name"], Wrong::Empty),
+        fault(&["body", "roles"], Wrong::TooLong(50)),
+        fault(&["body", "name"], Wrong::ControlCharacter),
+        fault(&["body", "role_id"], Wrong::Uuid),
+        fault(&["header", "X-Tenant-ID"], Wrong::Missing),
+        fault(&["path", "userId"], Wrong::OutOfRange(-9007199254740991, 9007199254740991)),
+        fault(&["body", "role"], Wrong::NotOneOf("1 OWNER, 2 ADMIN, 3 USER")),
+        fault(&["header", "if-match"], Wrong::Syntax("`*` or a list of quoted entity tags")),
+        fault(&["body", "organization_id"], Wrong::Differs("`organization_id` of the path")),
+        fault(&["body"], Wrong::NothingOf("`name` and `roles`")),
+        Fault { place: vec!["body".into(), "groups".into(), Step::Index(1), "id".into()], wrong: Wrong::Missing },
+        Fault {
+            place: vec!["body".into(), "permissions".into(), "read".into(), Step::Index(0)],
+            wrong: Wrong::Type("an integer"),
+        },
+    ]
+}
+
+fn problems() -> Vec<Problem> {
+    let mut problems = vec![
+        Problem::Unauthenticated(CAUSE),
+        Problem::InvalidJson("unexpected character at line 1 column 2".to_owned()),
+        Problem::PayloadTooLarge,
+        Problem::UnsupportedMediaType,
+        Problem::TenantMismatch,
+        denial(NOT_PERMITTED, &[]),
+        denial(POLICY_ERROR, &[]),
+        denial("outranked", &["The member outranks you."]),
+        denial("outranked", &["The member outranks you.", "The role outranks you."]),
+        Problem::NotFound("user"),
+        Problem::NotFound("version of the API"),
+        reference(Reference::Role, "roles", &[]),
+        reference(Reference::Role, "roles", &["pilot"]),
+        reference(Reference::Role, "roles", &["pilot", "user"]),
+        reference(Reference::Group, "groups", &["7", "9"]),
+        reference(Reference::Label, "professionId", &["7"]),
+        Problem::LastOwner,
+        Problem::TooManyChanges,
+        Problem::VersionMismatch,
+        Problem::IdempotencyMismatch,
+        Problem::TooManyRequests,
+        Problem::Unavailable(CAUSE.to_owned()),
+        Problem::Internal(CAUSE.to_owned()),
+    ];
+    problems.extend(faults().into_iter().map(|fault| Problem::Invalid(vec![fault])));
+    problems.push(Problem::Invalid(vec![
+        fault(&["body", "user_id"], Wrong::Missing),
+        fault(&["body", "role_id"], Wrong::Uuid),
+        fault(&["path", "id"], Wrong::Type("an integer")),
+    ]));
+    // In the order of the list, whatever the order above.
+    problems.sort_by_key(|problem| PROBLEMS.iter().position(|known| *known == name(problem)));
+    problems
+}
+
+fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
+    let mut values = answer.headers.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let value = values.next();
+    assert_eq!(values.next(), None, "{name} is there twice");
+    value
+}
+
+#[test]
+fn nothing_is_left_out() {
+    let named: BTreeSet<&str> = problems().iter().map(name).collect();
+    assert_eq!(named, PROBLEMS.into());
+    let faults: BTreeSet<&str> = faults().iter().map(|fault| fault_name(&fault.wrong)).collect();
+    assert_eq!(faults, FAULTS.into());
+}
+
+#[test]
+fn problems_are_the_table() {
+    let mut text = String::from("What each dialect answers to every problem. Made by tests/problems.rs.\n");
+    for problem in problems() {
+        let shown = match &problem {
+            Problem::Invalid(faults) if faults.len() == 1 => {
+                let place: Vec<_> = faults[0].place.iter().map(step).collect();
+                format!("Invalid: {} at {}", fault_name(&faults[0].wrong), place.join("."))
+            }
+            Problem::Invalid(faults) => format!("Invalid: {} faults", faults.len()),
+            Problem::Forbidden(denial) => format!("Forbidden: {}, {} notices", denial.rule, denial.notices.len()),
+            Problem::NotFound(what) => format!("NotFound: {what}"),
+            Problem::InvalidReference { kind, values, .. } => {
+                format!("InvalidReference: {} of {} values", kind.name(), values.len())
+            }
+            problem => name(problem).to_owned(),
+        };
+        write!(text, "\n{shown}\n").unwrap();
+        for dialect in Dialect::ALL {
+            let answer = dialect.problem(&problem);
+            assert_eq!(header(&answer, "content-type"), Some("application/json"));
+            let headers = answer.headers.iter().filter(|(name, _)| name != "content-type");
+            let headers: String = headers.map(|(name, value)| format!("{name}: {value}  ")).collect();
+            writeln!(text, "{:12}  {}  {headers}{}", dialect.name(), answer.status, answer.body).unwrap();
+        }
+    }
+    common::compare("problems.txt", &text);
+}
+
+fn step(step: &Step) -> String {
+    match step {
+        Step::Name(name) => name.to_string(),
+        Step::Index(index) => index.to_string(),
+    }
+}
+
+// What the table must show, whoever blesses it.
+
+#[test]
+fn no_answer_says_the_cause() {
+    for problem in
+        [Problem::Unauthenticated(CAUSE), Problem::Unavailable(CAUSE.to_owned()), Problem::Internal(CAUSE.to_owned())]
+    {
+        assert_eq!(problem.cause(), Some(CAUSE));
+        for dialect in Dialect::ALL {
+            let answer = dialect.problem(&problem);
+            assert!(!answer.body.contains(CAUSE), "{}", answer.body);
+            assert!(answer.headers.iter().all(|(_, value)| !value.contains(CAUSE)), "{:?}", answer.headers);
+        }
+    }
+}
+
+#[test]
+fn later_is_a_number_of_seconds() {
+    for problem in problems() {
+        for dialect in Dialect::ALL {
+            let answer = dialect.problem(&problem);
+            let retry = header(&answer, "retry-after");
+            assert_eq!(retry.is_some(), matches!(answer.status, 429 | 503), "{problem:?}");
+            assert!(retry.is_none_or(|seconds| seconds.parse::<u32>().is_ok_and(|seconds| seconds > 0)));
+            assert_eq!(header(&answer, "www-authenticate").is_some(), answer.status == 401, "{problem:?}");
+        }
+    }
+}
+
+#[test]
+fn bodies_have_the_members_of_their_dialect() {
+    for problem in problems() {
+        for dialect in Dialect::ALL {
+            let answer = dialect.problem(&problem);
+            let body: Value = serde_json::from_str(&answer.body).unwrap();
+            let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+            match dialect {
+                Dialect::Tenant => {
+                    assert_eq!(keys(&body)[..3], ["error", "message", "code"]);
+                    assert_eq!(body["code"], answer.status);
+                    assert!(body.get("errors").is_none_or(|errors| errors.as_array().unwrap().len() > 1));
+                }
+                Dialect::Users => {
+                    assert_eq!(keys(&body), ["code", "message", "details", "notices"]);
+                    assert_eq!(body["code"], problem.code());
+                    assert!(body["details"].is_object() && body["notices"].is_array());
+                    assert!(answer.status == 403 || body["notices"] == serde_json::json!([]));
+                }
+                Dialect::Directory => {
+                    assert_eq!(keys(&body), ["data", "errors"]);
+                    assert!(body["data"].is_null() && !body["errors"].as_array().unwrap().is_empty());
+                    assert!(!matches!(answer.status, 409 | 422), "{problem:?}");
+                }
+                Dialect::Membership => {
+                    assert_eq!(keys(&body), ["error"]);
+                    assert_eq!(keys(&body["error"]), ["code", "message", "details"]);
+                }
+                Dialect::Organization => {
+                    assert_eq!(keys(&body), ["detail"]);
+                    match answer.status {
+                        422 => {
+                            for cause in body["detail"].as_array().unwrap() {
+                                assert_eq!(keys(cause), ["loc", "msg", "type"]);
+                            }
+                            assert!(!body["detail"].as_array().unwrap().is_empty());
+                        }
+                        _ => assert!(body["detail"].is_string()),
+                    }
+                }
+            }
+        }
+    }
+}
