@@ -39,7 +39,7 @@ async fn every_event_gets_its_answer() {
     let root = template::find_root().unwrap();
     let template = Template::load(&root.join("template.yaml")).unwrap();
     let names = || template.functions.iter().map(|it| it.name.as_str());
-    let bin_dir = functions::build(&root, names(), false).unwrap();
+    let bin_dir = functions::build(&root, names(), true).unwrap();
     let events: Vec<_> = names().flat_map(|name| events(&root.join("events").join(name))).collect();
     assert!(!events.is_empty());
 

@@ -111,7 +111,7 @@ fn a_repeated_key_is_refused_at_any_depth() {
 #[test]
 fn the_reason_quotes_nothing_of_the_body() {
     for (body, why) in [
-        (r#"{"it": secret}"#, "unexpected character at line 1 column 8"),
+        (r#"{"it": secret}"#, "a syntax error at line 1 column 8"),
         ("{\n \"it\": \"secret", "it ends too early at line 2 column 14"),
         (r#"{"secret":1,"secret":1}"#, "a key is repeated at line 1 column 23"),
     ] {
