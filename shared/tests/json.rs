@@ -183,6 +183,10 @@ fn a_patch_of_a_list() {
     assert_eq!(Patch::Set(vec![1]).value_or_default(), Some(vec![1]));
     assert_eq!(Patch::Set(1).map(|it| it + 1), Patch::Set(2));
     assert_eq!(Patch::<i64>::Clear.map(|it| it + 1), Patch::Clear);
+    assert_eq!(Patch::<Option<i64>>::Keep.flatten(), Patch::Keep);
+    assert_eq!(Patch::<Option<i64>>::Clear.flatten(), Patch::Clear);
+    assert_eq!(Patch::<Option<i64>>::Set(None).flatten(), Patch::Clear);
+    assert_eq!(Patch::Set(Some(1)).flatten(), Patch::Set(1));
     assert!(Patch::<i64>::Keep.is_keep() && !Patch::<i64>::Clear.is_keep() && !Patch::Set(1).is_keep());
 }
 
@@ -325,6 +329,19 @@ fn text_has_no_control_characters() {
     }
     // It is told before the length: what it does to a log is worse.
     assert_eq!(read::<Text<2>>(&json!("abc\0")), wrong(Wrong::ControlCharacter));
+}
+
+#[test]
+fn an_empty_text_can_be_none() {
+    let text = |value: &str| read::<Option<Text<4>>>(&json!(value)).map(|text| text.map(|text| text.0));
+    for empty in ["", " ", "\t\u{a0}\u{2003}\n"] {
+        assert_eq!(text(empty), Ok(None), "{empty:?}");
+    }
+    assert_eq!(text(" Ann "), Ok(Some("Ann".to_owned())));
+    assert_eq!(text("ABCDE"), wrong(Wrong::TooLong(4)));
+    assert_eq!(text(" \0 "), wrong(Wrong::ControlCharacter));
+    assert_eq!(read::<Option<Text<4>>>(&json!(7)), wrong(Wrong::Type("a string")));
+    assert_eq!(read::<Option<Text<4>>>(&json!([])), wrong(Wrong::Type("a string")));
 }
 
 #[test]

@@ -13,9 +13,7 @@ use crate::problem::{Fault, Problem, dotted};
 
 /// What is wrong with each field, or with the `body` as a whole.
 fn by_field(faults: &[Fault]) -> Value {
-    let field = |fault: &Fault| Some(dotted(&fault.place)).filter(|field| !field.is_empty());
-    let named = |fault: &Fault| (field(fault).unwrap_or_else(|| "body".to_owned()), fault.wrong.to_string().into());
-    Value::Object(faults.iter().map(named).collect())
+    Value::Object(faults.iter().map(|fault| (dotted(&fault.place), fault.wrong.to_string().into())).collect())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
