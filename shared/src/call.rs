@@ -81,7 +81,7 @@ impl IfMatch {
 #[derive(Clone, Debug)]
 pub struct Idempotency {
     pub key: String,
-    /// SHA-256 of method, path, tenant header and body, in hex.
+    /// SHA-256 of method, path and body, in hex; tenant and caller are in the record's key.
     pub fingerprint: String,
 }
 

@@ -70,6 +70,9 @@ impl Keys {
     /// What is wrong with which key: one bad key refuses the whole set, since somebody made a mistake with it.
     pub fn parse(document: &str) -> Result<Self, String> {
         let value = read_strict(document.as_bytes()).ok_or("the key set is not JSON, or has a repeated key")?;
+        if value["keys"].as_array().is_some_and(|keys| keys.iter().any(|key| key.get("d").is_some())) {
+            return Err("a private key is in the key set: replace it".to_owned());
+        }
         let set: JwkSet = serde_json::from_value(value).map_err(|why| format!("the key set: {why}"))?;
         let mut keys = HashMap::new();
         for jwk in &set.keys {
@@ -125,8 +128,13 @@ struct Header {
     kid: String,
     #[serde(default)]
     typ: Option<String>,
-    #[serde(default)]
-    crit: Option<serde_json::Value>,
+    #[serde(default, deserialize_with = "is_there")]
+    crit: bool,
+}
+
+/// Whatever it is, `null` too.
+fn is_there<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    serde::de::IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
 /// Whom tokens are from and for.
@@ -147,7 +155,7 @@ fn header(token: &str) -> Result<Header, Problem> {
     }
     let first = token.split('.').next().unwrap_or_default();
     let header: Header = part(first).ok_or(Problem::Unauthenticated("a malformed token header"))?;
-    if header.crit.is_some() || header.typ.as_ref().is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
+    if header.crit || header.typ.as_ref().is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
         return Err(Problem::Unauthenticated("a token header with `crit` or a foreign `typ`"));
     }
     Ok(header)

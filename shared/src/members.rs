@@ -17,7 +17,7 @@ use crate::key::{self, Key, TenantKeys};
 use crate::model::{Catalog, Change, Event, Member, Recorded, Session, Status, Tenant, role};
 use crate::policy::{Action, Denial, Facts};
 use crate::problem::{Problem, Reference};
-use crate::table::{self, Committed, Condition, Item, MAX_EDGES, Table, Transaction};
+use crate::table::{self, Committed, Condition, Item, MAX_EDGES, Pause, Table, Transaction};
 use crate::time::Time;
 
 /// How often a request starts again because what it had read has changed.
@@ -111,6 +111,7 @@ impl App {
         write: &Write,
         render: fn(&View) -> Value,
     ) -> Result<Answer, Problem> {
+        let mut pause = Pause::default();
         for _ in 0..=MAX_RESTARTS {
             let round = Round::read(self, call, caller, target, write).await?;
             if let Some(answer) = round.replay()? {
@@ -120,8 +121,9 @@ impl App {
             if let Some(answer) = authorized.commit(render).await? {
                 return Ok(answer);
             }
-            let pause = std::time::Duration::from_millis(20).mul_f64(fastrand::f64());
-            tokio::time::sleep(pause).await;
+            if !pause.wait(call.deadline).await {
+                break;
+            }
         }
         Err(Problem::Unavailable("the member, the caller or the tenant changed during each of our tries".to_owned()))
     }
@@ -452,11 +454,9 @@ fn plan(before: &Member, update: &Update, catalog: &Catalog) -> Planned {
             after.roles = roles;
         }
         Some(Roles::BuiltIn(role)) => set_built_in(&mut after, *role),
-        Some(Roles::Manager(manager)) => {
-            if *manager != (after.built_in_role() != role::USER) {
-                set_built_in(&mut after, if *manager { role::ADMIN } else { role::USER });
-            }
-        }
+        Some(Roles::Manager(true)) if after.built_in_role() == role::OWNER => {}
+        Some(Roles::Manager(true)) => set_built_in(&mut after, role::ADMIN),
+        Some(Roles::Manager(false)) => set_built_in(&mut after, role::USER),
     }
     if let Some(status) = update.status {
         after.status = status;

@@ -197,6 +197,7 @@ impl Facts<'_> {
             ("roles", strings(catalog.roles(&member.roles).map(|role| role.name.as_str()))),
             ("rank", RestrictedExpression::new_long(i64::from(catalog.rank(&member.roles)))),
             ("holds", strings(catalog.permissions(&member.roles))),
+            ("denies", strings(catalog.denied(&member.roles))),
             ("groups", groups(&member.groups)),
             ("manages", groups(&member.manages)),
         ];

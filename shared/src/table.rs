@@ -97,6 +97,7 @@ impl<'a> Table<'a> {
     pub async fn get(self, keys: impl IntoIterator<Item = Key>) -> Result<HashMap<Key, Item>, Problem> {
         let mut found = HashMap::new();
         let mut wanted: Vec<Key> = keys.into_iter().collect();
+        let mut pause = Pause::default();
         while !wanted.is_empty() {
             let keys = wanted.iter().map(|key| key_attributes(key).into()).collect();
             let keys = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
@@ -113,10 +114,13 @@ impl<'a> Table<'a> {
             for item in items {
                 found.insert(key_of(&item)?, item);
             }
-            // What DynamoDB had no time or capacity for: asked again, at once.
+            // What DynamoDB had no capacity for.
             let left = output.unprocessed_keys.unwrap_or_default().remove(self.name);
             let left = left.map(|left| left.keys).unwrap_or_default();
             wanted = left.iter().map(key_of).collect::<Result<_, _>>()?;
+            if !wanted.is_empty() && !pause.wait(self.deadline).await {
+                return Err(Problem::TooManyRequests);
+            }
         }
         Ok(found)
     }
@@ -192,10 +196,9 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// Repeats a call while its failure is worth it and time is left, with full jitter: a random wait below a bound that
-    /// doubles from 20 ms to 1 s.
+    /// Repeats a call while its failure is worth it and time is left.
     async fn retry<T, F: Future<Output = Result<T, Failure>>>(self, call: impl Fn() -> F) -> Result<T, Problem> {
-        let mut bound = Duration::from_millis(20);
+        let mut pause = Pause::default();
         loop {
             self.meter.sent();
             let left = self.deadline.saturating_duration_since(Instant::now());
@@ -214,13 +217,32 @@ impl<'a> Table<'a> {
                     Problem::Unavailable(why)
                 }
             };
-            let wait = bound.mul_f64(fastrand::f64());
-            if Instant::now() + wait >= self.deadline {
+            if !pause.wait(self.deadline).await {
                 return Err(problem);
             }
-            tokio::time::sleep(wait).await;
-            bound = (bound * 2).min(Duration::from_secs(1));
         }
+    }
+}
+
+/// Waits between tries with full jitter: a random time below a bound that doubles from 20 ms to 1 s.
+pub struct Pause(Duration);
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self(Duration::from_millis(20))
+    }
+}
+
+impl Pause {
+    /// Whether there was time to wait before the deadline.
+    pub async fn wait(&mut self, deadline: Instant) -> bool {
+        let wait = self.0.mul_f64(fastrand::f64());
+        if Instant::now() + wait >= deadline {
+            return false;
+        }
+        tokio::time::sleep(wait).await;
+        self.0 = (self.0 * 2).min(Duration::from_secs(1));
+        true
     }
 }
 

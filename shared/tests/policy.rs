@@ -373,13 +373,17 @@ impl World {
 
     /// What the roles allow, name by name: granted by one, by name or with everything, and denied by none.
     fn holds(&self, held: &BTreeSet<RoleId>) -> BTreeSet<&str> {
-        let said = |by: &RoleId, name: &str, access: bool| {
-            self.roles[by].permissions.iter().any(|it| it.access == access && (it.name == name || it.name == "*"))
-        };
         let names = self.roles.values().flat_map(|role| &role.permissions).map(|permission| permission.name.as_str());
-        names
-            .filter(|name| held.iter().any(|id| said(id, name, true)) && !held.iter().any(|id| said(id, name, false)))
-            .collect()
+        names.filter(|name| self.say(held, name, true) && !self.denies(held, name)).collect()
+    }
+
+    fn denies(&self, held: &BTreeSet<RoleId>, name: &str) -> bool {
+        self.say(held, name, false)
+    }
+
+    fn say(&self, held: &BTreeSet<RoleId>, name: &str, access: bool) -> bool {
+        let mut permissions = held.iter().flat_map(|id| &self.roles[id].permissions);
+        permissions.any(|it| it.access == access && (it.name == name || it.name == "*"))
     }
 }
 
@@ -388,7 +392,7 @@ fn may(world: &World, dialect: Dialect, caller: &Member, action: &Action, target
     let (holds, rank) = (world.holds(&caller.roles), world.rank(&caller.roles));
     let held = holds.contains(action.name());
     let own = caller.user == target.user;
-    let managed = !caller.manages.is_disjoint(&target.groups);
+    let managed = !caller.manages.is_disjoint(&target.groups) && !world.denies(&caller.roles, action.name());
     let outranked = world.rank(&target.roles) > rank;
     caller.status == Status::Active
         && (dialect != Dialect::Directory || rank >= 2)
@@ -402,7 +406,7 @@ fn may(world: &World, dialect: Dialect, caller: &Member, action: &Action, target
             Action::SetGroups { joins, manages, .. } => {
                 !outranked
                     && (manages.is_subset(&caller.manages) || holds.contains("member:update-profile"))
-                    && if own { joins.is_empty() && manages.is_empty() } else { held }
+                    && if own { holds.contains("*") || joins.is_empty() && manages.is_empty() } else { held }
             }
         }
 }

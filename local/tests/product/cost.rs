@@ -66,7 +66,8 @@ async fn measure(product: &Product) -> Vec<(String, Vec<Cost>)> {
 /// Read and write units of a warm call that changes a role of a member: reading is one unit an item of at most 4 KB;
 /// writing in a transaction two units an item and two an entry of the index, conditions included.
 fn assert_units(costs: &[(String, Vec<Cost>)]) {
-    let warm: Vec<(&str, f64, f64)> = costs.iter().map(|(name, costs)| (name.as_str(), costs[1].1, costs[1].2)).collect();
+    let warm: Vec<(&str, f64, f64)> =
+        costs.iter().map(|(name, costs)| (name.as_str(), costs[1].1, costs[1].2)).collect();
     let expected = [
         ("tenant-update-user-role", 4.0, 16.0),
         ("users-update", 5.0, 16.0),

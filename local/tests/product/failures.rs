@@ -97,7 +97,10 @@ async fn keys_left_unprocessed_are_read_again() {
     product.server.set_fault(Some(Arc::new(move |request| {
         let session = request.function.is_some() && request.body.to_string().contains("SESSION#");
         if session && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
-            return Fault::AnswerBefore(200, json!({ "Responses": {}, "UnprocessedKeys": request.body["RequestItems"] }));
+            return Fault::AnswerBefore(
+                200,
+                json!({ "Responses": {}, "UnprocessedKeys": request.body["RequestItems"] }),
+            );
         }
         Fault::None
     })));
@@ -157,7 +160,8 @@ async fn killed_functions_leave_nothing_half_done() {
         let kills = async {
             tokio::time::sleep(Duration::from_millis(fastrand::u64(1..15))).await;
             for pid in product.server.pids("users-update") {
-                let status = Command::new("kill").args(["-9", &pid.to_string()]).stderr(Stdio::null()).status().unwrap();
+                let status =
+                    Command::new("kill").args(["-9", &pid.to_string()]).stderr(Stdio::null()).status().unwrap();
                 killed += usize::from(status.success());
             }
         };
@@ -263,8 +267,7 @@ async fn a_killed_server_has_lost_nothing_that_it_acknowledged() {
     let events = store.query(&chain).await.unwrap();
     let events: Vec<Event> = events.into_iter().map(|item| decode(item).unwrap()).collect();
     verify_chain(&member, &events).unwrap();
-    let recorded: Vec<&str> =
-        events.iter().filter_map(|event| event.changes.get("first_name")?.to.as_str()).collect();
+    let recorded: Vec<&str> = events.iter().filter_map(|event| event.changes.get("first_name")?.to.as_str()).collect();
     for name in &acknowledged {
         let times = recorded.iter().filter(|recorded| *recorded == name).count();
         assert_eq!(times, 1, "{name} was acknowledged");

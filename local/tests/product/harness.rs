@@ -178,26 +178,28 @@ impl Product {
         events
     }
 
-    /// All records of the table's stream, oldest first: the order in which changes were committed.
-    pub async fn stream(&self) -> Vec<Value> {
+    /// Where the table's stream ends now. The engine has one shard.
+    pub async fn stream_end(&self) -> Value {
         let streams = self.streams("ListStreams", json!({ "TableName": self.template.table_name() })).await;
         let arn = &streams["Streams"][0]["StreamArn"];
         let stream = self.streams("DescribeStream", json!({ "StreamArn": arn })).await;
+        let shard = &stream["StreamDescription"]["Shards"][0]["ShardId"];
+        let from = json!({ "StreamArn": arn, "ShardId": shard, "ShardIteratorType": "LATEST" });
+        self.streams("GetShardIterator", from).await["ShardIterator"].clone()
+    }
+
+    /// The records of the stream since then: changes in the order in which they were committed.
+    pub async fn stream_since(&self, mut place: Value) -> Vec<Value> {
         let mut records = Vec::new();
-        for shard in stream["StreamDescription"]["Shards"].as_array().unwrap() {
-            let from = json!({ "StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON" });
-            let mut iterator = self.streams("GetShardIterator", from).await["ShardIterator"].clone();
-            loop {
-                let page = self.streams("GetRecords", json!({ "ShardIterator": iterator })).await;
-                let page_records = page["Records"].as_array().unwrap();
-                records.extend(page_records.iter().cloned());
-                iterator = page["NextShardIterator"].clone();
-                if page_records.is_empty() || iterator.is_null() {
-                    break;
-                }
+        loop {
+            let page = self.streams("GetRecords", json!({ "ShardIterator": place })).await;
+            let more = page["Records"].as_array().unwrap();
+            if more.is_empty() {
+                return records;
             }
+            records.extend(more.iter().cloned());
+            place = page["NextShardIterator"].clone();
         }
-        records
     }
 
     async fn streams(&self, operation: &str, input: Value) -> Value {

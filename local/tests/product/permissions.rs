@@ -31,7 +31,13 @@ async fn functions_are_granted_exactly_the_actions_that_they_use() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_permission_removed_from_the_template_is_missed_at_once() {
-    for action in the_template().functions.iter().flat_map(|it| &it.statements).flat_map(|it| it.actions.clone()).collect::<std::collections::BTreeSet<_>>() {
+    for action in the_template()
+        .functions
+        .iter()
+        .flat_map(|it| &it.statements)
+        .flat_map(|it| it.actions.clone())
+        .collect::<std::collections::BTreeSet<_>>()
+    {
         let product = Product::start_with(|options| {
             for statement in options.template.functions.iter_mut().flat_map(|it| &mut it.statements) {
                 statement.actions.retain(|granted| *granted != action);
@@ -43,7 +49,8 @@ async fn a_permission_removed_from_the_template_is_missed_at_once() {
             product.put_user(&token, ACME, USER, &[], json!({ "roles": ["admin"] })).await,
             product.put_user(&token, ACME, USER, &[], json!({ "roles": ["user"] })).await,
         ];
-        let refused = replies.iter().find(|reply| reply.status != 200).unwrap_or_else(|| panic!("{action} is not needed"));
+        let refused =
+            replies.iter().find(|reply| reply.status != 200).unwrap_or_else(|| panic!("{action} is not needed"));
         assert_eq!(refused.status, 500, "{action}");
         assert_eq!(refused.json()["code"], "internal");
         let lines = product.lines.lock().unwrap().join("\n");

@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
+use shared::id::{TenantId, UserId};
 use shared::key::TenantKeys;
 use shared::model::role;
 
@@ -56,6 +57,7 @@ async fn nothing_of_a_demoted_admin_commits_after_the_demotion() {
     let mut met = 0;
     for round in 0..ROUNDS {
         let tenant = product.new_tenant(&format!("demoted-{round}"), 2 + CALLERS as u32).await;
+        let seen = product.stream_end().await;
         let in_flight = (0..CALLERS as u32 - 1).map(async |place| {
             let user = tenant.member(2 + place);
             product.put_user(&tenant.admin_token, tenant.id, user, &[], json!({ "roles": ["admin"] })).await
@@ -74,7 +76,7 @@ async fn nothing_of_a_demoted_admin_commits_after_the_demotion() {
             assert!(is_done_or_busy(reply) || reply.status == 403, "{reply:?}");
         }
         // The engine's stream has the order in which changes were committed.
-        let order = product.changed_members(tenant.id).await;
+        let order = product.changed_members(tenant.id, seen).await;
         let demoted = order.iter().position(|user| *user == tenant.admin).expect("the demotion is in the stream");
         assert_eq!(order.len(), demoted + 1, "round {round}: {} changes after the demotion", order.len() - demoted - 1);
         let done = replies.iter().filter(|reply| reply.status == 200).count();
@@ -149,14 +151,14 @@ async fn update_until_done(product: &Product, tenant: &NewTenant, number: usize)
 }
 
 impl Product {
-    /// The members of a tenant that were changed, in the order of the commits.
-    async fn changed_members(&self, tenant: shared::id::TenantId) -> Vec<shared::id::UserId> {
+    /// The members of a tenant that were changed since a place in the stream, in the order of the commits.
+    async fn changed_members(&self, tenant: TenantId, since: Value) -> Vec<UserId> {
         let partition = TenantKeys(tenant).tenant().pk;
-        let records = self.stream().await;
+        let records = self.stream_since(since).await;
         let changes = records.iter().filter(|record| record["eventName"] == "MODIFY");
         let keys =
             changes.map(|record| &record["dynamodb"]["Keys"]).filter(|keys| keys["PK"]["S"] == partition.as_str());
         let members = keys.filter_map(|keys| keys["SK"]["S"].as_str()?.strip_prefix("MEMBER#")?.parse().ok());
-        members.map(shared::id::UserId::new).collect()
+        members.map(UserId::new).collect()
     }
 }

@@ -24,7 +24,8 @@ async fn no_log_line_holds_a_body_a_header_or_a_token() {
     assert_eq!(forged.status, 401);
     let authorization = format!("Bearer {token}");
     let tenant = ACME.uuid().to_string();
-    let headers = [("authorization", authorization.as_str()), ("x-tenant-id", &tenant), ("content-type", "application/json")];
+    let headers =
+        [("authorization", authorization.as_str()), ("x-tenant-id", &tenant), ("content-type", "application/json")];
     let malformed = format!("{{\"name\": \"{MARK}\", \"name\": 1");
     let path = format!("/v1/users/{}", USER.uuid());
     assert_eq!(product.call("PUT", &path, &headers, malformed).await.status, 400);

@@ -165,16 +165,22 @@ impl Catalog {
     /// What the roles held allow: all that one of them grants and none denies.
     ///
     /// [`role::EVERYTHING`] stands for every name in the catalog, so that the result holds names that can be compared.
-    pub fn permissions<'a>(&'a self, held: &BTreeSet<RoleId>) -> BTreeSet<&'a str> {
+    pub fn permissions(&self, held: &BTreeSet<RoleId>) -> BTreeSet<&str> {
+        &self.named(held, true) - &self.denied(held)
+    }
+
+    /// What one of the roles held denies.
+    pub fn denied(&self, held: &BTreeSet<RoleId>) -> BTreeSet<&str> {
+        self.named(held, false)
+    }
+
+    fn named<'a>(&'a self, held: &BTreeSet<RoleId>, access: bool) -> BTreeSet<&'a str> {
         let name = |permission: &'a Permission| permission.name.as_str();
-        let named = |access: bool| -> BTreeSet<&'a str> {
-            let permissions = held.iter().filter_map(|id| self.roles.get(id)).flat_map(|role| &role.permissions);
-            let names: BTreeSet<_> = permissions.filter(|permission| permission.access == access).map(name).collect();
-            match names.contains(role::EVERYTHING) {
-                true => self.roles.values().flat_map(|role| &role.permissions).map(name).collect(),
-                false => names,
-            }
-        };
-        &named(true) - &named(false)
+        let permissions = held.iter().filter_map(|id| self.roles.get(id)).flat_map(|role| &role.permissions);
+        let names: BTreeSet<_> = permissions.filter(|permission| permission.access == access).map(name).collect();
+        match names.contains(role::EVERYTHING) {
+            true => self.roles.values().flat_map(|role| &role.permissions).map(name).collect(),
+            false => names,
+        }
     }
 }
