@@ -1,1 +1,348 @@
-//! (next)
+//! Sentences of the contracts that take more than one event to show. The others are in `events/`.
+
+use serde_json::json;
+use shared::credential::Kind;
+use shared::id::{GroupId, TenantId, UserId};
+use shared::key::{self, TenantKeys};
+use shared::model::{Member, Status, role};
+use shared::table::encode;
+
+use local::token::Flaw;
+
+use crate::harness::{ACME, Dialects, Product, Reply, USER};
+
+const GLOBEX: TenantId = TenantId::new(2);
+
+async fn admin(product: &Product) -> String {
+    product.access("acme", "admin@acme.example").await
+}
+
+/// Puts a member into the table as a test wants them.
+async fn put(product: &Product, member: &Member) {
+    let keys = TenantKeys(member.tenant);
+    let listed = keys.listed(&member.label(), member.user);
+    product.store.put(encode(&keys.member(member.user), Some(&listed), member).unwrap()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_answered_as_api_gateway_does() {
+    let product = Product::start().await;
+    for (method, path) in [("GET", "/v1/users/1"), ("PUT", "/v1/users"), ("PUT", "/other/v1/users/1"), ("PUT", "/")] {
+        let reply = product.call(method, path, &[], "").await;
+        assert_eq!((reply.status, &reply.bytes[..]), (404, &br#"{"message":"Not Found"}"#[..]), "{method} {path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn routes_stand_under_the_stage_and_without_it() {
+    let product = Product::start().await;
+    for stage in ["", "/main"] {
+        let reply = product.call("PUT", &format!("{stage}/v1/users/{}", USER.uuid()), &[], "").await;
+        assert_eq!(reply.status, 401, "{stage}");
+        assert_eq!(reply.json()["code"], "unauthenticated");
+        assert!(reply.header("x-request-id").is_some_and(|id| !id.is_empty()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_tenant_is_refused_before_anything_is_read_and_whether_it_exists_or_not() {
+    let product = Product::start().await;
+    let token = admin(&product).await;
+    // The first request of a process reads the keys.
+    product.put_user(&token, ACME, USER, &[], json!({ "name": "Warm" })).await;
+    product.server.take_records();
+    let there = product.put_user(&token, GLOBEX, USER, &[], json!({ "name": "A" })).await;
+    let nowhere = product.put_user(&token, TenantId::new(99), USER, &[], json!({ "name": "A" })).await;
+    assert_eq!((there.status, there.json()["code"].as_str()), (403, Some("tenant_mismatch")));
+    assert_eq!((there.status, there.bytes), (nowhere.status, nowhere.bytes));
+    assert_eq!(product.server.take_records(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_tenant_does_is_invisible_in_the_other() {
+    let product = Product::start().await;
+    let before = product.member(GLOBEX, USER).await;
+    let reply = product.patch_role(&admin(&product).await, ACME, USER, role::ADMIN).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(product.member(GLOBEX, USER).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_is_in_force_on_the_next_request() {
+    let product = Product::start().await;
+    let (owner, admin) = (product.access("acme", "owner@acme.example").await, admin(&product).await);
+    let assign = async |role: &str| product.put_user(&admin, ACME, USER, &[], json!({ "roles": [role] })).await.status;
+    assert_eq!(assign("admin").await, 200);
+    let demoted = product.patch_role(&owner, ACME, UserId::new(2), role::USER).await;
+    assert_eq!(demoted.status, 200);
+    assert_eq!(assign("user").await, 403, "the token of before says nothing of what its bearer may do");
+    let promoted = product.patch_role(&owner, ACME, UserId::new(2), role::ADMIN).await;
+    assert_eq!(promoted.status, 200);
+    assert_eq!(assign("user").await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_has_ended_ends_its_tokens() {
+    let product = Product::start().await;
+    let token = admin(&product).await;
+    let rename = async || product.put_user(&token, ACME, USER, &[], json!({ "name": "Name" })).await.status;
+    assert_eq!(rename().await, 200);
+    for item in product.store.query(&key::session(UserId::new(2), "")).await.unwrap() {
+        let mut session: shared::model::Session = shared::table::decode(item).unwrap();
+        session.expires_at = 1;
+        let ended = encode(&key::session(UserId::new(2), &session.id), None, &session).unwrap();
+        product.store.put(ended).await.unwrap();
+    }
+    assert_eq!(rename().await, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idempotency_key_gets_the_first_answer_back_byte_for_byte_in_each_dialect() {
+    let product = Product::start().await;
+    let calls = Dialects::new(&product).await;
+    for function in &product.template.functions {
+        let key = [("idempotency-key", "one-and-the-same")];
+        let first = calls.set_role_with(&function.name, role::ADMIN, &key).await;
+        assert_eq!(first.status, 200, "{}: {first:?}", function.name);
+        assert_eq!(first.header("idempotent-replayed"), None);
+        let version = product.member(ACME, USER).await.version;
+        // Something else happens in between.
+        assert_eq!(calls.set_role(&function.name, role::USER).await.status, 200);
+
+        let again = calls.set_role_with(&function.name, role::ADMIN, &key).await;
+        assert_eq!(again.header("idempotent-replayed"), Some("true"), "{}", function.name);
+        assert_eq!((again.status, &again.bytes), (first.status, &first.bytes));
+        assert_eq!(
+            (again.header("etag"), again.header("content-type")),
+            (first.header("etag"), first.header("content-type"))
+        );
+        assert_eq!(product.member(ACME, USER).await.version, version + 1, "the repeat changed nothing");
+
+        let other = calls.set_role_with(&function.name, role::USER, &key).await;
+        let status = if function.name.starts_with("directory") { 400 } else { 422 };
+        assert_eq!(other.status, status, "{}: {other:?}", function.name);
+        let record = TenantKeys(ACME).idempotency(UserId::new(2), "one-and-the-same");
+        let mut recorded: shared::model::Recorded =
+            shared::table::decode(product.store.get(&record).await.unwrap().unwrap()).unwrap();
+        let left = recorded.expires_at - shared::time::Time::now().seconds();
+        assert!((86_000..=86_400).contains(&left), "kept for 24 hours: {left}");
+
+        // TTL deletes late: a record that has expired is none.
+        recorded.expires_at = 1;
+        product.store.put(encode(&record, None, &recorded).unwrap()).await.unwrap();
+        let anew = calls.set_role_with(&function.name, role::ADMIN, &key).await;
+        assert_eq!((anew.status, anew.header("idempotent-replayed")), (200, None), "{}", function.name);
+        recorded.expires_at = 1;
+        product.store.put(encode(&record, None, &recorded).unwrap()).await.unwrap();
+        assert_eq!(calls.set_role(&function.name, role::USER).await.status, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idempotency_key_is_its_callers_own_and_remembers_nothing_that_was_refused() {
+    let product = Product::start().await;
+    let key = [("idempotency-key", "shared")];
+    let (owner, admin) = (product.access("acme", "owner@acme.example").await, admin(&product).await);
+    let user = product.access("acme", "user@acme.example").await;
+    assert_eq!(product.put_user(&admin, ACME, USER, &key, json!({ "name": "By Admin" })).await.status, 200);
+    assert_eq!(product.put_user(&owner, ACME, USER, &key, json!({ "name": "By Owner" })).await.status, 200);
+
+    let raise = async || product.put_user(&user, ACME, USER, &key, json!({ "roles": ["admin"] })).await;
+    assert_eq!(raise().await.status, 403);
+    assert_eq!(product.patch_role(&owner, ACME, USER, role::ADMIN).await.status, 200);
+    let done = raise().await;
+    assert_eq!((done.status, done.header("idempotent-replayed")), (200, None), "{done:?}");
+    // Nothing was changed by that, and yet it is the first answer.
+    assert_eq!(product.patch_role(&owner, ACME, USER, role::USER).await.status, 200);
+    let again = raise().await;
+    assert_eq!((again.status, again.header("idempotent-replayed")), (200, Some("true")));
+    assert_eq!(product.member(ACME, USER).await.roles, [role::USER].into());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn if_match_lets_one_of_two_through_in_each_dialect() {
+    let product = Product::start().await;
+    let calls = Dialects::new(&product).await;
+    for function in &product.template.functions {
+        let tag = format!("\"{}\"", product.member(ACME, USER).await.version);
+        let first = calls.set_role_with(&function.name, role::ADMIN, &[("if-match", &tag)]).await;
+        assert_eq!(first.status, 200, "{}: {first:?}", function.name);
+        let second = calls.set_role_with(&function.name, role::USER, &[("if-match", &tag)]).await;
+        assert_eq!(second.status, 412, "{}: {second:?}", function.name);
+        let tag = first.header("etag").unwrap();
+        let third = calls.set_role_with(&function.name, role::USER, &[("if-match", tag)]).await;
+        assert_eq!(third.status, 200, "{}: {third:?}", function.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_changed_nothing_written() {
+    let product = Product::start().await;
+    let calls = Dialects::new(&product).await;
+    for function in &product.template.functions {
+        let before = product.member(ACME, USER).await;
+        product.server.take_records();
+        let reply = calls.set_role(&function.name, role::USER).await;
+        assert_eq!((reply.status, reply.header("etag")), (200, Some("\"1\"")), "{}", function.name);
+        assert!(product.server.take_records().iter().all(|record| record.write_units == 0.0), "{}", function.name);
+        assert_eq!(product.member(ACME, USER).await, before);
+    }
+    assert_eq!(product.events(ACME, USER).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_can_leave_when_there_is_another() {
+    let product = Product::start().await;
+    let owner = product.access("acme", "owner@acme.example").await;
+    let leave = async || product.patch_role(&owner, ACME, UserId::new(1), role::USER).await;
+    let alone = leave().await;
+    assert_eq!((alone.status, alone.json()["error"].as_str()), (409, Some("Conflict")), "{alone:?}");
+    assert_eq!(product.patch_role(&owner, ACME, UserId::new(2), role::OWNER).await.status, 200);
+    assert_eq!(product.tenant(ACME).await.owners, 2);
+    assert_eq!(leave().await.status, 200);
+    assert_eq!(product.tenant(ACME).await.owners, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_who_is_deactivated_counts_no_more() {
+    let product = Product::start().await;
+    let owner = product.access("acme", "owner@acme.example").await;
+    let authorization = format!("Bearer {owner}");
+    let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+    let status = async |user: u32, status: &str| {
+        let body = json!({ "status": status }).to_string();
+        product.call("PUT", &format!("/api/acme/v1/users/{user}"), &headers, body).await.status
+    };
+    assert_eq!(status(1, "DEACTIVE").await, 400, "the last owner stays active");
+    assert_eq!(product.patch_role(&owner, ACME, UserId::new(2), role::OWNER).await.status, 200);
+    assert_eq!(status(2, "deactive").await, 200);
+    assert_eq!(product.tenant(ACME).await.owners, 1);
+    assert_eq!(status(1, "DEACTIVE").await, 400);
+    assert_eq!(status(2, "Active").await, 200);
+    assert_eq!(product.tenant(ACME).await.owners, 2);
+}
+
+/// `DTO_user` and the users of JITSudo have a picture, as large as it may be.
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_of_256_kib_come_with_the_dialects_that_show_them() {
+    let product = Product::start().await;
+    let picture = format!("data:image/png;base64,{}", "A".repeat(256 * 1024 - 22));
+    let item = encode(&TenantKeys(ACME).picture(USER), None, &json!({ "data_uri": picture })).unwrap();
+    product.store.put(item).await.unwrap();
+    let calls = Dialects::new(&product).await;
+    let key = [("idempotency-key", "with-a-picture")];
+    let user = calls.set_role_with("users-update", role::ADMIN, &key).await;
+    assert_eq!(user.json()["picture"], picture.as_str(), "{}", user.status);
+    let again = calls.set_role_with("users-update", role::ADMIN, &key).await;
+    assert_eq!((again.bytes, again.status), (user.bytes, 200));
+    let user = calls.set_role("directory-update-user", role::USER).await;
+    assert_eq!(user.json()["data"]["profile_pic"], picture.as_str());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_who_is_deleted_or_invited_is_shown_so() {
+    let product = Product::start().await;
+    let calls = Dialects::new(&product).await;
+    let mut member = product.member(ACME, USER).await;
+    member.status = Status::Invited;
+    member.created_by = Some(product.member(ACME, UserId::new(1)).await.as_actor());
+    member.last_seen = Some(member.created_at);
+    put(&product, &member).await;
+    let user = calls.set_role("directory-update-user", role::USER).await.json();
+    assert_eq!(user["data"]["tenant_user"]["status"], 0);
+    assert_eq!(user["data"]["tenant_user"]["last_seen"], json!(member.created_at));
+    let creator = json!({ "profile_pic": null, "email": "owner@acme.example", "id": 1, "label": "Olivia Owner" });
+    assert_eq!(user["data"]["created_by"], creator);
+    assert_eq!(calls.set_role("users-update", role::USER).await.json()["status"], "invited");
+
+    member.deleted_at = Some(member.created_at);
+    put(&product, &member).await;
+    for function in &product.template.functions {
+        assert_eq!(calls.set_role(&function.name, role::USER).await.status, 404, "{}", function.name);
+    }
+    // And may do nothing any more.
+    let token = product.access("acme", "user@acme.example").await;
+    let reply = product.put_user(&token, ACME, USER, &[], json!({ "name": "Ghost" })).await;
+    assert_eq!((reply.status, reply.json()["details"]["rule"].as_str()), (403, Some("active-member")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_and_groups_can_be_found_by_their_holders() {
+    let product = Product::start().await;
+    let holders = async |role| {
+        let items = product.store.query(&TenantKeys(ACME).holder(role, USER)).await.unwrap();
+        items.len()
+    };
+    let token = admin(&product).await;
+    assert_eq!((holders(role::USER).await, holders(role::ADMIN).await), (1, 0));
+    assert_eq!(product.patch_role(&token, ACME, USER, role::ADMIN).await.status, 200);
+    assert_eq!((holders(role::USER).await, holders(role::ADMIN).await), (0, 1));
+    let authorization = format!("Bearer {token}");
+    let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+    let groups = json!({ "groups": [{ "id": 2 }] }).to_string();
+    assert_eq!(product.call("PUT", "/api/acme/v1/users/3", &headers, groups).await.status, 200);
+    for (group, members) in [(1, 0), (2, 1)] {
+        let edge = TenantKeys(ACME).in_group(GroupId::new(group), USER);
+        assert_eq!(product.store.query(&edge).await.unwrap().len(), members, "group {group}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_roles_and_groups_than_a_transaction_holds_are_refused() {
+    let product = Product::start().await;
+    let catalog = (100..200).map(|number| {
+        let group = shared::model::Group { id: GroupId::new(number), name: format!("Group {number}") };
+        encode(&TenantKeys(ACME).group(group.id), None, &shared::model::Entry::Group(group)).unwrap()
+    });
+    product.store.put_all(catalog, |_| ()).await.unwrap();
+    product.move_catalog(ACME).await;
+    let authorization = format!("Bearer {}", admin(&product).await);
+    let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+    let put = async |last: u32| {
+        let groups: Vec<_> = (100..last).map(|id| json!({ "id": id })).collect();
+        product.call("PUT", "/api/acme/v1/users/5", &headers, json!({ "groups": groups }).to_string()).await
+    };
+    let refused = put(194).await;
+    assert_eq!(refused.status, 400, "{refused:?}");
+    assert!(refused.json()["errors"][0].as_str().unwrap().contains("93"), "{refused:?}");
+    assert_eq!(put(193).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cookie_counts_only_from_pages_that_are_known() {
+    let product = Product::start().await;
+    let session = product.token("acme", "admin@acme.example", Kind::Session, Flaw::None).await;
+    let cookie = format!("other=1; session={session}");
+    let body = json!({ "user_id": "3", "organization_id": ACME.uuid(), "role_id": role::USER.uuid() }).to_string();
+    let put = async |origin: Option<&str>| {
+        let mut headers = vec![("cookie", cookie.as_str()), ("content-type", "application/json")];
+        headers.extend(origin.map(|origin| ("origin", origin)));
+        let reply: Reply = product.call("PUT", "/api/v1/organizations/1/users/roles", &headers, body.clone()).await;
+        reply.status
+    };
+    assert_eq!(put(None).await, 200);
+    assert_eq!(put(Some("http://127.0.0.1:3000")).await, 200);
+    for foreign in ["https://evil.example", "null", "http://127.0.0.1:3000.evil.example", ""] {
+        assert_eq!(put(Some(foreign)).await, 401, "{foreign}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_key_is_found_within_ten_seconds_and_not_looked_for_more_often() {
+    let product = Product::start().await;
+    let token = admin(&product).await;
+    assert_eq!(product.put_user(&token, ACME, USER, &[], json!({ "name": "Warm" })).await.status, 200);
+    // The same token under a `kid` that nobody knows.
+    let (header, rest) = token.split_once('.').unwrap();
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+    let header = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap();
+    let mut header: serde_json::Value = serde_json::from_str(&header).unwrap();
+    header["kid"] = json!("unknown");
+    let unknown = format!("{}.{rest}", BASE64_URL_SAFE_NO_PAD.encode(header.to_string()));
+    product.server.take_records();
+    for _ in 0..5 {
+        assert_eq!(product.put_user(&unknown, ACME, USER, &[], json!({ "name": "No" })).await.status, 401);
+    }
+    let reads = product.server.take_records().len();
+    assert!(reads <= 1, "{reads} reads of the keys for five tokens of an unknown one");
+}
