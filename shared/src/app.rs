@@ -10,7 +10,6 @@ use aws_config::environment::region::EnvironmentVariableRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_http_client::tls;
 use lambda_http::http::header;
 
@@ -220,9 +219,4 @@ async fn client() -> Client {
         .load()
         .await;
     Client::new(&config)
-}
-
-/// The text of an item of one attribute, as the keys are kept.
-pub fn document(text: String) -> HashMap<String, AttributeValue> {
-    HashMap::from([("document".to_owned(), AttributeValue::S(text))])
 }

@@ -17,7 +17,7 @@ use crate::key::{self, Key, TenantKeys};
 use crate::model::{Catalog, Change, Event, Member, Recorded, Session, Status, Tenant, role};
 use crate::policy::{Action, Denial, Facts};
 use crate::problem::{Problem, Reference};
-use crate::table::{self, Committed, Condition, Item, MAX_EDGES, Pause, Table, Transaction};
+use crate::table::{self, Committed, Condition, MAX_EDGES, Pause, Table, Transaction};
 use crate::time::Time;
 
 /// How often a request starts again because what it had read has changed.
@@ -139,8 +139,7 @@ struct Round<'a> {
     tenant: Tenant,
     catalog: Arc<Catalog>,
     caller: Member,
-    /// The target, if there is one, and its item as it was read.
-    target: Option<(Member, Item)>,
+    target: Option<Member>,
     picture: Option<String>,
     recorded: Option<Recorded>,
 }
@@ -192,12 +191,8 @@ impl<'a> Round<'a> {
         }
         catalog.policies.enter(&Facts { member: &me, catalog: &catalog }).map_err(Problem::Forbidden)?;
 
-        let target = match target_key.and_then(|key| found.remove(&key)) {
-            Some(item) => {
-                Some((table::decode::<Member>(item.clone())?, item)).filter(|(member, _)| member.is_present())
-            }
-            None => None,
-        };
+        let target: Option<Member> = target_key.and_then(|key| found.remove(&key)).map(table::decode).transpose()?;
+        let target = target.filter(Member::is_present);
         let picture = picture_key.and_then(|key| found.remove(&key)).and_then(|mut item| item.remove("data_uri"));
         let picture = picture.and_then(|picture| picture.as_s().ok().cloned());
         let recorded: Option<Recorded> =
@@ -217,12 +212,12 @@ impl<'a> Round<'a> {
     }
 
     /// Decides. The result is the only thing that can write, and exists only if every action was allowed.
-    fn authorize(self, update: &Update) -> Result<Authorized<'a>, Problem> {
-        let (before, _) = self.target.as_ref().ok_or(Problem::NotFound("user"))?;
-        let Planned { mut after, unknown } = plan(before, update, &self.catalog);
-        let actions = actions(before, &after, update, &self.catalog);
+    fn authorize(mut self, update: &Update) -> Result<Authorized<'a>, Problem> {
+        let before = self.target.take().ok_or(Problem::NotFound("user"))?;
+        let Planned { mut after, unknown } = plan(&before, update, &self.catalog);
+        let actions = actions(&before, &after, update, &self.catalog);
         let principal = Facts { member: &self.caller, catalog: &self.catalog };
-        let resource = Facts { member: before, catalog: &self.catalog };
+        let resource = Facts { member: &before, catalog: &self.catalog };
         let mut notices: Vec<String> = Vec::new();
         for action in &actions {
             let allowed = self.catalog.policies.allow(self.call.dialect, &principal, action, &resource);
@@ -235,7 +230,7 @@ impl<'a> Round<'a> {
         if let Some(unknown) = unknown {
             return Err(unknown);
         }
-        if edges(before, &after).len() > MAX_EDGES {
+        if edges(&before, &after).len() > MAX_EDGES {
             return Err(Problem::TooManyChanges);
         }
         let loses_owner = before.is_acting_owner() && !after.is_acting_owner();
@@ -246,7 +241,7 @@ impl<'a> Round<'a> {
             return Err(Problem::VersionMismatch);
         }
 
-        let event = if after == *before {
+        let event = if after == before {
             None
         } else {
             after.version += 1;
@@ -264,20 +259,21 @@ impl<'a> Round<'a> {
                 at: self.now,
                 actor: Some(self.caller.user),
                 request: self.call.request_id.clone(),
-                transaction: uuid::Builder::from_random_bytes(fastrand::u128(..).to_be_bytes()).into_uuid().to_string(),
-                changes: changes(before, &after)?,
+                transaction: transaction_token(),
+                changes: changes(&before, &after)?,
                 previous: before.head.clone(),
             };
             after.head = event.hash();
             Some(event)
         };
-        Ok(Authorized { round: self, after, event, notices })
+        Ok(Authorized { round: self, before, after, event, notices })
     }
 }
 
 /// A change that was decided and not yet written.
 struct Authorized<'a> {
     round: Round<'a>,
+    before: Member,
     after: Member,
     /// `None` where nothing changes.
     event: Option<Event>,
@@ -288,7 +284,7 @@ impl Authorized<'_> {
     /// Writes the change, its event, and the answer if it has an `Idempotency-Key`: all or nothing, and only while
     /// everything that was read still holds. `None` if it does not.
     async fn commit(self, render: fn(&View) -> Value) -> Result<Option<Answer>, Problem> {
-        let Self { round, after, event, notices } = self;
+        let Self { round, before, after, event, notices } = self;
         let view =
             View { tenant: &round.tenant, member: &after, catalog: &round.catalog, picture: round.picture.as_deref() };
         let mut answer = Answer::json(200, &render(&view)).with_header("etag", format!("\"{}\"", after.version));
@@ -300,8 +296,7 @@ impl Authorized<'_> {
         let keys = round.caller_keys.keys();
         let mut transaction = Transaction::new(table);
         if let Some(event) = &event {
-            let (before, item) = round.target.as_ref().ok_or(Problem::NotFound("user"))?;
-            change(&mut transaction, &round, keys, (before, item), &after, event)?;
+            change(&mut transaction, &round, keys, &before, &after, event)?;
         }
         if let Some(asked) = &round.write.idempotency {
             let recorded = Recorded {
@@ -319,8 +314,7 @@ impl Authorized<'_> {
         if items.is_empty() {
             return Ok(Some(answer));
         }
-        let token = event.as_ref().map_or_else(|| round.call.request_id.clone(), |event| event.transaction.clone());
-        let token = token.chars().take(36).collect::<String>();
+        let token = event.as_ref().map_or_else(transaction_token, |event| event.transaction.clone());
         match (table.write(items, &token).await?, &event) {
             (Committed::Yes, _) => Ok(Some(answer)),
             (Committed::Moved { in_doubt: true }, Some(event)) if is_on_record(table, keys, event).await? => {
@@ -329,6 +323,11 @@ impl Authorized<'_> {
             (Committed::Moved { .. }, _) => Ok(None),
         }
     }
+}
+
+/// A new `ClientRequestToken`, of 36 characters.
+fn transaction_token() -> String {
+    uuid::Builder::from_random_bytes(fastrand::u128(..).to_be_bytes()).into_uuid().to_string()
 }
 
 /// Whether an event was written, by the very transaction that it names.
@@ -344,20 +343,15 @@ fn change(
     transaction: &mut Transaction,
     round: &Round,
     keys: TenantKeys,
-    (before, item): (&Member, &Item),
+    before: &Member,
     after: &Member,
     event: &Event,
 ) -> Result<(), Problem> {
     let member_key = keys.member(after.user);
-    let new = table::encode(&member_key, Some(&keys.listed(&after.label(), after.user)), after)?;
-    let old = Item::from_iter(
-        item.iter()
-            .filter(|(name, _)| {
-                // What a later version of this code may have added is not ours to remove.
-                new.contains_key(*name) || OPTIONAL.contains(&name.as_str())
-            })
-            .map(|(name, value)| (name.clone(), value.clone())),
-    );
+    // Both are made from what this code knows of members: attributes that a later version of it added stay as they are.
+    let [old, new] = [before, after]
+        .map(|member| table::encode(&member_key, Some(&keys.listed(&member.label(), member.user)), member));
+    let (old, new) = (old?, new?);
     let same = Condition::new("version = :version").with(":version", before.version)?;
     transaction.change(&member_key, &old, &new, same)?;
 
@@ -390,9 +384,6 @@ fn change(
     let item = table::encode(&keys.event(event.user, event.version), Some(&listed), event)?;
     transaction.put(item, Some(Condition::new("attribute_not_exists(PK)")))
 }
-
-/// Attributes of a member's item that go away when they have no value.
-const OPTIONAL: [&str; 4] = ["first_name", "last_name", "profession", "primary_group"];
 
 /// A role or a group that a change adds or removes.
 struct Edge {
