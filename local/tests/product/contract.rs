@@ -346,3 +346,49 @@ async fn a_new_key_is_found_within_ten_seconds_and_not_looked_for_more_often() {
     let reads = product.server.take_records().len();
     assert!(reads <= 1, "{reads} reads of the keys for five tokens of an unknown one");
 }
+
+/// A request with everything wrong with it, mended one thing at a time: the answer is always the first that applies.
+#[tokio::test(flavor = "multi_thread")]
+async fn checks_come_in_the_order_of_the_contract() {
+    let product = Product::start().await;
+    let deactivated = product.access("acme", "deactivated@acme.example").await;
+    let user = product.access("acme", "user@acme.example").await;
+    let owner = product.access("acme", "owner@acme.example").await;
+    let (nobody, me) = (UserId::new(99), UserId::new(1));
+    let unknown = r#"{"roles": ["unknown"]}"#;
+    let put = async |token: &str, tenant: TenantId, user: UserId, body: &str| {
+        let (authorization, tenant) = (format!("Bearer {token}"), tenant.uuid().to_string());
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("x-tenant-id", tenant.as_str()),
+            ("content-type", "application/json"),
+            ("if-match", "\"99\""),
+        ];
+        let reply = product.call("PUT", &format!("/v1/users/{}", user.uuid()), &headers, body.to_owned()).await;
+        (reply.status, reply.json()["code"].as_str().unwrap_or_default().to_owned())
+    };
+    let steps = [
+        (put("none", GLOBEX, nobody, "{").await, 401, "unauthenticated"),
+        (put(&deactivated, GLOBEX, nobody, "{").await, 400, "invalid_json"),
+        (put(&deactivated, GLOBEX, nobody, unknown).await, 403, "tenant_mismatch"),
+        (put(&deactivated, ACME, nobody, unknown).await, 403, "forbidden"),
+        (put(&user, ACME, nobody, unknown).await, 404, "not_found"),
+        (put(&user, ACME, me, unknown).await, 403, "forbidden"),
+        (put(&owner, ACME, me, unknown).await, 422, "invalid_roles"),
+        (put(&owner, ACME, me, r#"{"roles": ["user"]}"#).await, 409, "last_owner"),
+        (put(&owner, ACME, me, r#"{"roles": ["owner"]}"#).await, 412, "version_mismatch"),
+    ];
+    for (step, (answered, status, code)) in steps.into_iter().enumerate() {
+        assert_eq!(answered, (status, code.to_owned()), "step {step}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_engine_can_be_used_and_its_table_is_made_once() {
+    let first = Product::start().await;
+    let engine = first.server.engine_url().to_owned();
+    let second = Product::start_with(|options| options.dynamodb = Some(engine)).await;
+    let reply = second.put_user(&admin(&second).await, ACME, USER, &[], json!({ "name": "Same Table" })).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert_eq!(first.member(ACME, USER).await.name(), "Same Table");
+}
