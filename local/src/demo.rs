@@ -70,7 +70,7 @@ pub async fn fill(store: &Store, now: Time) -> Result<()> {
         }
         items.extend(member_items(it)?);
     }
-    store.put_all(items.into_iter(), |_| ()).await?;
+    store.put_all(items).await?;
     let counters = [
         (Kind::Tenant, 2),
         (Kind::User, 8),
@@ -183,34 +183,27 @@ pub async fn seed(store: &Store, slug: &str, count: u32, now: Time, progress: &P
     let first_user = store.allocate(Kind::User, count).await?;
     let first_member = store.allocate(Kind::Membership, count).await?;
     progress.set_length(u64::from(count));
-    store.put_all(tenant_items(&tenant(id, slug, slug, now), &[])?.into_iter(), |_| ()).await?;
-
-    let people = (0..count).map(|place| {
-        let email = format!("member{}@{slug}.example", place + 1);
-        let user = UserId::new(first_user + place);
-        let role = [role::OWNER, role::ADMIN].get(place as usize).copied().unwrap_or(role::USER);
-        let mut it = member(MembershipId::new(first_member + place), id, user, &email, role, now);
-        (it.first_name, it.last_name) = (Some("Member".to_owned()), Some((place + 1).to_string()));
-        let mut items = user_items(&local_user(user, &email, now))?;
-        items.extend(member_items(it)?);
-        Ok(items)
-    });
-    // Their number is known from the first: all members here have the same kinds of items.
-    let mut failed = None;
-    let items = people.map_while(|items: Result<Vec<_>>| items.map_err(|error| failed = Some(error)).ok()).flatten();
-    let each = ITEMS_EACH;
-    let written = std::sync::atomic::AtomicU64::new(0);
-    store
-        .put_all(items, |more| {
-            let all = written.fetch_add(more, std::sync::atomic::Ordering::Relaxed) + more;
-            progress.set_position(all / each);
-        })
-        .await?;
-    failed.map_or(Ok(()), Err)
+    store.put_all(tenant_items(&tenant(id, slug, slug, now), &[])?).await?;
+    for start in (0..count).step_by(AT_ONCE) {
+        let places = start..count.min(start + AT_ONCE as u32);
+        let mut items = Vec::new();
+        for place in places.clone() {
+            let email = format!("member{}@{slug}.example", place + 1);
+            let user = UserId::new(first_user + place);
+            let role = [role::OWNER, role::ADMIN].get(place as usize).copied().unwrap_or(role::USER);
+            let mut it = member(MembershipId::new(first_member + place), id, user, &email, role, now);
+            (it.first_name, it.last_name) = (Some("Member".to_owned()), Some((place + 1).to_string()));
+            items.extend(user_items(&local_user(user, &email, now))?);
+            items.extend(member_items(it)?);
+        }
+        store.put_all(items).await?;
+        progress.inc(places.len() as u64);
+    }
+    Ok(())
 }
 
-/// The items of each member that [`seed`] makes: user, identity, member, address, event, one role.
-const ITEMS_EACH: u64 = 6;
+/// How many members [`seed`] writes before it tells of its progress.
+const AT_ONCE: usize = 500;
 
 /// A bar for a person who waits.
 pub fn bar() -> ProgressBar {

@@ -66,26 +66,24 @@ impl Store {
         Ok(items)
     }
 
-    /// Writes items in batches, several at a time; `written` is told after each batch how many more are in the table.
-    pub async fn put_all(&self, items: impl Iterator<Item = Item>, written: impl Fn(u64)) -> Result<()> {
+    /// Writes items in batches, several at a time.
+    pub async fn put_all(&self, items: Vec<Item>) -> Result<()> {
         let mut lanes = JoinSet::new();
-        let mut items = items.peekable();
-        while items.peek().is_some() {
-            if lanes.len() == LANES {
-                finished(&mut lanes, &written).await?;
+        for batch in items.chunks(BATCH) {
+            if lanes.len() == LANES
+                && let Some(lane) = lanes.join_next().await
+            {
+                lane.map_err(said)??;
             }
-            let batch: Vec<Item> = items.by_ref().take(BATCH).collect();
-            let store = self.clone();
-            lanes.spawn(async move { store.put_batch(batch).await });
+            lanes.spawn(self.clone().put_batch(batch.to_vec()));
         }
-        while !lanes.is_empty() {
-            finished(&mut lanes, &written).await?;
+        while let Some(lane) = lanes.join_next().await {
+            lane.map_err(said)??;
         }
         Ok(())
     }
 
-    async fn put_batch(self, items: Vec<Item>) -> Result<u64> {
-        let count = items.len() as u64;
+    async fn put_batch(self, items: Vec<Item>) -> Result<()> {
         let put = |item| PutRequest::builder().set_item(Some(item)).build().map_err(said);
         let requests = items.into_iter().map(|item| Ok(WriteRequest::builder().put_request(put(item)?).build()));
         let mut left = requests.collect::<Result<Vec<_>>>()?;
@@ -94,7 +92,7 @@ impl Store {
             let mut unprocessed = request.send().await.map_err(said)?.unprocessed_items.unwrap_or_default();
             left = unprocessed.remove(&*self.table).unwrap_or_default();
         }
-        Ok(count)
+        Ok(())
     }
 
     /// Takes `count` numbers from a kind's counter and returns the first of them.
@@ -109,13 +107,6 @@ impl Store {
         let last: u32 = last.and_then(|last| last.parse().ok()).ok_or("a counter that is no number".to_owned())?;
         Ok(last - count + 1)
     }
-}
-
-async fn finished(lanes: &mut JoinSet<Result<u64>>, written: &impl Fn(u64)) -> Result<()> {
-    if let Some(lane) = lanes.join_next().await {
-        written(lane.map_err(said)??);
-    }
-    Ok(())
 }
 
 /// The items of a tenant that is new, without its members: itself, its slug, its catalog.

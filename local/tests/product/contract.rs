@@ -294,7 +294,7 @@ async fn more_roles_and_groups_than_a_transaction_holds_are_refused() {
         let group = shared::model::Group { id: GroupId::new(number), name: format!("Group {number}") };
         encode(&TenantKeys(ACME).group(group.id), None, &shared::model::Entry::Group(group)).unwrap()
     });
-    product.store.put_all(catalog, |_| ()).await.unwrap();
+    product.store.put_all(catalog.collect()).await.unwrap();
     product.move_catalog(ACME).await;
     let authorization = format!("Bearer {}", admin(&product).await);
     let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
