@@ -7,7 +7,7 @@ use ed25519_dalek::pkcs8::EncodePrivateKey;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use shared::credential::{Claims, Expected, Kind};
-use shared::key::Key;
+use shared::key;
 use shared::model::Session;
 use shared::table::{Item, encode};
 use shared::time::Time;
@@ -42,10 +42,6 @@ pub enum Flaw {
     Forged,
 }
 
-fn signing_key() -> Key {
-    Key { pk: "CONFIG".to_owned(), sk: "LOCAL_SIGNING_KEY".to_owned() }
-}
-
 fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| error.to_string())?;
@@ -60,7 +56,7 @@ pub fn new_key() -> Result<(Item, Value)> {
     let public = BASE64_URL_SAFE_NO_PAD.encode(key.verifying_key().as_bytes());
     let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": public, "kid": kid, "alg": "EdDSA", "use": "sig" });
     let item = json!({ "kid": kid, "pkcs8": private.as_bytes() });
-    Ok((encode(&signing_key(), None, &item).map_err(|error| error.to_string())?, jwk))
+    Ok((encode(&key::local_signing_key(), None, &item).map_err(|error| error.to_string())?, jwk))
 }
 
 /// A new session of a member, and a token of it.
@@ -77,7 +73,7 @@ pub async fn issue(
     now: Time,
 ) -> Result<String> {
     let (tenant, user) = demo::find(store, slug, email).await?;
-    let key = store.get(&signing_key()).await?.ok_or("this table has no key to sign with".to_owned())?;
+    let key = store.get(&key::local_signing_key()).await?.ok_or("this table has no key to sign with".to_owned())?;
     let key: Value = shared::table::decode(key).map_err(|error| error.to_string())?;
     let private: Vec<u8> = serde_json::from_value(key["pkcs8"].clone()).map_err(|error| error.to_string())?;
 
@@ -88,7 +84,7 @@ pub async fn issue(
     };
     if flaw != Flaw::Ended {
         let item = Session { id: session.clone(), tenant, expires_at: now.seconds() + ttl.max(TTL) };
-        let item = encode(&shared::key::session(user, &session), None, &item);
+        let item = encode(&key::session(user, &session), None, &item);
         store.put(item.map_err(|error| error.to_string())?).await?;
     }
     let claims = Claims {

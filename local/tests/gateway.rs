@@ -21,8 +21,8 @@ Resources:
     Type: AWS::DynamoDB::Table
     Properties:
       BillingMode: PAY_PER_REQUEST
-      AttributeDefinitions: [{ AttributeName: PK, AttributeType: S }, { AttributeName: GSI1PK, AttributeType: S }]
-      KeySchema: [{ AttributeName: PK, KeyType: HASH }]
+      AttributeDefinitions: [{ AttributeName: PK, AttributeType: S }, { AttributeName: SK, AttributeType: S }, { AttributeName: GSI1PK, AttributeType: S }]
+      KeySchema: [{ AttributeName: PK, KeyType: HASH }, { AttributeName: SK, KeyType: RANGE }]
       GlobalSecondaryIndexes:
         - IndexName: GSI1
           KeySchema: [{ AttributeName: GSI1PK, KeyType: HASH }]
@@ -36,7 +36,7 @@ Resources:
       Description: Answer with the event
       Timeout: 2
       MemorySize: 256
-      Environment: { Variables: { TABLE: !Ref Table } }
+      Environment: { Variables: { TABLE: !Ref Table, ISSUER: an issuer, AUDIENCE: an audience } }
       Events: { Http: { Type: HttpApi, Properties: { Method: POST, Path: "/probe/{id}" } } }
       Policies:
         - Statement:
@@ -257,7 +257,7 @@ async fn the_gateway_answers_what_no_function_gets() {
 #[tokio::test]
 async fn functions_may_do_what_the_template_says_and_people_everything() {
     let (server, lines) = start(|options| options.record = true).await;
-    let item = json!({ "TableName": "rolecall", "Item": { "PK": { "S": "a" } } });
+    let item = json!({ "TableName": "rolecall", "Item": { "PK": { "S": "a" }, "SK": { "S": "s" } } });
     let reply = post(&server, "/probe/1?dynamodb=PutItem", item.to_string()).await;
     let refusal = "User: arn:aws:sts::000000000000:assumed-role/probe/probe is not authorized to perform: \
                    dynamodb:PutItem on resource: arn:aws:dynamodb:us-east-1:000000000000:table/rolecall \
@@ -268,7 +268,7 @@ async fn functions_may_do_what_the_template_says_and_people_everything() {
 
     let person = Client::new(&server.dynamodb_url());
     person.call("PutItem", &item).await.unwrap();
-    let key = json!({ "TableName": "rolecall", "Key": { "PK": { "S": "a" } } });
+    let key = json!({ "TableName": "rolecall", "Key": { "PK": { "S": "a" }, "SK": { "S": "s" } } });
     let reply = post(&server, "/probe/1?dynamodb=GetItem", key.to_string()).await;
     assert_eq!((reply.status, &reply.body["Item"]), (200, &item["Item"]));
     let query = json!({ "TableName": "rolecall", "IndexName": "GSI1" });
@@ -279,10 +279,10 @@ async fn functions_may_do_what_the_template_says_and_people_everything() {
 
     let transaction = json!({ "TransactItems": [
         { "Update": {
-            "TableName": "rolecall", "Key": { "PK": { "S": "b" } }, "UpdateExpression": "REMOVE x",
+            "TableName": "rolecall", "Key": { "PK": { "S": "b" }, "SK": { "S": "s" } }, "UpdateExpression": "REMOVE x",
         } },
         { "ConditionCheck": {
-            "TableName": "rolecall", "Key": { "PK": { "S": "a" } }, "ConditionExpression": "attribute_exists(PK)",
+            "TableName": "rolecall", "Key": { "PK": { "S": "a" }, "SK": { "S": "s" } }, "ConditionExpression": "attribute_exists(PK)",
         } },
     ]});
     let reply = post(&server, "/probe/1?dynamodb=TransactWriteItems", transaction.to_string()).await;
@@ -324,7 +324,7 @@ async fn transactions_that_overlap_conflict() {
     let person = Client::new(&server.dynamodb_url());
     let part = |key: &str| {
         json!({ "Update": {
-            "TableName": "rolecall", "Key": { "PK": { "S": key } },
+            "TableName": "rolecall", "Key": { "PK": { "S": key }, "SK": { "S": "s" } },
             "UpdateExpression": "ADD n :one", "ExpressionAttributeValues": { ":one": { "N": "1" } },
         } })
     };
@@ -345,7 +345,7 @@ async fn transactions_that_overlap_conflict() {
         }
     }
     assert!(done > 0 && conflicts > 0, "{done} done, {conflicts} in conflict");
-    let key = json!({ "TableName": "rolecall", "Key": { "PK": { "S": "shared" } } });
+    let key = json!({ "TableName": "rolecall", "Key": { "PK": { "S": "shared" }, "SK": { "S": "s" } } });
     let item = person.call("GetItem", &key).await.unwrap();
     assert_eq!(item["Item"]["n"]["N"], done.to_string());
     server.shutdown().await;
@@ -355,7 +355,7 @@ async fn transactions_that_overlap_conflict() {
 async fn faults_come_before_or_after_the_engine() {
     let (server, _) = start(|options| options.record = true).await;
     let person = Client::new(&server.dynamodb_url());
-    let put = |key: &str| json!({ "TableName": "rolecall", "Item": { "PK": { "S": key } } });
+    let put = |key: &str| json!({ "TableName": "rolecall", "Item": { "PK": { "S": key }, "SK": { "S": "s" } } });
     let throttled = json!({ "__type": "x#ThrottlingException", "message": "slow down" });
     for (key, fault, kind, written) in [
         ("before", Fault::AnswerBefore(400, throttled.clone()), "ThrottlingException", false),
@@ -367,7 +367,7 @@ async fn faults_come_before_or_after_the_engine() {
             _ => Fault::None,
         })));
         assert_eq!(person.call("PutItem", &put(key)).await.unwrap_err().kind, kind);
-        let get = json!({ "TableName": "rolecall", "Key": { "PK": { "S": key } } });
+        let get = json!({ "TableName": "rolecall", "Key": { "PK": { "S": key }, "SK": { "S": "s" } } });
         let item = person.call("GetItem", &get).await.unwrap();
         assert_eq!(item.get("Item").is_some(), written, "{key}");
     }
@@ -390,7 +390,7 @@ async fn the_table_is_the_template_s_and_outlives_the_server_in_its_folder() {
     assert_eq!(table["Table"]["StreamSpecification"]["StreamViewType"], "NEW_AND_OLD_IMAGES");
     let ttl = person.call("DescribeTimeToLive", &name).await.unwrap();
     assert_eq!(ttl["TimeToLiveDescription"]["TimeToLiveStatus"], "ENABLED");
-    let item = json!({ "TableName": "rolecall", "Item": { "PK": { "S": "a" } } });
+    let item = json!({ "TableName": "rolecall", "Item": { "PK": { "S": "a" }, "SK": { "S": "s" } } });
     person.call("PutItem", &item).await.unwrap();
 
     let mut options = Options::new(template(), bin_dir());
@@ -400,7 +400,7 @@ async fn the_table_is_the_template_s_and_outlives_the_server_in_its_folder() {
     server.shutdown().await;
 
     let (server, _) = start(|options| options.data = Some(data.clone())).await;
-    let key = json!({ "TableName": "rolecall", "Key": { "PK": { "S": "a" } } });
+    let key = json!({ "TableName": "rolecall", "Key": { "PK": { "S": "a" }, "SK": { "S": "s" } } });
     let found = Client::new(&server.dynamodb_url()).call("GetItem", &key).await.unwrap();
     assert_eq!(found["Item"], item["Item"]);
 

@@ -128,6 +128,11 @@ pub fn jwks() -> Key {
     Key::new("CONFIG", "JWKS")
 }
 
+/// The private key of a table on a laptop, whose tokens are for demonstration. No function reads it, and no table on AWS has it.
+pub fn local_signing_key() -> Key {
+    Key::new("CONFIG", "LOCAL_SIGNING_KEY")
+}
+
 /// The counter that allocates the numbers of a kind.
 pub fn counter(kind: Kind) -> Key {
     Key::new("CONFIG", format!("COUNTER#{kind:?}").to_uppercase())

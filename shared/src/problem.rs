@@ -158,7 +158,7 @@ pub enum Problem {
     InvalidReference { kind: Reference, place: Place, values: Vec<String> },
     /// 409: the tenant would be without an owner.
     LastOwner,
-    /// 409: more than one transaction can hold.
+    /// 422: more than one transaction can hold.
     TooManyChanges,
     /// 412
     VersionMismatch,
