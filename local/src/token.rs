@@ -42,17 +42,13 @@ pub enum Flaw {
     Forged,
 }
 
-fn random<const N: usize>() -> Result<[u8; N]> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| error.to_string())?;
-    Ok(bytes)
-}
-
 /// A new key pair: the item that holds the private key, and the public key as a JWK.
 pub fn new_key() -> Result<(Item, Value)> {
-    let key = SigningKey::from_bytes(&random()?);
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| error.to_string())?;
+    let key = SigningKey::from_bytes(&seed);
     let private = key.to_pkcs8_der().map_err(|error| error.to_string())?;
-    let kid = uuid::Builder::from_random_bytes(random()?).into_uuid().to_string();
+    let kid = uuid::Uuid::new_v4().to_string();
     let public = BASE64_URL_SAFE_NO_PAD.encode(key.verifying_key().as_bytes());
     let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": public, "kid": kid, "alg": "EdDSA", "use": "sig" });
     let item = json!({ "kid": kid, "pkcs8": private.as_bytes() });
@@ -77,7 +73,7 @@ pub async fn issue(
     let key: Value = shared::table::decode(key).map_err(|error| error.to_string())?;
     let private: Vec<u8> = serde_json::from_value(key["pkcs8"].clone()).map_err(|error| error.to_string())?;
 
-    let session = uuid::Builder::from_random_bytes(random()?).into_uuid().to_string();
+    let session = uuid::Uuid::new_v4().to_string();
     let (issued, expires) = match flaw {
         Flaw::Expired => (now.seconds() - 7200, now.seconds() - 3600),
         _ => (now.seconds(), now.seconds() + ttl),

@@ -116,14 +116,18 @@ impl Call {
 
     /// A path parameter that must be an integer from `least` to `most`.
     pub fn path_integer(&self, name: &'static str, least: i64, most: i64) -> Result<i64, Fault> {
-        let fault = |wrong| Fault::here(wrong).within(name).within("path");
+        let number = self.path_digits(name)?.parse().ok().filter(|number| (least..=most).contains(number));
+        number.ok_or_else(|| Fault::here(Wrong::OutOfRange(least, most)).within(name).within("path"))
+    }
+
+    /// A path parameter that must be an integer of any size, as it was written.
+    pub fn path_digits(&self, name: &'static str) -> Result<&str, Fault> {
         let text = self.path(name);
         let digits = text.strip_prefix('-').unwrap_or(text);
-        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(fault(Wrong::Type("an integer")));
+        match !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            true => Ok(text),
+            false => Err(Fault::here(Wrong::Type("an integer")).within(name).within("path")),
         }
-        let number = text.parse().ok().filter(|number| (least..=most).contains(number));
-        number.ok_or_else(|| fault(Wrong::OutOfRange(least, most)))
     }
 
     /// The value of a header, `None` if absent or not ASCII.

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::app::{App, Caller};
 use crate::call::{Answer, Call, Write};
 use crate::dialect::Dialect;
-use crate::id::{GroupId, LabelId, RoleId, UserId};
+use crate::id::{GroupId, LabelId, RoleId, UserId, Uuid};
 use crate::json::Patch;
 use crate::key::{self, Key, TenantKeys};
 use crate::model::{Catalog, Change, Event, Member, Recorded, Session, Status, Tenant, role};
@@ -327,7 +327,7 @@ impl Authorized<'_> {
 
 /// A new `ClientRequestToken`, of 36 characters.
 fn transaction_token() -> String {
-    uuid::Builder::from_random_bytes(fastrand::u128(..).to_be_bytes()).into_uuid().to_string()
+    Uuid::new_v4().to_string()
 }
 
 /// Whether an event was written, by the very transaction that it names.

@@ -61,10 +61,12 @@ async fn respond(
     let call = Call::new(dialect, request);
     let handled = AssertUnwindSafe(handler(app, &call)).catch_unwind().await;
     let result = handled.unwrap_or_else(|_| Err(Problem::Internal("a panic; its message is in the log".to_owned())));
-    let problem = result.as_ref().err();
-    let outcome = problem.map_or("ok", Problem::code);
-    let cause = problem.and_then(Problem::cause);
-    let answer = result.as_ref().map_or_else(|problem| dialect.problem(problem), Answer::clone);
+    let (answer, problem) = match result {
+        Ok(answer) => (answer, None),
+        Err(problem) => (dialect.problem(&problem), Some(problem)),
+    };
+    let outcome = problem.as_ref().map_or("ok", Problem::code);
+    let cause = problem.as_ref().and_then(Problem::cause);
 
     let cost = call.meter.cost();
     tracing::info!(

@@ -6,7 +6,7 @@ use shared::dialect::directory::{Role, Status, User};
 use shared::id::UserId;
 use shared::json::{self, Faults, Field, Wire};
 use shared::members::{Fields, Groups, Roles, Target, Update, View};
-use shared::problem::{Fault, Wrong};
+use shared::problem::Fault;
 use shared::{Dialect, Problem};
 
 /// `DTO_tenant_user_update`
@@ -50,10 +50,8 @@ async fn update_user(app: &App, call: &Call) -> Result<Answer, Problem> {
     let groups = faults.clearable("groups", body.groups);
     let role = faults.optional("role", body.role);
     let status = faults.optional("status", body.status);
-    let digits = call.path("id").strip_prefix('-').unwrap_or(call.path("id"));
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        faults.add(["path", "id"], Wrong::Type("an integer"));
-    }
+    // A number that is too large for an id is nobody's: not found.
+    let user = call.path_digits("id").map_err(|fault| faults.0.push(fault)).ok().and_then(UserId::parse);
     faults.check()?;
     caller.same_slug(call.path("tenant"))?;
 
@@ -66,7 +64,7 @@ async fn update_user(app: &App, call: &Call) -> Result<Answer, Problem> {
         fields: Fields { groups: "groups", ..Fields::default() },
         ..Update::default()
     };
-    let target = Target::User(UserId::parse(call.path("id")));
+    let target = Target::User(user);
     app.update_member(call, &caller, target, &update, &write, render).await
 }
 
