@@ -10,7 +10,7 @@ use shared::id::{MembershipId, UserId};
 use shared::model::{Member, role};
 use shared::table::Item;
 
-use crate::harness::{ACME, Dialects, Product, USER};
+use crate::harness::{ACME, Dialects, Product, USER, turn};
 
 /// The requests of one call, and its read and write units.
 type Cost = (Vec<String>, f64, f64);
@@ -20,6 +20,7 @@ const THREE: [&str; 3] = ["BatchGetItem", "Query", "TransactWriteItems"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_round_trips_whatever_the_size_of_the_tenant() {
+    let _turn = turn().await;
     let mut costs = Vec::new();
     for members in [10, 100_000] {
         let folder = tempfile::tempdir().unwrap();

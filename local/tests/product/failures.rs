@@ -19,7 +19,7 @@ use shared::model::{Event, Member, verify_chain};
 use shared::table::decode;
 use shared::time::Time;
 
-use crate::harness::{ACME, Product, Reply, USER, bin_dir, eventually, the_template};
+use crate::harness::{ACME, Product, Reply, USER, bin_dir, eventually, the_template, turn};
 
 /// Fails requests of one operation: what happens to the first, the second and so on; those after the last go through.
 fn faults(operation: &'static str, plan: Vec<Fault>) -> FaultHook {
@@ -111,10 +111,11 @@ async fn keys_left_unprocessed_are_read_again() {
 async fn an_outage_is_a_503_in_each_dialect_that_says_when_to_come_back_and_nothing_else() {
     let down = Fault::AnswerBefore(500, error("InternalServerError"));
     let throttled = Fault::AnswerBefore(400, error("ThrottlingException"));
+    let _turn = turn().await;
     for (fault, status) in [(down, StatusCode::SERVICE_UNAVAILABLE), (throttled, StatusCode::TOO_MANY_REQUESTS)] {
         let product = Product::start_with(|options| {
             for function in &mut options.template.functions {
-                function.timeout = Duration::from_secs(2);
+                function.timeout = Duration::from_secs(4);
             }
         })
         .await;

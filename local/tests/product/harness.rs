@@ -246,6 +246,12 @@ impl NewTenant {
     }
 }
 
+/// Tests that keep every core busy, and those that need an answer in time, take turns.
+pub async fn turn() -> tokio::sync::MutexGuard<'static, ()> {
+    static MACHINE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    MACHINE.lock().await
+}
+
 /// Waits for what other processes and tasks bring about.
 pub async fn eventually(condition: impl Fn() -> bool) {
     let wait = async {

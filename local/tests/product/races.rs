@@ -9,7 +9,7 @@ use shared::id::{TenantId, UserId};
 use shared::key::TenantKeys;
 use shared::model::role;
 
-use crate::harness::{NewTenant, Product, Reply};
+use crate::harness::{NewTenant, Product, Reply, turn};
 
 const ROUNDS: usize = 50;
 const CALLERS: usize = 32;
@@ -34,6 +34,7 @@ async fn two_owners_who_step_down_at_once_leave_one() {
 
 /// Has the two owners of a tenant, `owner` and `admin`, each make one of `targets` a user.
 async fn one_of_two_owners_stays(slug: &str, targets: fn(&NewTenant) -> [UserId; 2], refused: u16) {
+    let _turn = turn().await;
     let product = Product::start().await;
     let mut met = 0;
     for round in 0..ROUNDS {
@@ -61,6 +62,7 @@ async fn one_of_two_owners_stays(slug: &str, targets: fn(&NewTenant) -> [UserId;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_a_demoted_admin_commits_after_the_demotion() {
+    let _turn = turn().await;
     let product = Product::start().await;
     let mut met = 0;
     for round in 0..ROUNDS {
@@ -96,6 +98,7 @@ async fn nothing_of_a_demoted_admin_commits_after_the_demotion() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_idempotency_key_at_once_has_one_effect_and_equal_answers() {
+    let _turn = turn().await;
     let product = Product::start().await;
     for round in 0..ROUNDS {
         let tenant = product.new_tenant(&format!("same-{round}"), 3).await;
@@ -119,6 +122,7 @@ async fn the_same_idempotency_key_at_once_has_one_effect_and_equal_answers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_updates_of_one_member_are_all_kept_in_one_chain() {
     const UPDATES: usize = 100;
+    let _turn = turn().await;
     let product = Product::start().await;
     for round in 0..ROUNDS {
         let tenant = product.new_tenant(&format!("hundred-{round}"), 3).await;
