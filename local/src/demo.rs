@@ -136,32 +136,7 @@ fn tenant(id: TenantId, slug: &str, name: &str, now: Time) -> Tenant {
 }
 
 fn member(id: MembershipId, tenant: TenantId, user: UserId, email: &str, role: RoleId, now: Time) -> Member {
-    Member {
-        id,
-        tenant,
-        user,
-        email: email.to_owned(),
-        auth_provider: "local".to_owned(),
-        first_name: None,
-        last_name: None,
-        profession: None,
-        language: None,
-        absolute_time: false,
-        roles: BTreeSet::from([role]),
-        status: Status::Active,
-        groups: BTreeSet::new(),
-        manages: BTreeSet::new(),
-        primary_group: None,
-        last_seen: None,
-        created_at: now,
-        created_by: None,
-        updated_at: now,
-        updated_by: None,
-        deleted_at: None,
-        version: 1,
-        authority: 1,
-        head: String::new(),
-    }
+    Member { roles: BTreeSet::from([role]), ..Member::new(id, tenant, user, email, now) }
 }
 
 /// Adds a tenant of `count` members, `member1@SLUG.example` the owner, `member2@…` an admin, the others users.

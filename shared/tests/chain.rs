@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use shared::id::{MembershipId, TenantId, UserId};
 use shared::key::TenantKeys;
-use shared::model::{Broken, Change, Event, Member, Status, role, verify_chain};
+use shared::model::{Broken, Change, Event, Member, role, verify_chain};
 use shared::table;
 use shared::time::Time;
 
@@ -32,32 +32,9 @@ fn linked(mut events: Vec<Event>) -> (Member, Vec<Event>) {
         event.previous = head;
         head = event.hash();
     }
-    let member = Member {
-        id: MembershipId::new(42),
-        tenant: TenantId::new(1),
-        user: UserId::new(42),
-        email: "ann@acme.example".to_owned(),
-        auth_provider: "local".to_owned(),
-        first_name: None,
-        last_name: None,
-        profession: None,
-        language: None,
-        absolute_time: false,
-        roles: [role::USER].into(),
-        status: Status::Active,
-        groups: BTreeSet::new(),
-        manages: BTreeSet::new(),
-        primary_group: None,
-        last_seen: None,
-        created_at: Time::from_millis(0),
-        created_by: None,
-        updated_at: Time::from_millis(0),
-        updated_by: None,
-        deleted_at: None,
-        version: events.len() as u64,
-        authority: 1,
-        head,
-    };
+    let (id, user) = (MembershipId::new(42), UserId::new(42));
+    let blank = Member::new(id, TenantId::new(1), user, "ann@acme.example", Time::from_millis(0));
+    let member = Member { roles: [role::USER].into(), version: events.len() as u64, head, ..blank };
     (member, events)
 }
 

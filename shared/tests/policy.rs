@@ -24,32 +24,9 @@ const SALES: GroupId = GroupId::new(1);
 const SUPPORT: GroupId = GroupId::new(2);
 
 fn member(user: u32, roles: impl IntoIterator<Item = RoleId>) -> Member {
-    Member {
-        id: MembershipId::new(user),
-        tenant: TenantId::new(1),
-        user: UserId::new(user),
-        email: format!("member{user}@acme.example"),
-        auth_provider: "local".to_owned(),
-        first_name: None,
-        last_name: None,
-        profession: None,
-        language: None,
-        absolute_time: false,
-        roles: roles.into_iter().collect(),
-        status: Status::Active,
-        groups: BTreeSet::new(),
-        manages: BTreeSet::new(),
-        primary_group: None,
-        last_seen: None,
-        created_at: Time::from_millis(0),
-        created_by: None,
-        updated_at: Time::from_millis(0),
-        updated_by: None,
-        deleted_at: None,
-        version: 1,
-        authority: 1,
-        head: String::new(),
-    }
+    let (id, email) = (MembershipId::new(user), format!("member{user}@acme.example"));
+    let blank = Member::new(id, TenantId::new(1), UserId::new(user), &email, Time::from_millis(0));
+    Member { roles: roles.into_iter().collect(), ..blank }
 }
 
 fn custom(id: RoleId, name: &str, rank: u8, permissions: &[(&str, bool)]) -> Role {

@@ -78,6 +78,36 @@ pub struct Member {
 }
 
 impl Member {
+    /// An active member at version 1, with an account of ours and nothing else said of them.
+    pub fn new(id: MembershipId, tenant: TenantId, user: UserId, email: &str, now: Time) -> Self {
+        Self {
+            id,
+            tenant,
+            user,
+            email: email.to_owned(),
+            auth_provider: "local".to_owned(),
+            first_name: None,
+            last_name: None,
+            profession: None,
+            language: None,
+            absolute_time: false,
+            roles: BTreeSet::new(),
+            status: Status::Active,
+            groups: BTreeSet::new(),
+            manages: BTreeSet::new(),
+            primary_group: None,
+            last_seen: None,
+            created_at: now,
+            created_by: None,
+            updated_at: now,
+            updated_by: None,
+            deleted_at: None,
+            version: 1,
+            authority: 1,
+            head: String::new(),
+        }
+    }
+
     /// First and last name, or the empty string.
     pub fn name(&self) -> String {
         [&self.first_name, &self.last_name].into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ")
