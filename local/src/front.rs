@@ -82,6 +82,8 @@ pub struct Record {
     pub write_units: f64,
     /// The IAM actions that it took, allowed or not: `dynamodb:PutItem`.
     pub actions: BTreeSet<String>,
+    /// X-Ray's header.
+    pub trace: Option<String>,
 }
 
 /// What the front needs to know.
@@ -166,7 +168,8 @@ impl State {
             }
             Err(http::BodyError::Broken(error)) => return Err(io::Error::other(error)),
         };
-        let target = parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
+        let header = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
+        let target = header("x-amz-target");
         let caller = access_key(&parts.headers).and_then(|key| self.options.callers.get(key));
         let request = FrontRequest {
             function: caller.map(|caller| caller.function.clone()),
@@ -180,6 +183,7 @@ impl State {
             read_units: 0.0,
             write_units: 0.0,
             actions: BTreeSet::new(),
+            trace: header("x-amzn-trace-id").map(str::to_owned),
         };
         let reply = self.answer(&parts, body, caller, &request, &mut record).await;
         if self.options.record {

@@ -170,7 +170,7 @@ async fn serve(options: Serve) -> Result<()> {
         ..Options::new(template.clone(), bin_dir)
     })
     .await?;
-    let store = Store::new(&server.dynamodb_url(), template.table_name());
+    let store = Store::new(&server.dynamodb_url(), template.table_name())?;
     demo::fill(&store, Time::now()).await?;
     print_routes(&template);
     println!("\nAPI       {}", server.url());
@@ -229,7 +229,7 @@ async fn invoke(options: Invoke) -> Result<()> {
         false => options.build.run([name.as_str()])?,
     };
     let server = Server::start(Options { dynamodb, ..Options::new(template.clone(), bin_dir) }).await?;
-    let store = Store::new(&server.dynamodb_url(), template.table_name());
+    let store = Store::new(&server.dynamodb_url(), template.table_name())?;
     demo::fill(&store, Time::now()).await?;
     let event = token::fill(&store, &token::expected(&template)?, event, Time::now()).await?;
     if options.print {
@@ -246,7 +246,7 @@ async fn invoke(options: Invoke) -> Result<()> {
 
 async fn print_token(options: Token) -> Result<()> {
     let (_, template) = load()?;
-    let store = Store::new(&options.dynamodb, template.table_name());
+    let store = Store::new(&options.dynamodb, template.table_name())?;
     let kind = match options.kind {
         Kind::Access => credential::Kind::Access,
         Kind::Session => credential::Kind::Session,
@@ -260,7 +260,7 @@ async fn print_token(options: Token) -> Result<()> {
 
 async fn seed(options: Seed) -> Result<()> {
     let (_, template) = load()?;
-    let store = Store::new(&options.dynamodb, template.table_name());
+    let store = Store::new(&options.dynamodb, template.table_name())?;
     let bar = demo::bar();
     demo::seed(&store, &options.tenant, options.members, Time::now(), &bar).await?;
     bar.finish();

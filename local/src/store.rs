@@ -6,7 +6,6 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::error::DisplayErrorContext;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, ReturnValue, WriteRequest};
-use aws_smithy_http_client::Builder;
 use shared::id::{Id, UserId};
 use shared::key::{self, Key, TenantKeys};
 use shared::model::{Entry, Event, Member, Tenant, User};
@@ -29,16 +28,19 @@ pub struct Store {
 }
 
 impl Store {
-    /// The table of that name at a DynamoDB endpoint (`http://…`).
-    pub fn new(endpoint: &str, table: &str) -> Self {
+    /// The table of that name at a DynamoDB endpoint.
+    ///
+    /// # Errors
+    /// `AWS_CA_BUNDLE` names no file of certificates.
+    pub fn new(endpoint: &str, table: &str) -> Result<Self> {
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
-            .http_client(Builder::new().build_http())
+            .http_client(shared::connection::http_client()?)
             .endpoint_url(endpoint)
             .region(Region::from_static("us-east-1"))
             .credentials_provider(Credentials::new("local", "local", None, None, "local"))
             .build();
-        Self { client: Client::from_conf(config), table: table.into() }
+        Ok(Self { client: Client::from_conf(config), table: table.into() })
     }
 
     /// Reads one item, strongly consistent.

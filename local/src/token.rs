@@ -95,6 +95,7 @@ pub async fn issue(
         nbf: issued,
         typ: kind,
     };
+    shared::signature::install();
     let header = Header { kid: key["kid"].as_str().map(str::to_owned), ..Header::new(Algorithm::EdDSA) };
     let sign = |claims: &Claims| jsonwebtoken::encode(&header, claims, &EncodingKey::from_ed_der(&private));
     let token = sign(&claims).map_err(|error| error.to_string())?;

@@ -1,7 +1,10 @@
 //! Has the real functions answer every event of `events/`, each on fresh demo data in a real engine, and compares with
 //! the answers beside the events. `BLESS=1` records these anew: review the diff.
+//!
+//! Which IAM actions each function was seen to use is left in `target/actions.json`, for `.ci/` to compare with what the
+//! deployed template grants.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -34,6 +37,9 @@ struct Answer {
     changes: Option<BTreeMap<String, Change>>,
 }
 
+/// The actions that each function was seen to use.
+type Actions = Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_event_gets_its_answer() {
     let root = template::find_root().unwrap();
@@ -44,14 +50,16 @@ async fn every_event_gets_its_answer() {
     assert!(!events.is_empty());
 
     let queue = Arc::new(Mutex::new(events.into_iter()));
+    let actions = Actions::default();
     let mut lanes = JoinSet::new();
     for _ in 0..LANES {
         let (queue, template, bin_dir) = (Arc::clone(&queue), template.clone(), bin_dir.clone());
+        let actions = Arc::clone(&actions);
         lanes.spawn(async move {
             let mut failed = Vec::new();
             let next = || queue.lock().unwrap().next();
             while let Some(event) = next() {
-                if let Err(why) = replay(&template, &bin_dir, &event).await {
+                if let Err(why) = replay(&template, &bin_dir, &event, &actions).await {
                     failed.push(format!("{}: {why}", event.display()));
                 }
             }
@@ -60,6 +68,13 @@ async fn every_event_gets_its_answer() {
     }
     let failed = lanes.join_all().await.concat();
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+
+    let actions = std::mem::take(&mut *actions.lock().unwrap());
+    for function in &template.functions {
+        let granted = function.statements.iter().flat_map(|it| it.actions.clone()).collect();
+        assert_eq!(actions.get(&function.name), Some(&granted), "what {} uses and is granted", function.name);
+    }
+    fs::write(bin_dir.join("../actions.json"), serde_json::to_string_pretty(&actions).unwrap()).unwrap();
 }
 
 fn events(folder: &Path) -> Vec<PathBuf> {
@@ -73,13 +88,14 @@ fn read<T: for<'a> Deserialize<'a>>(file: &Path) -> Result<T, String> {
     serde_json::from_slice(&text).map_err(|why| format!("{}: {why}", file.display()))
 }
 
-async fn replay(template: &Template, bin_dir: &Path, file: &Path) -> Result<(), String> {
+async fn replay(template: &Template, bin_dir: &Path, file: &Path, actions: &Actions) -> Result<(), String> {
     let log = Arc::new(Mutex::new(String::new()));
     let sink = Arc::clone(&log);
     let mut options = Options::new(template.clone(), bin_dir.into());
+    options.record = true;
     options.log = Arc::new(move |line| *sink.lock().unwrap() += &format!("\n{line}"));
     let server = Server::start(options).await.unwrap();
-    let store = Store::new(server.engine_url(), template.table_name());
+    let store = Store::new(server.engine_url(), template.table_name()).unwrap();
     demo::fill(&store, Time::from_millis(SEEDED)).await.unwrap();
     let expected = token::expected(template).unwrap();
     let started = Time::now();
@@ -95,6 +111,11 @@ async fn replay(template: &Template, bin_dir: &Path, file: &Path) -> Result<(), 
         Some(key) => store.get(key).await.unwrap(),
         None => None,
     };
+    for record in server.take_records() {
+        if let Some(function) = record.function {
+            actions.lock().unwrap().entry(function).or_default().extend(record.actions);
+        }
+    }
     server.shutdown().await;
 
     let answer = answer.map_err(|why| format!("{why}{}", log.lock().unwrap()))?;

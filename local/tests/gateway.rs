@@ -1,4 +1,4 @@
-//! The gateway with a real function process (`examples/probe.rs`) and a real engine.
+//! The gateway with real function processes (`examples/probe.rs`, `examples/panics.rs`) and a real engine.
 
 use std::{
     collections::BTreeMap,
@@ -49,11 +49,11 @@ fn template() -> Template {
     Template::parse(TEMPLATE, &BTreeMap::new()).unwrap()
 }
 
-/// The folder of the built probe.
+/// The folder of the built examples.
 fn bin_dir() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let build = || {
-        let built = functions::cargo().args(["build", "-p", "local", "--example", "probe"]).status().unwrap();
+        let built = functions::cargo().args(["build", "-p", "local", "--examples"]).status().unwrap();
         assert!(built.success());
         let binary = Path::new(env!("CARGO_BIN_EXE_rolecall"));
         binary.parent().unwrap().join("examples")
@@ -501,4 +501,33 @@ async fn invoke_runs_one_function_on_one_event() {
     assert_eq!((succeeded, &printed["rawQueryString"]), (true, &json!("exit")));
     server.shutdown().await;
     std::fs::remove_file(event).unwrap();
+}
+
+#[tokio::test]
+async fn a_panic_is_a_logged_500_in_the_dialect_and_the_process_goes_on_anew() {
+    let text = TEMPLATE.replace("ProbeFunction", "PanicsFunction").replace("probe", "panics");
+    let text = text.replace("AUDIENCE: an audience", "AUDIENCE: an audience, ALLOWED_ORIGINS: '', SERVICE: test");
+    let (server, lines) = start(|options| options.template = Template::parse(&text, &BTreeMap::new()).unwrap()).await;
+    let before = post(&server, "/panics/1", "").await;
+    let panicked = post(&server, "/panics/panic", "").await;
+    let after = post(&server, "/panics/1", "").await;
+
+    assert_eq!((before.status, panicked.status, after.status), (200, 500, 200));
+    assert_eq!(panicked.body["code"], "internal");
+    assert_eq!(panicked.headers["content-type"], "application/json");
+    assert_eq!(panicked.headers["x-request-id"], panicked.headers["apigw-requestid"]);
+    assert_eq!(before.body["pid"], after.body["pid"], "Lambda sees no process end");
+    let lines = lines.lock().unwrap().clone();
+    assert!(!lines.join("\n").contains("runtime exited"), "{lines:#?}");
+    let line = |index: usize| -> Value {
+        let lines = lines.iter().filter_map(|line| line.strip_prefix("[panics] {"));
+        let mut lines = lines.map(|line| serde_json::from_str(&format!("{{{line}")).unwrap());
+        lines.by_ref().filter(|line: &Value| line["message"] == "request").nth(index).unwrap()
+    };
+    assert_eq!((&line(0)["cold"], &line(1)["cold"], &line(2)["cold"]), (&json!(1), &json!(0), &json!(1)));
+    assert_eq!((&line(1)["level"], &line(1)["faults"]), (&json!("ERROR"), &json!(1)));
+    assert_eq!(line(1)["request_id"], panicked.headers["x-request-id"].to_str().unwrap());
+    let cause = line(1)["cause"].as_str().unwrap().to_owned();
+    // What it was about is a caller's, so only where it happened is told.
+    assert!(cause.starts_with("panicked at local/examples/panics.rs:") && !cause.contains("made for"), "{cause}");
 }

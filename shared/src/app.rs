@@ -4,26 +4,21 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use aws_config::BehaviorVersion;
-use aws_config::environment::EnvironmentVariableCredentialsProvider;
-use aws_config::environment::region::EnvironmentVariableRegionProvider;
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::Client;
-use aws_smithy_http_client::tls;
 use lambda_http::http::header;
+use serde_json::json;
 
 use crate::call::Call;
+use crate::connection::{self, ATTEMPT};
 use crate::credential::{self, Credential, Expected, Keys, Kind};
 use crate::id::{TenantId, UserId};
 use crate::key::{self, TenantKeys};
+use crate::log::{self, Level};
 use crate::model::{Catalog, Tenant};
 use crate::problem::Problem;
+use crate::serve::Boxed;
 use crate::table::{Meter, Table};
 use crate::time::Time;
-
-/// How long to wait for one answer of the table before asking again.
-const ATTEMPT: Duration = Duration::from_secs(2);
 
 /// How often an unknown `kid` may make a function read the keys again.
 const KEYS_AGAIN: Duration = Duration::from_secs(10);
@@ -96,7 +91,7 @@ impl App {
             |name: &str| std::env::var(name).map_err(|_| format!("the environment variable {name} is missing"));
         let origins = variable("ALLOWED_ORIGINS")?;
         Ok(Self {
-            client: client().await,
+            client: connection::client().await?,
             table: variable("TABLE")?,
             expected: Expected { issuer: variable("ISSUER")?, audience: variable("AUDIENCE")? },
             allowed_origins: origins
@@ -120,18 +115,20 @@ impl App {
 
     /// Reads the keys and so opens the connection that the first request then finds.
     pub async fn warm_up(&self) -> Result<(), Problem> {
-        let meter = Meter::default();
+        let meter = Meter::of("init");
         self.read_keys(self.table_until(&meter, Instant::now() + ATTEMPT)).await.map(drop)
     }
 
-    async fn read_keys(&self, table: Table<'_>) -> Result<Arc<Keys>, Problem> {
-        let item = table.get([key::jwks()]).await?.remove(&key::jwks());
-        let document = item.as_ref().and_then(|item| item.get("document"));
-        let document = document.and_then(|document| document.as_s().ok()).map_or(r#"{"keys":[]}"#, String::as_str);
-        let keys = Arc::new(Keys::parse(document).map_err(Problem::Internal)?);
-        let known = KnownKeys { keys: keys.clone(), read_at: Instant::now() };
-        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
-        Ok(keys)
+    fn read_keys<'a>(&'a self, table: Table<'a>) -> Boxed<'a, Arc<Keys>> {
+        Box::pin(async move {
+            let item = table.get([key::jwks()]).await?.remove(&key::jwks());
+            let document = item.as_ref().and_then(|item| item.get("document"));
+            let document = document.and_then(|document| document.as_s().ok()).map_or(r#"{"keys":[]}"#, String::as_str);
+            let keys = Arc::new(Keys::parse(document).map_err(Problem::Internal)?);
+            let known = KnownKeys { keys: keys.clone(), read_at: Instant::now() };
+            *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
+            Ok(keys)
+        })
     }
 
     /// The keys, read again if they lack `kid` and were not read just now.
@@ -146,7 +143,9 @@ impl App {
     async fn verify(&self, call: &Call, token: Option<&str>, kind: Kind) -> Result<Credential, Problem> {
         let token = token.ok_or(Problem::Unauthenticated("no token"))?;
         let keys = self.keys_with(call, &credential::kid(token)?).await?;
-        credential::verify(token, kind, &keys, &self.expected, (self.clock)())
+        let credential = credential::verify(token, kind, &keys, &self.expected, (self.clock)())?;
+        let _ = call.caller.set((credential.tenant, credential.user)); // The first credential names the caller.
+        Ok(credential)
     }
 
     /// The caller by `Authorization: Bearer` with an access token.
@@ -192,6 +191,13 @@ impl App {
             return Ok(catalog);
         }
         let catalog = Arc::new(self.table(call).catalog(TenantKeys(tenant.id), tenant.catalog_version).await?);
+        for (policy, why) in catalog.policies.broken() {
+            log::line(
+                Level::Error,
+                "a tenant's policy cannot be used; nothing is allowed there until it is mended",
+                json!({ "request_id": call.request_id, "tenant": tenant.id.number(), "policy": policy, "cause": why }),
+            );
+        }
         let mut catalogs = self.catalogs.lock().unwrap_or_else(PoisonError::into_inner);
         if catalogs.len() >= MAX_CATALOGS {
             catalogs.clear();
@@ -199,24 +205,4 @@ impl App {
         catalogs.insert(tenant.id, catalog.clone());
         Ok(catalog)
     }
-}
-
-/// A client that costs little to start: ring instead of aws-lc, credentials and region from the environment only, and no
-/// retries of its own, since [`Table`] has the time left and knows which failures are worth one.
-async fn client() -> Client {
-    let plain = std::env::var("AWS_ENDPOINT_URL_DYNAMODB").is_ok_and(|url| url.starts_with("http://"));
-    let http = aws_smithy_http_client::Builder::new();
-    let http = match plain {
-        true => http.build_http(),
-        false => http.tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https(),
-    };
-    let config = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http)
-        .region(EnvironmentVariableRegionProvider::new())
-        .credentials_provider(EnvironmentVariableCredentialsProvider::new())
-        .retry_config(RetryConfig::disabled())
-        .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build())
-        .load()
-        .await;
-    Client::new(&config)
 }

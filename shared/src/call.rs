@@ -1,16 +1,20 @@
 //! One request and its answer, as the handlers see them.
 
 use std::collections::BTreeMap;
+use std::future::ready;
+use std::pin::Pin;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use lambda_http::http::{HeaderMap, Method, header};
+use lambda_http::http::{HeaderMap, Method, Response, header};
 use lambda_http::request::RequestContext;
-use lambda_http::{Request, RequestExt};
+use lambda_http::{Body, IntoResponse, Request, RequestExt};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::dialect::Dialect;
+use crate::id::{TenantId, UserId};
 use crate::json;
 use crate::model::event::hex;
 use crate::problem::{Fault, Problem, Wrong};
@@ -29,6 +33,13 @@ const RESERVE: Duration = Duration::from_millis(300);
 pub struct Call {
     pub dialect: Dialect,
     pub request_id: String,
+    /// Lambda's own id of the invocation, under which its Runtime API takes the answer.
+    pub invocation: String,
+    /// X-Ray's header: what the runtime passes on to the table.
+    pub trace: Option<String>,
+    /// Who calls, for the log, as soon as a credential says so: a tenant and a user.
+    pub caller: OnceLock<(TenantId, UserId)>,
+    pub started: Instant,
     /// When the answer must be on its way.
     pub deadline: Instant,
     pub headers: HeaderMap,
@@ -87,6 +98,7 @@ pub struct Idempotency {
 
 impl Call {
     pub fn new(dialect: Dialect, request: Request) -> Self {
+        let started = Instant::now();
         let context = request.lambda_context();
         let left = context.deadline().duration_since(std::time::SystemTime::now()).unwrap_or_default();
         let request_id = match request.request_context_ref() {
@@ -96,15 +108,20 @@ impl Call {
         let parameters = request.path_parameters_ref();
         let parameters =
             parameters.iter().flat_map(|map| map.iter()).map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let request_id = request_id.unwrap_or_else(|| context.request_id.clone());
         Self {
             dialect,
-            request_id: request_id.unwrap_or_else(|| context.request_id.clone()),
-            deadline: Instant::now() + left.saturating_sub(RESERVE),
+            meter: Meter::of(&request_id),
+            request_id,
+            invocation: context.request_id.clone(),
+            trace: context.xray_trace_id.clone(),
+            caller: OnceLock::new(),
+            started,
+            deadline: started + left.saturating_sub(RESERVE),
             method: request.method().clone(),
             path: request.raw_http_path().to_owned(),
             parameters: parameters.collect(),
             headers: request.headers().clone(),
-            meter: Meter::default(),
             body: request.into_body().to_vec(),
         }
     }
@@ -203,6 +220,18 @@ impl Answer {
     pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
+    }
+}
+
+/// As it is: what `lambda_http` makes of other bodies looks for their charset, with tables of all there are.
+impl IntoResponse for Answer {
+    fn into_response(self) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
+        let mut response = Response::builder().status(self.status);
+        for (name, value) in &self.headers {
+            response = response.header(name, value);
+        }
+        // INVARIANT: our statuses are valid, and our headers ASCII.
+        Box::pin(ready(response.body(self.body.into()).expect("a valid response")))
     }
 }
 

@@ -1,23 +1,26 @@
 //! What all functions of Rolecall share. From the outside in:
 //!
-//! - [`serve`](serve()): the runtime of a function; [`call`]: one request and its answer
+//! - [`serve`](serve()): the runtime of a function; [`call`]: one request and its answer; [`log`]: the line it leaves
 //! - [`dialect`]: the five ways to speak; [`json`] and [`problem`]: reading strictly, failing clearly
-//! - [`credential`]: who calls; [`app`]: what a warm function keeps
+//! - [`credential`] and [`signature`]: who calls; [`app`]: what a warm function keeps
 //! - [`members`]: the read, the decision, the write; [`policy`]: Cedar
-//! - [`model`]: what the table holds; [`table`], [`key`], [`id`], [`time`]: how
+//! - [`model`]: what the table holds; [`table`], [`connection`], [`key`], [`id`], [`time`]: how
 
 pub mod app;
 pub mod call;
+pub mod connection;
 pub mod credential;
 pub mod dialect;
 pub mod id;
 pub mod json;
 pub mod key;
+pub mod log;
 pub mod members;
 pub mod model;
 pub mod policy;
 pub mod problem;
 pub mod serve;
+pub mod signature;
 pub mod table;
 pub mod time;
 

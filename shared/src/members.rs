@@ -17,6 +17,7 @@ use crate::key::{self, Key, TenantKeys};
 use crate::model::{Catalog, Change, Event, Member, Recorded, Session, Status, Tenant, role};
 use crate::policy::{Action, Denial, Facts};
 use crate::problem::{Problem, Reference};
+use crate::serve::Boxed;
 use crate::table::{self, Committed, Condition, MAX_EDGES, Pause, Table, Transaction};
 use crate::time::Time;
 
@@ -102,30 +103,35 @@ impl App {
     /// In this order, the first that applies: [`Problem::Unauthenticated`] (the session has ended), [`Problem::Forbidden`]
     /// (the caller is no active member), [`Problem::IdempotencyMismatch`], [`Problem::NotFound`], [`Problem::Forbidden`],
     /// [`Problem::InvalidReference`], [`Problem::TooManyChanges`], [`Problem::LastOwner`], [`Problem::VersionMismatch`].
-    pub async fn update_member(
-        &self,
-        call: &Call,
-        caller: &Caller,
+    pub fn update_member<'a>(
+        &'a self,
+        call: &'a Call,
+        caller: &'a Caller,
         target: Target,
-        update: &Update,
-        write: &Write,
+        update: &'a Update,
+        write: &'a Write,
         render: fn(&View) -> Value,
-    ) -> Result<Answer, Problem> {
-        let mut pause = Pause::default();
-        for _ in 0..=MAX_RESTARTS {
-            let round = Round::read(self, call, caller, target, write).await?;
-            if let Some(answer) = round.replay()? {
-                return Ok(answer);
+    ) -> Boxed<'a, Answer> {
+        Box::pin(async move {
+            let mut pause = Pause::default();
+            for _ in 0..=MAX_RESTARTS {
+                let round = Round::read(self, call, caller, target, write).await?;
+                if let Some(answer) = round.replay()? {
+                    return Ok(answer);
+                }
+                let authorized = round.authorize(update)?;
+                if let Some(answer) = authorized.commit(render).await? {
+                    return Ok(answer);
+                }
+                call.meter.restarted();
+                if !pause.wait(&call.meter, call.deadline).await {
+                    break;
+                }
             }
-            let authorized = round.authorize(update)?;
-            if let Some(answer) = authorized.commit(render).await? {
-                return Ok(answer);
-            }
-            if !pause.wait(call.deadline).await {
-                break;
-            }
-        }
-        Err(Problem::Unavailable("the member, the caller or the tenant changed during each of our tries".to_owned()))
+            Err(Problem::Unavailable(
+                "the member, the caller or the tenant changed during each of our tries".to_owned(),
+            ))
+        })
     }
 }
 

@@ -82,8 +82,9 @@ pub struct Denial {
 #[derive(Debug)]
 pub struct Policies {
     set: PolicySet,
-    /// A policy of the tenant could not be taken in: then nothing is allowed, since it might have forbidden anything.
-    broken: bool,
+    /// The policies of the tenant that could not be taken in, by their numbers, and why: while there is one, nothing is
+    /// allowed, since it might have forbidden anything.
+    broken: Vec<(u32, &'static str)>,
 }
 
 /// Why a tenant's policy text is refused.
@@ -96,25 +97,36 @@ pub enum Refused {
     Permit,
 }
 
+impl Refused {
+    /// Without the tenant's own words.
+    fn name(&self) -> &'static str {
+        match self {
+            Refused::TooLong => "too long",
+            Refused::TooDeep => "too deep",
+            Refused::Syntax(_) => "syntax",
+            Refused::Template => "a template",
+            Refused::Permit => "a permit",
+        }
+    }
+}
+
 impl Policies {
     /// The base policies and those of a tenant.
     pub fn new(own: &[Policy]) -> Self {
         let mut set = base().clone();
-        let mut broken = false;
+        let mut broken = Vec::new();
         for policy in own {
-            match parse_own(policy) {
-                Ok(policies) => broken |= policies.into_iter().any(|policy| set.add(policy).is_err()),
-                Err(why) => {
-                    tracing::error!(
-                        policy = policy.id.number(),
-                        ?why,
-                        "a tenant's policy cannot be used; nothing is allowed there until it is mended"
-                    );
-                    broken = true;
-                }
-            }
+            let added = parse_own(policy).map_err(|why| why.name()).and_then(|policies| {
+                policies.into_iter().try_for_each(|policy| set.add(policy).map_err(|_| "an id that is taken"))
+            });
+            broken.extend(added.err().map(|why| (policy.id.number(), why)));
         }
         Self { set, broken }
+    }
+
+    /// The policies of the tenant that cannot be used, and why.
+    pub fn broken(&self) -> &[(u32, &'static str)] {
+        &self.broken
     }
 
     /// Whether `principal` may act in the tenant at all.
@@ -144,7 +156,7 @@ impl Policies {
         context: Vec<(String, RestrictedExpression)>,
     ) -> Result<Vec<String>, Denial> {
         let error = |_| Denial { rule: POLICY_ERROR.to_owned(), action, notices: Vec::new() };
-        if self.broken {
+        if !self.broken.is_empty() {
             return Err(error(String::new()));
         }
         let member = member.filter(|member| member.member.user != principal.member.user);
@@ -274,6 +286,12 @@ fn code(text: &str) -> String {
         }
     }
     code
+}
+
+/// Parses the base policies, which the first decision would do otherwise.
+pub fn warm_up() {
+    base();
+    order();
 }
 
 /// The base policies, under the ids that they give themselves.

@@ -222,6 +222,27 @@ impl Problem {
         }
     }
 
+    /// What the log tells who is woken by it to do.
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            Problem::TooManyRequests => Some(
+                "the table turned tries away, see `failures`: with throttling look at its throttle metrics and at the \
+                 tenant's traffic, with conflicts at who writes to this tenant at once; nothing was done, callers are \
+                 told to try again",
+            ),
+            Problem::Unavailable(_) => Some(
+                "the table gave no good answer in time, see `failures`: check DynamoDB's health in this region and the \
+                 function's way to it; nothing is half done, callers are told to try again, with their Idempotency-Key",
+            ),
+            Problem::Internal(_) => Some(
+                "a defect, or a deployment that does not fit, see `cause`: with AccessDeniedException the function's \
+                 statements lack an action, with ResourceNotFoundException TABLE names no table; if it began with a \
+                 deployment, roll back",
+            ),
+            _ => None,
+        }
+    }
+
     /// After how many seconds another try may be worth it.
     pub fn retry_after(&self) -> Option<u32> {
         matches!(self, Problem::TooManyRequests | Problem::Unavailable(_)).then_some(1)

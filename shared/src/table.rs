@@ -15,8 +15,10 @@ use aws_sdk_dynamodb::types::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use crate::key::{self, Key, TenantKeys};
+use crate::log::{self, Level};
 use crate::model::{Catalog, Entry};
 use crate::problem::Problem;
 
@@ -29,29 +31,70 @@ const MAX_ITEMS: usize = 100;
 /// the tenant, two sessions, the event and the idempotency record.
 pub const MAX_EDGES: usize = MAX_ITEMS - 7;
 
-/// What one request cost.
-#[derive(Debug, Default)]
-pub struct Meter(Mutex<Cost>);
+/// Counts what one request costs.
+#[derive(Debug)]
+pub struct Meter {
+    request: String,
+    cost: Mutex<Cost>,
+}
 
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// What one request has cost, and what went wrong on the way.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cost {
     pub round_trips: u32,
     pub read_units: f64,
     pub write_units: f64,
+    /// Tries that the table turned away: for want of capacity, or in conflict with another transaction.
+    pub throttles: u32,
+    /// How often the request started again from its read.
+    pub restarts: u32,
+    /// Time spent waiting for the table's answers.
+    pub table: Duration,
+    /// Time spent waiting between tries.
+    pub pauses: Duration,
+    /// Why tries failed, also those that a later one made good: AWS's codes and messages, each once.
+    pub failures: Vec<String>,
 }
 
 impl Meter {
+    /// Counts for a request of this id.
+    pub fn of(request: impl Into<String>) -> Self {
+        Self { request: request.into(), cost: Mutex::default() }
+    }
+
+    /// What has been counted up to now. Never waits, since a panic may ask while somebody counts.
     pub fn cost(&self) -> Cost {
-        *self.lock()
+        self.cost.try_lock().map_or_else(|_| Cost::default(), |cost| cost.clone())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Cost> {
         // A cost that was half counted when somebody panicked is still worth logging.
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.cost.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    fn sent(&self) {
-        self.lock().round_trips += 1;
+    /// A try at the table, good or not, that took so long.
+    fn tried(&self, operation: &str, took: Duration) {
+        log::line(
+            Level::Debug,
+            "table",
+            json!({ "request_id": self.request, "operation": operation, "ms": log::millis(took) }),
+        );
+        let mut cost = self.lock();
+        cost.round_trips += 1;
+        cost.table += took;
+    }
+
+    fn failed(&self, why: &str, throttled: bool) {
+        let mut cost = self.lock();
+        cost.throttles += u32::from(throttled);
+        if !cost.failures.iter().any(|known| known == why) {
+            cost.failures.push(why.to_owned());
+        }
+    }
+
+    /// The request starts again from its read.
+    pub fn restarted(&self) {
+        self.lock().restarts += 1;
     }
 
     fn read(&self, consumed: &[ConsumedCapacity]) {
@@ -103,7 +146,7 @@ impl<'a> Table<'a> {
             let keys = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
             let keys = keys.map_err(internal)?;
             let output = self
-                .retry(|| async {
+                .retry("BatchGetItem", || async {
                     let request = self.client.batch_get_item().request_items(self.name, keys.clone());
                     let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
                     request.send().await.map_err(|why| failure(&why))
@@ -118,8 +161,11 @@ impl<'a> Table<'a> {
             let left = output.unprocessed_keys.unwrap_or_default().remove(self.name);
             let left = left.map(|left| left.keys).unwrap_or_default();
             wanted = left.iter().map(key_of).collect::<Result<_, _>>()?;
-            if !wanted.is_empty() && !pause.wait(self.deadline).await {
-                return Err(Problem::TooManyRequests);
+            if !wanted.is_empty() {
+                self.meter.failed("BatchGetItem left keys unprocessed", true);
+                if !pause.wait(self.meter, self.deadline).await {
+                    return Err(Problem::TooManyRequests);
+                }
             }
         }
         Ok(found)
@@ -135,7 +181,7 @@ impl<'a> Table<'a> {
         let mut start = None;
         loop {
             let output = self
-                .retry(|| async {
+                .retry("Query", || async {
                     let request = self.client.query().table_name(self.name).consistent_read(true);
                     let request = request.key_condition_expression("PK = :pk AND begins_with(SK, :sk)");
                     let request = request.expression_attribute_values(":pk", AttributeValue::S(pk.clone()));
@@ -167,7 +213,7 @@ impl<'a> Table<'a> {
             failure
         };
         let outcome = self
-            .retry(|| async {
+            .retry("TransactWriteItems", || async {
                 let request = self.client.transact_write_items().set_transact_items(Some(items.clone()));
                 let request = request.client_request_token(token);
                 let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
@@ -197,27 +243,27 @@ impl<'a> Table<'a> {
     }
 
     /// Repeats a call while its failure is worth it and time is left.
-    async fn retry<T, F: Future<Output = Result<T, Failure>>>(self, call: impl Fn() -> F) -> Result<T, Problem> {
+    async fn retry<T, F: Future<Output = Result<T, Failure>>>(
+        self,
+        operation: &'static str,
+        call: impl Fn() -> F,
+    ) -> Result<T, Problem> {
         let mut pause = Pause::default();
         loop {
-            self.meter.sent();
-            let left = self.deadline.saturating_duration_since(Instant::now());
+            let started = Instant::now();
+            let left = self.deadline.saturating_duration_since(started);
             let outcome = tokio::time::timeout(left, call()).await;
+            self.meter.tried(operation, started.elapsed());
             let outcome =
                 outcome.unwrap_or_else(|_| Err(Failure::Unknown("no answer within the time left".to_owned())));
-            let problem = match outcome {
+            let (problem, why, throttled) = match outcome {
                 Ok(value) => return Ok(value),
                 Err(Failure::Fatal(problem)) => return Err(problem),
-                Err(Failure::Throttled(why)) => {
-                    tracing::warn!(why, "throttled by the table");
-                    Problem::TooManyRequests
-                }
-                Err(Failure::Unknown(why)) => {
-                    tracing::warn!(why, "no answer from the table");
-                    Problem::Unavailable(why)
-                }
+                Err(Failure::Throttled(why)) => (Problem::TooManyRequests, why, true),
+                Err(Failure::Unknown(why)) => (Problem::Unavailable(why.clone()), why, false),
             };
-            if !pause.wait(self.deadline).await {
+            self.meter.failed(&format!("{operation}: {why}"), throttled);
+            if !pause.wait(self.meter, self.deadline).await {
                 return Err(problem);
             }
         }
@@ -235,12 +281,13 @@ impl Default for Pause {
 
 impl Pause {
     /// Whether there was time to wait before the deadline.
-    pub async fn wait(&mut self, deadline: Instant) -> bool {
+    pub async fn wait(&mut self, meter: &Meter, deadline: Instant) -> bool {
         let wait = self.0.mul_f64(fastrand::f64());
         if Instant::now() + wait >= deadline {
             return false;
         }
         tokio::time::sleep(wait).await;
+        meter.lock().pauses += wait;
         self.0 = (self.0 * 2).min(Duration::from_secs(1));
         true
     }

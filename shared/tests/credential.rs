@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use ed25519_dalek::{Signer, SigningKey};
-use jsonwebtoken::{Algorithm, EncodingKey};
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use serde_json::{Value, json};
 use shared::Problem;
 use shared::credential::{self, Credential, Expected, Keys, Kind, LEEWAY, MAX_TOKEN, bearer, cookie, verify};
@@ -23,14 +24,11 @@ fn ed25519() -> SigningKey {
     SigningKey::from_bytes(&[7; 32])
 }
 
-fn p256() -> EncodingKey {
-    // PKCS #8 (RFC 5958) of an EC private key (RFC 5915) on the curve P-256, without what is optional.
-    let mut der =
-        b"\x30\x41\x02\x01\x00\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\
-        \x04\x27\x30\x25\x02\x01\x01\x04\x20"
-            .to_vec();
-    der.extend(BASE64.decode(P256_D).unwrap());
-    EncodingKey::from_ec_der(&der)
+fn p256() -> EcdsaKeyPair {
+    let point = [&[4], BASE64.decode(P256_X).unwrap().as_slice(), &BASE64.decode(P256_Y).unwrap()].concat();
+    let secret = BASE64.decode(P256_D).unwrap();
+    let by = &ECDSA_P256_SHA256_FIXED_SIGNING;
+    EcdsaKeyPair::from_private_key_and_public_key(by, &secret, &point, &SystemRandom::new()).unwrap()
 }
 
 fn ed25519_jwk(kid: &str, x: &[u8]) -> Value {
@@ -109,7 +107,7 @@ fn sign(key: &str, header: &str, claims: &str) -> String {
 fn signed(key: &str, input: &str) -> String {
     let signature = match key {
         "ed" => BASE64.encode(ed25519().sign(input.as_bytes()).to_bytes()),
-        "ec" => jsonwebtoken::crypto::sign(input.as_bytes(), &p256(), Algorithm::ES256).unwrap(),
+        "ec" => BASE64.encode(p256().sign(&SystemRandom::new(), input.as_bytes()).unwrap()),
         _ => BASE64.encode(SigningKey::from_bytes(&[8; 32]).sign(input.as_bytes()).to_bytes()),
     };
     format!("{input}.{signature}")
@@ -316,8 +314,8 @@ fn the_key_says_the_algorithm() {
     ];
     for secret in secrets {
         let input = format!("{}.{}", BASE64.encode(r#"{"alg":"HS256","kid":"ed"}"#), BASE64.encode(&text));
-        let key = EncodingKey::from_secret(&secret);
-        let signature = jsonwebtoken::crypto::sign(input.as_bytes(), &key, Algorithm::HS256).unwrap();
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &secret);
+        let signature = BASE64.encode(ring::hmac::sign(&key, input.as_bytes()));
         assert_eq!(refused(&format!("{input}.{signature}")), UNVERIFIED);
     }
     // One key's algorithm under the other's name.

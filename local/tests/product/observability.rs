@@ -1,0 +1,154 @@
+//! What an operator sees: one line a request, which is its metrics, too.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use local::front::Fault;
+use serde_json::{Value, json};
+use shared::model::role;
+
+use crate::harness::{ACME, Dialects, Product, USER, turn};
+
+impl Product {
+    /// The lines that requests have left since the last call, each with the name of its function, oldest first.
+    fn requests(&self) -> Vec<(String, Value)> {
+        let lines = std::mem::take(&mut *self.lines.lock().unwrap());
+        let lines = lines.iter().filter_map(|line| {
+            let (name, line) = line.strip_prefix('[')?.split_once("] ")?;
+            let line: Value = serde_json::from_str(line).ok()?;
+            (line["message"] == "request").then(|| (name.to_owned(), line))
+        });
+        lines.collect()
+    }
+
+    async fn one_request(&self) -> Value {
+        // A line comes by another way than the answer.
+        let found = || self.lines.lock().unwrap().iter().any(|line| line.contains(r#""message":"request""#));
+        crate::harness::eventually(found).await;
+        let mut requests = self.requests();
+        assert_eq!(requests.len(), 1, "{requests:#?}");
+        requests.remove(0).1
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_request_leaves_one_line_with_all_that_one_looks_for() {
+    let product = Product::start().await;
+    let calls = Dialects::new(&product).await;
+    for function in &product.template.functions {
+        for (role, cold) in [(role::ADMIN, 1), (role::USER, 0)] {
+            let trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
+            product.server.take_records();
+            let reply = calls.set_role_with(&function.name, role, &[("x-amzn-trace-id", trace)]).await;
+            assert_eq!(reply.status, 200, "{reply:?}");
+            let line = product.one_request().await;
+            let records = product.server.take_records();
+            let mine: Vec<_> = records.iter().filter(|it| it.function.as_deref() == Some(&function.name)).collect();
+            // The keys are read before the first request.
+            let mine = &mine[cold..];
+            let expected = json!({
+                "level": "INFO", "service": "rolecall", "function": function.name, "trace": trace,
+                "request_id": reply.header("x-request-id"), "tenant": 1, "caller": 2, "status": 200, "outcome": "ok",
+                "faults": 0, "denials": 0, "cold": cold, "throttles": 0, "restarts": 0, "round_trips": mine.len(),
+                "read_units": mine.iter().map(|it| it.read_units).sum::<f64>(),
+                "write_units": mine.iter().map(|it| it.write_units).sum::<f64>(),
+            });
+            for (name, value) in expected.as_object().unwrap() {
+                assert_eq!(&line[name], value, "{name}: {line:#}");
+            }
+            assert!(mine.iter().all(|it| it.trace.as_deref() == Some(trace)), "the trace goes on: {mine:#?}");
+            let ms = |name: &str| line[name].as_f64().unwrap_or_else(|| panic!("{name}: {line:#}"));
+            assert!(ms("ms") >= ms("table_ms") + ms("pauses_ms"), "{line:#}");
+            assert_eq!(line["init_ms"].is_number(), cold == 1);
+            assert!(line["dialect"].is_string() && line["timestamp"].is_string());
+            assert!(line.get("advice").is_none() || ms("ms") > 500.0, "{line:#}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_without_a_caller_and_a_denied_one_say_so() {
+    let product = Product::start().await;
+    let user = product.access("acme", "user@acme.example").await;
+    let body = json!({ "roles": ["admin"] });
+    let unknown = product.put_user("no.token.atall", ACME, USER, &[], body.clone()).await;
+    assert_eq!(unknown.status, 401);
+    let line = product.one_request().await;
+    assert_eq!((&line["outcome"], &line["level"]), (&json!("unauthenticated"), &json!("INFO")));
+    assert!(line["cause"].is_string() && line.get("tenant").is_none() && line.get("caller").is_none(), "{line:#}");
+
+    let denied = product.put_user(&user, ACME, USER, &[], body).await;
+    assert_eq!(denied.status, 403);
+    let line = product.one_request().await;
+    assert_eq!((&line["outcome"], &line["denials"], &line["caller"]), (&json!("forbidden"), &json!(1), &json!(3)));
+    assert!(line["rule"].is_string(), "{line:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_took_several_tries_say_why() {
+    let product = Product::start().await;
+    let token = product.access("acme", "admin@acme.example").await;
+    let left = std::sync::atomic::AtomicU32::new(2);
+    let kind = "com.amazonaws.dynamodb.v20120810#ThrottlingException";
+    product.server.set_fault(Some(Arc::new(move |request| {
+        use std::sync::atomic::Ordering::Relaxed;
+        let hit = request.operation == "TransactWriteItems";
+        match hit && left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
+            true => Fault::AnswerBefore(400, json!({ "__type": kind, "message": "Rate exceeded" })),
+            false => Fault::None,
+        }
+    })));
+    let reply = product.put_user(&token, ACME, USER, &[], json!({ "roles": ["admin"] })).await;
+    assert_eq!(reply.status, 200);
+    let line = product.one_request().await;
+    assert_eq!((&line["throttles"], &line["outcome"]), (&json!(2), &json!("ok")));
+    assert_eq!(line["failures"], json!(["TransactWriteItems: ThrottlingException: Rate exceeded"]));
+    assert!(line["pauses_ms"].as_f64().unwrap() > 0.0, "{line:#}");
+}
+
+/// Ten seconds without a table: which function, which tenant, what to do, and that it is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_ten_seconds_explains_itself() {
+    let _turn = turn().await;
+    let product = Product::start().await;
+    let calls = Dialects::new(&product).await;
+    let names: Vec<&str> = product.template.functions.iter().map(|function| function.name.as_str()).collect();
+    for name in &names {
+        assert_eq!(calls.set_role(name, role::USER).await.status, 200);
+    }
+    product.requests();
+    let over = Instant::now() + Duration::from_secs(10);
+    let kind = "com.amazonaws.dynamodb.v20120810#InternalServerError";
+    product.server.set_fault(Some(Arc::new(move |request| {
+        match request.function.is_some() && Instant::now() < over {
+            true => Fault::AnswerBefore(500, json!({ "__type": kind, "message": "Internal server error" })),
+            false => Fault::None,
+        }
+    })));
+    let during = join_all(names.iter().map(|name| calls.set_role(name, role::ADMIN))).await;
+    let statuses: Vec<u16> = during.iter().map(|reply| reply.status).collect();
+    assert_eq!(statuses, [503; 5], "a function has 10 s, of which it keeps 300 ms for the answer");
+    let mut lines = product.requests();
+    lines.sort_by_key(|(name, _)| names.iter().position(|it| it == name));
+    assert_eq!(lines.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), names);
+    for (name, line) in lines {
+        let expected = json!({
+            "level": "ERROR", "function": name, "tenant": 1, "caller": 2, "status": 503, "outcome": "unavailable",
+            "faults": 1, "failures": ["BatchGetItem: InternalServerError: Internal server error"],
+        });
+        for (member, value) in expected.as_object().unwrap() {
+            assert_eq!(&line[member], value, "{member}: {line:#}");
+        }
+        assert!(line["advice"].as_str().unwrap().contains("check DynamoDB's health"), "{line:#}");
+        assert!(line["round_trips"].as_u64().unwrap() > 5, "it went on trying: {line:#}");
+    }
+
+    tokio::time::sleep_until(over.into()).await;
+    for name in &names {
+        assert_eq!(calls.set_role(name, role::ADMIN).await.status, 200);
+    }
+    for (_, line) in product.requests() {
+        assert_eq!((&line["outcome"], &line["faults"]), (&json!("ok"), &json!(0)), "{line:#}");
+    }
+}

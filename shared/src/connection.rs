@@ -1,0 +1,145 @@
+//! The way to the table: one that costs little to open and little to carry.
+//!
+//! The SDK's own HTTP client brings HTTP/2, which DynamoDB does not speak, the system's root certificates, which are
+//! read and parsed at every start, and in its default form aws-lc, whose first random number takes 70 ms of CPU. This is
+//! hyper's client with rustls instead, HTTP/1.1 only.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::default_provider::endpoint_url::endpoint_url_provider;
+use aws_config::default_provider::ignore_configured_endpoint_urls::ignore_configured_endpoint_urls_provider;
+use aws_config::default_provider::use_dual_stack::use_dual_stack_provider;
+use aws_config::default_provider::use_fips::use_fips_provider;
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::environment::region::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::ProvideRegion;
+use aws_config::provider_config::ProviderConfig;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::SharedCredentialsProvider;
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::{self, connect};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+
+/// How long to wait for one answer of the table before asking again.
+pub const ATTEMPT: Duration = Duration::from_secs(2);
+
+/// The roots that Amazon signs its services' certificates with: <https://www.amazontrust.com/repository/>.
+const AMAZON_ROOTS: &[u8] = include_bytes!("../roots/amazon.pem");
+
+/// A client with the region, endpoint and credentials that the environment names as the AWS SDKs expect it, and no
+/// retries of its own: [`Table`](crate::table::Table) knows the time left and which failures are worth one.
+///
+/// # Errors
+/// `AWS_CA_BUNDLE` names no file of certificates.
+pub async fn client() -> Result<Client, String> {
+    // Not `aws_config::defaults`: it comes with STS and all other sources of credentials, 0.8 MB in every function.
+    let settings = ProviderConfig::default();
+    let endpoint = match ignore_configured_endpoint_urls_provider(&settings).await {
+        Some(true) => None,
+        _ => match std::env::var("AWS_ENDPOINT_URL_DYNAMODB") {
+            Ok(url) => Some(url),
+            Err(_) => endpoint_url_provider(&settings).await,
+        },
+    };
+    let mut config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .http_client(http_client()?)
+        .region(EnvironmentVariableRegionProvider::new().region().await)
+        .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build())
+        .sleep_impl(TokioSleep::new());
+    config.set_endpoint_url(endpoint);
+    config.set_use_fips(use_fips_provider(&settings).await);
+    config.set_use_dual_stack(use_dual_stack_provider(&settings).await);
+    Ok(Client::new(&config.build()))
+}
+
+/// Whom to trust: Amazon or, as everywhere with AWS, those in the PEM file that `AWS_CA_BUNDLE` names instead.
+fn trusted() -> Result<RootCertStore, String> {
+    let Some(path) = std::env::var_os("AWS_CA_BUNDLE") else { return roots(AMAZON_ROOTS) };
+    let said = |why: String| format!("AWS_CA_BUNDLE: {}: {why}", path.to_string_lossy());
+    std::fs::read(&path).map_err(|why| why.to_string()).and_then(|pem| roots(&pem)).map_err(said)
+}
+
+fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        roots.add(certificate.map_err(|why| why.to_string())?).map_err(|why| why.to_string())?;
+    }
+    if roots.is_empty() { Err("it holds no certificate in PEM".to_owned()) } else { Ok(roots) }
+}
+
+/// An HTTP client for the SDK, for `http://` and `https://`.
+///
+/// # Errors
+/// `AWS_CA_BUNDLE` names no file of certificates.
+pub fn http_client() -> Result<SharedHttpClient, String> {
+    let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+    let tls = tls.with_safe_default_protocol_versions().map_err(|why| why.to_string())?;
+    let tls = tls.with_root_certificates(trusted()?).with_no_client_auth();
+    let mut tcp = connect::HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
+    let client = legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .build(connector.wrap_connector(tcp));
+    let connector = SharedHttpConnector::new(Connection(client));
+    Ok(http_client_fn(move |_, _| connector.clone()))
+}
+
+/// hyper's client as the SDK wants it. Timeouts are the SDK's.
+#[derive(Clone, Debug)]
+struct Connection(legacy::Client<HttpsConnector<connect::HttpConnector>, SdkBody>);
+
+impl HttpConnector for Connection {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let client = self.0.clone();
+        HttpConnectorFuture::new(async move {
+            let request = request.try_into_http1x().map_err(|why| ConnectorError::user(why.into()))?;
+            let response = client.request(request).await.map_err(|why| ConnectorError::io(why.into()))?;
+            let response = response.map(SdkBody::from_body_1_x);
+            HttpResponse::try_from(response).map_err(|why| ConnectorError::other(why.into(), None))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_roots_are_amazons_five() {
+        let roots = roots(AMAZON_ROOTS).unwrap();
+        let names: Vec<_> =
+            roots.roots.iter().map(|root| String::from_utf8_lossy(&root.subject).into_owned()).collect();
+        let expected = ["Amazon Root CA 1", "Amazon Root CA 2", "Amazon Root CA 3", "Amazon Root CA 4", "Starfield"];
+        assert_eq!(names.len(), expected.len());
+        for (name, expected) in names.iter().zip(expected) {
+            assert!(name.contains(expected), "{name:?} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_refused() {
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        for pem in ["", "no certificate", "-----BEGIN CERTIFICATE-----\n!\n", broken] {
+            assert!(roots(pem.as_bytes()).is_err(), "{pem:?}");
+        }
+    }
+}
