@@ -2,7 +2,7 @@
 
     template.py transform OUT       writes what CloudFormation makes of template.yaml
     template.py grants ACTIONS      compares what each function is granted there with what the tests saw it use
-    template.py bundle DIR          looks into each binary that sam has built
+    template.py bundle DIR          looks into each binary that sam has built, for $ARCHITECTURE
 
 ACTIONS is {"users-update": ["dynamodb:BatchGetItem", ...], ...}, as the tests of the product write it.
 """
@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import sys
+import tomllib
 from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
@@ -127,8 +128,10 @@ def stack(out):
 
 def bundle(folder):
     functions = names(yaml_parse(TEMPLATE.read_text()))
-    architecture = os.environ.get("ARCHITECTURE", "arm64")
-    faults = []
+    architecture = os.environ["ARCHITECTURE"]
+    profile = tomllib.loads(TEMPLATE.with_name("Cargo.toml").read_text())["profile"]["release"]
+    missing = {"codegen-units", "lto", "panic", "strip"} - set(profile)
+    faults = [f"Cargo.toml: cargo-lambda chooses {key} unless the release profile does" for key in sorted(missing)]
     built = {path.name for path in Path(folder).iterdir() if path.is_dir()}
     faults += [f"{name}: built, but not of the template" for name in sorted(built - set(functions))]
     for resource in functions:
