@@ -1,8 +1,8 @@
 //! A function for the tests of the gateway: answers with its event, its environment and its process
 //! id, or misbehaves.
 //!
-//! `?panic`, `?exit`, `?fail`, `?malformed`; `?sleep-ms=N`; `?log=TEXT` on stdout and stderr;
-//! `?dynamodb=OPERATION` calls DynamoDB with the body and answers what it says.
+//! `?panic`, `?exit`, `?fail`, `?malformed`; `?cors` lets every page read its answer; `?sleep-ms=N`;
+//! `?log=TEXT` on stdout and stderr; `?dynamodb=OPERATION` calls DynamoDB with the body and answers what it says.
 
 use std::{collections::BTreeMap, env, process, time::Duration};
 
@@ -54,9 +54,14 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, Error> {
         "uri": request.uri().to_string(),
         "arn": event.context.invoked_function_arn,
     });
+    let mut headers = json!({ "content-type": "application/json" });
+    if has("cors") {
+        headers["access-control-allow-origin"] = "*".into();
+        headers["access-control-max-age"] = "5".into();
+    }
     Ok(json!({
         "statusCode": 200,
-        "headers": { "content-type": "application/json" },
+        "headers": headers,
         "cookies": ["seen=1"],
         "body": body.to_string(),
     }))

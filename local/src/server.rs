@@ -8,10 +8,15 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use http_body_util::Full;
 use hyper::{
-    Request, StatusCode, Uri,
+    HeaderMap, Method, Request, Response, StatusCode, Uri,
     body::Incoming,
-    header::{HeaderName, HeaderValue},
+    header::{
+        ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+        ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+        ACCESS_CONTROL_REQUEST_METHOD, HeaderName, HeaderValue, ORIGIN,
+    },
     http::request::Parts,
 };
 use serde_json::{Value, json};
@@ -24,7 +29,7 @@ use crate::{
     front::{Caller, FaultHook, Front, FrontOptions, Record},
     functions::{InvokeError, Pool, PoolOptions},
     http::{self, BodyError, HttpServer, Reply},
-    template::{Function, Template},
+    template::{Cors, Function, Template},
 };
 
 /// The most that API Gateway takes, in bytes.
@@ -133,6 +138,7 @@ impl Server {
         let pool = Pool::new(functions, pool);
         let gateway = Arc::new(Gateway {
             router: Router::new(&template),
+            cors: template.cors.clone(),
             port: listener.local_addr().map_err(cannot)?.port(),
             pool: Arc::clone(&pool),
         });
@@ -234,6 +240,7 @@ const TIMED_OUT: Refusal = (StatusCode::GATEWAY_TIMEOUT, "Endpoint request timed
 
 struct Gateway {
     router: Router,
+    cors: Option<Cors>,
     port: u16,
     pool: Arc<Pool>,
 }
@@ -262,8 +269,11 @@ impl Gateway {
         if header_size(&parts) > HEADERS {
             return Err(HEADERS_TOO_LARGE);
         }
-        let route = self.router.find(parts.method.as_str(), parts.uri.path());
-        let route = route.ok_or(NOT_FOUND)?;
+        let route = match (self.router.find(parts.method.as_str(), parts.uri.path()), &self.cors) {
+            (Some(route), _) => route,
+            (None, Some(cors)) if parts.method == Method::OPTIONS => return Ok(preflight(cors, &parts.headers)),
+            (None, _) => return Err(NOT_FOUND),
+        };
         let body = http::read(body, BODY).await.map_err(|error| match error {
             BodyError::TooLarge => BODY_TOO_LARGE,
             BodyError::Broken(_) => BROKEN,
@@ -274,12 +284,59 @@ impl Gateway {
             .await
             .map_err(|_| TIMED_OUT)?
             .map_err(|error| refusal(&error))?;
-        event::response(&answer).map_err(|cause| {
+        let mut reply = event::response(&answer).map_err(|cause| {
             let line = format!("malformed answer: {cause}");
             self.pool.log(route.function, &line);
             FAILED
-        })
+        })?;
+        if let Some(cors) = &self.cors {
+            share(cors, &parts.headers, reply.headers_mut());
+        }
+        Ok(reply)
     }
+}
+
+// What the gateway does for pages of other origins, and no function has to.
+// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html>
+
+/// The answer to an `OPTIONS` that no route takes, whatever its path: what a page may send. A page
+/// that may not call learns nothing by it.
+fn preflight(cors: &Cors, request: &HeaderMap) -> Reply {
+    let mut reply = Response::new(Full::default());
+    *reply.status_mut() = StatusCode::NO_CONTENT;
+    if request.contains_key(ACCESS_CONTROL_REQUEST_METHOD) && allow(cors, request, reply.headers_mut()) {
+        for (name, value) in [
+            (ACCESS_CONTROL_ALLOW_METHODS, cors.methods.join(",")),
+            (ACCESS_CONTROL_ALLOW_HEADERS, cors.headers.join(",")),
+            (ACCESS_CONTROL_MAX_AGE, cors.max_age.to_string()),
+        ] {
+            reply.headers_mut().extend(HeaderValue::from_str(&value).map(|value| (name, value)));
+        }
+    }
+    reply
+}
+
+/// Lets a page that may call read a function's answer. What the function itself says of that does
+/// not count; the gateway's own answers, such as 404, no page can read.
+fn share(cors: &Cors, request: &HeaderMap, answer: &mut HeaderMap) {
+    let own: Vec<_> = answer.keys().filter(|name| name.as_str().starts_with("access-control-")).cloned().collect();
+    for name in own {
+        answer.remove(name);
+    }
+    if allow(cors, request, answer) {
+        let exposed = HeaderValue::from_str(&cors.exposed.join(","));
+        answer.extend(exposed.map(|exposed| (ACCESS_CONTROL_EXPOSE_HEADERS, exposed)));
+    }
+}
+
+/// Says so if the request is of a page that may call.
+fn allow(cors: &Cors, request: &HeaderMap, answer: &mut HeaderMap) -> bool {
+    let origin = request.get(ORIGIN).filter(|origin| cors.origins.iter().any(|allowed| *origin == allowed.as_str()));
+    answer.extend(origin.map(|origin| (ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone())));
+    if origin.is_some() && cors.credentials {
+        answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    }
+    origin.is_some()
 }
 
 fn refusal(error: &InvokeError) -> Refusal {

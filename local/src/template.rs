@@ -1,9 +1,9 @@
 //! Reads `template.yaml`, the SAM template: the only list of routes, functions, environment,
 //! timeouts and IAM statements.
 //!
-//! What decides how a function behaves or what it may do is either understood or an error that
-//! names the resource and the property; resources and properties that do not (alarms, outputs,
-//! architectures) are not looked at.
+//! What is said of functions and of the API is either understood, or known to mean nothing on one
+//! machine ([`UNUSED_FUNCTION`], [`UNUSED_API`]), or an error that names the resource and the
+//! property; other resources (alarms, queues) and outputs are not looked at.
 
 use std::{
     collections::BTreeMap,
@@ -26,6 +26,7 @@ pub const REGION: &str = "us-east-1";
 pub struct Template {
     /// The stage of the HTTP API: the first segment of its paths, none for `$default`.
     pub stage: String,
+    pub cors: Option<Cors>,
     /// The input of `CreateTable`, as the `AWS::DynamoDB::Table` resource defines the table.
     pub table: Value,
     /// The table's `TimeToLiveSpecification`, an input of `UpdateTimeToLive`.
@@ -33,6 +34,40 @@ pub struct Template {
     /// In the order of the template.
     pub functions: Vec<Function>,
 }
+
+/// A `CorsConfiguration`: which pages of other origins may call, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cors {
+    /// Scheme and host each; no wildcards.
+    pub origins: Vec<String>,
+    pub methods: Vec<String>,
+    /// The request headers that a page may set.
+    pub headers: Vec<String>,
+    /// The headers of an answer that a page may read.
+    pub exposed: Vec<String>,
+    pub credentials: bool,
+    /// Seconds for which a browser may keep the answer to a preflight.
+    pub max_age: u64,
+}
+
+/// What is used of an `AWS::Serverless::Function`, and what means nothing on one machine.
+const USED_FUNCTION: [&str; 7] =
+    ["CodeUri", "Description", "Environment", "Events", "MemorySize", "Policies", "Timeout"];
+const UNUSED_FUNCTION: [&str; 9] = [
+    "Architectures",
+    "AutoPublishAlias",
+    "AutoPublishAliasAllProperties",
+    "DeadLetterQueue",
+    "DeploymentPreference",
+    "Handler",
+    "LoggingConfig",
+    "Runtime",
+    "Tracing",
+];
+
+/// The same of an `AWS::Serverless::HttpApi`.
+const USED_API: [&str; 2] = ["CorsConfiguration", "StageName"];
+const UNUSED_API: [&str; 3] = ["AccessLogSettings", "DefaultRouteSettings", "Description"];
 
 /// An `AWS::Serverless::Function` with what `Globals` adds to it.
 #[derive(Debug, Clone, PartialEq)]
@@ -127,20 +162,29 @@ impl Template {
             resources: root["Resources"].as_object().ok_or("no `Resources`".to_string())?,
         };
         let (_, table) = reader.only("AWS::DynamoDB::Table")?.ok_or("no AWS::DynamoDB::Table".to_string())?;
-        let stage = match reader.only("AWS::Serverless::HttpApi")? {
-            Some((name, api)) if !api["Properties"]["StageName"].is_null() => {
-                reader.text(&api["Properties"]["StageName"], &format!("{name}.StageName"))?
-            }
-            _ => "$default".into(),
+        let none = Value::Null;
+        let (api, properties) = match reader.only("AWS::Serverless::HttpApi")? {
+            Some((name, api)) => (name.as_str(), &api["Properties"]),
+            None => ("", &none),
         };
+        only_known(properties, &[&USED_API[..], &UNUSED_API].concat(), api)?;
+        let stage = match &properties["StageName"] {
+            Value::Null => "$default".into(),
+            stage => reader.text(stage, &format!("{api}.StageName"))?,
+        };
+        let cors = match &properties["CorsConfiguration"] {
+            Value::Null => None,
+            cors => Some(reader.cors(cors, &format!("{api}.CorsConfiguration"))?),
+        };
+        only_known(&root["Globals"], &["Function"], "Globals")?;
         let functions = reader
             .resources
             .iter()
             .filter(|(_, resource)| resource["Type"] == "AWS::Serverless::Function")
             .map(|(name, resource)| reader.function(name, resource, &root["Globals"]["Function"]))
             .collect::<Result<Vec<_>>>()?;
-        let template =
-            Template { stage, table: reader.table(table)?, time_to_live: reader.time_to_live(table)?, functions };
+        let (table, time_to_live) = (reader.table(table)?, reader.time_to_live(table)?);
+        let template = Template { stage, cors, table, time_to_live, functions };
         template.refuse_repetition()?;
         Ok(template)
     }
@@ -226,11 +270,15 @@ fn read_parameters(declared: &Value, given: &BTreeMap<String, String>) -> Result
         let is_list = parameter["Type"].as_str().is_some_and(|kind| kind.contains("List"));
         let value = match value {
             Some(Value::String(text)) if is_list => Some(text.split(',').map(str::trim).collect()),
+            Some(Value::String(text)) if parameter["Type"] == "Number" => {
+                let number = serde_json::from_str(&text).ok().filter(Value::is_number);
+                Some(number.ok_or_else(|| format!("the parameter `{name}` is a number, not `{text}`"))?)
+            }
             value => value,
         };
-        (name, value)
+        Ok((name, value))
     };
-    Ok(declared.into_iter().map(read).collect())
+    declared.into_iter().map(read).collect()
 }
 
 struct Reader<'a> {
@@ -251,6 +299,32 @@ impl Reader<'_> {
                 Ok(Some((name, resource)))
             }
             (None, _) => Ok(None),
+        }
+    }
+
+    fn cors(&self, cors: &Value, at: &str) -> Result<Cors> {
+        let known = ["AllowOrigins", "AllowMethods", "AllowHeaders", "ExposeHeaders", "AllowCredentials", "MaxAge"];
+        only_known(cors, &known, at)?;
+        let value = |property: &str| self.resolve(&cors[property], &format!("{at}.{property}"));
+        let texts = |property: &str| {
+            let values = value(property)?;
+            let texts: Option<Vec<_>> = list(&values).map(|value| value.as_str().map(String::from)).collect();
+            texts.ok_or_else(|| Error::from(format!("{at}.{property}: not a list of texts")))
+        };
+        let origins = texts("AllowOrigins")?;
+        match origins.iter().find(|origin| origin.contains('*')) {
+            Some(origin) => Err(format!("{at}.AllowOrigins: wildcards are not supported: `{origin}`").into()),
+            None => Ok(Cors {
+                origins,
+                methods: texts("AllowMethods")?,
+                headers: texts("AllowHeaders")?,
+                exposed: texts("ExposeHeaders")?,
+                credentials: value("AllowCredentials")? == true,
+                max_age: match value("MaxAge")? {
+                    Value::Null => 0,
+                    seconds => seconds.as_u64().ok_or_else(|| format!("{at}.MaxAge: not a whole number"))?,
+                },
+            }),
         }
     }
 
@@ -292,7 +366,7 @@ impl Reader<'_> {
         refuse(definition, &["Condition"], resource)?;
         let mut properties = globals.clone();
         merge(&mut properties, &definition["Properties"]);
-        refuse(&properties, &["Role", "PermissionsBoundary"], resource)?;
+        only_known(&properties, &[&USED_FUNCTION[..], &UNUSED_FUNCTION].concat(), resource)?;
         let at = |property: &str| format!("{resource}.{property}");
         let number = |property: &str, default: u64| match &properties[property] {
             Value::Null => Ok(default),
@@ -467,6 +541,10 @@ impl Reader<'_> {
                 let texts: Result<Vec<_>> = values.iter().map(|value| self.text(value, at)).collect();
                 Ok(texts?.join(separator).into())
             }
+            "Fn::Split" => match argument.as_array().map(Vec::as_slice) {
+                Some([Value::String(separator), text]) => Ok(self.text(text, at)?.split(separator).collect()),
+                _ => Err(malformed()),
+            },
             "Fn::Sub" => match (argument, argument.as_array().map(Vec::as_slice)) {
                 (Value::String(text), _) => self.substitute(text, &Map::new(), at),
                 (_, Some([Value::String(text), Value::Object(variables)])) => self.substitute(text, variables, at),
@@ -559,6 +637,16 @@ fn refuse(object: &Value, properties: &[&str], at: &str) -> Result<()> {
     }
 }
 
+fn only_known(object: &Value, known: &[&str], at: &str) -> Result<()> {
+    if !object.is_object() && !object.is_null() {
+        return Err(format!("{at}: not a map").into());
+    }
+    match entries(object).find(|(property, _)| !known.contains(&property.as_str())) {
+        Some((property, _)) => Err(format!("{at}.{property}: not supported").into()),
+        None => Ok(()),
+    }
+}
+
 /// SAM's merging of `Globals`: maps are merged, lists joined, anything else is replaced.
 fn merge(base: &mut Value, over: &Value) {
     match (base, over) {
@@ -634,7 +722,8 @@ Resources:
         assert_eq!((template.stage.as_str(), template.table_name()), ("main", "rolecall"));
         let function = template.function("users-update").unwrap();
         assert_eq!(function.environment["ALLOWED_ORIGINS"], "http://127.0.0.1:3000,http://localhost:3000");
-        assert_eq!(function.environment["TABLE"], "rolecall");
+        assert_eq!((function.environment["TABLE"].as_str(), function.memory), ("rolecall", 256));
+        assert_eq!(template.cors.as_ref().unwrap().origins, ["http://127.0.0.1:3000", "http://localhost:3000"]);
         assert_eq!(function.statements[0].resources[0], table_arn("rolecall"));
     }
 
@@ -684,6 +773,56 @@ Resources:
         assert_eq!(error, "Table.TableName: the parameter `Name` has no default");
         let unknown = BTreeMap::from([("Nome".into(), "other".into())]);
         assert_eq!(Template::parse(&text, &unknown).unwrap_err().to_string(), "no parameter `Nome`");
+    }
+
+    #[test]
+    fn a_number_may_be_given_as_text() {
+        let text = format!(
+            "Parameters: {{ Size: {{ Type: Number, Default: 256 }} }}\nResources:\n{TABLE}  ThingGetFunction:
+    Type: AWS::Serverless::Function
+    Properties: {{ CodeUri: functions/thing-get/, MemorySize: !Ref Size, {EVENTS} }}\n"
+        );
+        let parse = |size: &str| Template::parse(&text, &BTreeMap::from([("Size".into(), size.into())]));
+        assert_eq!(Template::parse(&text, &BTreeMap::new()).unwrap().functions[0].memory, 256);
+        assert_eq!(parse("512").unwrap().functions[0].memory, 512);
+        assert_eq!(parse("big").unwrap_err().to_string(), "the parameter `Size` is a number, not `big`");
+    }
+
+    #[test]
+    fn the_api_says_which_pages_may_call() {
+        let parse = |api: &str| {
+            let text = format!(
+                "Parameters: {{ Origins: {{ Type: String, Default: 'https://a,https://b' }} }}\nResources:
+  Api: {{ Type: AWS::Serverless::HttpApi, Properties: {{ {api} }} }}\n{TABLE}"
+            );
+            Template::parse(&text, &BTreeMap::new())
+        };
+        let cors = "AllowOrigins: !Split [',', !Ref Origins], AllowHeaders: [etag], AllowCredentials: true, MaxAge: 60";
+        let template = parse(&format!("CorsConfiguration: {{ {cors} }}, AccessLogSettings: !Cidr nonsense")).unwrap();
+        let expected = Cors {
+            origins: vec!["https://a".into(), "https://b".into()],
+            methods: vec![],
+            headers: vec!["etag".into()],
+            exposed: vec![],
+            credentials: true,
+            max_age: 60,
+        };
+        assert_eq!((template.stage.as_str(), template.cors), ("$default", Some(expected)));
+        for (api, expected) in [
+            ("Auth: {}", "Api.Auth: not supported"),
+            ("CorsConfiguration: true", "Api.CorsConfiguration: not a map"),
+            ("CorsConfiguration: { AllowAll: true }", "Api.CorsConfiguration.AllowAll: not supported"),
+            ("CorsConfiguration: { MaxAge: long }", "Api.CorsConfiguration.MaxAge: not a whole number"),
+            (
+                "CorsConfiguration: { AllowOrigins: ['https://*'] }",
+                "Api.CorsConfiguration.AllowOrigins: wildcards are not supported: `https://*`",
+            ),
+        ] {
+            assert_eq!(parse(api).unwrap_err().to_string(), expected);
+        }
+        let globals = format!("Globals: {{ HttpApi: {{ Auth: {{}} }} }}\nResources:\n{TABLE}");
+        let error = Template::parse(&globals, &BTreeMap::new()).unwrap_err().to_string();
+        assert_eq!(error, "Globals.HttpApi: not supported");
     }
 
     #[test]
@@ -757,6 +896,7 @@ Resources:
                 "ThingGetFunction.Policies[0].Statement[0].Resource: Fn::ImportValue is not supported",
             ),
             (format!("{EVENTS}, Role: arn"), "ThingGetFunction.Role: not supported"),
+            (format!("{EVENTS}, Layers: [arn]"), "ThingGetFunction.Layers: not supported"),
             (format!("{EVENTS}, Timeout: soon"), "ThingGetFunction.Timeout: not a whole number"),
             (
                 format!("{EVENTS}, Environment: {{ Variables: {{ X: !GetAtt Table.StreamArn }} }}"),

@@ -50,6 +50,12 @@ fn cases(function: &str) -> [BTreeMap<String, PathBuf>; 2] {
     [events, answers]
 }
 
+/// Headers that are there without a page's doing: of the browser, and of the gateway.
+fn is_sent_anyway(header: &str) -> bool {
+    let gateway = header.starts_with("x-amzn-") || header.starts_with("x-forwarded-");
+    gateway || ["accept", "content-length", "host", "origin", "user-agent"].contains(&header)
+}
+
 /// What each function lacks, if anything; `lacks` is told its name.
 fn each_function<I: IntoIterator<Item = String>>(names: BTreeSet<String>, lacks: impl Fn(&str) -> I) {
     assert!(!names.is_empty());
@@ -169,5 +175,31 @@ fn a_route_has_a_success_and_a_handler_that_names_it() {
         };
         let lacking = routes.flat_map(lacks).filter_map(|(is_there, add)| (!is_there).then_some(add));
         lacking.collect::<Vec<_>>()
+    });
+}
+
+#[test]
+fn a_page_may_send_what_functions_read_and_read_what_they_answer() {
+    let template = template();
+    let cors = template.cors.as_ref().unwrap();
+    each_function(in_template(), |name| {
+        let headers = |files: BTreeMap<String, PathBuf>, anyway: fn(&str) -> bool| {
+            let headers = files.values().map(|file| read(file)["headers"].take());
+            let names =
+                headers.filter_map(|it| Some(it.as_object()?.keys().map(|it| it.to_lowercase()).collect::<Vec<_>>()));
+            names.flatten().filter(|name| !anyway(name)).collect::<BTreeSet<_>>()
+        };
+        let [events, answers] = cases(name);
+        let methods = template.function(name).unwrap().routes.iter().map(|route| route.method.clone()).collect();
+        let lacks = |list: &str, allowed: &[String], needed: BTreeSet<String>| -> Vec<String> {
+            let lacking = needed.into_iter().filter(|it| !allowed.contains(it));
+            lacking.map(|it| format!("template.yaml: add {it} to {list} for {name}")).collect()
+        };
+        [
+            lacks("AllowMethods", &cors.methods, methods),
+            lacks("AllowHeaders", &cors.headers, headers(events, is_sent_anyway)),
+            lacks("ExposeHeaders", &cors.exposed, headers(answers, |name| name == "content-type")),
+        ]
+        .concat()
     });
 }

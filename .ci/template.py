@@ -1,0 +1,178 @@
+"""What sam and cfn-lint do not check of template.yaml and of the bundle that sam builds from it.
+
+    template.py transform OUT       writes what CloudFormation makes of template.yaml
+    template.py grants ACTIONS      compares what each function is granted there with what the tests saw it use
+    template.py bundle DIR          looks into each binary that sam has built, for $ARCHITECTURE
+
+ACTIONS is {"users-update": ["dynamodb:BatchGetItem", ...], ...}, as the tests of the product write it.
+"""
+
+import json
+import logging
+import os
+import sys
+import tomllib
+from pathlib import Path
+
+from elftools.elf.elffile import ELFFile
+from samtranslator.translator.transform import transform
+from samtranslator.yaml_helper import yaml_parse
+
+# It warns of its own affairs: metrics and features that only AWS has.
+logging.getLogger("samtranslator").setLevel(logging.ERROR)
+
+TEMPLATE = Path(__file__).parent.parent / "template.yaml"
+# What CloudFormation takes in one stack.
+RESOURCES = 500
+# What every function has besides its statements: to write its log and its traces, and to send to the queue.
+MANAGED = {"service-role/AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess"}
+DEAD_LETTERS = {"Action": ["sqs:SendMessage"], "Effect": "Allow", "Resource": {"Fn::GetAtt": ["DeadLetters", "Arn"]}}
+TABLE = {"Fn::GetAtt": ["Table", "Arn"]}
+INDEX = {"Fn::Sub": "${Table.Arn}/index/GSI1"}
+# The newest that Amazon Linux 2023 has.
+GLIBC = (2, 34)
+MACHINES = {"arm64": "EM_AARCH64", "x86_64": "EM_X86_64"}
+
+
+class NoPolicies:
+    """The names of managed policies that a template may use without their ARN: none."""
+
+    def load(self):
+        return {}
+
+
+def names(template):
+    """The functions by their resource: `UsersUpdateFunction` is `users-update`."""
+    resources = template["Resources"].items()
+    functions = {name: it for name, it in resources if it["Type"] == "AWS::Serverless::Function"}
+    return {name: Path(it["Properties"]["CodeUri"]).name for name, it in functions.items()}
+
+
+def transformed(change=lambda template: None):
+    """What CloudFormation makes of the template, with the defaults of its parameters."""
+    template = yaml_parse(TEMPLATE.read_text())
+    change(template)
+    for resource in names(template):
+        # Where the code would be once it is uploaded.
+        template["Resources"][resource]["Properties"]["CodeUri"] = f"s3://bucket/{resource}"
+    os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
+    return transform(template, {}, NoPolicies())
+
+
+def statements(role):
+    return [it for policy in role.get("Policies", []) for it in policy["PolicyDocument"]["Statement"]]
+
+
+def faults_of(function, role, used):
+    """What a function's role grants that it should not, and the other way round."""
+    managed = {arn["Fn::Sub"] if isinstance(arn, dict) else arn for arn in role["ManagedPolicyArns"]}
+    managed = {arn.split(":policy/")[-1] for arn in managed}
+    if managed != MANAGED:
+        yield f"its managed policies are {sorted(managed)}"
+    rest = statements(role)
+    if DEAD_LETTERS not in [{**it, "Action": as_list(it["Action"])} for it in rest]:
+        yield "it cannot send to DeadLetters"
+    own = [it for it in rest if {**it, "Action": as_list(it["Action"])} != DEAD_LETTERS]
+    granted = set()
+    for statement in own:
+        if set(statement) - {"Sid"} != {"Effect", "Action", "Resource"} or statement["Effect"] != "Allow":
+            yield f"not a plain permission: {json.dumps(statement)}"
+            continue
+        actions, resources = set(as_list(statement["Action"])), as_list(statement["Resource"])
+        granted |= actions
+        on_index = INDEX in resources
+        if any(it not in (TABLE, INDEX) for it in resources) or (on_index and actions != {"dynamodb:Query"}):
+            yield f"{sorted(actions)} on {json.dumps(resources)}"
+    for action in sorted(granted - used):
+        yield f"granted, but the tests saw no use of it: {action}"
+    for action in sorted(used - granted):
+        yield f"used, but not granted: {action}"
+
+
+def as_list(value):
+    return value if isinstance(value, list) else [value]
+
+
+def grants(file):
+    used = json.loads(Path(file).read_text())
+    functions = names(yaml_parse(TEMPLATE.read_text()))
+    if sorted(used) != sorted(functions.values()):
+        fail([f"{file} is of {sorted(used)}, the template of {sorted(functions.values())}"])
+    resources = transformed()["Resources"]
+    faults = []
+    for resource, function in functions.items():
+        role = resources[resource]["Properties"]["Role"]["Fn::GetAtt"][0]
+        found = faults_of(function, resources[role]["Properties"], set(used[function]))
+        faults += [f"{function}: {fault}" for fault in found]
+    fail(faults)
+    print(f"{len(functions)} functions are granted what they use")
+
+
+def stack(out):
+    result = transformed()
+    Path(out).write_text(json.dumps(result, indent=2))
+    resources = result["Resources"]
+    functions = names(yaml_parse(TEMPLATE.read_text()))
+    last = list(functions)[-1]
+    each = len(resources) - len(transformed(lambda template: template["Resources"].pop(last))["Resources"])
+    fixed = len(resources) - each * len(functions)
+    print(f"{len(resources)} resources: {fixed}, and {each} a function; {(RESOURCES - fixed) // each} functions fit")
+
+    def raise_revision(template):
+        template["Globals"]["Function"]["Environment"]["Variables"]["REVISION"] = "another"
+
+    later = transformed(raise_revision)["Resources"]
+    same = [name for name, it in later.items() if it["Type"] == "AWS::Lambda::Version" and name in resources]
+    fail([f"another REVISION publishes no new version: {name}" for name in same])
+
+
+def bundle(folder):
+    functions = names(yaml_parse(TEMPLATE.read_text()))
+    architecture = os.environ["ARCHITECTURE"]
+    profile = tomllib.loads(TEMPLATE.with_name("Cargo.toml").read_text())["profile"]["release"]
+    missing = {"codegen-units", "lto", "panic", "strip"} - set(profile)
+    faults = [f"Cargo.toml: cargo-lambda chooses {key} unless the release profile does" for key in sorted(missing)]
+    built = {path.name for path in Path(folder).iterdir() if path.is_dir()}
+    faults += [f"{name}: built, but not of the template" for name in sorted(built - set(functions))]
+    for resource in functions:
+        files = [path for path in Path(folder, resource).rglob("*") if path.is_file()]
+        if [path.name for path in files] != ["bootstrap"]:
+            faults.append(f"{resource}: not one file `bootstrap`, but {[str(path) for path in files]}")
+            continue
+        with files[0].open("rb") as file:
+            faults += [f"{resource}: {fault}" for fault in faults_in(ELFFile(file), architecture)]
+    fail(faults)
+    size = sum(Path(folder, resource, "bootstrap").stat().st_size for resource in functions)
+    print(f"{len(functions)} binaries of {size / len(functions) / 1e6:.1f} MB on average")
+
+
+def faults_in(elf, architecture):
+    if elf["e_machine"] != MACHINES[architecture]:
+        yield f"it is for {elf['e_machine']}"
+    for section in (".symtab", ".debug_info"):
+        if elf.get_section_by_name(section):
+            yield f"not stripped: it has {section}"
+    needed = elf.get_section_by_name(".gnu.version_r")
+    versions = {version.name for _, versions in needed.iter_versions() for version in versions}
+    numbers = {name: tuple(map(int, name.removeprefix("GLIBC_").split("."))) for name in versions if name.startswith("GLIBC_")}
+    if not numbers:
+        yield "it needs no GLIBC: is that the binary?"
+    for name in sorted(name for name, number in numbers.items() if number > GLIBC):
+        yield f"it needs {name}"
+
+
+def fail(faults):
+    if faults:
+        sys.exit("\n".join(faults))
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["transform", out]:
+            stack(out)
+        case ["grants", file]:
+            grants(file)
+        case ["bundle", folder]:
+            bundle(folder)
+        case _:
+            sys.exit(__doc__)
