@@ -5,9 +5,8 @@
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt, io,
-    net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
@@ -80,29 +79,40 @@ pub struct PoolOptions {
     pub log: LogSink,
 }
 
-/// The processes of all functions. They end with the pool, and by themselves should this process be
-/// killed: the connection on which they wait for work breaks, and the Lambda runtime ends with an
-/// error.
+/// The processes of all functions.
 pub struct Pool {
     entries: BTreeMap<String, Entry>,
     options: PoolOptions,
-    stop: watch::Sender<bool>,
-    monitors: Mutex<JoinSet<()>>,
+    processes: Processes,
 }
 
 struct Entry {
     function: Function,
     access_key: String,
     idle: Mutex<Vec<Process>>,
-    pids: Arc<Mutex<BTreeSet<u32>>>,
     permits: Semaphore,
 }
 
+/// Processes that speak the Runtime API. They end with this, and by themselves should this process be
+/// killed: the connection on which they wait for work breaks, and the Lambda runtime ends with an
+/// error.
+pub struct Processes {
+    log: LogSink,
+    /// The live ones, each with its function's name.
+    names: Arc<Mutex<BTreeMap<u32, String>>>,
+    stop: watch::Sender<bool>,
+    monitors: Mutex<JoinSet<()>>,
+}
+
 /// A running process; dropping it kills it.
-struct Process {
+pub struct Process {
+    pub pid: u32,
+    arn: String,
     /// What it sends to its Runtime API between invocations; closed when it has ended.
     polls: mpsc::UnboundedReceiver<Poll>,
-    _kill: oneshot::Sender<()>,
+    /// Takes the invocation that it asks for.
+    next: Option<oneshot::Sender<Invocation>>,
+    kill: oneshot::Sender<()>,
 }
 
 enum Poll {
@@ -126,27 +136,20 @@ impl Pool {
     /// requests will carry.
     pub fn new(functions: impl IntoIterator<Item = (Function, String)>, options: PoolOptions) -> Arc<Self> {
         let entry = |(function, access_key): (Function, String)| {
-            let entry = Entry {
-                access_key,
-                idle: Mutex::default(),
-                pids: Arc::default(),
-                permits: Semaphore::new(options.max_processes),
-                function,
-            };
+            let entry =
+                Entry { access_key, idle: Mutex::default(), permits: Semaphore::new(options.max_processes), function };
             (entry.function.name.clone(), entry)
         };
         Arc::new(Self {
             entries: functions.into_iter().map(entry).collect(),
-            stop: watch::Sender::new(false),
-            monitors: Mutex::default(),
+            processes: Processes::new(Arc::clone(&options.log)),
             options,
         })
     }
 
     /// The live processes of a function.
     pub fn pids(&self, function: &str) -> Vec<u32> {
-        let entry = self.entries.get(function);
-        entry.map_or_else(Vec::new, |entry| lock(&entry.pids).iter().copied().collect())
+        lock(&self.processes.names).iter().filter(|(_, name)| *name == function).map(|(pid, _)| *pid).collect()
     }
 
     /// Has a function take an event, and returns its answer, which is JSON.
@@ -189,34 +192,17 @@ impl Pool {
         trace_id: Option<String>,
     ) -> std::result::Result<Value, InvokeError> {
         let _permit = entry.permits.try_acquire().map_err(|_| InvokeError::Throttled)?;
-        let (process, next) = loop {
+        let mut process = loop {
             let idle = lock(&entry.idle).pop();
             let Some(mut process) = idle else {
                 break self.start(entry).await?;
             };
             // One that has ended since its last answer is passed over.
-            if let Ok(Some(Poll::Next(next))) = timeout(INIT, process.polls.recv()).await
-                && !next.is_closed()
-            {
-                break (process, next);
+            if process.ready().await.is_ok() {
+                break process;
             }
         };
-        let limit = entry.function.timeout;
-        let (answer, answered) = oneshot::channel();
-        let invocation = Invocation {
-            id: random_uuid(),
-            deadline: SystemTime::now() + limit,
-            trace_id,
-            arn: function_arn(&entry.function.name),
-            event,
-            answer,
-        };
-        next.send(invocation).map_err(|_| InvokeError::Exited)?;
-        let answer = timeout(limit, answered)
-            .await
-            .map_err(|_| InvokeError::TimedOut(limit))?
-            .map_err(|_| InvokeError::Exited)?;
-        let answer = answer.map_err(|error| InvokeError::Failed(String::from_utf8_lossy(&error).into_owned()))?;
+        let answer = process.invoke(event, trace_id, entry.function.timeout).await?;
         let answer = serde_json::from_slice(&answer)
             .map_err(|error| InvokeError::Failed(format!("the answer is not JSON: {error}")))?;
         lock(&entry.idle).push(process);
@@ -224,29 +210,59 @@ impl Pool {
     }
 
     /// Starts a process and waits until it asks for work.
-    async fn start(&self, entry: &Entry) -> std::result::Result<(Process, oneshot::Sender<Invocation>), InvokeError> {
-        let mut process = self.spawn(entry).await.map_err(|error| InvokeError::Init(error.to_string()))?;
-        match timeout(INIT, process.polls.recv()).await {
-            Ok(Some(Poll::Next(next))) => Ok((process, next)),
-            Ok(Some(Poll::InitError(error))) => Err(InvokeError::Init(String::from_utf8_lossy(&error).into_owned())),
-            Ok(None) => Err(InvokeError::Init("the process ended before it asked for work".into())),
-            Err(_) => Err(InvokeError::Init(format!("it asked for no work within {} s", INIT.as_secs()))),
-        }
+    async fn start(&self, entry: &Entry) -> std::result::Result<Process, InvokeError> {
+        let PoolOptions { bin_dir, dynamodb_url, .. } = &self.options;
+        let Entry { function, access_key, .. } = entry;
+        let command = command(&bin_dir.join(&function.name), function, access_key, bin_dir, dynamodb_url);
+        let mut process = self.processes.start(&function.name, command).await?;
+        process.ready().await?;
+        Ok(process)
     }
 
-    async fn spawn(&self, entry: &Entry) -> io::Result<Process> {
-        let Function { name, .. } = &entry.function;
+    /// Takes no more invocations, kills every process and waits until they have ended.
+    pub async fn shutdown(&self) {
+        self.close();
+        self.processes.shutdown().await;
+    }
+
+    /// [`Pool::shutdown`] without waiting.
+    pub(crate) fn stop(&self) {
+        self.close();
+        self.processes.stop.send_replace(true);
+    }
+
+    fn close(&self) {
+        for entry in self.entries.values() {
+            entry.permits.close();
+        }
+    }
+}
+
+impl Processes {
+    /// No process yet; `log` takes what they will say.
+    pub fn new(log: LogSink) -> Self {
+        Self { log, names: Arc::default(), stop: watch::Sender::new(false), monitors: Mutex::default() }
+    }
+
+    /// Starts a process of the function `name` with a Runtime API of its own; [`command`] makes what it needs.
+    ///
+    /// # Errors
+    ///
+    /// [`InvokeError::Init`]: it cannot be started.
+    pub async fn start(&self, name: &str, command: Command) -> std::result::Result<Process, InvokeError> {
+        self.spawn(name, command).await.map_err(|error| InvokeError::Init(error.to_string()))
+    }
+
+    async fn spawn(&self, name: &str, mut command: Command) -> io::Result<Process> {
         let (poll, polls) = mpsc::unbounded_channel();
         let runtime = Arc::new(Runtime { poll, current: Mutex::default() });
         let api = HttpServer::start(http::listen(0).await?, move |request, _| {
             let runtime = Arc::clone(&runtime);
             async move { Ok(runtime.handle(request).await) }
         })?;
-        let binary = self.options.bin_dir.join(name);
-        let mut child = Command::new(&binary)
-            .env_clear()
-            .envs(self.environment(entry, api.address))
-            .current_dir(&self.options.bin_dir)
+        let program = PathBuf::from(command.as_std().get_program());
+        let mut child = command
+            .env("AWS_LAMBDA_RUNTIME_API", api.address.to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -254,12 +270,13 @@ impl Pool {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", binary.display())))?;
-        let pid = child.id();
-        lock(&entry.pids).extend(pid);
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", program.display())))?;
+        let pid = child.id().ok_or_else(|| io::Error::other("it has no process id"))?;
+        lock(&self.names).insert(pid, name.into());
 
         let (kill, killed) = oneshot::channel();
-        let (pids, log, name) = (Arc::clone(&entry.pids), Arc::clone(&self.options.log), name.clone());
+        let (names, log, name) = (Arc::clone(&self.names), Arc::clone(&self.log), name.to_string());
+        let arn = function_arn(&name);
         let output = (child.stdout.take(), child.stderr.take());
         let mut stop = self.stop.subscribe();
         let mut monitors = lock(&self.monitors);
@@ -277,7 +294,7 @@ impl Pool {
                 Some(status) => Some(status),
                 None => child.kill().await.err().map(Err),
             };
-            lock(&pids).retain(|other| Some(*other) != pid);
+            lock(&names).remove(&pid);
             // Whoever waits for the process learns of its end by this.
             drop(api);
             while lines.join_next().await.is_some() {}
@@ -287,55 +304,102 @@ impl Pool {
                 None => {}
             }
         });
-        Ok(Process { polls, _kill: kill })
+        Ok(Process { pid, arn, polls, next: None, kill })
     }
 
-    /// What Lambda sets, then what the template says, then where DynamoDB is.
-    fn environment(&self, entry: &Entry, api: SocketAddr) -> BTreeMap<String, String> {
-        let Function { name, memory, .. } = &entry.function;
-        let log_stream = format!("local/[$LATEST]{:032x}", fastrand::u128(..));
-        let lambda = [
-            ("AWS_ACCESS_KEY_ID", entry.access_key.clone()),
-            ("AWS_DEFAULT_REGION", REGION.into()),
-            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", memory.to_string()),
-            ("AWS_LAMBDA_FUNCTION_NAME", name.clone()),
-            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".into()),
-            ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".into()),
-            ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{name}")),
-            ("AWS_LAMBDA_LOG_STREAM_NAME", log_stream),
-            ("AWS_LAMBDA_RUNTIME_API", api.to_string()),
-            ("AWS_REGION", REGION.into()),
-            ("AWS_SECRET_ACCESS_KEY", "local".into()),
-            ("AWS_SESSION_TOKEN", "local".into()),
-            ("LAMBDA_TASK_ROOT", self.options.bin_dir.display().to_string()),
-            ("LANG", "en_US.UTF-8".into()),
-            ("PATH", "/usr/local/bin:/usr/bin/:/bin:/opt/bin".into()),
-            ("TZ", ":UTC".into()),
-            ("_HANDLER", "bootstrap".into()),
-        ];
-        let mut environment: BTreeMap<_, _> = lambda.map(|(name, value)| (name.into(), value)).into();
-        environment.extend(entry.function.environment.clone());
-        environment.insert("AWS_ENDPOINT_URL_DYNAMODB".into(), self.options.dynamodb_url.clone());
-        environment
-    }
-
-    /// Takes no more invocations, kills every process and waits until they have ended.
+    /// Kills every process and waits until they have ended.
     pub async fn shutdown(&self) {
-        for entry in self.entries.values() {
-            entry.permits.close();
-        }
         self.stop.send_replace(true);
         let monitors = std::mem::take(&mut *lock(&self.monitors));
         monitors.join_all().await;
     }
+}
 
-    /// [`Pool::shutdown`] without waiting.
-    pub(crate) fn stop(&self) {
-        for entry in self.entries.values() {
-            entry.permits.close();
+impl Process {
+    /// Waits until it asks for work.
+    ///
+    /// # Errors
+    ///
+    /// [`InvokeError::Init`]: it has ended, or said that it cannot start, or takes too long.
+    pub async fn ready(&mut self) -> std::result::Result<(), InvokeError> {
+        if self.next.is_none() {
+            self.next = match timeout(INIT, self.polls.recv()).await {
+                Ok(Some(Poll::Next(next))) => Some(next),
+                Ok(Some(Poll::InitError(error))) => {
+                    return Err(InvokeError::Init(String::from_utf8_lossy(&error).into_owned()));
+                }
+                Ok(None) => return Err(InvokeError::Init("the process ended before it asked for work".into())),
+                Err(_) => return Err(InvokeError::Init(format!("it asked for no work within {} s", INIT.as_secs()))),
+            };
         }
-        self.stop.send_replace(true);
+        match &self.next {
+            Some(next) if !next.is_closed() => Ok(()),
+            _ => Err(InvokeError::Init("the process ended while it waited for work".into())),
+        }
     }
+
+    /// Has it take an event, as soon as it asks for work, and returns its answer, which may be long in coming for `limit`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvokeError`]; the process may be in the midst of it and is of no more use.
+    pub async fn invoke(
+        &mut self,
+        event: Bytes,
+        trace_id: Option<String>,
+        limit: Duration,
+    ) -> std::result::Result<Bytes, InvokeError> {
+        self.ready().await?;
+        let next = self.next.take().ok_or(InvokeError::Exited)?;
+        let (answer, answered) = oneshot::channel();
+        let invocation = Invocation {
+            id: random_uuid(),
+            deadline: SystemTime::now() + limit,
+            trace_id,
+            arn: self.arn.clone(),
+            event,
+            answer,
+        };
+        next.send(invocation).map_err(|_| InvokeError::Exited)?;
+        let answer = timeout(limit, answered).await.map_err(|_| InvokeError::TimedOut(limit))?;
+        let answer = answer.map_err(|_| InvokeError::Exited)?;
+        answer.map_err(|error| InvokeError::Failed(String::from_utf8_lossy(&error).into_owned()))
+    }
+
+    /// Kills it and waits until it has ended.
+    pub async fn end(mut self) {
+        drop(self.kill);
+        while self.polls.recv().await.is_some() {}
+    }
+}
+
+/// How a function's process is started: what Lambda sets in its environment, then what the template says, then where
+/// DynamoDB is, and nothing else.
+pub fn command(program: &Path, function: &Function, access_key: &str, task_root: &Path, dynamodb_url: &str) -> Command {
+    let Function { name, memory, .. } = function;
+    let log_stream = format!("local/[$LATEST]{:032x}", fastrand::u128(..));
+    let lambda = [
+        ("AWS_ACCESS_KEY_ID", access_key.into()),
+        ("AWS_DEFAULT_REGION", REGION.into()),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", memory.to_string()),
+        ("AWS_LAMBDA_FUNCTION_NAME", name.clone()),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".into()),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".into()),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{name}")),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", log_stream),
+        ("AWS_REGION", REGION.into()),
+        ("AWS_SECRET_ACCESS_KEY", "local".into()),
+        ("AWS_SESSION_TOKEN", "local".into()),
+        ("LAMBDA_TASK_ROOT", task_root.display().to_string()),
+        ("LANG", "en_US.UTF-8".into()),
+        ("PATH", "/usr/local/bin:/usr/bin/:/bin:/opt/bin".into()),
+        ("TZ", ":UTC".into()),
+        ("_HANDLER", "bootstrap".into()),
+    ];
+    let mut command = Command::new(program);
+    command.env_clear().envs(lambda).envs(&function.environment);
+    command.env("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url).current_dir(task_root);
+    command
 }
 
 async fn forward(output: Option<impl AsyncRead + Unpin>, name: String, log: LogSink) {

@@ -1,0 +1,32 @@
+// The loop of a Lambda runtime, and nothing else of one. Part of what Lambda provides, not of what is deployed. AWS's own
+// client (aws-lambda-ric) wants CMake and a C++ compiler to install, and does more than this.
+import http from "node:http";
+import { pathToFileURL } from "node:url";
+
+const [host, port] = process.env.AWS_LAMBDA_RUNTIME_API.split(":");
+const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+
+const call = (method, path, body) =>
+  new Promise((resolve, reject) => {
+    const request = http.request({ host, port, agent, method, path: `/2018-06-01/runtime/${path}` }, (response) => {
+      const chunks = [];
+      response.on("data", (chunk) => chunks.push(chunk));
+      response.on("error", reject);
+      response.on("end", () => resolve({ headers: response.headers, text: Buffer.concat(chunks).toString() }));
+    });
+    request.on("error", reject);
+    request.end(body);
+  });
+
+const [file, name] = process.env._HANDLER.split(".");
+const { [name]: handler } = await import(pathToFileURL(`${process.env.LAMBDA_TASK_ROOT}/${file}.mjs`));
+
+for (;;) {
+  const { headers, text } = await call("GET", "invocation/next");
+  const id = headers["lambda-runtime-aws-request-id"];
+  try {
+    await call("POST", `invocation/${id}/response`, JSON.stringify(await handler(JSON.parse(text))));
+  } catch (error) {
+    await call("POST", `invocation/${id}/error`, JSON.stringify({ errorType: error.name, errorMessage: error.message }));
+  }
+}

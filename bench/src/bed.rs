@@ -1,0 +1,251 @@
+//! What everything is measured on: one DynamoDB behind TLS, tenants in it with tokens, and the same event for all.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::fs;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::ProgressBar;
+use local::functions::{Process, Processes};
+use local::store::Store;
+use local::token::{self, Flaw};
+use local::{LogSink, Options, Result, Server, demo, template};
+use serde_json::{Value, json};
+use shared::credential::{Expected, Kind};
+use shared::id::{TenantId, UserId};
+use shared::time::Time;
+use tempfile::TempDir;
+
+use crate::subjects::{Ours, Subject};
+use crate::tls::Front;
+
+/// How long tokens are good for, in seconds: longer than any run.
+const TTL: i64 = 7 * 24 * 3600;
+/// How long a call may take before something is wrong.
+const LIMIT: Duration = Duration::from_secs(10);
+
+pub struct Bed {
+    pub server: Server,
+    pub tls: Front,
+    store: Store,
+    expected: Expected,
+    /// A public key of ours, which verifies all tokens.
+    pub jwk: String,
+    event: Value,
+    processes: Processes,
+    pub folder: TempDir,
+}
+
+/// A tenant, and a token of an admin of it.
+pub struct Tenant {
+    id: TenantId,
+    owner: UserId,
+    slug: String,
+    token: Arc<str>,
+}
+
+/// Somebody whose role goes back and forth between `user` and `admin`.
+pub struct Member {
+    tenant: TenantId,
+    user: UserId,
+    token: Arc<str>,
+    is_admin: bool,
+}
+
+/// What calls cost at DynamoDB.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Cost {
+    /// How many of each operation.
+    pub requests: BTreeMap<String, u32>,
+    pub read_units: f64,
+    pub write_units: f64,
+}
+
+impl Bed {
+    /// Starts it with the demo tenants, in memory. `record` what requests cost, or save the time.
+    pub async fn start(ours: &Ours, record: bool, log: &Tail) -> Result<Self> {
+        let options = Options::new(ours.template.clone(), ours.bin_dir.clone());
+        let server = Server::start(Options { record, log: log.sink(), ..options }).await?;
+        let address: Option<SocketAddr> = server.dynamodb_url().strip_prefix("http://").and_then(|it| it.parse().ok());
+        let address = address.ok_or_else(|| format!("{} has no address", server.dynamodb_url()))?;
+        let store = Store::new(server.engine_url(), ours.template.table_name());
+        demo::fill(&store, Time::now()).await?;
+        let keys = store.get(&shared::key::jwks()).await?;
+        let keys = keys.as_ref().and_then(|item| item.get("document")?.as_s().ok());
+        let keys: Value = keys.and_then(|keys| serde_json::from_str(keys).ok()).unwrap_or_default();
+        let event = template::find_root()?.join("events").join(&ours.function.name).join("success.json");
+        let text = fs::read(&event).map_err(|error| format!("{}: {error}", event.display()))?;
+        Ok(Self {
+            tls: Front::start(address).await?,
+            expected: token::expected(&ours.template)?,
+            jwk: keys["keys"][0].to_string(),
+            event: serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", event.display()))?,
+            processes: Processes::new(log.sink()),
+            folder: TempDir::new().map_err(|error| format!("no folder for temporary files: {error}"))?,
+            server,
+            store,
+        })
+    }
+
+    /// A new tenant, whose second member is the admin that calls.
+    pub async fn tenant(&self, slug: &str, members: u32, progress: &ProgressBar) -> Result<Tenant> {
+        demo::seed(&self.store, slug, members, Time::now(), progress).await?;
+        let (id, owner) = demo::find(&self.store, slug, &format!("member1@{slug}.example")).await?;
+        let token = self.token(slug, Flaw::None).await?;
+        Ok(Tenant { id, owner, slug: slug.to_owned(), token })
+    }
+
+    async fn token(&self, slug: &str, flaw: Flaw) -> Result<Arc<str>> {
+        let admin = format!("member2@{slug}.example");
+        let now = Time::now();
+        Ok(token::issue(&self.store, &self.expected, (slug, &admin), Kind::Access, TTL, flaw, now).await?.into())
+    }
+
+    /// # Errors
+    /// The process takes a token that has another's signature.
+    pub async fn refuses_forgery(&self, subject: &Subject, process: &mut Process, tenant: &Tenant) -> Result<()> {
+        let member = Member { token: self.token(&tenant.slug, Flaw::Forged).await?, ..tenant.user(0) };
+        let (answer, _) = self.ask(subject, process, &member).await?;
+        match answer["statusCode"] == 401 {
+            true => Ok(()),
+            false => Err(format!("{}: {answer} to a forged token", subject.name).into()),
+        }
+    }
+
+    /// Starts a process and waits until it asks for work.
+    pub async fn process(&self, ours: &Ours, subject: &Subject) -> Result<(Process, Duration)> {
+        let command = subject.command(ours, self)?;
+        let started = Instant::now();
+        let failed = |error| format!("{}: {error}", subject.name);
+        let mut process = self.processes.start(&ours.function.name, command).await.map_err(failed)?;
+        process.ready().await.map_err(failed)?;
+        Ok((process, started.elapsed()))
+    }
+
+    /// Has a process give a member the other role, and says how long that took until the answer.
+    pub async fn call(&self, subject: &Subject, process: &mut Process, member: &mut Member) -> Result<Duration> {
+        let (answer, took) = self.ask(subject, process, member).await?;
+        let body = answer["body"].as_str().and_then(|body| serde_json::from_str(body).ok());
+        let given = member.given(&answer["statusCode"], &body.unwrap_or_default());
+        given.map_err(|error| format!("{}: {error}", subject.name))?;
+        Ok(took)
+    }
+
+    async fn ask(&self, subject: &Subject, process: &mut Process, member: &Member) -> Result<(Value, Duration)> {
+        let failed = |error: &dyn fmt::Display| format!("{}: {error}", subject.name);
+        let event = event(&self.event, member).to_string().into();
+        let started = Instant::now();
+        let answer = process.invoke(event, None, LIMIT).await.map_err(|error| failed(&error))?;
+        let took = started.elapsed();
+        // It asks for work again when it has done all that it does for a call.
+        process.ready().await.map_err(|error| failed(&error))?;
+        Ok((serde_json::from_slice(&answer).map_err(|error| failed(&error))?, took))
+    }
+
+    /// The cost of what was called since this was last asked.
+    pub fn take_cost(&self) -> Cost {
+        let mut cost = Cost::default();
+        for record in self.server.take_records() {
+            *cost.requests.entry(record.operation).or_default() += 1;
+            cost.read_units += record.read_units;
+            cost.write_units += record.write_units;
+        }
+        cost
+    }
+
+    /// Ends all processes and the engine.
+    pub async fn shutdown(self) {
+        self.processes.shutdown().await;
+        self.server.shutdown().await;
+    }
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let times = |(operation, count): (&String, &u32)| match count {
+            1 => operation.clone(),
+            count => format!("{count} {operation}"),
+        };
+        f.write_str(&self.requests.iter().map(times).collect::<Vec<_>>().join(", "))
+    }
+}
+
+impl Tenant {
+    /// One of its users, from place 0 on.
+    pub fn user(&self, place: u32) -> Member {
+        // The first two are the owner and the admin.
+        let user = UserId::new(self.owner.number() + 2 + place);
+        Member { tenant: self.id, user, token: Arc::clone(&self.token), is_admin: false }
+    }
+}
+
+impl Member {
+    fn next_role(&self) -> &'static str {
+        if self.is_admin { "user" } else { "admin" }
+    }
+
+    pub fn path(&self) -> String {
+        format!("/api/v1/tenant/{}/user/{}", self.tenant.uuid(), self.user.uuid())
+    }
+
+    pub fn authorization(&self) -> String {
+        format!("Bearer {}", self.token)
+    }
+
+    /// What gives the member the other role.
+    pub fn body(&self) -> String {
+        json!({ "roleId": self.next_role() }).to_string()
+    }
+
+    /// Takes note of an answer.
+    ///
+    /// # Errors
+    /// It does not say that the member was given the other role.
+    pub fn given(&mut self, status: &Value, body: &Value) -> Result<()> {
+        if *status != 200 || body["data"]["role"]["name"] != self.next_role() {
+            return Err(format!("{status} {body} instead of 200 and the role `{}`", self.next_role()).into());
+        }
+        self.is_admin = !self.is_admin;
+        Ok(())
+    }
+}
+
+/// The event of the call that gives a member the other role.
+fn event(base: &Value, member: &Member) -> Value {
+    let mut event = base.clone();
+    let path = format!("/main{}", member.path());
+    event["requestContext"]["http"]["path"] = json!(path);
+    event["rawPath"] = json!(path);
+    event["pathParameters"] = json!({ "tenantId": member.tenant.uuid(), "userId": member.user.uuid() });
+    event["headers"]["authorization"] = json!(member.authorization());
+    event["headers"]["content-length"] = json!(member.body().len().to_string());
+    event["body"] = json!(member.body());
+    event
+}
+
+/// The last lines of log, for the case of an error.
+#[derive(Clone, Default)]
+pub struct Tail(Arc<Mutex<VecDeque<String>>>);
+
+impl Tail {
+    const LINES: usize = 20;
+
+    pub fn sink(&self) -> LogSink {
+        let lines = Arc::clone(&self.0);
+        Arc::new(move |line| {
+            let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+            lines.push_back(line.to_owned());
+            if lines.len() > Self::LINES {
+                lines.pop_front();
+            }
+        })
+    }
+}
+
+impl fmt::Display for Tail {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().try_for_each(|line| writeln!(f, "{line}"))
+    }
+}

@@ -1,0 +1,92 @@
+//! The benchmark: what a call of ours costs, cold and warm, beside the same in other ways; how that grows with a tenant; and
+//! how many calls a machine serves. Tables in Markdown on stdout, progress on stderr.
+//!
+//! - [`subjects`] builds and starts what is measured: our function and three peers (`bench/peers`).
+//! - [`bed`] is the DynamoDB that they all use, behind TLS ([`tls`]), with a tenant and its tokens.
+//! - [`cold`], [`scale`] and [`throughput`] measure; [`gauge`] reads a process's CPU clock and memory; [`text`] prints.
+
+mod bed;
+mod cold;
+mod gauge;
+mod scale;
+mod subjects;
+mod text;
+mod throughput;
+mod tls;
+
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use local::Result;
+
+use crate::bed::Tail;
+
+#[derive(Parser)]
+struct Cli {
+    /// What to measure; everything if nothing is named
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+    /// `cold`: how many processes of each are started
+    #[arg(long, value_name = "N", default_value_t = 31, value_parser = clap::value_parser!(u32).range(1..))]
+    cold: u32,
+    /// `cold` and `scale`: how many calls a warm process of each takes
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    warm: u32,
+    /// `scale`: the sizes of the tenants
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [10, 1_000, 100_000, 1_000_000],
+        value_parser = clap::value_parser!(u32).range(3..=10_000_000))]
+    members: Vec<u32>,
+    /// `throughput`: how many call at once
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [1, 2, 4, 8, 16, 32, 64],
+        value_parser = clap::value_parser!(u32).range(1..=64))]
+    callers: Vec<u32>,
+    /// `throughput`: how long each number of callers calls
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Cold starts, warm calls, memory, size and capacity, beside the peers
+    Cold,
+    /// Warm calls and capacity in tenants of several sizes
+    Scale,
+    /// Calls a second through the gateway
+    Throughput,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let log = Tail::default();
+    let cli = Cli::parse();
+    let result = tokio::select! {
+        result = run(cli, &log) => result,
+        interrupt = tokio::signal::ctrl_c() => Err(interrupt.map_or_else(|error| error.to_string(), |()| "interrupted".to_owned()).into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{log}error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli, log: &Tail) -> Result<()> {
+    let wants = |part| cli.parts.is_empty() || cli.parts.contains(&part);
+    let ours = subjects::ours()?;
+    if wants(Part::Cold) {
+        let subjects = subjects::all(&ours)?;
+        text::heading(&subjects)?;
+        cold::run(&ours, &subjects, cli.cold, cli.warm, log).await?;
+    } else {
+        text::heading(&[])?;
+    }
+    if wants(Part::Scale) {
+        scale::run(&ours, &cli.members, cli.warm, log).await?;
+    }
+    if wants(Part::Throughput) {
+        throughput::run(&ours, &cli.callers, cli.seconds, log).await?;
+    }
+    Ok(())
+}

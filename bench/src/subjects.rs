@@ -1,0 +1,260 @@
+//! What is measured: our function, and three other ways to do the same or less.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use local::template::Function;
+use local::{Result, Template, functions, template};
+use zip::write::SimpleFileOptions;
+
+use crate::bed::Bed;
+
+const NAME: &str = "tenant-update-user-role";
+/// The authorities that boto3 trusts by itself.
+const BOTOCORE_ROOTS: &str = "boto3/botocore/cacert.pem";
+
+/// Our function, built.
+pub struct Ours {
+    pub template: Template,
+    pub function: Function,
+    pub bin_dir: PathBuf,
+}
+
+/// One way to do it.
+pub struct Subject {
+    pub name: &'static str,
+    pub does: &'static str,
+    /// Whether it verifies tokens.
+    pub verifies: bool,
+    /// What runs it, where that is not in the file that is deployed.
+    pub version: Option<String>,
+    program: PathBuf,
+    arguments: Vec<String>,
+    handler: &'static str,
+    /// What is deployed lies here.
+    task_root: PathBuf,
+    variables: Vec<(&'static str, String)>,
+    /// The variable that names a file of authorities to trust, and those that are trusted without it.
+    trust: (&'static str, Vec<u8>),
+    /// What is deployed, by what is in it: bytes of the zip file, and unpacked.
+    pub sizes: Vec<(&'static str, [usize; 2])>,
+}
+
+impl Subject {
+    /// How it is started, with what Lambda sets and nothing else.
+    pub fn command(&self, ours: &Ours, bed: &Bed) -> Result<tokio::process::Command> {
+        let (variable, roots) = &self.trust;
+        let authorities = bed.folder.path().join(format!("{}.pem", self.handler));
+        let content = [roots, bed.tls.authority.as_bytes()].join(&b'\n');
+        fs::write(&authorities, content).map_err(|error| format!("{}: {error}", authorities.display()))?;
+        let mut command = functions::command(&self.program, &ours.function, "person", &self.task_root, &bed.tls.url);
+        command.args(&self.arguments).env("_HANDLER", self.handler).env(variable, authorities).env("JWK", &bed.jwk);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        Ok(command)
+    }
+}
+
+/// Builds our function as it is deployed.
+pub fn ours() -> Result<Ours> {
+    let root = template::find_root()?;
+    let mut template = Template::load(&root.join("template.yaml"))?;
+    // The embedded engine reads all of a stream for each write, and all of a table for each sweep of what has expired; both
+    // cost DynamoDB's callers nothing.
+    template.time_to_live = None;
+    if let Some(table) = template.table.as_object_mut() {
+        table.remove("StreamSpecification");
+    }
+    let function = template.function(NAME).ok_or_else(|| format!("no function `{NAME}` in template.yaml"))?.clone();
+    let bin_dir = functions::build(&root, [NAME], true)?;
+    Ok(Ours { template, function, bin_dir })
+}
+
+/// Builds the peers, in a folder beside that of our function.
+pub fn all(ours: &Ours) -> Result<Vec<Subject>> {
+    let peers = template::find_root()?.join("bench/peers");
+    let folder = ours.bin_dir.with_file_name("bench");
+    let make = |peer: fn(&Path, &Path) -> Result<Subject>, name: &str| peer(&peers.join(name), &folder.join(name));
+    Ok(vec![subject(ours)?, make(rust, "rust")?, make(node, "node")?, make(python, "python")?])
+}
+
+/// Our function.
+pub fn subject(ours: &Ours) -> Result<Subject> {
+    let program = ours.bin_dir.join(NAME);
+    Ok(Subject {
+        name: "**Rolecall**",
+        does: "`tenant-update-user-role` as it is, with all that it checks, and its audit event",
+        verifies: true,
+        version: None,
+        sizes: vec![("all of it", zipped(&[("bootstrap".into(), program.clone())])?)],
+        program,
+        arguments: vec![],
+        handler: "bootstrap",
+        task_root: ours.bin_dir.clone(),
+        variables: vec![],
+        trust: ("AWS_CA_BUNDLE", vec![]),
+    })
+}
+
+fn rust(source: &Path, folder: &Path) -> Result<Subject> {
+    let mut cargo = functions::cargo();
+    cargo.args(["build", "--release", "--locked", "--target-dir"]).arg(folder).current_dir(source);
+    run(&mut cargo)?;
+    let task_root = folder.join("release");
+    let program = task_root.join("bootstrap");
+    let roots = openssl_probe::probe()
+        .cert_file
+        .ok_or_else(|| "this machine has no list of authorities: install ca-certificates".to_string())?;
+    Ok(Subject {
+        name: "Rust, SDK defaults",
+        does: "`lambda_http` and `aws-sdk-dynamodb` with their default features; one conditional update, no JWT, no read",
+        verifies: false,
+        version: None,
+        sizes: vec![("all of it", zipped(&[("bootstrap".into(), program.clone())])?)],
+        program,
+        arguments: vec![],
+        handler: "default",
+        task_root,
+        variables: vec![],
+        trust: ("SSL_CERT_FILE", read(&roots)?),
+    })
+}
+
+fn node(source: &Path, folder: &Path) -> Result<Subject> {
+    let node = output(Command::new("node").args(["--print", "`${process.version} ${process.execPath}`"]))?;
+    let (version, program) = node.split_once(' ').unwrap_or_default();
+    once(source, folder, &["package.json", "package-lock.json", "index.mjs", "runtime.mjs"], |fresh| {
+        run(Command::new("npm").args(["ci", "--silent", "--no-audit", "--no-fund"]).current_dir(fresh))?;
+        run(Command::new("npm").args(["run", "--silent", "build"]).current_dir(fresh))
+    })?;
+    let task_root = folder.join("dist");
+    Ok(Subject {
+        name: "Node",
+        does: "`@aws-sdk/client-dynamodb` and `jose` in one file by esbuild; the JWT, two reads at once, one conditional update",
+        verifies: true,
+        version: Some(format!("Node {version}")),
+        program: program.into(),
+        arguments: vec![folder.join("runtime.mjs").display().to_string()],
+        handler: "index.handler",
+        sizes: vec![("with the SDK", zipped(&files(&task_root)?)?)],
+        task_root,
+        variables: vec![],
+        trust: ("NODE_EXTRA_CA_CERTS", vec![]),
+    })
+}
+
+fn python(source: &Path, folder: &Path) -> Result<Subject> {
+    let asks = "import platform, sys; print(platform.python_version(), sys.executable)";
+    let python = ["python3.11", "python3"].map(|name| output(Command::new(name).args(["-c", asks])));
+    let [exact, other] = python;
+    let python = exact.or(other)?;
+    let (version, program) = python.split_once(' ').unwrap_or_default();
+    once(source, folder, &["handler.py", "requirements.txt", "boto3.txt", "runtime.txt"], |fresh| {
+        for (list, target) in [("requirements.txt", "package"), ("boto3.txt", "boto3"), ("runtime.txt", "runtime")] {
+            let mut pip = Command::new(program);
+            pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]);
+            run(pip.args(["--target", target, "--requirement", list]).current_dir(fresh))?;
+        }
+        let handler = fs::rename(fresh.join("handler.py"), fresh.join("package/handler.py"));
+        handler.map_err(|error| format!("{}: {error}", fresh.display()).into())
+    })?;
+    let [task_root, boto3, runtime] = ["package", "boto3", "runtime"].map(|name| folder.join(name));
+    let package = files(&task_root)?;
+    let with_sdk = [package.clone(), files(&boto3)?].concat();
+    Ok(Subject {
+        name: "Python",
+        does: "`boto3` and `PyJWT`; the JWT, two reads, one conditional update",
+        verifies: true,
+        version: Some(format!("Python {version}")),
+        program: program.into(),
+        arguments: ["-m", "awslambdaric", "handler.handler"].map(String::from).into(),
+        handler: "handler.handler",
+        task_root,
+        variables: vec![("PYTHONPATH", format!("{}:{}", boto3.display(), runtime.display()))],
+        trust: ("AWS_CA_BUNDLE", read(&folder.join(BOTOCORE_ROOTS))?),
+        sizes: vec![("with Lambda's boto3", zipped(&package)?), ("with a boto3 of its own", zipped(&with_sdk)?)],
+    })
+}
+
+/// Copies sources into a folder and has `make` make something of them, unless it has been made of the same ones.
+fn once(source: &Path, folder: &Path, names: &[&str], make: impl Fn(&Path) -> Result<()>) -> Result<()> {
+    let sources: Vec<_> = names.iter().map(|name| Ok((name, read(&source.join(name))?))).collect::<Result<_>>()?;
+    let made_of: Vec<u8> = sources.iter().flat_map(|(_, content)| content).copied().collect();
+    let stamp = folder.join("made-of");
+    if fs::read(&stamp).is_ok_and(|stamp| stamp == made_of) {
+        return Ok(());
+    }
+    let cannot = |error: std::io::Error| format!("{}: {error}", folder.display());
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(cannot)?;
+    }
+    fs::create_dir_all(folder).map_err(cannot)?;
+    for (name, content) in &sources {
+        fs::write(folder.join(name), content).map_err(cannot)?;
+    }
+    make(folder)?;
+    fs::write(stamp, made_of).map_err(|error| cannot(error).into())
+}
+
+/// The files below a folder by their paths in it, in order, without what Python leaves behind when it runs.
+fn files(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        let entries = fs::read_dir(&next).and_then(|entries| entries.collect::<std::io::Result<Vec<_>>>());
+        for entry in entries.map_err(|error| format!("{}: {error}", next.display()))? {
+            let path = entry.path();
+            match path.is_dir() {
+                true if path.file_name() == Some(OsStr::new("__pycache__")) => {}
+                true => folders.push(path),
+                false => found.push((path.strip_prefix(folder).unwrap_or(&path).display().to_string(), path)),
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The bytes that files take in a zip file, and by themselves.
+fn zipped(files: &[(String, PathBuf)]) -> Result<[usize; 2]> {
+    let mut unpacked = 0;
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, path) in files {
+        let content = read(path)?;
+        unpacked += content.len();
+        archive.start_file(name, SimpleFileOptions::default()).map_err(|error| format!("{name}: {error}"))?;
+        archive.write_all(&content).map_err(|error| format!("{name}: {error}"))?;
+    }
+    let archive = archive.finish().map_err(|error| format!("a zip file: {error}"))?;
+    Ok([archive.into_inner().len(), unpacked])
+}
+
+fn read(file: &Path) -> Result<Vec<u8>> {
+    fs::read(file).map_err(|error| format!("{}: {error}", file.display()).into())
+}
+
+/// Runs a command, whose output goes to stderr.
+fn run(command: &mut Command) -> Result<()> {
+    let name = command.get_program().display().to_string();
+    let status = command.stdout(std::io::stderr()).status().map_err(|error| missing(&name, &error))?;
+    if status.success() { Ok(()) } else { Err(format!("`{name}` failed: {status}").into()) }
+}
+
+/// What a command prints.
+///
+/// # Errors
+/// It cannot be run, or fails.
+pub fn output(command: &mut Command) -> Result<String> {
+    let name = command.get_program().display().to_string();
+    let output = command.output().map_err(|error| missing(&name, &error))?;
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
+        false => Err(format!("`{name}` failed: {}", String::from_utf8_lossy(&output.stderr)).into()),
+    }
+}
+
+fn missing(program: &str, error: &std::io::Error) -> String {
+    format!("cannot run `{program}`, which the benchmark needs: {error}")
+}
