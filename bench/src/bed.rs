@@ -70,7 +70,7 @@ impl Bed {
         let server = Server::start(Options { record, log: log.sink(), ..options }).await?;
         let address: Option<SocketAddr> = server.dynamodb_url().strip_prefix("http://").and_then(|it| it.parse().ok());
         let address = address.ok_or_else(|| format!("{} has no address", server.dynamodb_url()))?;
-        let store = Store::new(server.engine_url(), ours.template.table_name());
+        let store = Store::new(server.engine_url(), ours.template.table_name())?;
         demo::fill(&store, Time::now()).await?;
         let keys = store.get(&shared::key::jwks()).await?;
         let keys = keys.as_ref().and_then(|item| item.get("document")?.as_s().ok());

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use local::{Result, template};
+use shared::time::Time;
 
 use crate::subjects::{self, Subject};
 
@@ -83,7 +84,7 @@ pub fn heading(subjects: &[Subject]) -> Result<()> {
     let cores = std::thread::available_parallelism().map_err(|error| error.to_string())?;
     let arguments: Vec<_> = std::env::args().skip(1).collect();
 
-    println!("- Date: {}", jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC"));
+    println!("- Date: {}", Time::now());
     println!("- Commit: {}{changed}", git(&["rev-parse", "--short=12", "HEAD"])?);
     println!(
         "- Command: `{}`",

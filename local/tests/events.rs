@@ -2,15 +2,21 @@
 //! the answers beside the events. `BLESS=1` records these anew: review the diff.
 //!
 //! Which IAM actions each function was seen to use is left in `target/actions.json`, for `.ci/` to compare with what the
-//! deployed template grants.
+//! deployed template grants. With `RIE`, the path of AWS's runtime interface emulator, it is that which runs the functions.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioExecutor;
 use local::dynamodb::Client;
 use local::store::Store;
+use local::template::Function;
 use local::{Options, Server, Template, demo, functions, template, token};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -69,6 +75,9 @@ async fn every_event_gets_its_answer() {
     let failed = lanes.join_all().await.concat();
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
 
+    if std::env::var_os("RIE").is_some() {
+        return;
+    }
     let actions = std::mem::take(&mut *actions.lock().unwrap());
     for function in &template.functions {
         let granted = function.statements.iter().flat_map(|it| it.actions.clone()).collect();
@@ -102,9 +111,12 @@ async fn replay(template: &Template, bin_dir: &Path, file: &Path, actions: &Acti
     let event = token::fill(&store, &expected, read(file)?, started).await;
     let event = event.map_err(|why| why.to_string())?;
 
-    let function = file.parent().and_then(Path::file_name).unwrap();
+    let function = file.parent().and_then(Path::file_name).unwrap().to_str().unwrap();
     let before = items(&server, template).await;
-    let answer = server.invoke(function.to_str().unwrap(), &event).await;
+    let answer = match std::env::var_os("RIE") {
+        Some(emulator) => Ok(emulate(&emulator, &server, template.function(function).unwrap(), bin_dir, &event).await?),
+        None => server.invoke(function, &event).await,
+    };
     let after = items(&server, template).await;
     let audit = |key: &&Key| key.sk.starts_with("EVENT#") && !before.contains_key(key);
     let audit = match after.keys().find(audit) {
@@ -140,6 +152,41 @@ async fn replay(template: &Template, bin_dir: &Path, file: &Path, actions: &Acti
     }
     let recorded = serde_json::to_string_pretty(&recorded).unwrap();
     Err(format!("answered {answered}instead of {recorded}{log}"))
+}
+
+/// Has AWS's emulator start a function and hand it an event.
+async fn emulate(
+    emulator: &OsStr,
+    server: &Server,
+    function: &Function,
+    bin_dir: &Path,
+    event: &Value,
+) -> Result<Value, String> {
+    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (address, runtime_api) = (free(), free());
+    let url = server.dynamodb_url();
+    let mut command = functions::command(Path::new(emulator), function, "person", bin_dir, &url);
+    command.args(["--log-level", "error", "--runtime-interface-emulator-address", &address]);
+    command.args(["--runtime-api-address", &runtime_api]).arg(bin_dir.join(&function.name));
+    let mut process = command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true).spawn().unwrap();
+    let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build_http();
+    let answer = tokio::time::timeout(Duration::from_secs(30), async {
+        loop {
+            let url = format!("http://{address}/2015-03-31/functions/function/invocations");
+            let request = hyper::Request::post(url).body(Full::from(event.to_string())).unwrap();
+            match client.request(request).await {
+                Ok(answer) => break answer.into_body().collect().await.unwrap().to_bytes(),
+                // It does not listen yet.
+                Err(why) if why.is_connect() && process.try_wait().unwrap().is_none() => {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                Err(why) => panic!("{why}"),
+            }
+        }
+    });
+    let answer = answer.await.map_err(|_| "no answer from the emulator".to_owned())?;
+    process.kill().await.unwrap();
+    serde_json::from_slice(&answer).map_err(|why| format!("{why}: {}", String::from_utf8_lossy(&answer)))
 }
 
 /// The whole table.

@@ -314,9 +314,13 @@ fn order() -> &'static HashMap<PolicyId, usize> {
     &ORDER
 }
 
+/// An entity of a type of the schema. Cedar parses a type's name, so each is made once.
 fn uid<T: ToString>(kind: &'static str, id: T) -> EntityUid {
-    let kind = EntityTypeName::from_str(kind).expect("one of four names");
-    EntityUid::from_type_name_and_id(kind, EntityId::new(id.to_string()))
+    static KINDS: LazyLock<HashMap<&str, EntityTypeName>> = LazyLock::new(|| {
+        let names = ["Action", "Group", "Member", "Tenant"];
+        names.into_iter().map(|name| (name, EntityTypeName::from_str(name).expect("a name"))).collect()
+    });
+    EntityUid::from_type_name_and_id(KINDS[kind].clone(), EntityId::new(id.to_string()))
 }
 
 fn string(text: &str) -> RestrictedExpression {
