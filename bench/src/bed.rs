@@ -18,6 +18,7 @@ use shared::id::{TenantId, UserId};
 use shared::time::Time;
 use tempfile::TempDir;
 
+use crate::gauge::Apart;
 use crate::subjects::{Ours, Subject};
 use crate::tls::Front;
 
@@ -35,6 +36,7 @@ pub struct Bed {
     pub jwk: String,
     event: Value,
     processes: Processes,
+    apart: Option<Apart>,
     pub folder: TempDir,
 }
 
@@ -64,7 +66,8 @@ pub struct Cost {
 }
 
 impl Bed {
-    /// Starts it with the demo tenants, in memory. `record` what requests cost, or save the time.
+    /// Starts it with the demo tenants, in memory. `record` what requests cost, with what is measured on a core of its own;
+    /// or save the time, and share all cores.
     pub async fn start(ours: &Ours, record: bool, log: &Tail) -> Result<Self> {
         let options = Options::new(ours.template.clone(), ours.bin_dir.clone());
         let server = Server::start(Options { record, log: log.sink(), ..options }).await?;
@@ -83,6 +86,7 @@ impl Bed {
             jwk: keys["keys"][0].to_string(),
             event: serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", event.display()))?,
             processes: Processes::new(log.sink()),
+            apart: record.then(Apart::new).transpose()?,
             folder: TempDir::new().map_err(|error| format!("no folder for temporary files: {error}"))?,
             server,
             store,
@@ -120,6 +124,9 @@ impl Bed {
         let started = Instant::now();
         let failed = |error| format!("{}: {error}", subject.name);
         let mut process = self.processes.start(&ours.function.name, command).await.map_err(failed)?;
+        if let Some(apart) = &self.apart {
+            apart.put(process.pid)?;
+        }
         process.ready().await.map_err(failed)?;
         Ok((process, started.elapsed()))
     }

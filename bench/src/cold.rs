@@ -157,6 +157,6 @@ counts until the process asks for work again. CPU is the process's own clock: us
 the first row. DynamoDB is an engine in memory on this machine, behind TLS with a certificate of an authority that each \
 client is told to trust beside those that it trusts by default (ours embeds Amazon's, and takes this one in their place); \
 the table has no stream and no TTL, which cost a caller nothing on AWS and much in that engine. \
-Warm processes took UNCOUNTED calls before those that count. Node runs on the smallest loop over the Runtime API with its \
+What is measured has a core of its own, so that the engine does not empty its caches between calls. Warm processes took UNCOUNTED calls before those that count. Node runs on the smallest loop over the Runtime API with its \
 standard library, Python on AWS's `awslambdaric`, with its modules compiled beforehand; what Lambda provides of either is not \
 in the sizes, nor are compiled modules.";

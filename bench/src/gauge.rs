@@ -1,9 +1,10 @@
-//! What a process has used.
+//! What a process has used, and that nobody else uses its core meanwhile.
 
 use std::fs;
 use std::time::Duration;
 
 use local::Result;
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
 
@@ -13,6 +14,61 @@ pub fn cpu(pid: u32) -> Result<Duration> {
     let id = i32::try_from(pid).map_err(|error| cannot(&error))?;
     let now = clock_getcpuclockid(Pid::from_raw(id)).and_then(|clock| clock.now());
     Ok(now.map_err(|error| cannot(&error))?.into())
+}
+
+/// The last core is for what is measured, the others are for this process and the engine in it, which would else empty the
+/// caches between two calls, as nothing does in the cloud. With one core there is nothing to part.
+pub struct Apart {
+    all: CpuSet,
+    last: Option<CpuSet>,
+}
+
+impl Apart {
+    /// Moves this process off the last core, until this is dropped.
+    pub fn new() -> Result<Self> {
+        let cannot = |error| format!("cannot choose cores: {error}");
+        let all = sched_getaffinity(Pid::from_raw(0)).map_err(cannot)?;
+        let cores: Vec<usize> = (0..CpuSet::count()).filter(|core| all.is_set(*core).unwrap_or_default()).collect();
+        let (mut others, mut last) = (all, CpuSet::new());
+        match cores.as_slice() {
+            [_, .., core] => {
+                others.unset(*core).and_then(|()| last.set(*core)).map_err(cannot)?;
+                threads(&others)?;
+                Ok(Self { all, last: Some(last) })
+            }
+            _ => Ok(Self { all, last: None }),
+        }
+    }
+
+    /// Puts a process that has just been started on the last core.
+    pub fn put(&self, pid: u32) -> Result<()> {
+        let Some(last) = &self.last else { return Ok(()) };
+        let id = i32::try_from(pid).map_err(|error| error.to_string())?;
+        Ok(sched_setaffinity(Pid::from_raw(id), last).map_err(|error| format!("process {pid} stays: {error}"))?)
+    }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        if let Err(error) = threads(&self.all) {
+            eprintln!("{error}");
+        }
+    }
+}
+
+/// Sets where each thread of this process may run; those to come inherit it.
+fn threads(cores: &CpuSet) -> Result<()> {
+    let cannot = |error: &dyn std::fmt::Display| format!("cannot choose cores: {error}");
+    for thread in fs::read_dir("/proc/self/task").map_err(|error| cannot(&error))? {
+        let name = thread.map_err(|error| cannot(&error))?.file_name();
+        let id = name.to_string_lossy().parse().map_err(|error| cannot(&error))?;
+        // One may have ended since.
+        match sched_setaffinity(Pid::from_raw(id), cores) {
+            Ok(()) | Err(nix::Error::ESRCH) => {}
+            Err(error) => return Err(cannot(&error).into()),
+        }
+    }
+    Ok(())
 }
 
 /// The resident memory of a process, now and at its peak, in MB of 10^6 bytes.

@@ -9,7 +9,7 @@ use lambda_http::http::header;
 use serde_json::json;
 
 use crate::call::Call;
-use crate::connection::{self, ATTEMPT};
+use crate::connection;
 use crate::credential::{self, Credential, Expected, Keys, Kind};
 use crate::id::{TenantId, UserId};
 use crate::key::{self, TenantKeys};
@@ -17,7 +17,7 @@ use crate::log::{self, Level};
 use crate::model::{Catalog, Tenant};
 use crate::problem::Problem;
 use crate::serve::Boxed;
-use crate::table::{Meter, Table};
+use crate::table::{ATTEMPT, Meter, Table};
 use crate::time::Time;
 
 /// How often an unknown `kid` may make a function read the keys again.

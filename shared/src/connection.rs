@@ -5,22 +5,15 @@
 //! hyper's client with rustls instead, HTTP/1.1 only.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use aws_config::default_provider::endpoint_url::endpoint_url_provider;
-use aws_config::default_provider::ignore_configured_endpoint_urls::ignore_configured_endpoint_urls_provider;
-use aws_config::default_provider::use_dual_stack::use_dual_stack_provider;
-use aws_config::default_provider::use_fips::use_fips_provider;
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::environment::region::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::ProvideRegion;
-use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::SharedCredentialsProvider;
-use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
@@ -34,26 +27,22 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
-/// How long to wait for one answer of the table before asking again.
-pub const ATTEMPT: Duration = Duration::from_secs(2);
-
 /// The roots that Amazon signs its services' certificates with: <https://www.amazontrust.com/repository/>.
 const AMAZON_ROOTS: &[u8] = include_bytes!("../roots/amazon.pem");
 
-/// A client with the region, endpoint and credentials that the environment names as the AWS SDKs expect it, and no
-/// retries of its own: [`Table`](crate::table::Table) knows the time left and which failures are worth one.
+/// A client with the region, endpoint and credentials that the environment names as the AWS SDKs expect it, and neither
+/// retries nor timeouts of its own: [`Table`](crate::table::Table) knows the time left and which failures are worth a try.
 ///
 /// # Errors
 /// `AWS_CA_BUNDLE` names no file of certificates.
 pub async fn client() -> Result<Client, String> {
-    // Not `aws_config::defaults`: it comes with STS and all other sources of credentials, 0.8 MB in every function.
-    let settings = ProviderConfig::default();
-    let endpoint = match ignore_configured_endpoint_urls_provider(&settings).await {
-        Some(true) => None,
-        _ => match std::env::var("AWS_ENDPOINT_URL_DYNAMODB") {
-            Ok(url) => Some(url),
-            Err(_) => endpoint_url_provider(&settings).await,
-        },
+    // Not `aws_config::defaults`: it comes with STS, all other sources of credentials and a parser of profiles, which a
+    // Lambda has none of: 1 MB in every function.
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let flag = |name| variable(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let endpoint = match flag("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
+        true => None,
+        false => variable("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| variable("AWS_ENDPOINT_URL")),
     };
     let mut config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -61,11 +50,10 @@ pub async fn client() -> Result<Client, String> {
         .region(EnvironmentVariableRegionProvider::new().region().await)
         .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
         .retry_config(RetryConfig::disabled())
-        .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build())
-        .sleep_impl(TokioSleep::new());
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .use_fips(flag("AWS_USE_FIPS_ENDPOINT"))
+        .use_dual_stack(flag("AWS_USE_DUALSTACK_ENDPOINT"));
     config.set_endpoint_url(endpoint);
-    config.set_use_fips(use_fips_provider(&settings).await);
-    config.set_use_dual_stack(use_dual_stack_provider(&settings).await);
     Ok(Client::new(&config.build()))
 }
 
@@ -103,7 +91,7 @@ pub fn http_client() -> Result<SharedHttpClient, String> {
     Ok(http_client_fn(move |_, _| connector.clone()))
 }
 
-/// hyper's client as the SDK wants it. Timeouts are the SDK's.
+/// hyper's client as the SDK wants it.
 #[derive(Clone, Debug)]
 struct Connection(legacy::Client<HttpsConnector<connect::HttpConnector>, SdkBody>);
 

@@ -72,16 +72,17 @@ pub fn line(level: Level, message: &str, fields: Value) {
 }
 
 fn write(line: &impl Serialize) {
-    let mut text = json!(line).to_string();
-    text.push('\n');
+    // INVARIANT: all keys are strings.
+    let mut text = serde_json::to_vec(line).unwrap_or_default();
+    text.push(b'\n');
     // In one piece; and where nothing can be written, there is nobody to tell.
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    let _ = std::io::stdout().lock().write_all(&text);
 }
 
 #[derive(Debug, Serialize)]
 struct Line<'a> {
     #[serde(rename = "_aws")]
-    metrics: Value,
+    metrics: Metrics,
     timestamp: Time,
     level: Level,
     message: &'static str,
@@ -133,7 +134,7 @@ pub fn request(call: &Call, now: Time, status: u16, problem: Option<&Problem>, i
     let slow = slow(&cost, took);
     let (tenant, caller) = call.caller.get().copied().unzip();
     let line = Line {
-        metrics: metrics(now),
+        metrics: Metrics::at(now),
         timestamp: now,
         level: match fault {
             true => Level::Error,
@@ -185,26 +186,52 @@ fn slow(cost: &Cost, took: Duration) -> Option<&'static str> {
     })
 }
 
-/// Which members of the line are metrics. Those by function cost money for each function, so they are few.
-fn metrics(now: Time) -> Value {
-    let metric = |(name, unit): (&str, &str)| json!({ "Name": name, "Unit": unit });
-    let of = |dimensions: &[&str], metrics: &[(&str, &str)]| {
-        let metrics: Vec<_> = metrics.iter().copied().map(metric).collect();
-        json!({ "Namespace": "Rolecall", "Dimensions": [dimensions], "Metrics": metrics })
-    };
-    let all = [
-        ("ms", "Milliseconds"),
-        ("faults", "Count"),
-        ("denials", "Count"),
-        ("cold", "Count"),
-        ("throttles", "Count"),
-        ("restarts", "Count"),
-        ("round_trips", "Count"),
-        ("read_units", "Count"),
-        ("write_units", "Count"),
+/// Which members of the line are metrics.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Metrics {
+    timestamp: i64,
+    cloud_watch_metrics: [Directive; 2],
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Directive {
+    namespace: &'static str,
+    dimensions: [&'static [&'static str]; 1],
+    metrics: &'static [Metric],
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Metric {
+    name: &'static str,
+    unit: &'static str,
+}
+
+const fn count(name: &'static str) -> Metric {
+    Metric { name, unit: "Count" }
+}
+
+impl Metrics {
+    const ALL: [Metric; 9] = [
+        Metric { name: "ms", unit: "Milliseconds" },
+        count("faults"),
+        count("denials"),
+        count("cold"),
+        count("throttles"),
+        count("restarts"),
+        count("round_trips"),
+        count("read_units"),
+        count("write_units"),
     ];
-    let directives = [of(&["service"], &all), of(&["service", "function"], &all[..2])];
-    json!({ "Timestamp": now.millis(), "CloudWatchMetrics": directives })
+
+    fn at(now: Time) -> Self {
+        let of = |dimensions, metrics| Directive { namespace: "Rolecall", dimensions: [dimensions], metrics };
+        // Metrics by function cost money for each function, so they are the first two.
+        let by_function = of(&["service", "function"], &const { Self::ALL }[..2]);
+        Self { timestamp: now.millis(), cloud_watch_metrics: [of(&["service"], &const { Self::ALL }), by_function] }
+    }
 }
 
 /// Milliseconds, to the microsecond.
@@ -233,7 +260,7 @@ mod tests {
     #[test]
     fn every_metric_is_a_number_of_the_line() {
         let line = json!(Line {
-            metrics: metrics(Time::from_millis(1)),
+            metrics: Metrics::at(Time::from_millis(1)),
             timestamp: Time::from_millis(1),
             level: Level::Info,
             message: "request",

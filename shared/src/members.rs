@@ -145,6 +145,7 @@ struct Round<'a> {
     tenant: Tenant,
     catalog: Arc<Catalog>,
     caller: Member,
+    principal: Facts,
     target: Option<Member>,
     picture: Option<String>,
     recorded: Option<Recorded>,
@@ -195,7 +196,8 @@ impl<'a> Round<'a> {
         if !me.is_present() {
             return Err(stranger());
         }
-        catalog.policies.enter(&Facts { member: &me, catalog: &catalog }).map_err(Problem::Forbidden)?;
+        let principal = Facts::of(&me, &catalog);
+        catalog.policies.enter(&principal).map_err(Problem::Forbidden)?;
 
         let target: Option<Member> = target_key.and_then(|key| found.remove(&key)).map(table::decode).transpose()?;
         let target = target.filter(Member::is_present);
@@ -204,7 +206,20 @@ impl<'a> Round<'a> {
         let recorded: Option<Recorded> =
             record_key.and_then(|key| found.remove(&key)).map(table::decode).transpose()?;
         let recorded = recorded.filter(|recorded| recorded.expires_at > now.seconds());
-        Ok(Self { app, call, caller_keys: caller, write, now, tenant, catalog, caller: me, target, picture, recorded })
+        Ok(Self {
+            app,
+            call,
+            caller_keys: caller,
+            write,
+            now,
+            tenant,
+            catalog,
+            caller: me,
+            principal,
+            target,
+            picture,
+            recorded,
+        })
     }
 
     /// The first answer to this request, if it was made before.
@@ -222,11 +237,10 @@ impl<'a> Round<'a> {
         let before = self.target.take().ok_or(Problem::NotFound("user"))?;
         let Planned { mut after, unknown } = plan(&before, update, &self.catalog);
         let actions = actions(&before, &after, update, &self.catalog);
-        let principal = Facts { member: &self.caller, catalog: &self.catalog };
-        let resource = Facts { member: &before, catalog: &self.catalog };
+        let resource = Facts::of(&before, &self.catalog);
         let mut notices: Vec<String> = Vec::new();
         for action in &actions {
-            let allowed = self.catalog.policies.allow(self.call.dialect, &principal, action, &resource);
+            let allowed = self.catalog.policies.allow(self.call.dialect, &self.principal, action, &resource);
             for notice in allowed.map_err(Problem::Forbidden)? {
                 if !notices.contains(&notice) {
                     notices.push(notice);
@@ -564,10 +578,10 @@ fn changes(before: &Member, after: &Member) -> Result<BTreeMap<String, Change>, 
     };
     let (before, after) = (attributes(before)?, attributes(after)?);
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    let value = |of: &serde_json::Map<String, Value>, name| of.get(name).cloned().unwrap_or(Value::Null);
-    let changes = names.into_iter().filter(|name| !BOOKKEEPING.contains(&name.as_str()));
-    let changes = changes.map(|name| (name.clone(), Change { from: value(&before, name), to: value(&after, name) }));
-    Ok(changes.filter(|(_, change)| change.from != change.to).collect())
+    let names = names.into_iter().filter(|name| !BOOKKEEPING.contains(&name.as_str()));
+    let changes = names.map(|name| (name, [&before, &after].map(|of| of.get(name).unwrap_or(&Value::Null))));
+    let changes = changes.filter(|(_, [from, to])| from != to);
+    Ok(changes.map(|(name, [from, to])| (name.clone(), Change { from: from.clone(), to: to.clone() })).collect())
 }
 
 /// A list of strings as a structured header field (RFC 9651): quoted where they are ASCII, else as display strings.

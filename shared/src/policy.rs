@@ -4,11 +4,11 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::str::FromStr;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use cedar_policy::{
-    Authorizer, Context, Decision, Effect, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicyId, PolicySet,
-    Request, RestrictedExpression,
+    ActionConstraint, Authorizer, Context, Decision, Effect, Entities, Entity, EntityId, EntityTypeName, EntityUid,
+    PolicyId, PolicySet, Request, RestrictedExpression,
 };
 
 use crate::dialect::Dialect;
@@ -81,7 +81,7 @@ pub struct Denial {
 /// The policies of one tenant: the base ones and its own.
 #[derive(Debug)]
 pub struct Policies {
-    set: PolicySet,
+    set: Arc<Sliced>,
     /// The policies of the tenant that could not be taken in, by their numbers, and why: while there is one, nothing is
     /// allowed, since it might have forbidden anything.
     broken: Vec<(u32, &'static str)>,
@@ -113,11 +113,13 @@ impl Refused {
 impl Policies {
     /// The base policies and those of a tenant.
     pub fn new(own: &[Policy]) -> Self {
-        let mut set = base().clone();
+        let mut set = Arc::clone(&base().set);
         let mut broken = Vec::new();
         for policy in own {
             let added = parse_own(policy).map_err(|why| why.name()).and_then(|policies| {
-                policies.into_iter().try_for_each(|policy| set.add(policy).map_err(|_| "an id that is taken"))
+                policies
+                    .into_iter()
+                    .try_for_each(|policy| Arc::make_mut(&mut set).all.add(policy).map_err(|_| "an id that is taken"))
             });
             broken.extend(added.err().map(|why| (policy.id.number(), why)));
         }
@@ -131,7 +133,7 @@ impl Policies {
 
     /// Whether `principal` may act in the tenant at all.
     pub fn enter(&self, principal: &Facts) -> Result<Vec<String>, Denial> {
-        let tenant = uid("Tenant", principal.member.tenant);
+        let tenant = uid("Tenant", principal.tenant);
         self.decide("tenant:enter", principal, None, tenant, Vec::new())
     }
 
@@ -143,8 +145,7 @@ impl Policies {
         action: &Action,
         resource: &Facts,
     ) -> Result<Vec<String>, Denial> {
-        let uid = resource.uid();
-        self.decide(action.name(), principal, Some(resource), uid, action.context(dialect))
+        self.decide(action.name(), principal, Some(resource), resource.uid.clone(), action.context(dialect))
     }
 
     fn decide(
@@ -159,51 +160,47 @@ impl Policies {
         if !self.broken.is_empty() {
             return Err(error(String::new()));
         }
-        let member = member.filter(|member| member.member.user != principal.member.user);
-        let entities = [Some(principal), member].into_iter().flatten().map(Facts::entity);
+        let member = member.filter(|member| member.uid != principal.uid);
+        let entities = [Some(principal), member].into_iter().flatten().map(|facts| facts.entity.clone());
         let entities = entities.chain([action_entity(action)]).collect::<Result<Vec<_>, _>>().map_err(error)?;
         let entities = Entities::from_entities(entities, None).map_err(|why| error(why.to_string()))?;
         let context = Context::from_pairs(context).map_err(|why| error(why.to_string()))?;
-        let request = Request::new(principal.uid(), uid("Action", action), resource, context, None)
+        let request = Request::new(principal.uid.clone(), uid("Action", action), resource, context, None)
             .map_err(|why| error(why.to_string()))?;
 
-        let response = Authorizer::new().is_authorized(&request, &self.set, &entities);
+        let response = Authorizer::new().is_authorized(&request, &*self.set.about(action), &entities);
         // Cedar skips a policy that errs, a `forbid` too; we do not.
         if response.diagnostics().errors().next().is_some() {
             return Err(error(String::new()));
         }
-        let mut decided: Vec<&PolicyId> = response.diagnostics().reason().collect();
-        decided.sort_by_key(|id| (order().get(*id).copied().unwrap_or(usize::MAX), id.to_string()));
+        let mut decided: Vec<_> = response.diagnostics().reason().map(|id| (rule(id), id)).collect();
+        decided.sort();
         let mut notices: Vec<String> = Vec::new();
-        for notice in decided.iter().filter_map(|id| self.set.annotation(id, "notice")) {
-            if !notices.iter().any(|known| known == notice) {
+        for policy in decided.iter().filter_map(|(_, id)| self.set.all.policy(id)) {
+            let notice = annotation(policy, "notice").unwrap_or_default();
+            if !notice.is_empty() && !notices.iter().any(|known| known == notice) {
                 notices.push(notice.to_owned());
             }
         }
         match response.decision() {
             Decision::Allow => Ok(notices),
             Decision::Deny => {
-                let rule = decided.first().map_or_else(|| NOT_PERMITTED.to_owned(), |id| id.to_string());
-                Err(Denial { rule, action, notices })
+                let rule = decided.first().map_or(NOT_PERMITTED, |((_, name), _)| name);
+                Err(Denial { rule: rule.to_owned(), action, notices })
             }
         }
     }
 }
 
-/// What a decision needs to know of a member.
-#[derive(Clone, Copy)]
-pub struct Facts<'a> {
-    pub member: &'a Member,
-    pub catalog: &'a Catalog,
+/// What a decision needs to know of a member, as Cedar knows it. Made once for all decisions of a request.
+pub struct Facts {
+    uid: EntityUid,
+    tenant: TenantId,
+    entity: Result<Entity, String>,
 }
 
-impl Facts<'_> {
-    fn uid(&self) -> EntityUid {
-        uid("Member", self.member.user)
-    }
-
-    fn entity(&self) -> Result<Entity, String> {
-        let Self { member, catalog } = self;
+impl Facts {
+    pub fn of(member: &Member, catalog: &Catalog) -> Self {
         let attributes = [
             ("status", string(member.status.as_str())),
             ("roles", strings(catalog.roles(&member.roles).map(|role| role.name.as_str()))),
@@ -216,14 +213,21 @@ impl Facts<'_> {
         let attributes: HashMap<_, _> = attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let mut parents: HashSet<_> = member.groups.iter().map(|group| uid("Group", group)).collect();
         parents.insert(uid::<TenantId>("Tenant", member.tenant));
-        Entity::new(self.uid(), attributes, parents).map_err(|why| why.to_string())
+        let uid = uid("Member", member.user);
+        let entity = Entity::new(uid.clone(), attributes, parents).map_err(|why| why.to_string());
+        Self { uid, tenant: member.tenant, entity }
     }
 }
 
 /// The action in its group: what the schema says of groups, Cedar knows in a decision only from the entities it is given.
 fn action_entity(action: &str) -> Result<Entity, String> {
-    let group = action.starts_with("member:").then(|| uid("Action", "member:any"));
-    Entity::new(uid("Action", action), HashMap::new(), group.into_iter().collect()).map_err(|why| why.to_string())
+    let group = group_of(action).into_iter().collect();
+    Entity::new(uid("Action", action), HashMap::new(), group).map_err(|why| why.to_string())
+}
+
+/// The group that an action is in, if any.
+fn group_of(action: &str) -> Option<EntityUid> {
+    action.starts_with("member:").then(|| uid("Action", "member:any"))
 }
 
 /// Reads one policy item of a tenant, which may hold several statements; each keeps an id that names the item.
@@ -291,27 +295,67 @@ fn code(text: &str) -> String {
 /// Parses the base policies, which the first decision would do otherwise.
 pub fn warm_up() {
     base();
-    order();
 }
 
-/// The base policies, under the ids that they give themselves.
-fn base() -> &'static PolicySet {
-    static SET: LazyLock<PolicySet> = LazyLock::new(|| {
-        let parsed = PolicySet::from_str(BASE).expect("a test parses the base policies");
-        let named =
-            parsed.policies().map(|policy| policy.new_id(PolicyId::new(policy.annotation("id").unwrap_or_default())));
-        PolicySet::from_policies(named).expect("a test finds every base policy's own id")
-    });
-    &SET
+/// Policies, all of them and by the action they are about: Cedar looks at each policy that it is given.
+#[derive(Debug, Default)]
+struct Sliced {
+    all: PolicySet,
+    slices: Mutex<HashMap<&'static str, Arc<PolicySet>>>,
 }
 
-/// The place of each base policy in the file.
-fn order() -> &'static HashMap<PolicyId, usize> {
-    static ORDER: LazyLock<HashMap<PolicyId, usize>> = LazyLock::new(|| {
+impl Clone for Sliced {
+    /// Without the slices, since it is cloned to be added to.
+    fn clone(&self) -> Self {
+        Self { all: self.all.clone(), slices: Mutex::default() }
+    }
+}
+
+impl Sliced {
+    /// The policies whose scope has the action. The others decide nothing, and nothing in them is evaluated.
+    fn about(&self, action: &'static str) -> Arc<PolicySet> {
+        let mut slices = self.slices.lock().unwrap_or_else(PoisonError::into_inner);
+        let slice = slices.entry(action).or_insert_with(|| {
+            let (uid, group) = (uid("Action", action), group_of(action));
+            let has = |policy: &&cedar_policy::Policy| match policy.action_constraint() {
+                ActionConstraint::Any => true,
+                ActionConstraint::Eq(it) => it == uid,
+                ActionConstraint::In(them) => them.iter().any(|it| *it == uid || Some(it) == group.as_ref()),
+            };
+            let slice = PolicySet::from_policies(self.all.policies().filter(has).cloned());
+            // INVARIANT: the ids are those of one set, so they differ.
+            Arc::new(slice.unwrap_or_else(|_| self.all.clone()))
+        });
+        Arc::clone(slice)
+    }
+}
+
+/// The base policies, under the ids that Cedar gives them, and the ones that they give themselves.
+struct Base {
+    set: Arc<Sliced>,
+    /// By Cedar's id: the place in the file, and the policy's own id.
+    rules: HashMap<PolicyId, (usize, &'static str)>,
+}
+
+fn base() -> &'static Base {
+    static BASE_POLICIES: LazyLock<Base> = LazyLock::new(|| {
+        // To give policies their own ids would be to build the set once more, at every start. Cedar counts them.
         let ids = BASE.lines().filter_map(|line| line.strip_prefix("@id(\"")?.strip_suffix("\")"));
-        ids.enumerate().map(|(place, id)| (PolicyId::new(id), place)).collect()
+        let rules = ids.enumerate().map(|(place, id)| (PolicyId::new(format!("policy{place}")), (place, id)));
+        let all = PolicySet::from_str(BASE).expect("a test parses the base policies");
+        Base { set: Arc::new(Sliced { all, ..Sliced::default() }), rules: rules.collect() }
     });
-    &ORDER
+    &BASE_POLICIES
+}
+
+/// What a policy is called, after the place in which it is named: those of the base, as in the file, then the tenant's.
+fn rule(id: &PolicyId) -> (usize, &str) {
+    base().rules.get(id).copied().unwrap_or((usize::MAX, id.as_ref()))
+}
+
+/// What a policy says of itself. Cedar's own look-up parses the name first, which takes longer than to compare them all.
+fn annotation<'a>(policy: &'a cedar_policy::Policy, name: &str) -> Option<&'a str> {
+    policy.annotations().find(|(known, _)| *known == name).map(|(_, value)| value)
 }
 
 /// An entity of a type of the schema. Cedar parses a type's name, so each is made once.
@@ -333,4 +377,18 @@ fn strings<'a>(texts: impl IntoIterator<Item = &'a str>) -> RestrictedExpression
 
 fn groups(ids: &BTreeSet<GroupId>) -> RestrictedExpression {
     RestrictedExpression::new_set(ids.iter().map(|id| RestrictedExpression::new_entity_uid(uid("Group", id))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base_policies_are_called_what_they_call_themselves() {
+        let Base { set, rules } = base();
+        assert_eq!(set.all.policies().count(), rules.len());
+        for policy in set.all.policies() {
+            assert_eq!(annotation(policy, "id"), Some(rules[policy.id()].1));
+        }
+    }
 }

@@ -24,6 +24,9 @@ use crate::problem::Problem;
 
 pub type Item = HashMap<String, AttributeValue>;
 
+/// How long to wait for one answer of the table before asking again.
+pub const ATTEMPT: Duration = Duration::from_secs(2);
+
 /// The most items that DynamoDB takes in one transaction.
 const MAX_ITEMS: usize = 100;
 
@@ -252,10 +255,9 @@ impl<'a> Table<'a> {
         loop {
             let started = Instant::now();
             let left = self.deadline.saturating_duration_since(started);
-            let outcome = tokio::time::timeout(left, call()).await;
+            let outcome = tokio::time::timeout(left.min(ATTEMPT), call()).await;
             self.meter.tried(operation, started.elapsed());
-            let outcome =
-                outcome.unwrap_or_else(|_| Err(Failure::Unknown("no answer within the time left".to_owned())));
+            let outcome = outcome.unwrap_or_else(|_| Err(Failure::Unknown("no answer in time".to_owned())));
             let (problem, why, throttled) = match outcome {
                 Ok(value) => return Ok(value),
                 Err(Failure::Fatal(problem)) => return Err(problem),
@@ -328,8 +330,6 @@ fn failure<E: ProvideErrorMetadata, R>(why: &SdkError<E, R>) -> Failure {
             }
         }
         SdkError::ConstructionFailure(_) => Failure::Fatal(internal("a request that cannot be built")),
-        SdkError::TimeoutError(_) => Failure::Unknown("timeout".to_owned()),
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => Failure::Unknown("timeout".to_owned()),
         SdkError::DispatchFailure(_) => Failure::Unknown("no connection".to_owned()),
         _ => Failure::Unknown("an unreadable answer".to_owned()),
     }

@@ -75,7 +75,7 @@ fn decide(
     action: &Action,
     target: &Member,
 ) -> Result<Vec<String>, Denial> {
-    let (principal, resource) = (Facts { member: caller, catalog }, Facts { member: target, catalog });
+    let (principal, resource) = (Facts::of(caller, catalog), Facts::of(target, catalog));
     catalog.policies.allow(dialect, &principal, action, &resource)
 }
 
@@ -259,7 +259,7 @@ fn the_policy_is_the_table() {
             }
             rows.push(row);
         }
-        let enter = cell(catalog.policies.enter(&Facts { member: &caller, catalog: &catalog }));
+        let enter = cell(catalog.policies.enter(&Facts::of(&caller, &catalog)));
         match enter == "allow" {
             true => text.push_str(&columns(&rows)),
             // Who may not enter may do nothing else either.
@@ -548,7 +548,7 @@ fn a_forbid_adds_to_the_base_policies() {
     let catalog = Catalog::new(1, own(&[FORBID_READ]).into_iter().map(Entry::Policy));
     let (owner, user) = (member(1, [role::OWNER]), member(2, [role::USER]));
     assert_eq!(decide(&catalog, Dialect::Users, &owner, &Action::UpdateProfile, &user), Ok(Vec::new()));
-    assert_eq!(catalog.policies.enter(&Facts { member: &owner, catalog: &catalog }), Ok(Vec::new()));
+    assert_eq!(catalog.policies.enter(&Facts::of(&owner, &catalog)), Ok(Vec::new()));
 }
 
 #[test]
@@ -655,7 +655,7 @@ fn policies_see_the_facts() {
         });
         assert_eq!(seen.count(), if scope == any { actions.len() } else { 1 }, "{text}");
         // To enter is nothing that is done to a member.
-        assert_eq!(catalog.policies.enter(&Facts { member: &caller, catalog: &catalog }), Ok(Vec::new()));
+        assert_eq!(catalog.policies.enter(&Facts::of(&caller, &catalog)), Ok(Vec::new()));
     }
 }
 
@@ -679,10 +679,10 @@ fn a_text_of_several_statements_and_several_texts_keep_their_ids_apart() {
     // The third text's only statement goes by the number of its item.
     let catalog = Catalog::new(1, own(&[&texts[0], only_reads, forbid_enter]).into_iter().map(Entry::Policy));
     let owner = member(1, [role::OWNER]);
-    let entered = catalog.policies.enter(&Facts { member: &owner, catalog: &catalog });
+    let entered = catalog.policies.enter(&Facts::of(&owner, &catalog));
     assert_eq!(rule(entered), "tenant-policy-2-0");
     let catalog = Catalog::new(1, own(&[&texts[0], FORBID_READ, forbid_enter]).into_iter().map(Entry::Policy));
-    let entered = catalog.policies.enter(&Facts { member: &owner, catalog: &catalog });
+    let entered = catalog.policies.enter(&Facts::of(&owner, &catalog));
     assert_eq!(rule(entered), "tenant-policy-3-0");
 }
 
@@ -701,7 +701,7 @@ fn refused(text: &str) -> Refused {
     assert_eq!(read_under(&[FORBID_READ, text]), Err(denied), "{text}");
     let catalog = Catalog::new(1, own(&[text]).into_iter().map(Entry::Policy));
     let owner = member(1, [role::OWNER]);
-    assert_eq!(rule(catalog.policies.enter(&Facts { member: &owner, catalog: &catalog })), POLICY_ERROR);
+    assert_eq!(rule(catalog.policies.enter(&Facts::of(&owner, &catalog))), POLICY_ERROR);
     check_text(text).unwrap_err()
 }
 
@@ -853,7 +853,7 @@ fn policies_of_one_tenant_are_not_anothers() {
     let strict = Policies::new(&own(&["forbid (principal, action, resource);"]));
     let catalog = Catalog::new(1, []);
     let owner = member(1, [role::OWNER]);
-    let facts = Facts { member: &owner, catalog: &catalog };
+    let facts = Facts::of(&owner, &catalog);
     assert_eq!(rule(strict.enter(&facts)), "tenant-policy-1-0");
     assert_eq!(rule(Policies::new(&[]).enter(&facts)), "allow");
 }
