@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
 use hyper_util::rt::TokioExecutor;
 use local::dynamodb::Client;
 use local::store::Store;
@@ -173,7 +174,7 @@ async fn emulate(
     let answer = tokio::time::timeout(Duration::from_secs(30), async {
         loop {
             let url = format!("http://{address}/2015-03-31/functions/function/invocations");
-            let request = hyper::Request::post(url).body(Full::from(event.to_string())).unwrap();
+            let request = hyper::Request::post(url).body(Full::<Bytes>::from(event.to_string())).unwrap();
             match client.request(request).await {
                 Ok(answer) => break answer.into_body().collect().await.unwrap().to_bytes(),
                 // It does not listen yet.

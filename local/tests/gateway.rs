@@ -63,7 +63,7 @@ fn template() -> Template {
 fn bin_dir() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let build = || {
-        let built = functions::cargo().args(["build", "-p", "local", "--examples"]).status().unwrap();
+        let built = functions::cargo().args(["build", "--workspace", "--examples"]).status().unwrap();
         assert!(built.success());
         let binary = Path::new(env!("CARGO_BIN_EXE_rolecall"));
         binary.parent().unwrap().join("examples")

@@ -168,7 +168,7 @@ impl Policies {
         let request = Request::new(principal.uid.clone(), uid("Action", action), resource, context, None)
             .map_err(|why| error(why.to_string()))?;
 
-        let response = Authorizer::new().is_authorized(&request, &*self.set.about(action), &entities);
+        let response = Authorizer::new().is_authorized(&request, &self.set.about(action), &entities);
         // Cedar skips a policy that errs, a `forbid` too; we do not.
         if response.diagnostics().errors().next().is_some() {
             return Err(error(String::new()));
