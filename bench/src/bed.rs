@@ -95,7 +95,8 @@ impl Bed {
 
     /// A new tenant, whose second member is the admin that calls.
     pub async fn tenant(&self, slug: &str, members: u32, progress: &ProgressBar) -> Result<Tenant> {
-        demo::seed(&self.store, slug, members, Time::now(), progress).await?;
+        let put = async |items| self.server.import(items);
+        demo::seed_by(&self.store, slug, members, Time::now(), progress, put).await?;
         let (id, owner) = demo::find(&self.store, slug, &format!("member1@{slug}.example")).await?;
         let token = self.token(slug, Flaw::None).await?;
         Ok(Tenant { id, owner, slug: slug.to_owned(), token })

@@ -8,7 +8,7 @@ use shared::credential::Kind as TokenKind;
 use shared::id::{GroupId, Kind, LabelId, MembershipId, PermissionId, PolicyId, RoleId, TenantId, UserId};
 use shared::key::{self, TenantKeys};
 use shared::model::{Entry, Group, Label, Member, Permission, Policy, Role, Status, Tenant, role};
-use shared::table::encode;
+use shared::table::{Item, encode};
 use shared::time::Time;
 
 use crate::store::{Store, local_user, member_items, referred, tenant_items, user_items};
@@ -144,6 +144,18 @@ fn member(id: MembershipId, tenant: TenantId, user: UserId, email: &str, role: R
 /// # Errors
 /// The slug is none, or taken.
 pub async fn seed(store: &Store, slug: &str, count: u32, now: Time, progress: &ProgressBar) -> Result<()> {
+    seed_by(store, slug, count, now, progress, async |items| store.put_all(items).await).await
+}
+
+/// The same, with the items put into the table by `put`.
+pub async fn seed_by(
+    store: &Store,
+    slug: &str,
+    count: u32,
+    now: Time,
+    progress: &ProgressBar,
+    put: impl AsyncFn(Vec<Item>) -> Result<()>,
+) -> Result<()> {
     let fits = (2..=63).contains(&slug.len());
     if !fits || !slug.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')) {
         return Err(format!("`{slug}` is no slug: 2 to 63 of `a-z0-9-`").into());
@@ -158,7 +170,7 @@ pub async fn seed(store: &Store, slug: &str, count: u32, now: Time, progress: &P
     let first_user = store.allocate(Kind::User, count).await?;
     let first_member = store.allocate(Kind::Membership, count).await?;
     progress.set_length(u64::from(count));
-    store.put_all(tenant_items(&tenant(id, slug, slug, now), &[])?).await?;
+    put(tenant_items(&tenant(id, slug, slug, now), &[])?).await?;
     for start in (0..count).step_by(AT_ONCE) {
         let places = start..count.min(start + AT_ONCE as u32);
         let mut items = Vec::new();
@@ -171,7 +183,7 @@ pub async fn seed(store: &Store, slug: &str, count: u32, now: Time, progress: &P
             items.extend(user_items(&local_user(user, &email, now))?);
             items.extend(member_items(it)?);
         }
-        store.put_all(items).await?;
+        put(items).await?;
         progress.inc(places.len() as u64);
     }
     Ok(())

@@ -20,6 +20,7 @@ use hyper::{
     http::request::Parts,
 };
 use serde_json::{Value, json};
+use shared::table::Item;
 use tokio::net::TcpListener;
 
 use crate::{
@@ -83,6 +84,7 @@ pub struct Server {
     front: Front,
     engine: Option<Engine>,
     engine_url: String,
+    table: String,
 }
 
 struct StopOnDrop(Arc<Pool>);
@@ -113,6 +115,7 @@ impl Server {
             }
         };
         dynamodb::ensure_table(&engine_url, &template).await?;
+        let table = template.table_name().to_string();
 
         let functions: Vec<(Function, String)> =
             template.functions.iter().map(|function| (function.clone(), access_key())).collect();
@@ -146,7 +149,7 @@ impl Server {
             let gateway = Arc::clone(&gateway);
             async move { Ok(gateway.handle(request, client).await) }
         });
-        Ok(Self { gateway: gateway.map_err(cannot)?, pool: StopOnDrop(pool), front, engine, engine_url })
+        Ok(Self { gateway: gateway.map_err(cannot)?, pool: StopOnDrop(pool), front, engine, engine_url, table })
     }
 
     /// The gateway: `http://127.0.0.1:3000`.
@@ -162,6 +165,16 @@ impl Server {
     /// The engine behind the front: nothing that is sent here is recorded, faulted or in conflict.
     pub fn engine_url(&self) -> &str {
         &self.engine_url
+    }
+
+    /// Puts items into the table, past DynamoDB's protocol: many of them in little time.
+    ///
+    /// # Errors
+    ///
+    /// The engine is not the embedded one, or refuses.
+    pub fn import(&self, items: Vec<Item>) -> Result<()> {
+        let engine = self.engine.as_ref().ok_or_else(|| "only the embedded engine imports".to_string())?;
+        engine.import(&self.table, items)
     }
 
     /// Has a function take an event, without the gateway.

@@ -258,6 +258,19 @@ mod tests {
     }
 
     #[test]
+    fn every_metric_is_on_the_dashboard() {
+        let template = include_str!("../../template.yaml");
+        for Metric { name, .. } in Metrics::ALL {
+            let found = [
+                format!("\"{name}\", \"service\""),
+                format!("\"{name}\", \".\""),
+                format!("MetricName=\\\"{name}\\\""),
+            ];
+            assert!(found.iter().any(|text| template.contains(text)), "{name}");
+        }
+    }
+
+    #[test]
     fn every_metric_is_a_number_of_the_line() {
         let line = json!(Line {
             metrics: Metrics::at(Time::from_millis(1)),

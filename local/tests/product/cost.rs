@@ -1,10 +1,5 @@
 //! What a call costs, exactly: requests to the table, and capacity units.
 
-use std::collections::HashMap;
-use std::path::Path;
-
-use aws_sdk_dynamodb::types::AttributeValue;
-use dynoxide::types::AttributeValue as Stored;
 use local::store;
 use shared::id::{MembershipId, UserId};
 use shared::model::{Member, role};
@@ -23,9 +18,8 @@ async fn two_round_trips_whatever_the_size_of_the_tenant() {
     let _turn = turn().await;
     let mut costs = Vec::new();
     for members in [10, 100_000] {
-        let folder = tempfile::tempdir().unwrap();
-        fill(folder.path(), members).await;
-        let product = Product::start_with(|options| options.data = Some(folder.path().to_owned())).await;
+        let product = Product::start().await;
+        fill(&product, members).await;
         costs.push(measure(&product).await);
         product.server.shutdown().await;
     }
@@ -79,21 +73,13 @@ fn assert_units(costs: &[(String, Vec<Cost>)]) {
     assert_eq!(warm, expected);
 }
 
-/// The demo data, and further users of acme until it has `members`.
-async fn fill(folder: &Path, members: u32) {
-    let product = Product::start_with(|it| it.data = Some(folder.to_owned())).await;
+/// Further users of acme, beside the five of the demo data, until it has `members`.
+async fn fill(product: &Product, members: u32) {
     let model = product.member(ACME, USER).await;
-    let table = product.template.table_name().to_owned();
-    product.server.shutdown().await;
-
-    let database = dynoxide::Database::new(folder.join("rolecall.db").to_str().unwrap()).unwrap();
-    database.enable_bulk_loading().unwrap();
     let more: Vec<u32> = (1000..1000 + members - 5).collect();
     for numbers in more.chunks(5_000) {
-        let items = numbers.iter().flat_map(|number| member_items(&model, *number)).map(stored).collect();
-        database.import_items(&table, items, dynoxide::ImportOptions::default()).unwrap();
+        product.server.import(numbers.iter().flat_map(|number| member_items(&model, *number)).collect()).unwrap();
     }
-    database.disable_bulk_loading().unwrap();
 }
 
 fn member_items(model: &Member, number: u32) -> Vec<Item> {
@@ -104,20 +90,4 @@ fn member_items(model: &Member, number: u32) -> Vec<Item> {
         ..model.clone()
     };
     store::member_items(member).unwrap()
-}
-
-fn stored(item: Item) -> HashMap<String, Stored> {
-    item.into_iter().map(|(name, value)| (name, stored_value(value))).collect()
-}
-
-fn stored_value(value: AttributeValue) -> Stored {
-    match value {
-        AttributeValue::S(text) => Stored::S(text),
-        AttributeValue::N(number) => Stored::N(number),
-        AttributeValue::Bool(flag) => Stored::BOOL(flag),
-        AttributeValue::Null(_) => Stored::NULL(true),
-        AttributeValue::L(values) => Stored::L(values.into_iter().map(stored_value).collect()),
-        AttributeValue::M(values) => Stored::M(stored(values)),
-        other => panic!("no member has {other:?}"),
-    }
 }
