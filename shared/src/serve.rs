@@ -62,6 +62,8 @@ pub fn serve(dialect: Dialect, handler: Handler) -> Result<(), Error> {
 
 impl Function {
     async fn run(&'static self) -> Result<(), Error> {
+        // Somebody waits for it, and nothing of the below is needed.
+        settle().await?;
         // Lives as long as the process.
         let app: &App = Box::leak(Box::new(App::from_env().await?));
         // The keys are on their way while the policies are parsed.
@@ -70,7 +72,6 @@ impl Function {
             // The first request will try again and answer for it.
             log::line(Level::Warn, "the keys could not be read at init", json!({ "cause": problem.cause() }));
         }
-        settle().await?;
         let init = self.started.elapsed();
         log::line(Level::Info, "ready", json!({ "ms": log::millis(init) }));
         *lock(&self.init) = Some(init);
