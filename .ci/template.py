@@ -60,7 +60,8 @@ def transformed(change=lambda template: None):
 
 
 def statements(role):
-    return [it for policy in role.get("Policies", []) for it in policy["PolicyDocument"]["Statement"]]
+    found = [it for policy in role.get("Policies", []) for it in policy["PolicyDocument"]["Statement"]]
+    return [{**it, "Action": as_list(it["Action"])} for it in found]
 
 
 def faults_of(function, role, used):
@@ -69,16 +70,16 @@ def faults_of(function, role, used):
     managed = {arn.split(":policy/")[-1] for arn in managed}
     if managed != MANAGED:
         yield f"its managed policies are {sorted(managed)}"
-    rest = statements(role)
-    if DEAD_LETTERS not in [{**it, "Action": as_list(it["Action"])} for it in rest]:
+    granting = statements(role)
+    if DEAD_LETTERS not in granting:
         yield "it cannot send to DeadLetters"
-    own = [it for it in rest if {**it, "Action": as_list(it["Action"])} != DEAD_LETTERS]
+    own = [it for it in granting if it != DEAD_LETTERS]
     granted = set()
     for statement in own:
         if set(statement) - {"Sid"} != {"Effect", "Action", "Resource"} or statement["Effect"] != "Allow":
             yield f"not a plain permission: {json.dumps(statement)}"
             continue
-        actions, resources = set(as_list(statement["Action"])), as_list(statement["Resource"])
+        actions, resources = set(statement["Action"]), as_list(statement["Resource"])
         granted |= actions
         on_index = INDEX in resources
         if any(it not in (TABLE, INDEX) for it in resources) or (on_index and actions != {"dynamodb:Query"}):

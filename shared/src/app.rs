@@ -87,8 +87,6 @@ impl App {
     /// # Errors
     /// The name of a variable that is missing.
     pub async fn from_env() -> Result<Self, String> {
-        let variable =
-            |name: &str| std::env::var(name).map_err(|_| format!("the environment variable {name} is missing"));
         let origins = variable("ALLOWED_ORIGINS")?;
         Ok(Self {
             client: connection::client().await?,
@@ -195,7 +193,7 @@ impl App {
             log::line(
                 Level::Error,
                 "a tenant's policy cannot be used; nothing is allowed there until it is mended",
-                json!({ "request_id": call.request_id, "tenant": tenant.id.number(), "policy": policy, "cause": why }),
+                || json!({ "request_id": call.request_id, "tenant": tenant.id.number(), "policy": policy, "cause": why }),
             );
         }
         let mut catalogs = self.catalogs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -205,4 +203,12 @@ impl App {
         catalogs.insert(tenant.id, catalog.clone());
         Ok(catalog)
     }
+}
+
+/// A setting that `template.yaml` gives.
+///
+/// # Errors
+/// It is missing.
+pub fn variable(name: &str) -> Result<String, String> {
+    std::env::var(name).map_err(|_| format!("the environment variable {name} is missing"))
 }

@@ -1,7 +1,7 @@
 //! The way to the table: one that costs little to open and little to carry.
 //!
 //! The SDK's own HTTP client brings HTTP/2, which DynamoDB does not speak, the system's root certificates, which are
-//! read and parsed at every start, and in its default form aws-lc, whose first random number takes 70 ms of CPU. This is
+//! read and parsed at every start, and in its default form aws-lc, whose first random number takes tens of ms of CPU. This is
 //! hyper's client with rustls instead, HTTP/1.1 only.
 
 use std::sync::Arc;

@@ -58,14 +58,14 @@ pub fn start(source: Source) {
     let _ = SOURCE.set(source); // A process is one function.
 }
 
-/// Writes a line beside those of requests.
-pub fn line(level: Level, message: &str, fields: Value) {
+/// Writes a line beside those of requests. Its fields are made only if it is written.
+pub fn line(level: Level, message: &str, fields: impl FnOnce() -> Value) {
     let Some(source) = SOURCE.get().filter(|source| level <= source.level) else { return };
     let mut line = json!({
         "timestamp": Time::now(), "level": level, "message": message,
         "service": source.service, "function": source.function,
     });
-    if let (Value::Object(line), Value::Object(fields)) = (&mut line, fields) {
+    if let (Value::Object(line), Value::Object(fields)) = (&mut line, fields()) {
         line.extend(fields);
     }
     write(&line);

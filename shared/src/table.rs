@@ -80,7 +80,7 @@ impl Meter {
         log::line(
             Level::Debug,
             "table",
-            json!({ "request_id": self.request, "operation": operation, "ms": log::millis(took) }),
+            || json!({ "request_id": self.request, "operation": operation, "ms": log::millis(took) }),
         );
         let mut cost = self.lock();
         cost.round_trips += 1;

@@ -107,6 +107,30 @@ async fn calls_that_took_several_tries_say_why() {
     assert!(line["pauses_ms"].as_f64().unwrap() > 0.0, "{line:#}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_level_says_whether_each_try_at_the_table_is_told() {
+    for (level, tries) in [("debug", 3), ("info", 0)] {
+        let product = Product::start_with(|options| {
+            for function in &mut options.template.functions {
+                function.environment.insert("LOG_LEVEL".to_owned(), level.to_owned());
+            }
+        })
+        .await;
+        let token = product.access("acme", "admin@acme.example").await;
+        let reply = product.put_user(&token, ACME, USER, &[], json!({ "roles": ["admin"] })).await;
+        assert_eq!(reply.status, 200);
+        let id = json!(reply.header("x-request-id"));
+        let lines = || -> Vec<Value> {
+            let lines = product.lines.lock().unwrap();
+            let lines = lines.iter().filter_map(|line| serde_json::from_str(line.split_once("] ")?.1).ok());
+            lines.filter(|line: &Value| line["request_id"] == id).collect()
+        };
+        let of = |message: &str| lines().iter().filter(|line| line["message"] == message).count();
+        crate::harness::eventually(|| of("request") == 1).await;
+        assert_eq!(of("table"), tries, "{level}: {:#?}", lines());
+    }
+}
+
 /// Ten seconds without a table: which function, which tenant, what to do, and that it is over.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_of_ten_seconds_explains_itself() {
