@@ -1,7 +1,7 @@
 //! What a function keeps while it is warm: the connection, the keys, the catalogs.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::Client;
@@ -13,6 +13,7 @@ use crate::connection;
 use crate::credential::{self, Credential, Expected, Keys, Kind};
 use crate::id::{TenantId, UserId};
 use crate::key::{self, TenantKeys};
+use crate::lock;
 use crate::log::{self, Level};
 use crate::model::{Catalog, Tenant};
 use crate::problem::Problem;
@@ -124,14 +125,14 @@ impl App {
             let document = document.and_then(|document| document.as_s().ok()).map_or(r#"{"keys":[]}"#, String::as_str);
             let keys = Arc::new(Keys::parse(document).map_err(Problem::Internal)?);
             let known = KnownKeys { keys: keys.clone(), read_at: Instant::now() };
-            *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
+            *lock(&self.keys) = Some(known);
             Ok(keys)
         })
     }
 
     /// The keys, read again if they lack `kid` and were not read just now.
     async fn keys_with(&self, call: &Call, kid: &str) -> Result<Arc<Keys>, Problem> {
-        let known = self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = lock(&self.keys).clone();
         match known {
             Some(known) if known.keys.has(kid) || known.read_at.elapsed() < KEYS_AGAIN => Ok(known.keys),
             _ => self.read_keys(self.table(call)).await,
@@ -184,7 +185,7 @@ impl App {
 
     /// The catalog of a tenant at its current version, from memory if it is the same.
     pub async fn catalog(&self, call: &Call, tenant: &Tenant) -> Result<Arc<Catalog>, Problem> {
-        let known = self.catalogs.lock().unwrap_or_else(PoisonError::into_inner).get(&tenant.id).cloned();
+        let known = lock(&self.catalogs).get(&tenant.id).cloned();
         if let Some(catalog) = known.filter(|catalog| catalog.version == tenant.catalog_version) {
             return Ok(catalog);
         }
@@ -196,7 +197,7 @@ impl App {
                 || json!({ "request_id": call.request_id, "tenant": tenant.id.number(), "policy": policy, "cause": why }),
             );
         }
-        let mut catalogs = self.catalogs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut catalogs = lock(&self.catalogs);
         if catalogs.len() >= MAX_CATALOGS {
             catalogs.clear();
         }

@@ -29,3 +29,8 @@ pub use call::{Answer, Call};
 pub use dialect::Dialect;
 pub use problem::Problem;
 pub use serve::serve;
+
+/// Locks; what a panic left behind in our maps and options is whole, since they are set in one piece.
+fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

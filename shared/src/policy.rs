@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::str::FromStr;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use cedar_policy::{
     ActionConstraint, Authorizer, Context, Decision, Effect, Entities, Entity, EntityId, EntityTypeName, EntityUid,
@@ -13,6 +13,7 @@ use cedar_policy::{
 
 use crate::dialect::Dialect;
 use crate::id::{GroupId, TenantId};
+use crate::lock;
 use crate::model::{Catalog, Member, Policy, Status};
 
 pub const BASE: &str = include_str!("../policies/base.cedar");
@@ -314,7 +315,7 @@ impl Clone for Sliced {
 impl Sliced {
     /// The policies whose scope has the action. The others decide nothing, and nothing in them is evaluated.
     fn about(&self, action: &'static str) -> Arc<PolicySet> {
-        let mut slices = self.slices.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slices = lock(&self.slices);
         let slice = slices.entry(action).or_insert_with(|| {
             let (uid, group) = (uid("Action", action), group_of(action));
             let has = |policy: &&cedar_policy::Policy| match policy.action_constraint() {

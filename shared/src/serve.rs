@@ -8,7 +8,7 @@ use std::future::Future;
 use std::os::unix::process::CommandExt;
 use std::panic::PanicHookInfo;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use lambda_http::http;
@@ -19,6 +19,7 @@ use serde_json::json;
 use crate::app::{App, variable};
 use crate::call::{Answer, Call};
 use crate::dialect::Dialect;
+use crate::lock;
 use crate::log::{self, Level, Source};
 use crate::policy;
 use crate::problem::Problem;
@@ -96,11 +97,6 @@ impl Function {
         log::request(call, Time::now(), answer.status, problem.as_ref(), init);
         answer.with_header("x-request-id", &call.request_id)
     }
-}
-
-/// What a panic left behind is whole: it is set in one piece.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 // ---- Panics

@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::key::{self, Key, TenantKeys};
+use crate::lock;
 use crate::log::{self, Level};
 use crate::model::{Catalog, Entry};
 use crate::problem::Problem;
@@ -70,11 +71,6 @@ impl Meter {
         self.cost.try_lock().map_or_else(|_| Cost::default(), |cost| cost.clone())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Cost> {
-        // A cost that was half counted when somebody panicked is still worth logging.
-        self.cost.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
     /// A try at the table, good or not, that took so long.
     fn tried(&self, operation: &str, took: Duration) {
         log::line(
@@ -82,13 +78,13 @@ impl Meter {
             "table",
             || json!({ "request_id": self.request, "operation": operation, "ms": log::millis(took) }),
         );
-        let mut cost = self.lock();
+        let mut cost = lock(&self.cost);
         cost.round_trips += 1;
         cost.table += took;
     }
 
     fn failed(&self, why: &str, throttled: bool) {
-        let mut cost = self.lock();
+        let mut cost = lock(&self.cost);
         cost.throttles += u32::from(throttled);
         if !cost.failures.iter().any(|known| known == why) {
             cost.failures.push(why.to_owned());
@@ -97,15 +93,15 @@ impl Meter {
 
     /// The request starts again from its read.
     pub fn restarted(&self) {
-        self.lock().restarts += 1;
+        lock(&self.cost).restarts += 1;
     }
 
     fn read(&self, consumed: &[ConsumedCapacity]) {
-        self.lock().read_units += consumed.iter().filter_map(ConsumedCapacity::capacity_units).sum::<f64>();
+        lock(&self.cost).read_units += consumed.iter().filter_map(ConsumedCapacity::capacity_units).sum::<f64>();
     }
 
     fn wrote(&self, consumed: &[ConsumedCapacity]) {
-        self.lock().write_units += consumed.iter().filter_map(ConsumedCapacity::capacity_units).sum::<f64>();
+        lock(&self.cost).write_units += consumed.iter().filter_map(ConsumedCapacity::capacity_units).sum::<f64>();
     }
 }
 
@@ -289,7 +285,7 @@ impl Pause {
             return false;
         }
         tokio::time::sleep(wait).await;
-        meter.lock().pauses += wait;
+        lock(&meter.cost).pauses += wait;
         self.0 = (self.0 * 2).min(Duration::from_secs(1));
         true
     }
