@@ -1,6 +1,7 @@
 //! Reading a body strictly: absent, `null` and a value are three things, and all that is wrong is reported at once.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::{self, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -96,22 +97,72 @@ fn wrong<T>(wrong: Wrong) -> Result<T, Vec<Fault>> {
     Err(vec![Fault::here(wrong)])
 }
 
-/// A field of a wire type. Deserialising one never fails: what is wrong with it is kept until all fields are read.
-#[derive(Debug, Default)]
-pub enum Field<T> {
-    #[default]
-    Absent,
+/// A field of a wire type, of which `P` tells whether it must be there. Deserialising one never fails: what is wrong with it
+/// is kept until all fields are read.
+#[derive(Debug)]
+pub struct Field<T, P> {
+    said: Said<T>,
+    presence: PhantomData<P>,
+}
+
+/// A field that must have a value.
+pub type Required<T> = Field<T, Must>;
+
+/// A field that may be absent, but not `null`.
+pub type Optional<T> = Field<T, May>;
+
+/// A field that may be absent, or `null` to clear it.
+pub type Clearable<T> = Field<T, MayClear>;
+
+/// Whether a field must be there, and may be `null`.
+pub trait Presence {
+    const REQUIRED: bool;
+    const NULLABLE: bool;
+}
+
+#[derive(Debug)]
+pub enum Must {}
+#[derive(Debug)]
+pub enum May {}
+#[derive(Debug)]
+pub enum MayClear {}
+
+impl Presence for Must {
+    const REQUIRED: bool = true;
+    const NULLABLE: bool = false;
+}
+
+impl Presence for May {
+    const REQUIRED: bool = false;
+    const NULLABLE: bool = false;
+}
+
+impl Presence for MayClear {
+    const REQUIRED: bool = false;
+    const NULLABLE: bool = true;
+}
+
+#[derive(Debug)]
+enum Said<T> {
+    Nothing,
     Null,
     Value(T),
     Wrong(Vec<Fault>),
 }
 
-impl<'de, T: Wire> Deserialize<'de> for Field<T> {
+impl<T, P> Default for Field<T, P> {
+    fn default() -> Self {
+        Self { said: Said::Nothing, presence: PhantomData }
+    }
+}
+
+impl<'de, T: Wire, P> Deserialize<'de> for Field<T, P> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(match Value::deserialize(deserializer)? {
-            Value::Null => Field::Null,
-            value => T::read(value).map_or_else(Field::Wrong, Field::Value),
-        })
+        let said = match Value::deserialize(deserializer)? {
+            Value::Null => Said::Null,
+            value => T::read(value).map_or_else(Said::Wrong, Said::Value),
+        };
+        Ok(Self { said, presence: PhantomData })
     }
 }
 
@@ -170,31 +221,34 @@ impl Faults {
         self.0.extend(faults.into_iter().map(|fault| fault.within(name).within("body")));
     }
 
-    /// A field of the body that must have a value. Where it has none, the result is `None` and [`Faults::check`] fails.
-    pub fn required<T>(&mut self, name: &'static str, field: Field<T>) -> Option<T> {
-        match field {
-            Field::Value(value) => return Some(value),
-            Field::Absent => self.keep(name, vec![Fault::here(Wrong::Missing)]),
-            Field::Null => self.keep(name, vec![Fault::here(Wrong::Null)]),
-            Field::Wrong(faults) => self.keep(name, faults),
+    /// Where the field has no value, the result is `None` and [`Faults::check`] fails.
+    pub fn required<T>(&mut self, name: &'static str, field: Required<T>) -> Option<T> {
+        self.value(name, field.said)
+    }
+
+    pub fn optional<T>(&mut self, name: &'static str, field: Optional<T>) -> Option<T> {
+        match field.said {
+            Said::Nothing => None,
+            said => self.value(name, said),
+        }
+    }
+
+    pub fn clearable<T>(&mut self, name: &'static str, field: Clearable<T>) -> Patch<T> {
+        match field.said {
+            Said::Nothing => Patch::Keep,
+            Said::Null => Patch::Clear,
+            said => self.value(name, said).map_or(Patch::Keep, Patch::Set),
+        }
+    }
+
+    fn value<T>(&mut self, name: &'static str, said: Said<T>) -> Option<T> {
+        match said {
+            Said::Value(value) => return Some(value),
+            Said::Nothing => self.keep(name, vec![Fault::here(Wrong::Missing)]),
+            Said::Null => self.keep(name, vec![Fault::here(Wrong::Null)]),
+            Said::Wrong(faults) => self.keep(name, faults),
         }
         None
-    }
-
-    /// A field of the body that may be absent, but not `null`.
-    pub fn optional<T>(&mut self, name: &'static str, field: Field<T>) -> Option<T> {
-        match field {
-            Field::Absent => None,
-            field => self.required(name, field),
-        }
-    }
-
-    /// A field of the body that may be absent, or `null` to clear it.
-    pub fn clearable<T>(&mut self, name: &'static str, field: Field<T>) -> Patch<T> {
-        match field {
-            Field::Null => Patch::Clear,
-            field => self.optional(name, field).map_or(Patch::Keep, Patch::Set),
-        }
     }
 
     /// Something wrong that no single field shows.
@@ -235,11 +289,14 @@ impl<const MAX: usize> Wire for Text<MAX> {
 }
 
 /// The same, or nothing for an empty text.
-impl<const MAX: usize> Wire for Option<Text<MAX>> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextOrEmpty<const MAX: usize>(pub Option<String>);
+
+impl<const MAX: usize> Wire for TextOrEmpty<MAX> {
     fn read(value: Value) -> Result<Self, Vec<Fault>> {
         match value.as_str().map(str::trim) {
-            Some("") => Ok(None),
-            _ => Text::read(value).map(Some),
+            Some("") => Ok(Self(None)),
+            _ => Text::<MAX>::read(value).map(|text| Self(Some(text.0))),
         }
     }
 }

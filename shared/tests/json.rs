@@ -4,15 +4,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::Problem;
 use shared::id::Uuid;
-use shared::json::{self, Faults, Field, MAX_SAFE_INTEGER, Patch, Text, Wire};
+use shared::json::{self, Clearable, Faults, Field, MAX_SAFE_INTEGER, Must, Optional, Patch, Required, Text, TextOrEmpty, Wire};
 use shared::problem::{Fault, Step, Wrong, dotted};
 
 /// A body with one field.
 #[derive(Deserialize)]
 #[serde(bound = "T: Wire")]
-struct Body<T> {
+struct Body<T, P = Must> {
     #[serde(default)]
-    it: Field<T>,
+    it: Field<T, P>,
 }
 
 /// What a body is refused for.
@@ -141,7 +141,9 @@ fn a_body_is_an_object() {
 
 #[test]
 fn absent_null_and_a_value_are_three_things() {
-    let field = |body: &str| json::read::<Body<i64>>(body.as_bytes()).unwrap().it;
+    fn field<P>(body: &str) -> Field<i64, P> {
+        json::read::<Body<i64, P>>(body.as_bytes()).unwrap().it
+    }
     let (absent, null, value, bad) = (r#"{"IT":1}"#, r#"{"it":null}"#, r#"{"it":7}"#, r#"{"it":"7"}"#);
     let is_bad = vec![("it".to_owned(), Wrong::Type("an integer"))];
 
@@ -202,8 +204,8 @@ impl Wire for Inner {
         #[derive(Default, Deserialize)]
         #[serde(default)]
         struct Object {
-            id: Field<i64>,
-            labels: Field<Vec<Text<3>>>,
+            id: Required<i64>,
+            labels: Optional<Vec<Text<3>>>,
         }
         let Object { id, labels } = json::object(value)?;
         let mut faults = Faults::default();
@@ -220,13 +222,13 @@ fn all_that_is_wrong_is_told_with_its_place() {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Whole {
-        name: Field<Text<3>>,
-        number: Field<i64>,
-        missing: Field<Uuid>,
-        fine: Field<Uuid>,
-        inner: Field<Inner>,
-        list: Field<Vec<Inner>>,
-        table: Field<Vec<Vec<i64>>>,
+        name: Required<Text<3>>,
+        number: Optional<i64>,
+        missing: Required<Uuid>,
+        fine: Required<Uuid>,
+        inner: Clearable<Inner>,
+        list: Optional<Vec<Inner>>,
+        table: Clearable<Vec<Vec<i64>>>,
     }
     let body = json!({
         "name": "four",
@@ -333,15 +335,15 @@ fn text_has_no_control_characters() {
 
 #[test]
 fn an_empty_text_can_be_none() {
-    let text = |value: &str| read::<Option<Text<4>>>(&json!(value)).map(|text| text.map(|text| text.0));
+    let text = |value: &str| read::<TextOrEmpty<4>>(&json!(value)).map(|text| text.0);
     for empty in ["", " ", "\t\u{a0}\u{2003}\n"] {
         assert_eq!(text(empty), Ok(None), "{empty:?}");
     }
     assert_eq!(text(" Ann "), Ok(Some("Ann".to_owned())));
     assert_eq!(text("ABCDE"), wrong(Wrong::TooLong(4)));
     assert_eq!(text(" \0 "), wrong(Wrong::ControlCharacter));
-    assert_eq!(read::<Option<Text<4>>>(&json!(7)), wrong(Wrong::Type("a string")));
-    assert_eq!(read::<Option<Text<4>>>(&json!([])), wrong(Wrong::Type("a string")));
+    assert_eq!(read::<TextOrEmpty<4>>(&json!(7)), wrong(Wrong::Type("a string")));
+    assert_eq!(read::<TextOrEmpty<4>>(&json!([])), wrong(Wrong::Type("a string")));
 }
 
 #[test]

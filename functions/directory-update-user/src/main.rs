@@ -4,7 +4,7 @@ use shared::app::App;
 use shared::call::{Answer, Call};
 use shared::dialect::directory::{Role, Status, User};
 use shared::id::UserId;
-use shared::json::{self, Faults, Field, Wire};
+use shared::json::{self, Clearable, Faults, Optional, Required, Wire};
 use shared::members::{Fields, Groups, Roles, Target, Update, View};
 use shared::problem::Fault;
 use shared::{Dialect, Problem};
@@ -13,9 +13,9 @@ use shared::{Dialect, Problem};
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Body {
-    groups: Field<Vec<Reference>>,
-    role: Field<Role>,
-    status: Field<Status>,
+    groups: Clearable<Vec<Reference>>,
+    role: Optional<Role>,
+    status: Optional<Status>,
 }
 
 /// `DTO_reference`: the rest of it is read-only.
@@ -28,7 +28,7 @@ impl Wire for Reference {
         #[derive(Default, Deserialize)]
         #[serde(default)]
         struct Object {
-            id: Field<i64>,
+            id: Required<i64>,
         }
         let mut faults = Faults::default();
         let id = faults.required("id", json::object::<Object>(value)?.id);

@@ -4,7 +4,7 @@ use shared::app::App;
 use shared::call::{Answer, Call};
 use shared::dialect::membership::UserOrganization;
 use shared::id::UserId;
-use shared::json::{self, Faults, Field, MAX_SAFE_INTEGER, Patch, Text, Wire};
+use shared::json::{self, Clearable, Faults, MAX_SAFE_INTEGER, Optional, Patch, TextOrEmpty, Wire};
 use shared::members::{Fields, Groups, Roles, Target, Update, View};
 use shared::problem::{Fault, Wrong};
 use shared::{Dialect, Problem};
@@ -13,12 +13,12 @@ use shared::{Dialect, Problem};
 #[serde(default, rename_all = "camelCase")]
 struct Body {
     /// Empty clears it, like `null`.
-    first_name: Field<Option<Text<250>>>,
-    last_name: Field<Option<Text<250>>>,
+    first_name: Clearable<TextOrEmpty<250>>,
+    last_name: Clearable<TextOrEmpty<250>>,
     /// The number of a label.
-    profession_id: Field<i64>,
-    scope: Field<Scope>,
-    permissions: Field<Permissions>,
+    profession_id: Clearable<i64>,
+    scope: Optional<Scope>,
+    permissions: Clearable<Permissions>,
 }
 
 /// 1 for a manager, 2 for a member.
@@ -49,9 +49,9 @@ impl Wire for Permissions {
         #[derive(Default, Deserialize)]
         #[serde(default)]
         struct Object {
-            group: Field<i64>,
-            read: Field<Vec<i64>>,
-            manage: Field<Vec<i64>>,
+            group: Clearable<i64>,
+            read: Clearable<Vec<i64>>,
+            manage: Clearable<Vec<i64>>,
         }
         let Object { group, read, manage } = json::object(value)?;
         let mut faults = Faults::default();
@@ -80,8 +80,8 @@ async fn update_user(app: &App, call: &Call) -> Result<Answer, Problem> {
         Patch::Set(permissions) => Some(permissions),
     };
     let update = Update {
-        first_name: faults.clearable("firstName", body.first_name).flatten().map(|name| name.0),
-        last_name: faults.clearable("lastName", body.last_name).flatten().map(|name| name.0),
+        first_name: faults.clearable("firstName", body.first_name).map(|name| name.0).flatten(),
+        last_name: faults.clearable("lastName", body.last_name).map(|name| name.0).flatten(),
         profession: faults.clearable("professionId", body.profession_id),
         roles: scope.map(|scope| Roles::Manager(scope.manager)),
         groups: permissions.map(|it| Groups::Parts {

@@ -4,7 +4,7 @@ use shared::app::App;
 use shared::call::{Answer, Call};
 use shared::dialect::organization::Assignment;
 use shared::id::{TenantId, UserId, Uuid};
-use shared::json::{Faults, Field, Text};
+use shared::json::{Faults, Required, Text};
 use shared::members::{Fields, Roles, Target, Update, View};
 use shared::problem::Wrong;
 use shared::{Dialect, Problem};
@@ -13,10 +13,10 @@ use shared::{Dialect, Problem};
 #[serde(default)]
 struct Body {
     /// A user's UUID or number.
-    user_id: Field<Text<250>>,
+    user_id: Required<Text<250>>,
     /// The same as in the path.
-    organization_id: Field<Uuid>,
-    role_id: Field<Uuid>,
+    organization_id: Required<Uuid>,
+    role_id: Required<Uuid>,
 }
 
 /// `PUT /api/v1/organizations/{organization_id}/users/roles`: the member's roles become exactly the given one (seed 004).

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use shared::app::App;
 use shared::call::{Answer, Call};
 use shared::id::UserId;
-use shared::json::{Faults, Field, Text};
+use shared::json::{Faults, Required, Text};
 use shared::members::{Fields, Roles, Target, Update, View};
 use shared::{Dialect, Problem};
 
@@ -11,7 +11,7 @@ use shared::{Dialect, Problem};
 #[serde(default, rename_all = "camelCase")]
 struct Body {
     /// A role's UUID, number or name.
-    role_id: Field<Text<250>>,
+    role_id: Required<Text<250>>,
 }
 
 /// `PATCH /api/v1/tenant/{tenantId}/user/{userId}`: the member's roles become exactly the given one (seed 000).

@@ -4,7 +4,7 @@ use shared::app::App;
 use shared::call::{Answer, Call};
 use shared::dialect::users::User;
 use shared::id::{TenantId, UserId, parse_uuid};
-use shared::json::{Faults, Field, Text};
+use shared::json::{Faults, Optional, Text};
 use shared::members::{Fields, Roles, Target, Update, View};
 use shared::problem::Wrong;
 use shared::{Dialect, Problem};
@@ -15,9 +15,9 @@ const MAX_ROLES: usize = 50;
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Body {
-    name: Field<Text<250>>,
+    name: Optional<Text<250>>,
     /// 1 to 50 names or UUIDs of roles, none twice.
-    roles: Field<Vec<Text<250>>>,
+    roles: Optional<Vec<Text<250>>>,
 }
 
 /// `PUT /v1/users/{id}`: changes a member's name and roles, as far as they are given (seed 001).
