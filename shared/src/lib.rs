@@ -4,6 +4,7 @@
 //! - [`dialect`]: the five ways to speak; [`json`] and [`problem`]: reading strictly, failing clearly
 //! - [`credential`] and [`signature`]: who calls; [`app`]: what a warm function keeps
 //! - [`members`]: the read, the decision, the write; [`policy`]: Cedar
+//! - `openapi`: what functions say of themselves for the API reference; in tests only
 //! - [`model`]: what the table holds; [`table`], [`connection`], [`key`], [`id`], [`time`]: how
 
 pub mod app;
@@ -17,6 +18,8 @@ pub mod key;
 pub mod log;
 pub mod members;
 pub mod model;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 pub mod policy;
 pub mod problem;
 pub mod serve;

@@ -3,10 +3,14 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde::Serialize;
+
 use crate::policy::Denial;
 
 /// A step of the way to a value in a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "Step"))]
 pub enum Step {
     Name(Cow<'static, str>),
     Index(usize),

@@ -4,7 +4,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::Problem;
 use shared::id::Uuid;
-use shared::json::{self, Clearable, Faults, Field, MAX_SAFE_INTEGER, Must, Optional, Patch, Required, Text, TextOrEmpty, Wire};
+use shared::json::{
+    self, Clearable, Faults, Field, MAX_SAFE_INTEGER, Must, Optional, Patch, Required, Text, TextOrEmpty, Wire,
+};
 use shared::problem::{Fault, Step, Wrong, dotted};
 
 /// A body with one field.

@@ -6,12 +6,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde_json::Value;
-use shared::policy::{Denial, NOT_PERMITTED, POLICY_ERROR};
-use shared::problem::{Fault, Place, Reference, Step, Wrong};
+use shared::openapi::{CAUSE, faults, problems};
+use shared::problem::{Step, Wrong};
 use shared::{Answer, Dialect, Problem};
-
-/// What only the log may say. No answer to a client holds it.
-const CAUSE: &str = "secret cause";
 
 /// The names of all problems. A new one makes `name` fail to compile, and then this list too short.
 const PROBLEMS: [&str; 16] = [
@@ -87,84 +84,9 @@ fn fault_name(wrong: &Wrong) -> &'static str {
     }
 }
 
-fn place(steps: &[&'static str]) -> Place {
-    steps.iter().map(|step| Step::from(*step)).collect()
-}
-
-fn fault(steps: &[&'static str], wrong: Wrong) -> Fault {
-    Fault { place: place(steps), wrong }
-}
-
-fn denial(rule: &str, notices: &[&str]) -> Problem {
-    let notices = notices.iter().map(|notice| (*notice).to_owned()).collect();
-    Problem::Forbidden(Denial { rule: rule.to_owned(), action: "member:assign-role", notices })
-}
-
-fn reference(kind: Reference, field: &'static str, values: &[&str]) -> Problem {
-    let values = values.iter().map(|value| (*value).to_owned()).collect();
-    Problem::InvalidReference { kind, place: place(&["body", field]), values }
-}
-
-/// Faults as the functions report them.
-fn faults() -> Vec<Fault> {
-    vec![
-        fault(&["body", "role_id"], Wrong::Missing),
-        fault(&["body", "name"], Wrong::Null),
-        fault(&["body"], Wrong::Type("an object")),
-        fault(&["body", "name"], Wrong::Type("a string")),
-        fault(&["body", "groups"], Wrong::Type("an array")),
-        fault(&["path", "id"], Wrong::Type("an integer")),
-        fault(&["body", "name"], Wrong::Empty),
-        fault(&["body", "roles"], Wrong::TooLong(50)),
-        fault(&["body", "name"], Wrong::ControlCharacter),
-        fault(&["body", "role_id"], Wrong::Uuid),
-        fault(&["header", "X-Tenant-ID"], Wrong::Missing),
-        fault(&["path", "userId"], Wrong::OutOfRange(-9007199254740991, 9007199254740991)),
-        fault(&["body", "role"], Wrong::NotOneOf("1 OWNER, 2 ADMIN, 3 USER")),
-        fault(&["header", "if-match"], Wrong::Syntax("`*` or a list of quoted entity tags")),
-        fault(&["body", "organization_id"], Wrong::Differs("`organization_id` of the path")),
-        fault(&["body"], Wrong::NothingOf("`name` and `roles`")),
-        Fault { place: vec!["body".into(), "groups".into(), Step::Index(1), "id".into()], wrong: Wrong::Missing },
-        Fault {
-            place: vec!["body".into(), "permissions".into(), "read".into(), Step::Index(0)],
-            wrong: Wrong::Type("an integer"),
-        },
-    ]
-}
-
-fn problems() -> Vec<Problem> {
-    let mut problems = vec![
-        Problem::Unauthenticated(CAUSE),
-        Problem::InvalidJson("unexpected character at line 1 column 2".to_owned()),
-        Problem::PayloadTooLarge,
-        Problem::UnsupportedMediaType,
-        Problem::TenantMismatch,
-        denial(NOT_PERMITTED, &[]),
-        denial(POLICY_ERROR, &[]),
-        denial("outranked", &["The member outranks you."]),
-        denial("outranked", &["The member outranks you.", "The role outranks you."]),
-        Problem::NotFound("user"),
-        Problem::NotFound("version of the API"),
-        reference(Reference::Role, "roles", &[]),
-        reference(Reference::Role, "roles", &["pilot"]),
-        reference(Reference::Role, "roles", &["pilot", "user"]),
-        reference(Reference::Group, "groups", &["7", "9"]),
-        reference(Reference::Label, "professionId", &["7"]),
-        Problem::LastOwner,
-        Problem::TooManyChanges,
-        Problem::VersionMismatch,
-        Problem::IdempotencyMismatch,
-        Problem::TooManyRequests,
-        Problem::Unavailable(CAUSE.to_owned()),
-        Problem::Internal(CAUSE.to_owned()),
-    ];
-    problems.extend(faults().into_iter().map(|fault| Problem::Invalid(vec![fault])));
-    problems.push(Problem::Invalid(vec![
-        fault(&["body", "user_id"], Wrong::Missing),
-        fault(&["body", "role_id"], Wrong::Uuid),
-        fault(&["path", "id"], Wrong::Type("an integer")),
-    ]));
-    // In the order of the list, whatever the order above.
+/// In the order of the list, whatever the order of the problems.
+fn in_order() -> Vec<Problem> {
+    let mut problems = problems();
     problems.sort_by_key(|problem| PROBLEMS.iter().position(|known| *known == name(problem)));
     problems
 }
@@ -187,7 +109,7 @@ fn nothing_is_left_out() {
 #[test]
 fn problems_are_the_table() {
     let mut text = String::from("What each dialect answers to every problem. Made by tests/problems.rs.\n");
-    for problem in problems() {
+    for problem in in_order() {
         let shown = match &problem {
             Problem::Invalid(faults) if faults.len() == 1 => {
                 let place: Vec<_> = faults[0].place.iter().map(step).collect();

@@ -2,7 +2,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::app::App;
 use shared::call::{Answer, Call};
-use shared::dialect::directory::{Role, Status, User};
+use shared::dialect::directory::{Role, Status, Wrap};
 use shared::id::UserId;
 use shared::json::{self, Clearable, Faults, Optional, Required, Wire};
 use shared::members::{Fields, Groups, Roles, Target, Update, View};
@@ -12,13 +12,17 @@ use shared::{Dialect, Problem};
 /// `DTO_tenant_user_update`
 #[derive(Default, Deserialize)]
 #[serde(default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "DTO_tenant_user_update"))]
 struct Body {
+    /// The groups that the member is in from now on; `null` for none. Who manages one that stays goes on managing it.
     groups: Clearable<Vec<Reference>>,
+    /// Replaces the built-in role; the tenant's own roles stay.
     role: Optional<Role>,
     status: Optional<Status>,
 }
 
 /// `DTO_reference`: the rest of it is read-only.
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "DTO_reference"))]
 struct Reference {
     id: i64,
 }
@@ -36,8 +40,9 @@ impl Wire for Reference {
     }
 }
 
-/// `PUT /api/{tenant}/{version}/users/{id}`: replaces a member's groups, built-in role and status, as far as they are
-/// given (seed 002). The version is `v1` or `v1.0`.
+/// `PUT /api/{tenant}/{version}/users/{id}`: updates a user's role, groups and status on a tenant (seed 002).
+///
+/// What is not given stays as it is.
 ///
 /// Needs the role `admin` or `owner`, and `member:set-groups`, `member:assign-role` and `member:set-status` for what is given.
 async fn update_user(app: &App, call: &Call) -> Result<Answer, Problem> {
@@ -69,9 +74,29 @@ async fn update_user(app: &App, call: &Call) -> Result<Answer, Problem> {
 }
 
 fn render(view: &View) -> Value {
-    json!({ "data": User::new(view), "errors": [] })
+    json!(Wrap::new(view))
 }
 
 fn main() -> Result<(), lambda_http::Error> {
     shared::serve(Dialect::Directory, |app, call| Box::pin(update_user(app, call)))
+}
+
+#[test]
+fn description() {
+    use schemars::json_schema;
+    shared::openapi::Operation::new(Dialect::Directory)
+        .path(
+            "tenant",
+            "The tenant's slug: the credential's.",
+            json_schema!({ "type": "string", "pattern": "^[a-z0-9-]{2,63}$" }),
+        )
+        .path("version", "The version of the API.", json_schema!({ "type": "string", "enum": ["v1", "v1.0"] }))
+        .path(
+            "id",
+            "The user's number.",
+            json_schema!({ "type": "integer", "format": "int32", "minimum": 1, "maximum": i32::MAX }),
+        )
+        .body::<Body>()
+        .answer::<Wrap>()
+        .describe();
 }

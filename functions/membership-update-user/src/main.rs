@@ -2,7 +2,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::app::App;
 use shared::call::{Answer, Call};
-use shared::dialect::membership::UserOrganization;
+use shared::dialect::membership::Success;
 use shared::id::UserId;
 use shared::json::{self, Clearable, Faults, MAX_SAFE_INTEGER, Optional, Patch, TextOrEmpty, Wire};
 use shared::members::{Fields, Groups, Roles, Target, Update, View};
@@ -11,12 +11,16 @@ use shared::{Dialect, Problem};
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "UserOrganizationUpdate"))]
 struct Body {
     /// Empty clears it, like `null`.
     first_name: Clearable<TextOrEmpty<250>>,
+    /// Empty clears it, like `null`.
     last_name: Clearable<TextOrEmpty<250>>,
     /// The number of a label.
     profession_id: Clearable<i64>,
+    /// 1 for a manager, 2 for a member.
+    #[cfg_attr(test, schemars(with = "Optional<i64>", extend("enum" = [1, 2])))]
     scope: Optional<Scope>,
     permissions: Clearable<Permissions>,
 }
@@ -38,9 +42,13 @@ impl Wire for Scope {
 
 /// Numbers of groups: the primary one, those that the user may read, those that the user manages.
 #[derive(Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(default, rename = "UserOrganizationPermissionsUpdate"))]
 struct Permissions {
+    /// The primary one, which the user may read, too.
     group: Patch<i64>,
+    /// All that the user may read; those that the user manages are among them.
     read: Patch<Vec<i64>>,
+    /// All that the user manages.
     manage: Patch<Vec<i64>>,
 }
 
@@ -64,8 +72,9 @@ impl Wire for Permissions {
     }
 }
 
-/// `PATCH /users-organizations/v1/rs/users/{userId}`: changes a member's names, profession, scope and groups, as far as
-/// they are given (seed 003). `me` is the caller.
+/// `PATCH /users-organizations/v1/rs/users/{userId}`: updates a user in an organization (seed 003).
+///
+/// Names, profession, scope and groups; what is not given stays as it is.
 ///
 /// Needs `member:update-profile`, `member:assign-role` and `member:set-groups` for what is given; anybody may change their
 /// own names and profession, and give up a scope and groups of their own.
@@ -107,9 +116,21 @@ async fn update_user(app: &App, call: &Call) -> Result<Answer, Problem> {
 }
 
 fn render(view: &View) -> Value {
-    json!({ "data": UserOrganization::new(view) })
+    json!(Success::new(view))
 }
 
 fn main() -> Result<(), lambda_http::Error> {
     shared::serve(Dialect::Membership, |app, call| Box::pin(update_user(app, call)))
+}
+
+#[test]
+fn description() {
+    use schemars::json_schema;
+    let number = json_schema!({ "type": "integer", "minimum": -MAX_SAFE_INTEGER, "maximum": MAX_SAFE_INTEGER });
+    let user = json_schema!({ "anyOf": [number, { "type": "string", "enum": ["me"] }] });
+    shared::openapi::Operation::new(Dialect::Membership)
+        .path("userId", "The user's number, or `me` for the caller.", user)
+        .body::<Body>()
+        .answer::<Success>()
+        .describe();
 }

@@ -11,15 +11,19 @@ use shared::{Dialect, Problem};
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "UserOrganizationRoleAssignment"))]
 struct Body {
     /// A user's UUID or number.
     user_id: Required<Text<250>>,
     /// The same as in the path.
     organization_id: Required<Uuid>,
+    /// A role's UUID.
     role_id: Required<Uuid>,
 }
 
-/// `PUT /api/v1/organizations/{organization_id}/users/roles`: the member's roles become exactly the given one (seed 004).
+/// `PUT /api/v1/organizations/{organization_id}/users/roles`: assigns a role to a user in an organization (seed 004).
+///
+/// The member's roles become exactly the given one.
 ///
 /// Needs `member:assign-role`; anybody may take a lower role themselves.
 async fn assign_role(app: &App, call: &Call) -> Result<Answer, Problem> {
@@ -51,4 +55,18 @@ fn render(view: &View) -> Value {
 
 fn main() -> Result<(), lambda_http::Error> {
     shared::serve(Dialect::Organization, |app, call| Box::pin(assign_role(app, call)))
+}
+
+#[test]
+fn description() {
+    use schemars::json_schema;
+    shared::openapi::Operation::new(Dialect::Organization)
+        .path(
+            "organization_id",
+            "The organization's UUID, number or slug: the credential's.",
+            json_schema!({ "type": "string" }),
+        )
+        .body::<Body>()
+        .answer::<Assignment>()
+        .describe();
 }

@@ -2,6 +2,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::app::App;
 use shared::call::{Answer, Call};
+use shared::dialect::tenant::Success;
 use shared::id::UserId;
 use shared::json::{Faults, Required, Text};
 use shared::members::{Fields, Roles, Target, Update, View};
@@ -9,12 +10,15 @@ use shared::{Dialect, Problem};
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "TenantUserRoleUpdate"))]
 struct Body {
     /// A role's UUID, number or name.
     role_id: Required<Text<250>>,
 }
 
-/// `PATCH /api/v1/tenant/{tenantId}/user/{userId}`: the member's roles become exactly the given one (seed 000).
+/// `PATCH /api/v1/tenant/{tenantId}/user/{userId}`: updates the role of a user in a tenant (seed 000).
+///
+/// The member's roles become exactly the given one.
 ///
 /// Needs `member:assign-role`; anybody may take a lower role themselves.
 async fn update_user_role(app: &App, call: &Call) -> Result<Answer, Problem> {
@@ -35,21 +39,20 @@ async fn update_user_role(app: &App, call: &Call) -> Result<Answer, Problem> {
 }
 
 fn render(view: &View) -> Value {
-    let role = view.catalog.roles(&view.member.roles).next();
-    json!({
-        "status": 200,
-        "message": "Success",
-        "data": {
-            "tenantId": view.tenant.id.uuid(),
-            "userId": view.member.user.uuid(),
-            "roleId": role.map(|role| role.id.uuid()),
-            "role": role.map(|role| json!({ "id": role.id.uuid(), "name": role.name })),
-            "updatedAt": view.member.updated_at,
-        },
-        "errors": [],
-    })
+    json!(Success::new(view))
 }
 
 fn main() -> Result<(), lambda_http::Error> {
     shared::serve(Dialect::Tenant, |app, call| Box::pin(update_user_role(app, call)))
+}
+
+#[test]
+fn description() {
+    use schemars::json_schema;
+    shared::openapi::Operation::new(Dialect::Tenant)
+        .path("tenantId", "The tenant's UUID, number or slug: the credential's.", json_schema!({ "type": "string" }))
+        .path("userId", "The user's UUID or number.", json_schema!({ "type": "string" }))
+        .body::<Body>()
+        .answer::<Success>()
+        .describe();
 }

@@ -14,13 +14,19 @@ const MAX_ROLES: usize = 50;
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "UserUpdate"))]
+#[cfg_attr(test, schemars(extend("anyOf" = [{ "required": ["name"] }, { "required": ["roles"] }])))]
 struct Body {
+    /// A full name: what stands behind its last space is the last name.
     name: Optional<Text<250>>,
     /// 1 to 50 names or UUIDs of roles, none twice.
+    #[cfg_attr(test, schemars(length(min = 1, max = MAX_ROLES), extend("uniqueItems" = true)))]
     roles: Optional<Vec<Text<250>>>,
 }
 
-/// `PUT /v1/users/{id}`: changes a member's name and roles, as far as they are given (seed 001).
+/// `PUT /v1/users/{id}`: updates a user's name and roles (seed 001).
+///
+/// At least one of them is given; what is not stays as it is.
 ///
 /// Needs `member:update-profile` for the name and `member:assign-role` for the roles; anybody may change their own name and
 /// give up roles of their own.
@@ -65,4 +71,15 @@ fn render(view: &View) -> Value {
 
 fn main() -> Result<(), lambda_http::Error> {
     shared::serve(Dialect::Users, |app, call| Box::pin(update_user(app, call)))
+}
+
+#[test]
+fn description() {
+    use shared::openapi::{Operation, schema_of};
+    Operation::new(Dialect::Users)
+        .path("id", "The user's UUID.", schema_of::<shared::id::Uuid>())
+        .header("X-Tenant-ID", "The tenant's UUID: the credential's.", schema_of::<shared::id::Uuid>())
+        .body::<Body>()
+        .answer::<User>()
+        .describe();
 }

@@ -13,20 +13,28 @@ use crate::time::Time;
 /// `ENUM tenant_user_role` as it is sent: by number or by name, in any case.
 pub struct Role(pub RoleId);
 
+impl Role {
+    pub(crate) const NAMED: [(i64, &str, RoleId); 3] =
+        [(1, "OWNER", role::OWNER), (2, "ADMIN", role::ADMIN), (3, "USER", role::USER)];
+}
+
 impl Wire for Role {
     fn read(value: Value) -> Result<Self, Vec<Fault>> {
-        let named = [(1, "OWNER", role::OWNER), (2, "ADMIN", role::ADMIN), (3, "USER", role::USER)];
-        one_of(value, named, "1 OWNER, 2 ADMIN, 3 USER").map(Role)
+        one_of(value, Self::NAMED, "1 OWNER, 2 ADMIN, 3 USER").map(Role)
     }
 }
 
 /// `ENUM tenant_user_status` as it is sent: by number or by name, in any case.
 pub struct Status(pub model::Status);
 
+impl Status {
+    pub(crate) const NAMED: [(i64, &str, model::Status); 2] =
+        [(1, "ACTIVE", model::Status::Active), (2, "DEACTIVE", model::Status::Deactivated)];
+}
+
 impl Wire for Status {
     fn read(value: Value) -> Result<Self, Vec<Fault>> {
-        let named = [(1, "ACTIVE", model::Status::Active), (2, "DEACTIVE", model::Status::Deactivated)];
-        one_of(value, named, "1 ACTIVE, 2 DEACTIVE").map(Status)
+        one_of(value, Self::NAMED, "1 ACTIVE, 2 DEACTIVE").map(Status)
     }
 }
 
@@ -38,9 +46,25 @@ fn one_of<T, const N: usize>(value: Value, named: [(i64, &str, T); N], what: &'s
     found.map(|(_, _, it)| it).ok_or_else(|| vec![Fault::here(Wrong::NotOneOf(what))])
 }
 
+/// `DTO_response_wrap`
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "DTO_response_wrap"))]
+pub struct Wrap<'a> {
+    data: User<'a>,
+    /// Always empty.
+    errors: [&'static str; 0],
+}
+
+impl<'a> Wrap<'a> {
+    pub fn new(view: &View<'a>) -> Self {
+        Self { data: User::new(view), errors: [] }
+    }
+}
+
 /// `DTO_user`
 #[derive(Serialize)]
-pub struct User<'a> {
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "DTO_user"))]
+struct User<'a> {
     tenant_user: TenantUser<'a>,
     created_by: Option<ReferenceUser<'a>>,
     last_updated_by: Option<ReferenceUser<'a>>,
@@ -58,18 +82,24 @@ pub struct User<'a> {
 
 /// `DTO_tenant_user`
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "DTO_tenant_user"))]
 struct TenantUser<'a> {
     groups: Vec<ReferenceIsAdmin<'a>>,
     id: u32,
     tenant_id: u32,
     user_id: u32,
+    /// `ENUM tenant_user_role`: 1 OWNER, 2 ADMIN, 3 USER.
+    #[cfg_attr(feature = "openapi", schemars(extend("enum" = [1, 2, 3])))]
     role: u8,
+    /// `ENUM tenant_user_status`: 0 UNKNOWN, for an invitation, 1 ACTIVE, 2 DEACTIVE.
+    #[cfg_attr(feature = "openapi", schemars(extend("enum" = [0, 1, 2])))]
     status: u8,
     last_seen: Option<Time>,
 }
 
 /// `DTO_reference_is_admin`
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "DTO_reference_is_admin"))]
 struct ReferenceIsAdmin<'a> {
     is_admin: bool,
     id: u32,
@@ -78,6 +108,7 @@ struct ReferenceIsAdmin<'a> {
 
 /// `DTO_reference_user`
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "DTO_reference_user"))]
 struct ReferenceUser<'a> {
     profile_pic: Option<&'a str>,
     email: &'a str,
@@ -87,6 +118,7 @@ struct ReferenceUser<'a> {
 
 /// `DTO_translation_language`
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "DTO_translation_language"))]
 struct TranslationLanguage {
     id: u32,
     name: &'static str,
@@ -97,7 +129,7 @@ struct TranslationLanguage {
 }
 
 impl<'a> User<'a> {
-    pub fn new(view: &View<'a>) -> Self {
+    fn new(view: &View<'a>) -> Self {
         let View { tenant, member, catalog, picture } = *view;
         Self {
             tenant_user: TenantUser {
@@ -166,16 +198,25 @@ fn status_number(status: model::Status) -> u8 {
     }
 }
 
+/// Why a request was not done.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "DTO_response_wrap_error"))]
+pub struct Failure {
+    /// Always null.
+    data: (),
+    errors: Vec<String>,
+}
+
 /// `{"data": null, "errors": […]}`. This API knows no 409 and no 422: those are 400.
 pub fn problem(problem: &Problem) -> (u16, Value) {
     let status = match problem.status() {
         409 | 422 => 400,
         status => status,
     };
-    let errors: Vec<String> = match problem {
+    let errors = match problem {
         Problem::Invalid(faults) => faults.iter().map(ToString::to_string).collect(),
         Problem::Forbidden(denial) if !denial.notices.is_empty() => denial.notices.clone(),
         problem => vec![problem.to_string()],
     };
-    (status, json!({ "data": null, "errors": errors }))
+    (status, json!(Failure { data: (), errors }))
 }

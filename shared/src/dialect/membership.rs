@@ -1,7 +1,7 @@
 //! `membership`: `{"data"}` and `{"error": {"code", "message", "details"}}` (seed 003).
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::by_field;
 use crate::members::View;
@@ -9,13 +9,28 @@ use crate::model::role;
 use crate::problem::{Problem, dotted};
 use crate::time::Time;
 
+/// A user in an organization, wrapped.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "UserOrganizationResponse"))]
+pub struct Success {
+    data: UserOrganization,
+}
+
+impl Success {
+    pub fn new(view: &View) -> Self {
+        Self { data: UserOrganization::new(view) }
+    }
+}
+
 /// A user in an organization.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-pub struct UserOrganization {
+struct UserOrganization {
     user_id: u32,
     organization_id: u32,
-    /// 1 manages, 2 is a member.
+    /// 1 for a manager, 2 for a member.
+    #[cfg_attr(feature = "openapi", schemars(extend("enum" = [1, 2])))]
     scope: u8,
     permissions: Permissions,
     deleted_at: Option<Time>,
@@ -25,14 +40,18 @@ pub struct UserOrganization {
 
 /// Numbers of groups.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "UserOrganizationPermissions"))]
 struct Permissions {
+    /// The primary one.
     group: Option<u32>,
+    /// Those that the user may read.
     read: Vec<u32>,
+    /// Those that the user manages.
     manage: Vec<u32>,
 }
 
 impl UserOrganization {
-    pub fn new(view: &View) -> Self {
+    fn new(view: &View) -> Self {
         let member = view.member;
         Self {
             user_id: member.user.number(),
@@ -50,16 +69,34 @@ impl UserOrganization {
     }
 }
 
+/// Why a request was not done, wrapped.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "MembershipFailure"))]
+pub struct Failure {
+    error: Cause,
+}
+
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "MembershipFailureCause"))]
+struct Cause {
+    code: &'static str,
+    message: String,
+    /// What is wrong with each field, or the values that do not exist; of a 403 the `rule` that denied and its `notices`.
+    details: Map<String, Value>,
+}
+
 /// `{"error": {"code", "message", "details"}}`, `details` by field.
 pub fn problem(problem: &Problem) -> (u16, Value) {
-    let details = match problem {
-        Problem::Invalid(faults) => by_field(faults),
-        Problem::InvalidReference { place, values, .. } => json!({ dotted(place): values }),
-        Problem::Forbidden(denial) => json!({ "rule": denial.rule, "notices": denial.notices }),
-        _ => json!({}),
-    };
-    (
-        problem.status(),
-        json!({ "error": { "code": problem.code(), "message": problem.to_string(), "details": details } }),
-    )
+    let mut details = Map::new();
+    match problem {
+        Problem::Invalid(faults) => details = by_field(faults),
+        Problem::InvalidReference { place, values, .. } => drop(details.insert(dotted(place), json!(values))),
+        Problem::Forbidden(denial) => {
+            details.insert("rule".to_owned(), json!(denial.rule));
+            details.insert("notices".to_owned(), json!(denial.notices));
+        }
+        _ => {}
+    }
+    let error = Cause { code: problem.code(), message: problem.to_string(), details };
+    (problem.status(), json!(Failure { error }))
 }

@@ -6,14 +6,14 @@ pub mod organization;
 pub mod tenant;
 pub mod users;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::call::Answer;
 use crate::problem::{Fault, Problem, dotted};
 
 /// What is wrong with each field, or with the `body` as a whole.
-fn by_field(faults: &[Fault]) -> Value {
-    Value::Object(faults.iter().map(|fault| (dotted(&fault.place), fault.wrong.to_string().into())).collect())
+fn by_field(faults: &[Fault]) -> Map<String, Value> {
+    faults.iter().map(|fault| (dotted(&fault.place), fault.wrong.to_string().into())).collect()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

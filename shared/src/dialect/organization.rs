@@ -1,16 +1,19 @@
 //! `organization`: an assignment with its role, and errors as FastAPI makes them (seed 004).
 
+use std::fmt;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::members::View;
 use crate::model;
-use crate::problem::{Fault, Problem, Step, Wrong};
+use crate::problem::{Fault, Place, Problem, Step, Wrong};
 use crate::time::Time;
 
 /// A user's role in an organization.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "UserOrganizationRole"))]
 pub struct Assignment<'a> {
     /// The membership's.
     id: Uuid,
@@ -23,6 +26,7 @@ pub struct Assignment<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "OrganizationRole"))]
 struct Role<'a> {
     id: Uuid,
     created_at: Option<Time>,
@@ -34,6 +38,7 @@ struct Role<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "OrganizationPermission"))]
 struct Permission<'a> {
     id: Uuid,
     created_at: Option<Time>,
@@ -82,27 +87,51 @@ impl<'a> Role<'a> {
     }
 }
 
-/// `{"detail": [{"loc", "msg", "type"}]}` for whatever is wrong with the request, else `{"detail": "…"}`.
-pub fn problem(problem: &Problem) -> (u16, Value) {
-    let causes = match problem {
-        Problem::InvalidJson(why) => {
-            vec![json!({ "loc": ["body"], "msg": format!("JSON decode error: {why}"), "type": "json_invalid" })]
-        }
-        Problem::Invalid(faults) => faults.iter().map(cause).collect(),
-        Problem::InvalidReference { place, .. } => vec![value_error(place, problem)],
-        Problem::IdempotencyMismatch => vec![value_error(&["header".into(), "idempotency-key".into()], problem)],
-        Problem::TooManyChanges => vec![value_error(&["body".into()], problem)],
-        _ => return (problem.status(), json!({ "detail": problem.to_string() })),
-    };
-    (422, json!({ "detail": causes }))
+/// Why a request was not done.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "OrganizationFailure"))]
+pub struct Failure {
+    detail: String,
 }
 
-fn value_error(place: &[Step], problem: &Problem) -> Value {
-    json!({ "loc": loc(place), "msg": format!("Value error, {problem}"), "type": "value_error" })
+/// What is wrong with a request.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "HTTPValidationError"))]
+pub struct Invalid {
+    detail: Vec<Cause>,
+}
+
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "ValidationError"))]
+struct Cause {
+    /// The way to it: a part of the request, then names and places in lists.
+    loc: Vec<Step>,
+    msg: String,
+    r#type: &'static str,
+}
+
+/// `{"detail": [{"loc", "msg", "type"}]}` for whatever is wrong with the request, else `{"detail": "…"}`.
+pub fn problem(problem: &Problem) -> (u16, Value) {
+    let body = vec![Step::from("body")];
+    let causes = match problem {
+        Problem::InvalidJson(why) => {
+            vec![Cause { loc: body, msg: format!("JSON decode error: {why}"), r#type: "json_invalid" }]
+        }
+        Problem::Invalid(faults) => faults.iter().map(cause).collect(),
+        Problem::InvalidReference { place, .. } => vec![value_error(place.clone(), problem)],
+        Problem::IdempotencyMismatch => vec![value_error(vec!["header".into(), "idempotency-key".into()], problem)],
+        Problem::TooManyChanges => vec![value_error(body, problem)],
+        _ => return (problem.status(), json!(Failure { detail: problem.to_string() })),
+    };
+    (422, json!(Invalid { detail: causes }))
+}
+
+fn value_error(loc: Place, wrong: &impl fmt::Display) -> Cause {
+    Cause { loc, msg: format!("Value error, {wrong}"), r#type: "value_error" }
 }
 
 /// The names of types are those that pydantic gives.
-fn cause(fault: &Fault) -> Value {
+fn cause(fault: &Fault) -> Cause {
     let (kind, message) = match &fault.wrong {
         Wrong::Missing => ("missing", "Field required".to_owned()),
         Wrong::Null | Wrong::Type("a string") => ("string_type", "Input should be a valid string".to_owned()),
@@ -110,17 +139,7 @@ fn cause(fault: &Fault) -> Value {
             ("model_attributes_type", "Input should be a valid dictionary or object".to_owned())
         }
         Wrong::Uuid => ("uuid_parsing", "Input should be a valid UUID".to_owned()),
-        wrong => ("value_error", format!("Value error, {wrong}")),
+        wrong => return value_error(fault.place.clone(), wrong),
     };
-    json!({ "loc": loc(&fault.place), "msg": message, "type": kind })
-}
-
-fn loc(place: &[Step]) -> Vec<Value> {
-    place
-        .iter()
-        .map(|step| match step {
-            Step::Name(name) => Value::from(name.as_ref()),
-            Step::Index(index) => Value::from(*index),
-        })
-        .collect()
+    Cause { loc: fault.place.clone(), msg: message, r#type: kind }
 }

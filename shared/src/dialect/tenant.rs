@@ -1,9 +1,75 @@
 //! `tenant`: `{"status","message","data","errors"}` and `{"error","message","code"}` (seed 000).
 
 use lambda_http::http::StatusCode;
+use serde::Serialize;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
+use crate::members::View;
 use crate::problem::Problem;
+use crate::time::Time;
+
+/// A user's role in a tenant, wrapped.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "TenantUserRoleResponse"))]
+pub struct Success<'a> {
+    /// The status of the answer.
+    status: u16,
+    message: &'static str,
+    data: UserRole<'a>,
+    /// Always empty.
+    errors: [&'static str; 0],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "TenantUserRole"))]
+struct UserRole<'a> {
+    tenant_id: Uuid,
+    user_id: Uuid,
+    role_id: Option<Uuid>,
+    role: Option<Role<'a>>,
+    updated_at: Time,
+}
+
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "TenantRole"))]
+struct Role<'a> {
+    id: Uuid,
+    name: &'a str,
+}
+
+impl<'a> Success<'a> {
+    pub fn new(view: &View<'a>) -> Self {
+        let role = view.catalog.roles(&view.member.roles).next();
+        Self {
+            status: 200,
+            message: "Success",
+            data: UserRole {
+                tenant_id: view.tenant.id.uuid(),
+                user_id: view.member.user.uuid(),
+                role_id: role.map(|role| role.id.uuid()),
+                role: role.map(|role| Role { id: role.id.uuid(), name: &role.name }),
+                updated_at: view.member.updated_at,
+            },
+            errors: [],
+        }
+    }
+}
+
+/// Why a request was not done.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "TenantFailure"))]
+pub struct Failure {
+    /// The reason phrase of the status.
+    error: &'static str,
+    message: String,
+    /// The status.
+    code: u16,
+    /// Each cause, where there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<String>,
+}
 
 /// `{"error": reason phrase, "message", "code": status}`, with `errors` where there are several causes.
 pub fn problem(problem: &Problem) -> (u16, Value) {
@@ -13,11 +79,9 @@ pub fn problem(problem: &Problem) -> (u16, Value) {
         Problem::NotFound(_) => "The requested resource was not found".to_owned(),
         problem => problem.to_string(),
     };
-    let mut body = json!({ "error": reason, "message": message, "code": status });
-    if let Problem::Invalid(faults) = problem
-        && faults.len() > 1
-    {
-        body["errors"] = faults.iter().map(|fault| Value::from(fault.to_string())).collect();
-    }
-    (status, body)
+    let errors = match problem {
+        Problem::Invalid(faults) if faults.len() > 1 => faults.iter().map(ToString::to_string).collect(),
+        _ => Vec::new(),
+    };
+    (status, json!(Failure { error: reason, message, code: status, errors }))
 }

@@ -1,16 +1,18 @@
 //! `users`: the dialect of our own larger API, too (seed 001).
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::by_field;
 use crate::members::View;
+use crate::model::Status;
 use crate::problem::{Problem, Reference};
 use crate::time::Time;
 
 /// A member of the tenant.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct User<'a> {
     pub id: Uuid,
     pub tenant_id: Uuid,
@@ -21,19 +23,23 @@ pub struct User<'a> {
     pub is_owner: bool,
     /// A data URI of at most 256 KiB.
     pub picture: Option<&'a str>,
+    /// `local` for users made here.
     pub auth_provider: &'a str,
-    /// `invited`, `active` or `deactivated`
-    pub status: &'static str,
+    pub status: Status,
     pub groups: Vec<Group<'a>>,
     pub created_at: Time,
     pub updated_at: Time,
+    /// Raised by one with every change; the `etag`.
     pub version: u64,
 }
 
+/// A group that the member is in.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "UserGroup"))]
 pub struct Group<'a> {
     pub id: Uuid,
     pub name: &'a str,
+    /// Whether the member manages the group.
     pub is_admin: bool,
 }
 
@@ -50,7 +56,7 @@ impl<'a> User<'a> {
             is_owner: member.is_owner(),
             picture,
             auth_provider: &member.auth_provider,
-            status: member.status.as_str(),
+            status: member.status,
             groups: groups
                 .map(|group| Group {
                     id: group.id.uuid(),
@@ -65,25 +71,56 @@ impl<'a> User<'a> {
     }
 }
 
+/// Why a request was not done.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "UsersFailure"))]
+pub struct Failure<'a> {
+    code: &'static str,
+    message: String,
+    details: Details<'a>,
+    /// What the policies say that decided a 403.
+    notices: &'a [String],
+}
+
+#[derive(Default, Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "UsersFailureDetails"))]
+struct Details<'a> {
+    /// What is wrong with each field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(with = "std::collections::BTreeMap<String, String>"))]
+    fields: Option<Map<String, Value>>,
+    /// The rule that denied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<&'a str>,
+    /// What the rule denied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'static str>,
+    /// The roles that do not exist, or were named twice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    roles: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<&'a [String]>,
+}
+
 /// `{"code", "message", "details", "notices"}`, always all four.
 pub fn problem(problem: &Problem) -> (u16, Value) {
-    let details = match problem {
-        Problem::Invalid(faults) => json!({ "fields": by_field(faults) }),
-        Problem::Forbidden(denial) => json!({ "rule": denial.rule, "action": denial.action }),
-        Problem::InvalidReference { kind: Reference::Role, values, .. } => json!({ "roles": values }),
-        Problem::InvalidReference { kind: Reference::Group, values, .. } => json!({ "groups": values }),
-        Problem::InvalidReference { kind: Reference::Label, values, .. } => json!({ "labels": values }),
-        _ => json!({}),
-    };
-    let notices: &[String] = match problem {
-        Problem::Forbidden(denial) => &denial.notices,
-        _ => &[],
-    };
-    let body = json!({
-        "code": problem.code(),
-        "message": problem.to_string(),
-        "details": details,
-        "notices": notices,
-    });
-    (problem.status(), body)
+    let mut details = Details::default();
+    let mut notices: &[String] = &[];
+    match problem {
+        Problem::Invalid(faults) => details.fields = Some(by_field(faults)),
+        Problem::Forbidden(denial) => {
+            details.rule = Some(&denial.rule);
+            details.action = Some(denial.action);
+            notices = &denial.notices;
+        }
+        Problem::InvalidReference { kind, values, .. } => match kind {
+            Reference::Role => details.roles = Some(values),
+            Reference::Group => details.groups = Some(values),
+            Reference::Label => details.labels = Some(values),
+        },
+        _ => {}
+    }
+    (problem.status(), json!(Failure { code: problem.code(), message: problem.to_string(), details, notices }))
 }

@@ -8,6 +8,7 @@ use crate::time::Time;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "MemberStatus"))]
 pub enum Status {
     Invited,
     Active,

@@ -1,0 +1,569 @@
+//! What a function says of itself for the API reference, in a test and nowhere else: no function has any of this.
+//!
+//! A function's test makes an [`Operation`] of its wire types; `local/tests/openapi/` puts those of all functions together
+//! with the routes of the template, the comments of the handlers and the recorded events.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use lambda_http::http::StatusCode;
+use schemars::generate::{SchemaGenerator, SchemaSettings};
+use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema, json_schema};
+use serde_json::{Map, Value, json};
+
+use crate::call::{MAX_BODY, MAX_IDEMPOTENCY_KEY};
+use crate::dialect::{Dialect, directory, membership, organization, tenant, users};
+use crate::json::{Field, MAX_SAFE_INTEGER, Patch, Presence, Text, TextOrEmpty};
+use crate::policy::{Denial, NOT_PERMITTED, POLICY_ERROR};
+use crate::problem::{Fault, Place, Problem, Reference, Step, Wrong};
+use crate::time::Time;
+
+/// The folder that [`Operation::describe`] leaves its part of `openapi.json` in, if there is one.
+pub const PARTS: &str = "OPENAPI_PARTS";
+
+const JSON: &str = "application/json";
+
+/// One operation: an Operation Object of OpenAPI 3.1, and the components that it refers to.
+pub struct Operation {
+    dialect: Option<Dialect>,
+    route: Option<&'static str>,
+    object: Value,
+    components: Map<String, Value>,
+}
+
+impl Operation {
+    /// An operation of a dialect: its credential, and what it says of problems.
+    pub fn new(dialect: Dialect) -> Self {
+        let mut new = Self::bare(dialect.name());
+        new.dialect = Some(dialect);
+        new.object["security"] = security(dialect);
+        for (name, scheme) in security_schemes() {
+            new.component("securitySchemes", name, scheme);
+        }
+        new.problems(|problem| !of_writes(problem));
+        new
+    }
+
+    /// An operation that anybody may call.
+    pub fn public(tag: &'static str) -> Self {
+        let mut new = Self::bare(tag);
+        new.object["security"] = json!([]);
+        new
+    }
+
+    fn bare(tag: &'static str) -> Self {
+        let object = json!({ "tags": [tag], "security": [], "parameters": [], "responses": {} });
+        Self { dialect: None, route: None, object, components: Map::new() }
+    }
+
+    /// Which of its function's routes it is, where there are several.
+    pub fn route(mut self, route: &'static str) -> Self {
+        self.route = Some(route);
+        self
+    }
+
+    pub fn path(self, name: &'static str, description: &'static str, schema: Schema) -> Self {
+        self.parameter("path", name, true, description, schema)
+    }
+
+    pub fn header(self, name: &'static str, description: &'static str, schema: Schema) -> Self {
+        self.parameter("header", name, true, description, schema)
+    }
+
+    fn parameter(
+        mut self,
+        place: &'static str,
+        name: &'static str,
+        required: bool,
+        description: &'static str,
+        schema: Schema,
+    ) -> Self {
+        let parameter =
+            json!({ "name": name, "in": place, "required": required, "description": description, "schema": schema });
+        self.object["parameters"].as_array_mut().expect("a list").push(parameter);
+        self
+    }
+
+    /// A write that is told what to do by a body.
+    pub fn body<T: JsonSchema>(mut self) -> Self {
+        let schema = self.schema::<T>(SchemaSettings::draft2020_12().for_deserialize());
+        let description = format!("Up to {} KiB. What it does not mention stays as it is.", MAX_BODY / 1024);
+        self.object["requestBody"] =
+            json!({ "description": description, "required": true, "content": { JSON: { "schema": schema } } });
+        self.problems(of_writes);
+        let tags = json_schema!({ "type": "string", "pattern": r#"^(\*|(W/)?"[^"]*"( *, *(W/)?"[^"]*")*)$"# });
+        let key = json_schema!({
+            "type": "string", "minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY, "pattern": "^[!-~]+$",
+        });
+        self.parameter(
+            "header",
+            "If-Match",
+            false,
+            "The versions of the member for which the request is meant: the `etag` of an earlier answer. For any other the \
+             answer is 412.",
+            tags,
+        )
+        .parameter(
+            "header",
+            "Idempotency-Key",
+            false,
+            "The same request again under the same key within 24 hours gets the first answer again, and nothing is done \
+             twice.",
+            key,
+        )
+    }
+
+    /// What the answer to a success holds: a member, whose version is its `etag`.
+    pub fn answer<T: JsonSchema>(mut self) -> Self {
+        let schema = self.schema::<T>(SchemaSettings::draft2020_12().for_serialize());
+        let mut headers = vec!["x-request-id", "etag", "policy-notices"];
+        if self.object.get("requestBody").is_some() {
+            headers.push("idempotent-replayed");
+        }
+        self.response(200, "Done, or nothing was to be done", JSON, schema, &headers);
+        self
+    }
+
+    /// What the answer to a success is, where it is no member.
+    pub fn content(mut self, media_type: &'static str, description: &str, schema: Schema) -> Self {
+        self.response(200, description, media_type, schema, &["x-request-id"]);
+        self
+    }
+
+    /// What the answer is to a request for what does not exist.
+    pub fn not_found<T: JsonSchema>(mut self, description: &str, example: Value) -> Self {
+        let schema = self.schema::<T>(SchemaSettings::draft2020_12().for_serialize());
+        self.response(404, description, JSON, schema, &["x-request-id"]);
+        self.object["responses"]["404"]["content"][JSON]["examples"] = json!({ "not-found": { "value": example } });
+        self
+    }
+
+    /// Hands the description to who puts all of them together; does nothing more than make it if nobody does.
+    ///
+    /// # Panics
+    /// It cannot be written.
+    pub fn describe(self) {
+        let Some(folder) = std::env::var_os(PARTS) else { return };
+        let package = std::env::var("CARGO_PKG_NAME").expect("cargo runs this");
+        let file = match self.route {
+            Some(route) => format!("{package} {}.json", route.replace('/', "_")),
+            None => format!("{package}.json"),
+        };
+        let part = json!({ "route": self.route, "operation": self.object, "components": self.components });
+        std::fs::write(PathBuf::from(folder).join(file), part.to_string()).expect("the folder can be written to");
+    }
+
+    fn response(&mut self, status: u16, description: &str, media_type: &str, schema: Schema, headers: &[&'static str]) {
+        for name in headers {
+            self.component("headers", name, header(name));
+        }
+        let headers: Map<String, Value> = headers
+            .iter()
+            .map(|name| ((*name).to_owned(), json!({ "$ref": format!("#/components/headers/{name}") })))
+            .collect();
+        self.object["responses"][status.to_string()] = json!({
+            "description": description,
+            "headers": headers,
+            "content": { media_type: { "schema": schema } },
+        });
+    }
+
+    /// Describes the answers to the problems that are `meant`, each with an example.
+    fn problems(&mut self, meant: fn(&Problem) -> bool) {
+        let Some(dialect) = self.dialect else { return };
+        for problem in problems().into_iter().filter(meant) {
+            let answer = dialect.problem(&problem);
+            let body: Value = serde_json::from_str(&answer.body).expect("problems are JSON");
+            let status = answer.status.to_string();
+            if self.object["responses"].get(&status).is_none() {
+                let settings = SchemaSettings::draft2020_12().for_serialize();
+                let schema = match (dialect, body["detail"].is_array()) {
+                    (Dialect::Tenant, _) => self.schema::<tenant::Failure>(settings),
+                    (Dialect::Users, _) => self.schema::<users::Failure>(settings),
+                    (Dialect::Directory, _) => self.schema::<directory::Failure>(settings),
+                    (Dialect::Membership, _) => self.schema::<membership::Failure>(settings),
+                    (Dialect::Organization, true) => self.schema::<organization::Invalid>(settings),
+                    (Dialect::Organization, false) => self.schema::<organization::Failure>(settings),
+                };
+                let more = answer.headers.iter().map(|(name, _)| match name.as_str() {
+                    "retry-after" => "retry-after",
+                    "www-authenticate" => "www-authenticate",
+                    _ => "x-request-id",
+                });
+                let headers: Vec<&'static str> = more.collect();
+                let reason = StatusCode::from_u16(answer.status).ok().and_then(|status| status.canonical_reason());
+                self.response(answer.status, reason.unwrap_or_default(), JSON, schema, &headers);
+            }
+            let response = &mut self.object["responses"][status];
+            let text = response["description"].as_str().unwrap_or_default().to_owned();
+            let meaning = meaning(&problem);
+            if !text.contains(meaning) {
+                let sign = if text.contains(": ") { "; or " } else { ": " };
+                response["description"] = format!("{text}{sign}{meaning}").into();
+            }
+            let examples = &mut response["content"][JSON]["examples"];
+            if examples.get(problem.code()).is_none() {
+                examples[problem.code()] = json!({ "value": body });
+            }
+        }
+    }
+
+    fn schema<T: JsonSchema>(&mut self, mut settings: SchemaSettings) -> Schema {
+        settings.definitions_path = Cow::Borrowed("/components/schemas");
+        settings.meta_schema = None;
+        settings.transforms.push(Box::new(RecursiveTransform(finish)));
+        let mut generator = settings.into_generator();
+        let mut schema = generator.subschema_for::<T>();
+        for (name, definition) in generator.take_definitions(true) {
+            self.component("schemas", &name, definition);
+        }
+        schemars::transform::Transform::transform(&mut RecursiveTransform(finish), &mut schema);
+        schema
+    }
+
+    /// # Panics
+    /// There is another component of that kind and name.
+    fn component(&mut self, kind: &str, name: &str, component: Value) {
+        let components = self.components.entry(kind).or_insert_with(|| json!({}));
+        let known = components.as_object_mut().expect("an object").entry(name).or_insert(component.clone());
+        assert_eq!(*known, component, "two {kind} are named {name}");
+    }
+}
+
+/// The schema of a parameter.
+pub fn schema_of<T: JsonSchema>() -> Schema {
+    let mut schema = SchemaGenerator::default().subschema_for::<T>();
+    finish(&mut schema);
+    schema
+}
+
+/// Says of a schema what derives cannot: which fields must be there, and how large our numbers are.
+fn finish(schema: &mut Schema) {
+    let Some(object) = schema.as_object_mut() else { return };
+    let mut required = Vec::new();
+    for (name, property) in object.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
+        if property.as_object_mut().and_then(|property| property.remove(REQUIRED)).is_some() {
+            required.push(Value::from(name.clone()));
+        }
+    }
+    if !required.is_empty() {
+        object.insert("required".to_owned(), required.into());
+    }
+    let bounds = match object.get("format").and_then(Value::as_str) {
+        // The numbers of JSON that everybody can hold: `Wire for i64`, versions.
+        Some("int64") => Some(("int64", -MAX_SAFE_INTEGER, MAX_SAFE_INTEGER)),
+        Some("uint64") => Some(("int64", 1, MAX_SAFE_INTEGER)),
+        // Ids.
+        Some("uint32") => Some(("int32", 1, i64::from(i32::MAX))),
+        // Statuses, and places in lists.
+        Some("uint16") => Some(("int32", 100, 599)),
+        Some("uint" | "uint8") => Some(("int32", 0, i64::from(i32::MAX))),
+        _ => None,
+    };
+    if let Some((format, least, most)) = bounds {
+        object.insert("format".to_owned(), format.into());
+        for bound in ["minimum", "maximum"] {
+            object.remove(bound);
+        }
+        if !object.contains_key("enum") {
+            object.insert("minimum".to_owned(), least.into());
+            object.insert("maximum".to_owned(), most.into());
+        }
+    }
+}
+
+/// Marks a property for [`finish`], which makes its object require it.
+const REQUIRED: &str = "x-required";
+
+fn security(dialect: Dialect) -> Value {
+    match dialect {
+        Dialect::Tenant | Dialect::Users | Dialect::Directory => json!([{ "bearer": [] }]),
+        Dialect::Membership => json!([{ "bearer": [], "sessionToken": [] }]),
+        Dialect::Organization => json!([{ "bearer": [] }, { "sessionCookie": [] }]),
+    }
+}
+
+fn security_schemes() -> [(&'static str, Value); 3] {
+    let session = "A session token of the same user and tenant as the bearer.";
+    let cookie =
+        "A session token. It counts only with a JSON content type and, if there is an `Origin`, an allowed one.";
+    [
+        (
+            "bearer",
+            json!({ "type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "An access token." }),
+        ),
+        (
+            "sessionToken",
+            json!({ "type": "apiKey", "in": "header", "name": "x-session-token", "description": session }),
+        ),
+        ("sessionCookie", json!({ "type": "apiKey", "in": "cookie", "name": "session", "description": cookie })),
+    ]
+}
+
+fn header(name: &str) -> Value {
+    let text = json!({ "type": "string" });
+    let (required, description, schema, example) = match name {
+        "etag" => (
+            true,
+            "The member's version, strong: for `If-Match`.",
+            json!({ "type": "string", "pattern": "^\"[1-9][0-9]*\"$" }),
+            "\"2\"",
+        ),
+        "idempotent-replayed" => (
+            false,
+            "That this is the first answer under the `Idempotency-Key` again.",
+            json!({ "type": "string", "enum": ["true"] }),
+            "true",
+        ),
+        "policy-notices" => (
+            false,
+            "What the policies say that were asked: a list of strings (RFC 9651).",
+            text,
+            "\"Only the owner appoints admins at Globex.\"",
+        ),
+        "retry-after" => (
+            false,
+            "After how many seconds another try may be worth it.",
+            json!({ "type": "string", "pattern": "^[1-9][0-9]*$" }),
+            "1",
+        ),
+        "www-authenticate" => (true, "How to do better (RFC 6750).", text, "Bearer"),
+        _ => (false, "The id of the request: what the log knows it by.", text, "JKJaXmPLvHcESHA="),
+    };
+    json!({ "required": required, "description": description, "schema": schema, "example": example })
+}
+
+// ---- Schemas of types that are read or written by hand
+
+/// What trimming leaves of a text has neither control characters nor nothing.
+const TEXT: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
+const TEXT_OR_EMPTY: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
+
+impl<const MAX: usize> JsonSchema for Text<MAX> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        format!("Text{MAX}").into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "minLength": 1, "maxLength": MAX, "pattern": TEXT })
+    }
+}
+
+impl<const MAX: usize> JsonSchema for TextOrEmpty<MAX> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        format!("TextOrEmpty{MAX}").into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "maxLength": MAX, "pattern": TEXT_OR_EMPTY })
+    }
+}
+
+impl<T: JsonSchema, P: Presence> JsonSchema for Field<T, P> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = if P::NULLABLE { Patch::<T>::json_schema(generator) } else { generator.subschema_for::<T>() };
+        if P::REQUIRED {
+            schema.insert(REQUIRED.to_owned(), true.into());
+        }
+        schema
+    }
+}
+
+/// A value, or `null` to clear it.
+impl<T: JsonSchema> JsonSchema for Patch<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<Option<T>>()
+    }
+}
+
+impl JsonSchema for Time {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Time".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "date-time" })
+    }
+}
+
+impl JsonSchema for directory::Role {
+    fn schema_name() -> Cow<'static, str> {
+        "ENUM_tenant_user_role".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        number_or_name(&directory::Role::NAMED)
+    }
+}
+
+impl JsonSchema for directory::Status {
+    fn schema_name() -> Cow<'static, str> {
+        "ENUM_tenant_user_status".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        number_or_name(&directory::Status::NAMED)
+    }
+}
+
+fn number_or_name<T>(named: &[(i64, &str, T)]) -> Schema {
+    let numbers: Vec<i64> = named.iter().map(|(number, ..)| *number).collect();
+    let list: Vec<String> = named.iter().map(|(number, name, _)| format!("{number} {name}")).collect();
+    // Any case, in the words of a pattern.
+    let letter = |letter: char| format!("[{letter}{}]", letter.to_ascii_lowercase());
+    let names: Vec<String> = named.iter().map(|(_, name, _)| name.chars().map(letter).collect()).collect();
+    json_schema!({
+        "description": list.join(", "),
+        "anyOf": [
+            { "type": "integer", "enum": numbers },
+            { "type": "string", "description": "The name, in any case.", "pattern": format!("^({})$", names.join("|")) },
+        ],
+    })
+}
+
+// ---- Problems
+
+/// Whether only a write can have the problem.
+fn of_writes(problem: &Problem) -> bool {
+    match problem {
+        Problem::Unauthenticated(_)
+        | Problem::Invalid(_)
+        | Problem::TenantMismatch
+        | Problem::Forbidden(_)
+        | Problem::NotFound(_)
+        | Problem::TooManyRequests
+        | Problem::Unavailable(_)
+        | Problem::Internal(_) => false,
+        Problem::InvalidJson(_)
+        | Problem::PayloadTooLarge
+        | Problem::UnsupportedMediaType
+        | Problem::InvalidReference { .. }
+        | Problem::LastOwner
+        | Problem::TooManyChanges
+        | Problem::VersionMismatch
+        | Problem::IdempotencyMismatch => true,
+    }
+}
+
+/// When it comes, for who reads the reference.
+fn meaning(problem: &Problem) -> &'static str {
+    match problem {
+        Problem::Unauthenticated(_) => "there is no credential, or one that does not count",
+        Problem::InvalidJson(_) => "the body is not JSON, or has a key twice",
+        Problem::Invalid(_) => "something is missing, or not what it must be",
+        Problem::PayloadTooLarge => "the body is too large",
+        Problem::UnsupportedMediaType => "the content type is not `application/json`",
+        Problem::TenantMismatch => "the credential is for another tenant",
+        Problem::Forbidden(_) => "the caller may not do this",
+        Problem::NotFound(_) => "there is no such member in the tenant",
+        Problem::InvalidReference { .. } => "a role, group or label does not exist, or a role is named twice",
+        Problem::LastOwner => "the tenant would be left without an owner",
+        Problem::TooManyChanges => "more roles and groups change than one request can change",
+        Problem::VersionMismatch => "the member is not of a version that `If-Match` names",
+        Problem::IdempotencyMismatch => "the `Idempotency-Key` was used for another request",
+        Problem::TooManyRequests => "there are too many requests",
+        Problem::Unavailable(_) => "the table gave no good answer in time",
+        Problem::Internal(_) => "a failure of ours",
+    }
+}
+
+/// A cause, which is for the log. No answer to a client holds it.
+pub const CAUSE: &str = "secret cause";
+
+fn place(steps: &[&'static str]) -> Place {
+    steps.iter().map(|step| Step::from(*step)).collect()
+}
+
+fn fault(steps: &[&'static str], wrong: Wrong) -> Fault {
+    Fault { place: place(steps), wrong }
+}
+
+fn denial(rule: &str, notices: &[&str]) -> Problem {
+    let notices = notices.iter().map(|notice| (*notice).to_owned()).collect();
+    Problem::Forbidden(Denial { rule: rule.to_owned(), action: "member:assign-role", notices })
+}
+
+fn reference(kind: Reference, field: &'static str, values: &[&str]) -> Problem {
+    let values = values.iter().map(|value| (*value).to_owned()).collect();
+    Problem::InvalidReference { kind, place: place(&["body", field]), values }
+}
+
+/// Faults as the functions report them.
+pub fn faults() -> Vec<Fault> {
+    vec![
+        fault(&["body", "role_id"], Wrong::Missing),
+        fault(&["body", "name"], Wrong::Null),
+        fault(&["body"], Wrong::Type("an object")),
+        fault(&["body", "name"], Wrong::Type("a string")),
+        fault(&["body", "groups"], Wrong::Type("an array")),
+        fault(&["path", "id"], Wrong::Type("an integer")),
+        fault(&["body", "name"], Wrong::Empty),
+        fault(&["body", "roles"], Wrong::TooLong(50)),
+        fault(&["body", "name"], Wrong::ControlCharacter),
+        fault(&["body", "role_id"], Wrong::Uuid),
+        fault(&["header", "X-Tenant-ID"], Wrong::Missing),
+        fault(&["path", "userId"], Wrong::OutOfRange(-9007199254740991, 9007199254740991)),
+        fault(&["body", "role"], Wrong::NotOneOf("1 OWNER, 2 ADMIN, 3 USER")),
+        fault(&["header", "if-match"], Wrong::Syntax("`*` or a list of quoted entity tags")),
+        fault(&["body", "organization_id"], Wrong::Differs("`organization_id` of the path")),
+        fault(&["body"], Wrong::NothingOf("`name` and `roles`")),
+        Fault { place: vec!["body".into(), "groups".into(), Step::Index(1), "id".into()], wrong: Wrong::Missing },
+        Fault {
+            place: vec!["body".into(), "permissions".into(), "read".into(), Step::Index(0)],
+            wrong: Wrong::Type("an integer"),
+        },
+    ]
+}
+
+/// Every problem at least once, as functions and dialects know it.
+pub fn problems() -> Vec<Problem> {
+    let mut problems = vec![
+        Problem::Unauthenticated(CAUSE),
+        Problem::InvalidJson("unexpected character at line 1 column 2".to_owned()),
+        Problem::PayloadTooLarge,
+        Problem::UnsupportedMediaType,
+        Problem::TenantMismatch,
+        denial(NOT_PERMITTED, &[]),
+        denial(POLICY_ERROR, &[]),
+        denial("outranked", &["The member outranks you."]),
+        denial("outranked", &["The member outranks you.", "The role outranks you."]),
+        Problem::NotFound("user"),
+        Problem::NotFound("version of the API"),
+        reference(Reference::Role, "roles", &[]),
+        reference(Reference::Role, "roles", &["pilot"]),
+        reference(Reference::Role, "roles", &["pilot", "user"]),
+        reference(Reference::Group, "groups", &["7", "9"]),
+        reference(Reference::Label, "professionId", &["7"]),
+        Problem::LastOwner,
+        Problem::TooManyChanges,
+        Problem::VersionMismatch,
+        Problem::IdempotencyMismatch,
+        Problem::TooManyRequests,
+        Problem::Unavailable(CAUSE.to_owned()),
+        Problem::Internal(CAUSE.to_owned()),
+    ];
+    problems.extend(faults().into_iter().map(|fault| Problem::Invalid(vec![fault])));
+    problems.push(Problem::Invalid(vec![
+        fault(&["body", "user_id"], Wrong::Missing),
+        fault(&["body", "role_id"], Wrong::Uuid),
+        fault(&["path", "id"], Wrong::Type("an integer")),
+    ]));
+    problems
+}
