@@ -205,16 +205,16 @@ impl Call {
 pub struct Answer {
     pub status: u16,
     pub headers: Vec<(String, String)>,
-    pub body: String,
+    pub body: Body,
 }
 
 impl Answer {
     pub fn json(status: u16, body: &Value) -> Self {
-        Self {
-            status,
-            headers: vec![(header::CONTENT_TYPE.to_string(), "application/json".to_owned())],
-            body: body.to_string(),
-        }
+        Self::new(status, "application/json", body.to_string())
+    }
+
+    pub fn new(status: u16, content_type: &str, body: impl Into<Body>) -> Self {
+        Self { status, headers: vec![(header::CONTENT_TYPE.to_string(), content_type.to_owned())], body: body.into() }
     }
 
     pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -231,7 +231,7 @@ impl IntoResponse for Answer {
             response = response.header(name, value);
         }
         // INVARIANT: our statuses are valid, and our headers ASCII.
-        Box::pin(ready(response.body(self.body.into()).expect("a valid response")))
+        Box::pin(ready(response.body(self.body).expect("a valid response")))
     }
 }
 

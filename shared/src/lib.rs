@@ -31,7 +31,7 @@ pub use app::App;
 pub use call::{Answer, Call};
 pub use dialect::Dialect;
 pub use problem::Problem;
-pub use serve::serve;
+pub use serve::{serve, serve_public};
 
 /// Locks; what a panic left behind in our maps and options is whole, since they are set in one piece.
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -228,7 +228,8 @@ impl<'a> Round<'a> {
         if asked.fingerprint != recorded.fingerprint {
             return Err(Problem::IdempotencyMismatch);
         }
-        let answer = Answer { status: recorded.status, headers: recorded.headers.clone(), body: recorded.body.clone() };
+        let answer =
+            Answer { status: recorded.status, headers: recorded.headers.clone(), body: recorded.body.as_str().into() };
         Ok(Some(answer.with_header("idempotent-replayed", "true")))
     }
 
@@ -307,7 +308,9 @@ impl Authorized<'_> {
         let Self { round, before, after, event, notices } = self;
         let view =
             View { tenant: &round.tenant, member: &after, catalog: &round.catalog, picture: round.picture.as_deref() };
-        let mut answer = Answer::json(200, &render(&view)).with_header("etag", format!("\"{}\"", after.version));
+        let body = render(&view).to_string();
+        let mut answer =
+            Answer::new(200, "application/json", body.as_str()).with_header("etag", format!("\"{}\"", after.version));
         if !notices.is_empty() {
             answer = answer.with_header("policy-notices", structured_list(&notices));
         }
@@ -323,7 +326,7 @@ impl Authorized<'_> {
                 fingerprint: asked.fingerprint.clone(),
                 status: answer.status,
                 headers: answer.headers.clone(),
-                body: answer.body.clone(),
+                body,
                 expires_at: round.now.seconds() + REMEMBER_SECONDS,
             };
             let item = table::encode(&keys.idempotency(round.caller.user, &asked.key), None, &recorded)?;

@@ -174,7 +174,7 @@ impl Operation {
         let Some(dialect) = self.dialect else { return };
         for problem in problems().into_iter().filter(meant) {
             let answer = dialect.problem(&problem);
-            let body: Value = serde_json::from_str(&answer.body).expect("problems are JSON");
+            let body: Value = serde_json::from_slice(&answer.body).expect("problems are JSON");
             let status = answer.status.to_string();
             if self.object["responses"].get(&status).is_none() {
                 let settings = SchemaSettings::draft2020_12().for_serialize();

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::os::unix::process::CommandExt;
 use std::panic::PanicHookInfo;
 use std::pin::Pin;
@@ -31,10 +31,15 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, Problem>> + Send +
 /// A function's handler.
 pub type Handler = for<'a> fn(&'a App, &'a Call) -> Boxed<'a, Answer>;
 
+/// Answers a request with what the start has made ready.
+type Responder = Box<dyn for<'a> Fn(&'a Call) -> Boxed<'a, Answer> + Send + Sync>;
+
+/// What a function does at its start.
+type Start = Pin<Box<dyn Future<Output = Result<Responder, Error>>>>;
+
 /// What a process lives with, from its start to its end.
 struct Function {
     dialect: Dialect,
-    handler: Handler,
     started: Instant,
     /// How long the start took; taken by the first request.
     init: Mutex<Option<Duration>>,
@@ -47,6 +52,34 @@ struct Function {
 /// # Errors
 /// A setting is missing from the environment, or Lambda's Runtime API cannot be reached.
 pub fn serve(dialect: Dialect, handler: Handler) -> Result<(), Error> {
+    run(
+        dialect,
+        Box::pin(async move {
+            // Lives as long as the process.
+            let app: &App = Box::leak(Box::new(App::from_env().await?));
+            // The keys are on their way while the policies are parsed.
+            let (warm, ()) = tokio::join!(app.warm_up(), async { policy::warm_up() });
+            if let Err(problem) = warm {
+                // The first request will try again and answer for it.
+                log::line(Level::Warn, "the keys could not be read at init", || json!({ "cause": problem.cause() }));
+            }
+            let responder: Responder = Box::new(move |call| handler(app, call));
+            Ok(responder)
+        }),
+    )
+}
+
+/// Runs a function that anybody may call and that needs no table: none of what the others keep is in its binary. Its problems
+/// are told in the dialect of our own API.
+///
+/// # Errors
+/// As [`serve`].
+pub fn serve_public(handler: fn(&Call) -> Result<Answer, Problem>) -> Result<(), Error> {
+    let responder: Responder = Box::new(move |call| Box::pin(ready(handler(call))));
+    run(Dialect::Users, Box::pin(ready(Ok(responder))))
+}
+
+fn run(dialect: Dialect, start: Start) -> Result<(), Error> {
     let started = Instant::now();
     log::start(Source {
         service: variable("SERVICE")?,
@@ -55,33 +88,27 @@ pub fn serve(dialect: Dialect, handler: Handler) -> Result<(), Error> {
     });
 
     let function: &Function =
-        Box::leak(Box::new(Function { dialect, handler, started, init: Mutex::default(), current: Mutex::default() }));
+        Box::leak(Box::new(Function { dialect, started, init: Mutex::default(), current: Mutex::default() }));
     std::panic::set_hook(Box::new(|panic| function.panicked(panic)));
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(function.run())
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(function.run(start))
 }
 
 impl Function {
-    async fn run(&'static self) -> Result<(), Error> {
+    async fn run(&'static self, start: Start) -> Result<(), Error> {
         // Somebody waits for it, and nothing of the below is needed.
         settle().await?;
-        // Lives as long as the process.
-        let app: &App = Box::leak(Box::new(App::from_env().await?));
-        // The keys are on their way while the policies are parsed.
-        let (warm, ()) = tokio::join!(app.warm_up(), async { policy::warm_up() });
-        if let Err(problem) = warm {
-            // The first request will try again and answer for it.
-            log::line(Level::Warn, "the keys could not be read at init", || json!({ "cause": problem.cause() }));
-        }
+        // As long as the process, too.
+        let responder: &Responder = Box::leak(Box::new(start.await?));
         let init = self.started.elapsed();
         log::line(Level::Info, "ready", || json!({ "ms": log::millis(init) }));
         *lock(&self.init) = Some(init);
-        lambda_http::run(service_fn(|request| self.respond(app, request))).await
+        lambda_http::run(service_fn(|request| self.respond(responder, request))).await
     }
 
-    async fn respond(&self, app: &App, request: Request) -> Result<Answer, Infallible> {
+    async fn respond(&self, responder: &Responder, request: Request) -> Result<Answer, Infallible> {
         let call = Arc::new(Call::new(self.dialect, request));
         *lock(&self.current) = Some(call.clone());
-        let result = (self.handler)(app, &call).await;
+        let result = responder(&call).await;
         let answer = self.conclude(&call, result);
         *lock(&self.current) = None;
         Ok(answer)
