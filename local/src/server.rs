@@ -241,7 +241,7 @@ fn keys(template: &Template) -> (String, Vec<String>) {
 }
 
 /// An answer of the gateway's own: its status and message.
-type Refusal = (StatusCode, &'static str);
+pub type Refusal = (StatusCode, &'static str);
 
 const BROKEN: Refusal = (StatusCode::BAD_REQUEST, "Bad Request");
 const NOT_FOUND: Refusal = (StatusCode::NOT_FOUND, "Not Found");
@@ -250,6 +250,10 @@ const HEADERS_TOO_LARGE: Refusal = (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
 const FAILED: Refusal = (StatusCode::BAD_GATEWAY, "Internal Server Error");
 const UNAVAILABLE: Refusal = (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
 const TIMED_OUT: Refusal = (StatusCode::GATEWAY_TIMEOUT, "Endpoint request timed out");
+
+/// All of them.
+pub const REFUSALS: [Refusal; 7] =
+    [BROKEN, NOT_FOUND, BODY_TOO_LARGE, HEADERS_TOO_LARGE, FAILED, UNAVAILABLE, TIMED_OUT];
 
 struct Gateway {
     router: Router,

@@ -27,6 +27,7 @@ const JSON: &str = "application/json";
 /// One operation: an Operation Object of OpenAPI 3.1, and the components that it refers to.
 pub struct Operation {
     dialect: Option<Dialect>,
+    tag: Value,
     route: Option<&'static str>,
     object: Value,
     components: Map<String, Value>,
@@ -35,7 +36,7 @@ pub struct Operation {
 impl Operation {
     /// An operation of a dialect: its credential, and what it says of problems.
     pub fn new(dialect: Dialect) -> Self {
-        let mut new = Self::bare(dialect.name());
+        let mut new = Self::bare(dialect.name(), family(dialect));
         new.dialect = Some(dialect);
         new.object["security"] = security(dialect);
         for (name, scheme) in security_schemes() {
@@ -46,15 +47,18 @@ impl Operation {
     }
 
     /// An operation that anybody may call.
-    pub fn public(tag: &'static str) -> Self {
-        let mut new = Self::bare(tag);
-        new.object["security"] = json!([]);
-        new
+    pub fn public(tag: &'static str, description: &'static str) -> Self {
+        Self::bare(tag, description)
     }
 
-    fn bare(tag: &'static str) -> Self {
-        let object = json!({ "tags": [tag], "security": [], "parameters": [], "responses": {} });
-        Self { dialect: None, route: None, object, components: Map::new() }
+    fn bare(tag: &'static str, description: &'static str) -> Self {
+        Self {
+            dialect: None,
+            tag: json!({ "name": tag, "description": description }),
+            route: None,
+            object: json!({ "tags": [tag], "security": [], "parameters": [], "responses": {} }),
+            components: Map::new(),
+        }
     }
 
     /// Which of its function's routes it is, where there are several.
@@ -150,7 +154,7 @@ impl Operation {
             Some(route) => format!("{package} {}.json", route.replace('/', "_")),
             None => format!("{package}.json"),
         };
-        let part = json!({ "route": self.route, "operation": self.object, "components": self.components });
+        let part = json!({ "tag": self.tag, "operation": self.object, "components": self.components });
         std::fs::write(PathBuf::from(folder).join(file), part.to_string()).expect("the folder can be written to");
     }
 
@@ -275,6 +279,19 @@ fn finish(schema: &mut Schema) {
 
 /// Marks a property for [`finish`], which makes its object require it.
 const REQUIRED: &str = "x-required";
+
+/// What the reference says of a dialect's operations together.
+fn family(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Tenant => "As clients of Neostra know it: ids by UUID, number or name.",
+        Dialect::Users => "Rolecall's own: UUIDs, and failures with a code; as clients of JITSudo know it.",
+        Dialect::Directory => "As clients of DeskHero know it: the tenant by its slug, all else by numbers.",
+        Dialect::Membership => "As clients of Kare know it: numbers, and two tokens.",
+        Dialect::Organization => {
+            "As clients of LlamaCloud know it: UUIDs, a session cookie, and failures as FastAPI has them."
+        }
+    }
+}
 
 fn security(dialect: Dialect) -> Value {
     match dialect {

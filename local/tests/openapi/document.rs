@@ -1,0 +1,313 @@
+//! Puts the document together: routes and operation ids of the template, what the functions' tests say of their wire types,
+//! summaries of the handlers' comments, examples of the recorded events, and what the gateway answers itself.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use local::server::REFUSALS;
+use local::template::{Function, Route};
+use local::{Result, Template};
+use serde_json::{Map, Value, json};
+
+/// The cases to show first, and how many of one status are shown.
+const FIRST: [&str; 5] = ["success", "no-credential", "forbidden", "foreign-tenant", "malformed"];
+const SHOWN: usize = 3;
+
+/// What API Gateway answers on AWS and the local one does not, or says otherwise.
+const ON_AWS: [(u16, &str); 2] = [(429, "Too Many Requests"), (500, "Internal Server Error")];
+
+const JSON: &str = "application/json";
+
+/// The OpenAPI document.
+///
+/// # Errors
+/// What a function lacks, and where to add it.
+pub fn document(template: &Template, root: &Path, parts: &Path) -> Result<Value> {
+    let (mut tags, mut paths, mut components) = (Vec::new(), Map::new(), Map::new());
+    for function in &template.functions {
+        let code = read(&root.join("functions").join(&function.name).join("src/main.rs"))?;
+        let events = events(&root.join("events").join(&function.name))?;
+        for route in &function.routes {
+            let key = format!("{} {}", route.method, route.path);
+            let lacks = |what: &str| format!("{} ({key}): {what}", function.name);
+            let mut part = part(parts, function, &key)?;
+            if !tags.contains(&part["tag"]) {
+                tags.push(part["tag"].take());
+            }
+            for (kind, more) in object(&mut part["components"]).clone() {
+                let known = object(components.entry(kind).or_insert_with(|| json!({})));
+                for (name, component) in more.as_object().into_iter().flatten() {
+                    let other = known.entry(name).or_insert_with(|| component.clone());
+                    if other != component {
+                        let what = format!("its component `{name}` is another's, too: give it another name");
+                        return Err(lacks(&what).into());
+                    }
+                }
+            }
+            let mut operation = part["operation"].take();
+            operation["operationId"] = operation_id(function, route).into();
+            let comment = comment(&code, &key);
+            let comment = comment.ok_or_else(|| lacks(&format!("begin its handler's comment with /// `{key}`: …")))?;
+            (operation["summary"], operation["description"]) = comment;
+            parameters_are_those_of(&route.path, &operation).map_err(|what| lacks(&what))?;
+            let of_route: Vec<&Case> = events.iter().filter(|case| case.event["routeKey"] == *key).collect();
+            give_examples(&mut operation, &of_route).map_err(|what| lacks(&what))?;
+            add_gateway(&mut operation);
+            sort_responses(&mut operation);
+            object(paths.entry(&route.path).or_insert_with(|| json!({})))
+                .insert(route.method.to_lowercase(), in_order(operation));
+        }
+    }
+    let schemas = object(components.entry("schemas").or_insert_with(|| json!({})));
+    schemas.insert("GatewayFailure".to_owned(), gateway_failure());
+    components.values_mut().for_each(Value::sort_all_objects);
+    Ok(json!({
+        "openapi": "3.1.1",
+        "info": {
+            "title": "Rolecall",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": DESCRIPTION,
+            "license": { "name": "MIT or Apache 2.0", "identifier": "MIT OR Apache-2.0" },
+        },
+        "servers": servers(template),
+        "tags": tags,
+        "paths": paths,
+        "components": components,
+    }))
+}
+
+const DESCRIPTION: &str = "Who is what in which tenant of a multi-tenant product: members, their roles and groups, and the \
+permissions that come with them.\n\nFive families of calls do the same, each in the words of the clients that it was made for. \
+A change is in force on the next request; what a caller may do is never read from a token. Every answer carries \
+`x-request-id`, every write takes `If-Match` and `Idempotency-Key`.";
+
+fn servers(template: &Template) -> Value {
+    let stage = match template.stage.as_str() {
+        "$default" => String::new(),
+        stage => format!("/{stage}"),
+    };
+    json!([
+        { "url": "http://127.0.0.1:3000", "description": "`cargo run`" },
+        {
+            "url": format!("https://{{api}}.execute-api.{{region}}.amazonaws.com{stage}"),
+            "description": "AWS; the outputs of the stack have the URL",
+            "variables": {
+                "api": { "default": "api-id", "description": "The id of the HTTP API." },
+                "region": { "default": "us-east-1", "description": "The region of the stack." },
+            },
+        },
+    ])
+}
+
+/// What a function's test has said of an operation.
+fn part(parts: &Path, function: &Function, route: &str) -> Result<Value> {
+    let name = &function.name;
+    let of_route = parts.join(format!("{name} {}.json", route.replace('/', "_")));
+    let of_function = parts.join(format!("{name}.json"));
+    match [of_route, of_function].iter().find(|file| file.is_file()) {
+        Some(file) => json_of(file),
+        None => Err(format!(
+            "functions/{name}/src/main.rs: add a test `description` that ends in `shared::openapi::Operation::…describe()` \
+             for {route}, as the other functions have it"
+        )
+        .into()),
+    }
+}
+
+/// `UsersUpdateFunction` is `usersUpdate`; of several routes those after the first add their last word: `docsPageFile`.
+fn operation_id(function: &Function, route: &Route) -> String {
+    let name = function.resource.strip_suffix("Function").unwrap_or(&function.resource);
+    let mut id = name[..1].to_lowercase() + &name[1..];
+    if function.routes.first() != Some(route) {
+        let last = route.path.rsplit('/').next().unwrap_or_default().trim_matches(['{', '}', '+']);
+        id += &(last[..1].to_uppercase() + &last[1..]);
+    }
+    id
+}
+
+/// Summary and description of the handler with a route: its comment's first sentence, and the paragraphs after that.
+fn comment(code: &str, route: &str) -> Option<(Value, Value)> {
+    let start = format!("/// `{route}`: ");
+    let mut lines = code.lines().skip_while(|line| !line.starts_with(&start));
+    let first = lines.next()?.strip_prefix(&start)?;
+    let rest = lines.map_while(|line| line.strip_prefix("///")).map(str::trim);
+    let mut paragraphs = vec![first.to_owned()];
+    for line in rest {
+        match (line, paragraphs.last_mut()) {
+            ("", _) => paragraphs.push(String::new()),
+            (line, Some(paragraph)) if paragraph.is_empty() => paragraph.push_str(line),
+            (line, Some(paragraph)) => paragraph.extend([" ", line]),
+            _ => {}
+        }
+    }
+    let first = paragraphs.remove(0);
+    // Where the code says which page it follows, readers of the reference have no such page.
+    let (first, seed) = first.split_once(" (seed ").map_or((first.as_str(), ""), |(first, seed)| (first, seed));
+    let seed = seed.split_once(')').map_or("", |(_, after)| after);
+    let (summary, more) = first.split_once(". ").unwrap_or((first, ""));
+    let summary = summary.trim_end_matches('.');
+    if !more.is_empty() || !seed.trim_matches(['.', ' ']).is_empty() {
+        paragraphs.insert(0, format!("{more}{seed}"));
+    }
+    let summary = summary[..1].to_uppercase() + &summary[1..];
+    Some((summary.into(), paragraphs.join("\n\n").into()))
+}
+
+fn parameters_are_those_of(path: &str, operation: &Value) -> std::result::Result<(), String> {
+    let mut of_route: Vec<_> = path
+        .split('/')
+        .filter_map(|it| it.strip_prefix('{')?.strip_suffix('}'))
+        .map(|it| it.trim_end_matches('+'))
+        .collect();
+    let parameters = operation["parameters"].as_array().into_iter().flatten();
+    let mut described: Vec<_> =
+        parameters.filter(|it| it["in"] == "path").filter_map(|it| it["name"].as_str()).collect();
+    of_route.sort_unstable();
+    described.sort_unstable();
+    match of_route == described {
+        true => Ok(()),
+        false => Err(format!("the route has the variables {of_route:?}, described are {described:?}")),
+    }
+}
+
+// ---- Events
+
+/// An event and its answer.
+struct Case {
+    name: String,
+    event: Value,
+    answer: Value,
+}
+
+/// Those of a function, the ones to show first in front.
+fn events(folder: &Path) -> Result<Vec<Case>> {
+    let mut cases = Vec::new();
+    let files = fs::read_dir(folder).map_err(|why| format!("{}: {why}", folder.display()))?;
+    for file in files {
+        let file = file.map_err(|why| why.to_string())?.path();
+        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let Some(name) = name.strip_suffix(".json").filter(|name| !name.ends_with(".answer")) else { continue };
+        let (event, answer) = (json_of(&file)?, json_of(&file.with_extension("answer.json"))?);
+        cases.push(Case { name: name.to_owned(), event, answer });
+    }
+    let place = |case: &Case| FIRST.iter().position(|first| *first == case.name).unwrap_or(FIRST.len());
+    cases.sort_by_cached_key(|case| (place(case), case.name.clone()));
+    Ok(cases)
+}
+
+/// What was recorded shows what is asked and answered.
+fn give_examples(operation: &mut Value, cases: &[&Case]) -> std::result::Result<(), String> {
+    let mut recorded: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
+    for case in cases {
+        let status = case.answer["statusCode"].to_string();
+        if operation["responses"].get(&status).is_none() {
+            return Err(format!("the answer to the event `{}` is {status}, which is not described", case.name));
+        }
+        let of_status = recorded.entry(status).or_default();
+        if of_status.len() < SHOWN {
+            let mut body = case.answer["body"].clone();
+            give_times(&mut body);
+            of_status.insert(case.name.clone(), json!({ "value": body }));
+        }
+    }
+    for (status, examples) in recorded {
+        for content in object(&mut operation["responses"][&status]["content"]).values_mut() {
+            content["examples"] = examples.clone().into();
+        }
+    }
+    let Some(success) = cases.iter().find(|case| case.name.starts_with("success")) else { return Ok(()) };
+    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+        let name = parameter["name"].as_str().unwrap_or_default();
+        let example = match parameter["in"].as_str() {
+            Some("path") => success.event["pathParameters"].get(name),
+            _ => success.event["headers"].get(name.to_lowercase()),
+        };
+        if let Some(example) = example {
+            parameter["example"] = as_of(&parameter["schema"], example);
+        }
+    }
+    if let Some(body) = operation.get_mut("requestBody") {
+        let done = cases.iter().filter(|case| case.answer["statusCode"] == 200);
+        let sent = done.filter_map(|case| {
+            let body: Value = serde_json::from_str(case.event["body"].as_str()?).ok()?;
+            Some((case.name.clone(), json!({ "value": body })))
+        });
+        body["content"][JSON]["examples"] = sent.take(SHOWN).collect::<Map<_, _>>().into();
+    }
+    Ok(())
+}
+
+/// A parameter is text in an event; in the reference it is of its type.
+fn as_of(schema: &Value, text: &Value) -> Value {
+    let is_number = [schema].into_iter().chain(schema["anyOf"].as_array().into_iter().flatten());
+    let is_number = is_number.into_iter().any(|schema| schema["type"] == "integer");
+    let number = text.as_str().and_then(|text| text.parse::<i64>().ok()).filter(|_| is_number);
+    number.map_or_else(|| text.clone(), Value::from)
+}
+
+/// Recorded answers have names in the place of times.
+fn give_times(value: &mut Value) {
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(give_times),
+        Value::Object(members) => members.values_mut().for_each(give_times),
+        Value::String(text) if text == "<seeded>" => *text = "2024-01-15T08:45:00.000Z".into(),
+        Value::String(text) if text == "<now>" => *text = "2024-12-09T14:23:00.000Z".into(),
+        _ => {}
+    }
+}
+
+// ---- The gateway
+
+fn gateway_failure() -> Value {
+    json!({
+        "type": "object",
+        "description": "What API Gateway answers itself, before a function or in its place.",
+        "required": ["message"],
+        "properties": { "message": { "type": "string" } },
+    })
+}
+
+/// What the gateway answers where no function does.
+fn add_gateway(operation: &mut Value) {
+    let schema = json!({ "$ref": "#/components/schemas/GatewayFailure" });
+    for (status, message) in REFUSALS.iter().map(|(status, message)| (status.as_u16(), *message)).chain(ON_AWS) {
+        let response = &mut operation["responses"][status.to_string()];
+        if response.is_null() {
+            *response = json!({ "description": message, "content": { JSON: { "schema": schema, "examples": {} } } });
+        }
+        let content = &mut response["content"][JSON];
+        let own = content["schema"].take();
+        content["schema"] = match own["anyOf"].is_array() || own == schema {
+            true => own,
+            false => json!({ "anyOf": [own, schema] }),
+        };
+        content["examples"]["gateway"] = json!({ "value": { "message": message } });
+    }
+}
+
+// ---- Form
+
+fn sort_responses(operation: &mut Value) {
+    object(&mut operation["responses"]).sort_keys();
+}
+
+/// As people read it: what it is, what it takes, what it answers.
+fn in_order(mut operation: Value) -> Value {
+    let names = ["operationId", "tags", "summary", "description", "security", "parameters", "requestBody", "responses"];
+    let members = names.iter().filter_map(|name| Some(((*name).to_owned(), operation.get_mut(name)?.take())));
+    let is_empty = |value: &Value| value == "" || (value.is_array() && value == &json!([]));
+    members.filter(|(name, value)| name == "security" || !is_empty(value)).collect::<Map<_, _>>().into()
+}
+
+fn object(value: &mut Value) -> &mut Map<String, Value> {
+    value.as_object_mut().expect("an object")
+}
+
+fn read(file: &Path) -> Result<String> {
+    fs::read_to_string(file).map_err(|why| format!("{}: {why}", file.display()).into())
+}
+
+fn json_of(file: &PathBuf) -> Result<Value> {
+    serde_json::from_str(&read(file)?).map_err(|why| format!("{}: {why}", file.display()).into())
+}
