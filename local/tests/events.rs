@@ -1,8 +1,11 @@
 //! Has the real functions answer every event of `events/`, each on fresh demo data in a real engine, and compares with
 //! the answers beside the events. `BLESS=1` records these anew: review the diff.
 //!
-//! Which IAM actions each function was seen to use is left in `target/actions.json`, for `.ci/` to compare with what the
+//! Each answer is held against `openapi.json`, too. Which IAM actions each function was seen to use is left in `target/actions.json`, for `.ci/` to compare with what the
 //! deployed template grants. With `RIE`, the path of AWS's runtime interface emulator, it is that which runs the functions.
+
+#[path = "openapi/described.rs"]
+mod described;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
@@ -26,6 +29,8 @@ use shared::model::{Change, Event};
 use shared::table::decode;
 use shared::time::Time;
 use tokio::task::JoinSet;
+
+use described::Described;
 
 /// When the demo data was made, in milliseconds since the epoch.
 const SEEDED: i64 = 1_705_308_300_000;
@@ -56,17 +61,18 @@ async fn every_event_gets_its_answer() {
     let events: Vec<_> = names().flat_map(|name| events(&root.join("events").join(name))).collect();
     assert!(!events.is_empty());
 
+    let described = Arc::new(Described::committed());
     let queue = Arc::new(Mutex::new(events.into_iter()));
     let actions = Actions::default();
     let mut lanes = JoinSet::new();
     for _ in 0..LANES {
         let (queue, template, bin_dir) = (Arc::clone(&queue), template.clone(), bin_dir.clone());
-        let actions = Arc::clone(&actions);
+        let (actions, described) = (Arc::clone(&actions), Arc::clone(&described));
         lanes.spawn(async move {
             let mut failed = Vec::new();
             let next = || queue.lock().unwrap().next();
             while let Some(event) = next() {
-                if let Err(why) = replay(&template, &bin_dir, &event, &actions).await {
+                if let Err(why) = replay(&template, &bin_dir, &event, &actions, &described).await {
                     failed.push(format!("{}: {why}", event.display()));
                 }
             }
@@ -98,7 +104,13 @@ fn read<T: for<'a> Deserialize<'a>>(file: &Path) -> Result<T, String> {
     serde_json::from_slice(&text).map_err(|why| format!("{}: {why}", file.display()))
 }
 
-async fn replay(template: &Template, bin_dir: &Path, file: &Path, actions: &Actions) -> Result<(), String> {
+async fn replay(
+    template: &Template,
+    bin_dir: &Path,
+    file: &Path,
+    actions: &Actions,
+    described: &Described,
+) -> Result<(), String> {
     let log = Arc::new(Mutex::new(String::new()));
     let sink = Arc::clone(&log);
     let mut options = Options::new(template.clone(), bin_dir.into());
@@ -132,12 +144,17 @@ async fn replay(template: &Template, bin_dir: &Path, file: &Path, actions: &Acti
     server.shutdown().await;
 
     let answer = answer.map_err(|why| format!("{why}{}", log.lock().unwrap()))?;
+    let body = answer["body"].as_str().unwrap();
     let mut answer = Answer {
         status_code: serde_json::from_value(answer["statusCode"].clone()).unwrap(),
         headers: serde_json::from_value(answer["headers"].clone()).unwrap(),
-        body: serde_json::from_str(answer["body"].as_str().unwrap()).unwrap(),
+        body: serde_json::from_str(body).unwrap(),
         changes: audit.map(|event| decode::<Event>(event).unwrap().changes),
     };
+    let route = event["routeKey"].as_str().unwrap();
+    let media_type = answer.headers.get("content-type").map(String::as_str);
+    described.body(route, answer.status_code, media_type, body.as_bytes())?;
+    described.headers(route, answer.status_code, answer.headers.keys().map(String::as_str))?;
     mask(&mut answer.body, started);
     let answered = serde_json::to_string_pretty(&answer).unwrap() + "\n";
     let log = log.lock().unwrap();

@@ -12,7 +12,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use local::store::Store;
 use local::token::{self, Flaw};
-use local::{Options, Server, Template, demo, functions, template};
+use local::{Options, Server, Template, demo, event::Router, functions, template};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shared::credential::Kind;
@@ -21,6 +21,8 @@ use shared::key::{Key, TenantKeys};
 use shared::model::{Event, Member, Tenant, verify_chain};
 use shared::table::{decode, encode};
 use shared::time::Time;
+
+use crate::described::Described;
 
 pub const ACME: TenantId = TenantId::new(1);
 pub const USER: UserId = UserId::new(3);
@@ -125,7 +127,24 @@ impl Product {
         let reply = self.client.request(request).await.map_err(|error| error.to_string())?;
         let (parts, body) = reply.into_parts();
         let bytes = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
-        Ok(Reply { status: parts.status.as_u16(), headers: parts.headers, bytes })
+        let reply = Reply { status: parts.status.as_u16(), headers: parts.headers, bytes };
+        self.is_described(method, path, &reply);
+        Ok(reply)
+    }
+
+    /// Panics if an answer is another than `openapi.json` says.
+    fn is_described(&self, method: &str, path: &str, reply: &Reply) {
+        static DESCRIBED: OnceLock<Described> = OnceLock::new();
+        let path = path.split('?').next().unwrap_or_default();
+        let Some(route) = Router::new(&self.template).find(method, path).map(|found| found.route_key) else { return };
+        let described = DESCRIBED.get_or_init(Described::committed);
+        let fits = described.body(&route, reply.status, reply.header("content-type"), &reply.bytes);
+        fits.unwrap_or_else(|why| panic!("{why}: {reply:?}"));
+        // What the gateway answers itself has no more headers.
+        if reply.header("x-request-id").is_some() {
+            let headers = described.headers(&route, reply.status, reply.headers.keys().map(|name| name.as_str()));
+            headers.unwrap_or_else(|why| panic!("{why}: {reply:?}"));
+        }
     }
 
     /// `PUT /v1/users/{id}` with further headers.

@@ -2,6 +2,8 @@
 
 mod contract;
 mod cost;
+#[path = "../openapi/described.rs"]
+mod described;
 mod failures;
 mod harness;
 mod observability;

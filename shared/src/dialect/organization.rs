@@ -32,7 +32,7 @@ struct Role<'a> {
     created_at: Option<Time>,
     updated_at: Option<Time>,
     name: &'a str,
-    /// `None` for a built-in role.
+    /// Null for a built-in role.
     organization_id: Option<Uuid>,
     permissions: Vec<Permission<'a>>,
 }
