@@ -211,22 +211,43 @@ pub async fn find(store: &Store, slug: &str, email: &str) -> Result<(TenantId, U
     Ok((tenant, user))
 }
 
+/// What `admin@acme.example` calls with, for a day.
+pub struct Credentials {
+    access: String,
+    session: String,
+}
+
+impl Credentials {
+    /// # Errors
+    /// There is no such member any more, or the table was not made here and so has no key to sign with.
+    pub async fn issue(store: &Store, template: &Template) -> Result<Self> {
+        const DAY: i64 = 24 * 60 * 60;
+        let expected = token::expected(template)?;
+        let admin = ("acme", "admin@acme.example");
+        let token = async |kind| token::issue(store, &expected, admin, kind, DAY, Flaw::None, Time::now()).await;
+        Ok(Self { access: token(TokenKind::Access).await?, session: token(TokenKind::Session).await? })
+    }
+
+    /// As the API reference fills them in: its variable [`IN_REFERENCE`].
+    pub fn for_reference(&self) -> String {
+        json!({ "bearer": self.access, "session": self.session }).to_string()
+    }
+}
+
+/// The variable of the template that is empty on AWS.
+pub const IN_REFERENCE: &str = "DEMO_CREDENTIALS";
+
 /// A call of each dialect that works when pasted, as long as nobody has changed the demo tenants.
-pub async fn calls(store: &Store, template: &Template, url: &str) -> Result<String> {
-    let expected = token::expected(template)?;
-    let admin = ("acme", "admin@acme.example");
-    let token = async |kind| token::issue(store, &expected, admin, kind, token::TTL, Flaw::None, Time::now()).await;
-    let access = token(TokenKind::Access).await?;
-    let session = token(TokenKind::Session).await?;
+pub fn calls(Credentials { access, session }: &Credentials, url: &str) -> String {
     let (tenant, user) = (TenantId::new(1).uuid(), UserId::new(3).uuid());
     let bearer = format!("-H 'Authorization: Bearer {access}'");
     let content = "-H 'Content-Type: application/json'";
-    Ok(format!(
+    format!(
         "curl -X PATCH {url}/api/v1/tenant/{tenant}/user/{user} {bearer} {content} -d '{{\"roleId\": \"admin\"}}'\n\n\
          curl -X PUT {url}/v1/users/{user} {bearer} -H 'X-Tenant-ID: {tenant}' {content} -d '{{\"name\": \"Uma Newname\", \"roles\": [\"user\"]}}'\n\n\
          curl -X PUT {url}/api/acme/v1/users/3 {bearer} {content} -d '{{\"groups\": [{{\"id\": 1}}, {{\"id\": 2}}], \"role\": 3, \"status\": 1}}'\n\n\
          curl -X PATCH {url}/main/users-organizations/v1/rs/users/3 {bearer} -H 'x-session-token: {session}' {content} -d '{{\"firstName\": \"John\", \"lastName\": \"Doe\", \"professionId\": 1, \"scope\": 1}}'\n\n\
          curl -X PUT {url}/api/v1/organizations/{tenant}/users/roles -b 'session={session}' {content} -d '{{\"user_id\": \"{user}\", \"organization_id\": \"{tenant}\", \"role_id\": \"{role}\"}}'\n",
         role = role::USER.uuid(),
-    ))
+    )
 }

@@ -82,6 +82,8 @@ pub struct PoolOptions {
 /// The processes of all functions.
 pub struct Pool {
     entries: BTreeMap<String, Entry>,
+    /// What was set by [`Pool::set_variable`].
+    variables: Mutex<BTreeMap<String, String>>,
     options: PoolOptions,
     processes: Processes,
 }
@@ -142,6 +144,7 @@ impl Pool {
         };
         Arc::new(Self {
             entries: functions.into_iter().map(entry).collect(),
+            variables: Mutex::default(),
             processes: Processes::new(Arc::clone(&options.log)),
             options,
         })
@@ -150,6 +153,12 @@ impl Pool {
     /// The live processes of a function.
     pub fn pids(&self, function: &str) -> Vec<u32> {
         lock(&self.processes.names).iter().filter(|(_, name)| *name == function).map(|(pid, _)| *pid).collect()
+    }
+
+    /// Gives a variable another value than the template does, in the processes that start from now on of those functions
+    /// that the template gives it to.
+    pub fn set_variable(&self, name: &str, value: &str) {
+        lock(&self.variables).insert(name.into(), value.into());
     }
 
     /// Has a function take an event, and returns its answer, which is JSON.
@@ -213,7 +222,8 @@ impl Pool {
     async fn start(&self, entry: &Entry) -> std::result::Result<Process, InvokeError> {
         let PoolOptions { bin_dir, dynamodb_url, .. } = &self.options;
         let Entry { function, access_key, .. } = entry;
-        let command = command(&bin_dir.join(&function.name), function, access_key, bin_dir, dynamodb_url);
+        let mut command = command(&bin_dir.join(&function.name), function, access_key, bin_dir, dynamodb_url);
+        command.envs(lock(&self.variables).iter().filter(|(name, _)| function.environment.contains_key(*name)));
         let mut process = self.processes.start(&function.name, command).await?;
         process.ready().await?;
         Ok(process)

@@ -172,11 +172,16 @@ async fn serve(options: Serve) -> Result<()> {
     .await?;
     let store = Store::new(&server.dynamodb_url(), template.table_name())?;
     demo::fill(&store, Time::now()).await?;
+    let credentials = demo::Credentials::issue(&store, &template).await;
+    if let Ok(credentials) = &credentials {
+        server.set_variable(demo::IN_REFERENCE, &credentials.for_reference());
+    }
     print_routes(&template);
-    println!("\nAPI       {}", server.url());
-    println!("DynamoDB  {}", server.dynamodb_url());
-    match demo::calls(&store, &template, &server.url()).await {
-        Ok(calls) => println!("\nTry it:\n\n{calls}"),
+    println!("\nAPI        {}", server.url());
+    println!("Reference  {}/docs", server.url());
+    println!("DynamoDB   {}", server.dynamodb_url());
+    match credentials {
+        Ok(credentials) => println!("\nTry it:\n\n{}", demo::calls(&credentials, &server.url())),
         Err(error) => println!("\nNo calls to try: {error}"),
     }
     tokio::select! {

@@ -186,6 +186,12 @@ impl Server {
         self.pool.0.invoke(function, event).await
     }
 
+    /// Gives a variable another value than the template does, in the processes that start from now on of those functions
+    /// that the template gives it to.
+    pub fn set_variable(&self, name: &str, value: &str) {
+        self.pool.0.set_variable(name, value);
+    }
+
     /// The live processes of a function.
     pub fn pids(&self, function: &str) -> Vec<u32> {
         self.pool.0.pids(function)

@@ -87,6 +87,13 @@ pub struct Function {
     pub statements: Vec<Statement>,
 }
 
+impl Function {
+    /// Whether it is granted nothing: it has no table, and asks nobody who they are.
+    pub fn is_public(&self) -> bool {
+        self.statements.is_empty()
+    }
+}
+
 /// A route of the HTTP API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {

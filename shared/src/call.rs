@@ -152,6 +152,15 @@ impl Call {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// Whether the caller takes an answer in that content coding (RFC 9110, section 12.5.3); who does not say so does not.
+    pub fn accepts(&self, coding: &str) -> bool {
+        let codings = self.header(header::ACCEPT_ENCODING).unwrap_or_default().split(',');
+        codings.map(|it| it.split_once(';').unwrap_or((it, ""))).any(|(name, weight)| {
+            let weight = weight.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f32>);
+            name.trim().eq_ignore_ascii_case(coding) && weight.is_ok_and(|weight| weight > 0.0)
+        })
+    }
+
     /// Whether the content type is `application/json`, with or without parameters.
     pub fn is_json(&self) -> bool {
         let essence = self.header(header::CONTENT_TYPE).and_then(|value| value.split(';').next());

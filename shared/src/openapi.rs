@@ -129,9 +129,15 @@ impl Operation {
         self
     }
 
-    /// What the answer to a success is, where it is no member.
-    pub fn content(mut self, media_type: &'static str, description: &str, schema: Schema) -> Self {
-        self.response(200, description, media_type, schema, &["x-request-id"]);
+    /// What the answer to a success is, where it is no member, and its headers.
+    pub fn content(
+        mut self,
+        media_type: &'static str,
+        description: &str,
+        schema: Schema,
+        headers: &[&'static str],
+    ) -> Self {
+        self.response(200, description, media_type, schema, &[&["x-request-id"], headers].concat());
         self
     }
 
@@ -346,7 +352,14 @@ fn header(name: &str) -> Value {
             "1",
         ),
         "www-authenticate" => (true, "How to do better (RFC 6750).", text, "Bearer"),
-        _ => (false, "The id of the request: what the log knows it by.", text, "JKJaXmPLvHcESHA="),
+        "x-request-id" => (false, "The id of the request: what the log knows it by.", text, "JKJaXmPLvHcESHA="),
+        "cache-control" => (true, "How long the answer may be kept (RFC 9111).", text, "no-cache"),
+        "content-encoding" => (false, "`gzip`, for who accepts it.", text, "gzip"),
+        "content-security-policy" => (true, "What the page may load and do.", text, "default-src 'none'"),
+        "referrer-policy" => (true, "What the page tells others of itself.", text, "no-referrer"),
+        "vary" => (true, "What the answer depends on.", text, "accept-encoding"),
+        "x-content-type-options" => (true, "The content type is to be believed.", text, "nosniff"),
+        _ => panic!("say here what the header {name} is for"),
     };
     json!({ "required": required, "description": description, "schema": schema, "example": example })
 }

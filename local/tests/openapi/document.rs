@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use local::server::REFUSALS;
 use local::template::{Function, Route};
@@ -308,6 +308,6 @@ fn read(file: &Path) -> Result<String> {
     fs::read_to_string(file).map_err(|why| format!("{}: {why}", file.display()).into())
 }
 
-fn json_of(file: &PathBuf) -> Result<Value> {
+fn json_of(file: &Path) -> Result<Value> {
     serde_json::from_str(&read(file)?).map_err(|why| format!("{}: {why}", file.display()).into())
 }

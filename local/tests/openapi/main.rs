@@ -5,42 +5,57 @@ mod described;
 mod document;
 
 use std::fs;
-use std::process::Stdio;
+use std::sync::OnceLock;
 
 use local::{Template, functions, template};
 use serde_json::Value;
 
+/// The text of `openapi.json` as it should be, made once.
+fn made() -> &'static str {
+    static MADE: OnceLock<String> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let root = template::find_root().unwrap();
+        let template = Template::load(&root.join("template.yaml")).unwrap();
+        // Each function's test leaves what it has to say there.
+        let parts = tempfile::tempdir().unwrap();
+        let mut cargo = functions::cargo();
+        // All of them with one set of features, as when all tests are built: nothing is built twice.
+        cargo.args(["test", "--quiet", "--workspace", "--bins", "description", "--", "--exact"]);
+        cargo.env(shared::openapi::PARTS, parts.path()).current_dir(&root);
+        let ran = cargo.output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stdout) + String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.success(), "{said}");
+
+        let document = document::document(&template, &root, parts.path()).unwrap_or_else(|lacks| panic!("{lacks}"));
+        let text = serde_json::to_string_pretty(&document).unwrap() + "\n";
+        if std::env::var_os("BLESS").is_some() {
+            fs::write(root.join("openapi.json"), &text).unwrap();
+        }
+        text
+    })
+}
+
+/// What is committed, and in the run that writes it anew what will be.
+fn committed() -> String {
+    if std::env::var_os("BLESS").is_some() {
+        made();
+    }
+    fs::read_to_string(template::find_root().unwrap().join("openapi.json")).unwrap_or_default()
+}
+
+fn document() -> Value {
+    serde_json::from_str(&committed()).unwrap()
+}
+
 #[test]
 fn openapi_json_says_what_is_there() {
-    let root = template::find_root().unwrap();
-    let template = Template::load(&root.join("template.yaml")).unwrap();
-    // Each function's test leaves what it has to say there.
-    let parts = tempfile::tempdir().unwrap();
-    let mut cargo = functions::cargo();
-    // All of them with one set of features, as when all tests are built: nothing is built twice.
-    cargo.args(["test", "--quiet", "--workspace", "--bins", "description", "--", "--exact"]);
-    cargo.env(shared::openapi::PARTS, parts.path()).current_dir(&root);
-    let ran = cargo.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
-    let said = String::from_utf8_lossy(&ran.stdout) + String::from_utf8_lossy(&ran.stderr);
-    assert!(ran.status.success(), "{said}");
-
-    let made = document::document(&template, &root, parts.path()).unwrap_or_else(|lacks| panic!("{lacks}"));
-    let made = serde_json::to_string_pretty(&made).unwrap() + "\n";
-    let file = root.join("openapi.json");
-    if std::env::var_os("BLESS").is_some() {
-        fs::write(&file, &made).unwrap();
-    }
-    let committed = fs::read_to_string(&file).unwrap_or_default();
+    let (made, committed) = (made(), committed());
     let differing = made.lines().zip(committed.lines()).position(|(made, committed)| made != committed);
     assert!(
         made == committed,
         "openapi.json is not up to date{}: run `BLESS=1 cargo test -p local --test openapi`, and review it",
         differing.map(|line| format!(" from line {}", line + 1)).unwrap_or_default()
     );
-}
-
-fn committed() -> Value {
-    serde_json::from_str(&fs::read_to_string(template::find_root().unwrap().join("openapi.json")).unwrap()).unwrap()
 }
 
 /// The Operation Objects, each with its route.
@@ -59,7 +74,7 @@ fn every_route_of_the_template_is_described_and_no_other() {
     let template = Template::load(&template::find_root().unwrap().join("template.yaml")).unwrap();
     let routes = template.functions.iter().flat_map(|function| &function.routes);
     let mut routes: Vec<_> = routes.map(|route| format!("{} {}", route.method, route.path)).collect();
-    let document = committed();
+    let document = document();
     let mut described: Vec<_> = operations(&document).into_iter().map(|(route, _)| route).collect();
     routes.sort();
     described.sort();
@@ -68,7 +83,7 @@ fn every_route_of_the_template_is_described_and_no_other() {
 
 #[test]
 fn every_answer_has_a_description_a_schema_and_an_example_that_it_fits() {
-    let document = committed();
+    let document = document();
     let described = described::Described::new(document.clone());
     for (route, operation) in operations(&document) {
         for (status, response) in operation["responses"].as_object().unwrap() {
@@ -93,7 +108,7 @@ fn every_answer_has_a_description_a_schema_and_an_example_that_it_fits() {
 /// The check that all other tests hold answers against: it must see what it is for.
 #[test]
 fn what_is_not_described_is_seen() {
-    let described = described::Described::new(committed());
+    let described = described::Described::new(document());
     let route = "PUT /v1/users/{id}";
     let json = Some("application/json");
     let failure = r#"{"code":"forbidden","message":"no","details":{"rule":"r","action":"a"},"notices":[]}"#;

@@ -9,7 +9,7 @@ use shared::table::encode;
 
 use local::token::Flaw;
 
-use crate::harness::{ACME, Dialects, Product, Reply, USER};
+use crate::harness::{ACME, Dialects, FUNCTIONS, Product, Reply, USER};
 
 const GLOBEX: TenantId = TenantId::new(2);
 
@@ -100,17 +100,17 @@ async fn a_session_that_has_ended_ends_its_tokens() {
 async fn an_idempotency_key_gets_the_first_answer_back_byte_for_byte_in_each_dialect() {
     let product = Product::start().await;
     let calls = Dialects::new(&product).await;
-    for function in &product.template.functions {
+    for function in FUNCTIONS {
         let key = [("idempotency-key", "one-and-the-same")];
-        let first = calls.set_role_with(&function.name, role::ADMIN, &key).await;
-        assert_eq!(first.status, 200, "{}: {first:?}", function.name);
+        let first = calls.set_role_with(function, role::ADMIN, &key).await;
+        assert_eq!(first.status, 200, "{}: {first:?}", function);
         assert_eq!(first.header("idempotent-replayed"), None);
         let version = product.member(ACME, USER).await.version;
         // Something else happens in between.
-        assert_eq!(calls.set_role(&function.name, role::USER).await.status, 200);
+        assert_eq!(calls.set_role(function, role::USER).await.status, 200);
 
-        let again = calls.set_role_with(&function.name, role::ADMIN, &key).await;
-        assert_eq!(again.header("idempotent-replayed"), Some("true"), "{}", function.name);
+        let again = calls.set_role_with(function, role::ADMIN, &key).await;
+        assert_eq!(again.header("idempotent-replayed"), Some("true"), "{}", function);
         assert_eq!((again.status, &again.bytes), (first.status, &first.bytes));
         assert_eq!(
             (again.header("etag"), again.header("content-type")),
@@ -118,9 +118,9 @@ async fn an_idempotency_key_gets_the_first_answer_back_byte_for_byte_in_each_dia
         );
         assert_eq!(product.member(ACME, USER).await.version, version + 1, "the repeat changed nothing");
 
-        let other = calls.set_role_with(&function.name, role::USER, &key).await;
-        let status = if function.name.starts_with("directory") { 400 } else { 422 };
-        assert_eq!(other.status, status, "{}: {other:?}", function.name);
+        let other = calls.set_role_with(function, role::USER, &key).await;
+        let status = if function.starts_with("directory") { 400 } else { 422 };
+        assert_eq!(other.status, status, "{}: {other:?}", function);
         let record = TenantKeys(ACME).idempotency(UserId::new(2), "one-and-the-same");
         let mut recorded: shared::model::Recorded =
             shared::table::decode(product.store.get(&record).await.unwrap().unwrap()).unwrap();
@@ -130,11 +130,11 @@ async fn an_idempotency_key_gets_the_first_answer_back_byte_for_byte_in_each_dia
         // TTL deletes late: a record that has expired is none.
         recorded.expires_at = 1;
         product.store.put(encode(&record, None, &recorded).unwrap()).await.unwrap();
-        let anew = calls.set_role_with(&function.name, role::ADMIN, &key).await;
-        assert_eq!((anew.status, anew.header("idempotent-replayed")), (200, None), "{}", function.name);
+        let anew = calls.set_role_with(function, role::ADMIN, &key).await;
+        assert_eq!((anew.status, anew.header("idempotent-replayed")), (200, None), "{}", function);
         recorded.expires_at = 1;
         product.store.put(encode(&record, None, &recorded).unwrap()).await.unwrap();
-        assert_eq!(calls.set_role(&function.name, role::USER).await.status, 200);
+        assert_eq!(calls.set_role(function, role::USER).await.status, 200);
     }
 }
 
@@ -163,15 +163,15 @@ async fn an_idempotency_key_is_its_callers_own_and_remembers_nothing_that_was_re
 async fn if_match_lets_one_of_two_through_in_each_dialect() {
     let product = Product::start().await;
     let calls = Dialects::new(&product).await;
-    for function in &product.template.functions {
+    for function in FUNCTIONS {
         let tag = format!("\"{}\"", product.member(ACME, USER).await.version);
-        let first = calls.set_role_with(&function.name, role::ADMIN, &[("if-match", &tag)]).await;
-        assert_eq!(first.status, 200, "{}: {first:?}", function.name);
-        let second = calls.set_role_with(&function.name, role::USER, &[("if-match", &tag)]).await;
-        assert_eq!(second.status, 412, "{}: {second:?}", function.name);
+        let first = calls.set_role_with(function, role::ADMIN, &[("if-match", &tag)]).await;
+        assert_eq!(first.status, 200, "{}: {first:?}", function);
+        let second = calls.set_role_with(function, role::USER, &[("if-match", &tag)]).await;
+        assert_eq!(second.status, 412, "{}: {second:?}", function);
         let tag = first.header("etag").unwrap();
-        let third = calls.set_role_with(&function.name, role::USER, &[("if-match", tag)]).await;
-        assert_eq!(third.status, 200, "{}: {third:?}", function.name);
+        let third = calls.set_role_with(function, role::USER, &[("if-match", tag)]).await;
+        assert_eq!(third.status, 200, "{}: {third:?}", function);
     }
 }
 
@@ -179,12 +179,12 @@ async fn if_match_lets_one_of_two_through_in_each_dialect() {
 async fn nothing_changed_nothing_written() {
     let product = Product::start().await;
     let calls = Dialects::new(&product).await;
-    for function in &product.template.functions {
+    for function in FUNCTIONS {
         let before = product.member(ACME, USER).await;
         product.server.take_records();
-        let reply = calls.set_role(&function.name, role::USER).await;
-        assert_eq!((reply.status, reply.header("etag")), (200, Some("\"1\"")), "{}", function.name);
-        assert!(product.server.take_records().iter().all(|record| record.write_units == 0.0), "{}", function.name);
+        let reply = calls.set_role(function, role::USER).await;
+        assert_eq!((reply.status, reply.header("etag")), (200, Some("\"1\"")), "{}", function);
+        assert!(product.server.take_records().iter().all(|record| record.write_units == 0.0), "{}", function);
         assert_eq!(product.member(ACME, USER).await, before);
     }
     assert_eq!(product.events(ACME, USER).await.len(), 1);
@@ -257,8 +257,8 @@ async fn a_member_who_is_deleted_or_invited_is_shown_so() {
 
     member.deleted_at = Some(member.created_at);
     put(&product, &member).await;
-    for function in &product.template.functions {
-        assert_eq!(calls.set_role(&function.name, role::USER).await.status, 404, "{}", function.name);
+    for function in FUNCTIONS {
+        assert_eq!(calls.set_role(function, role::USER).await.status, 404, "{}", function);
     }
     // And may do nothing any more.
     let token = product.access("acme", "user@acme.example").await;

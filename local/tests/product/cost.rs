@@ -5,7 +5,7 @@ use shared::id::{MembershipId, UserId};
 use shared::model::{Member, role};
 use shared::table::Item;
 
-use crate::harness::{ACME, Dialects, Product, USER, turn};
+use crate::harness::{ACME, Dialects, FUNCTIONS, Product, USER, turn};
 
 /// The requests of one call, and its read and write units.
 type Cost = (Vec<String>, f64, f64);
@@ -28,20 +28,20 @@ async fn two_round_trips_whatever_the_size_of_the_tenant() {
 }
 
 /// Cold, then warm, then after the catalog has moved, for each of the five.
-async fn measure(product: &Product) -> Vec<(String, Vec<Cost>)> {
+async fn measure(product: &Product) -> Vec<(&'static str, Vec<Cost>)> {
     let calls = Dialects::new(product).await;
     let mut all = Vec::new();
-    for function in product.template.functions.clone() {
+    for function in FUNCTIONS {
         let mut costs = Vec::new();
         for (attempt, role) in [role::ADMIN, role::USER, role::ADMIN, role::USER].into_iter().enumerate() {
             if attempt == 2 {
                 product.move_catalog(ACME).await;
             }
             product.server.take_records();
-            let reply = calls.set_role(&function.name, role).await;
-            assert_eq!(reply.status, 200, "{}: {reply:?}", function.name);
+            let reply = calls.set_role(function, role).await;
+            assert_eq!(reply.status, 200, "{}: {reply:?}", function);
             let records = product.server.take_records();
-            let mine = records.iter().filter(|record| record.function.as_deref() == Some(&function.name));
+            let mine = records.iter().filter(|record| record.function.as_deref() == Some(function));
             let mut operations: Vec<_> = mine.clone().map(|record| record.operation.clone()).collect();
             let read = mine.clone().map(|record| record.read_units).sum();
             let write = mine.map(|record| record.write_units).sum();
@@ -50,19 +50,18 @@ async fn measure(product: &Product) -> Vec<(String, Vec<Cost>)> {
                 assert_eq!(operations.remove(0), "BatchGetItem");
             }
             let expected = if attempt % 2 == 0 { &THREE[..] } else { &TWO[..] };
-            assert_eq!(operations, expected, "{} call {attempt}", function.name);
+            assert_eq!(operations, expected, "{} call {attempt}", function);
             costs.push((operations, read, write));
         }
-        all.push((function.name, costs));
+        all.push((function, costs));
     }
     all
 }
 
 /// Read and write units of a warm call that changes a role of a member: reading is one unit an item of at most 4 KB;
 /// writing in a transaction two units an item and two an entry of the index, conditions included.
-fn assert_units(costs: &[(String, Vec<Cost>)]) {
-    let warm: Vec<(&str, f64, f64)> =
-        costs.iter().map(|(name, costs)| (name.as_str(), costs[1].1, costs[1].2)).collect();
+fn assert_units(costs: &[(&str, Vec<Cost>)]) {
+    let warm: Vec<(&str, f64, f64)> = costs.iter().map(|(name, costs)| (*name, costs[1].1, costs[1].2)).collect();
     let expected = [
         ("tenant-update-user-role", 4.0, 16.0),
         ("users-update", 5.0, 16.0),

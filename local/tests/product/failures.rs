@@ -19,7 +19,7 @@ use shared::model::{Event, Member, verify_chain};
 use shared::table::decode;
 use shared::time::Time;
 
-use crate::harness::{ACME, Product, Reply, USER, bin_dir, eventually, the_template, turn};
+use crate::harness::{ACME, FUNCTIONS, Product, Reply, USER, bin_dir, eventually, the_template, turn};
 
 /// Fails requests of one operation: what happens to the first, the second and so on; those after the last go through.
 fn faults(operation: &'static str, plan: Vec<Fault>) -> FaultHook {
@@ -121,11 +121,11 @@ async fn an_outage_is_a_503_in_each_dialect_that_says_when_to_come_back_and_noth
         .await;
         let calls = crate::harness::Dialects::new(&product).await;
         // Warm, so that the keys are known and the outage is met by the request's own read.
-        for function in &product.template.functions {
-            assert_eq!(calls.set_role(&function.name, shared::model::role::USER).await.status, 200);
+        for function in FUNCTIONS {
+            assert_eq!(calls.set_role(function, shared::model::role::USER).await.status, 200);
         }
         product.server.set_fault(Some(always(fault)));
-        let names: Vec<&str> = product.template.functions.iter().map(|function| function.name.as_str()).collect();
+        let names = FUNCTIONS;
         let replies = join_all(names.iter().map(|name| calls.set_role(name, shared::model::role::ADMIN))).await;
         for (name, reply) in names.iter().zip(replies) {
             assert_eq!(reply.status, status.as_u16(), "{name}: {reply:?}");

@@ -281,6 +281,15 @@ pub async fn eventually(condition: impl Fn() -> bool) {
     tokio::time::timeout(Duration::from_secs(60), wait).await.expect("in time");
 }
 
+/// The functions that [`Dialects`] calls: the one of each dialect that changes roles.
+pub const FUNCTIONS: [&str; 5] = [
+    "tenant-update-user-role",
+    "users-update",
+    "directory-update-user",
+    "membership-update-user",
+    "organization-assign-role",
+];
+
 /// The call of each dialect that makes `user@acme.example` an admin or a user, by an admin.
 pub struct Dialects<'a> {
     product: &'a Product,
@@ -334,7 +343,7 @@ impl<'a> Dialects<'a> {
                 let body = json!({ "user_id": "3", "organization_id": tenant, "role_id": role.uuid() });
                 ("PUT", "/api/v1/organizations/1/users/roles".to_owned(), body)
             }
-            other => panic!("no call for {other}: add one here"),
+            other => panic!("no call for {other}"),
         };
         self.product.call(method, &path, &headers, body.to_string()).await
     }

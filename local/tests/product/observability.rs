@@ -8,7 +8,7 @@ use local::front::Fault;
 use serde_json::{Value, json};
 use shared::model::role;
 
-use crate::harness::{ACME, Dialects, Product, USER, turn};
+use crate::harness::{ACME, Dialects, FUNCTIONS, Product, USER, turn};
 
 impl Product {
     /// The lines that requests have left since the last call, each with the name of its function, oldest first.
@@ -36,19 +36,19 @@ impl Product {
 async fn every_request_leaves_one_line_with_all_that_one_looks_for() {
     let product = Product::start().await;
     let calls = Dialects::new(&product).await;
-    for function in &product.template.functions {
+    for function in FUNCTIONS {
         for (role, cold) in [(role::ADMIN, 1), (role::USER, 0)] {
             let trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
             product.server.take_records();
-            let reply = calls.set_role_with(&function.name, role, &[("x-amzn-trace-id", trace)]).await;
+            let reply = calls.set_role_with(function, role, &[("x-amzn-trace-id", trace)]).await;
             assert_eq!(reply.status, 200, "{reply:?}");
             let line = product.one_request().await;
             let records = product.server.take_records();
-            let mine: Vec<_> = records.iter().filter(|it| it.function.as_deref() == Some(&function.name)).collect();
+            let mine: Vec<_> = records.iter().filter(|it| it.function.as_deref() == Some(function)).collect();
             // The keys are read before the first request.
             let mine = &mine[cold..];
             let expected = json!({
-                "level": "INFO", "service": "rolecall", "function": function.name, "trace": trace,
+                "level": "INFO", "service": "rolecall", "function": function, "trace": trace,
                 "request_id": reply.header("x-request-id"), "tenant": 1, "caller": 2, "status": 200, "outcome": "ok",
                 "faults": 0, "denials": 0, "cold": cold, "throttles": 0, "restarts": 0, "round_trips": mine.len(),
                 "read_units": mine.iter().map(|it| it.read_units).sum::<f64>(),
@@ -137,7 +137,7 @@ async fn an_outage_of_ten_seconds_explains_itself() {
     let _turn = turn().await;
     let product = Product::start().await;
     let calls = Dialects::new(&product).await;
-    let names: Vec<&str> = product.template.functions.iter().map(|function| function.name.as_str()).collect();
+    let names = FUNCTIONS;
     for name in &names {
         assert_eq!(calls.set_role(name, role::USER).await.status, 200);
     }
