@@ -25,7 +25,7 @@ const CSS = `
 /* build.rs has taken it out of the markup. */
 .hljs { --line-digits: 2; }
 /* A menu of the languages that are tabs already, and a drawing. */
-.client-libraries__select, .ascii-art { display: none; }
+.client-libraries__select, .ascii-art { display: none !important; }
 `;
 
 // Modules run before this event, and so does Scalar's script.
@@ -53,5 +53,6 @@ addEventListener('DOMContentLoaded', () => {
       ...['python/aiohttp', 'python/httpx_async', 'python/httpx_sync', 'python/python3', 'shell/httpie', 'shell/wget'],
     ],
     hideModels: true,
+    orderSchemaPropertiesBy: 'preserve',
   });
 });
