@@ -51,6 +51,10 @@ try {
       await page.screenshot({ path: `${out}/docs-${theme}.png` });
       const languages = page.getByRole('tablist', { name: 'Client Libraries' }).getByRole('tab');
       assert.deepEqual((await languages.allInnerTexts()).map((text) => text.trim()), LANGUAGES);
+      await page.getByRole('button', { name: /^Change code sample language/ }).first().click();
+      await page.getByRole('option').first().waitFor();
+      assert.equal(await page.getByRole('option').count(), LANGUAGES.length);
+      await page.keyboard.press('Escape');
       for (const operation of operations) {
         await link(page, operation).click();
         await button(page, operation).click();
@@ -122,11 +126,10 @@ async function withPage(name, theme, test, hasCredentials = true) {
     await test(page);
   } catch (error) {
     await page.screenshot({ path: `${out}/docs-failure.png` });
-    error.message = [`${name}: ${error.message}`, ...wrong].join('\n');
-    throw error;
+    throw new Error([`${name}: ${error.message}`, ...wrong].join('\n'), { cause: error });
   }
   await context.close();
-  assert.deepEqual(wrong, [], name);
+  assert.equal(wrong.length, 0, [`${name}:`, ...wrong].join('\n'));
   console.log(`${name}: ${Date.now() - started} ms`);
 }
 

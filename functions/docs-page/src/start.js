@@ -13,10 +13,12 @@ document.createElement = (...args) => {
 const base = new URL('.', location.href).href.replace(/\/$/, '');
 
 const demo = JSON.parse(document.getElementById('credentials')?.textContent ?? 'null');
-const securitySchemes = demo && {
-  bearer: { token: demo.bearer },
-  sessionToken: { value: demo.session },
-  sessionCookie: { value: demo.session },
+const authentication = demo && {
+  securitySchemes: {
+    bearer: { token: demo.bearer },
+    sessionToken: { value: demo.session },
+    sessionCookie: { value: demo.session },
+  },
 };
 
 const CSS = `
@@ -31,9 +33,10 @@ const CSS = `
 // Modules run before this event, and so does Scalar's script.
 addEventListener('DOMContentLoaded', () => {
   Scalar.createApiReference('#reference', {
+    title: 'Rolecall',
     url: `${base}/openapi.json`,
     servers: [{ url: base }],
-    authentication: demo ? { securitySchemes } : undefined,
+    ...(authentication && { authentication }),
 
     // Nothing leaves for another host.
     agent: { disabled: true },
