@@ -46,6 +46,8 @@ pub struct Call {
     pub meter: Meter,
     method: Method,
     path: String,
+    /// What stands behind the `?`, as it came.
+    pub query: String,
     parameters: BTreeMap<String, String>,
     body: Vec<u8>,
 }
@@ -120,6 +122,7 @@ impl Call {
             deadline: started + left.saturating_sub(RESERVE),
             method: request.method().clone(),
             path: request.raw_http_path().to_owned(),
+            query: request.uri().query().unwrap_or_default().to_owned(),
             parameters: parameters.collect(),
             headers: request.headers().clone(),
             body: request.into_body().to_vec(),

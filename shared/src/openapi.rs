@@ -42,7 +42,7 @@ impl Operation {
         for (name, scheme) in security_schemes() {
             new.component("securitySchemes", name, scheme);
         }
-        new.problems(|problem| !of_writes(problem));
+        new.problems(dialect, |problem| !of_writes(problem));
         new
     }
 
@@ -95,7 +95,9 @@ impl Operation {
         let description = format!("Up to {} KiB. What it does not mention stays as it is.", MAX_BODY / 1024);
         self.object["requestBody"] =
             json!({ "description": description, "required": true, "content": { JSON: { "schema": schema } } });
-        self.problems(of_writes);
+        if let Some(dialect) = self.dialect {
+            self.problems(dialect, of_writes);
+        }
         let tags = json_schema!({ "type": "string", "pattern": r#"^(\*|(W/)?"[^"]*"( *, *(W/)?"[^"]*")*)$"# });
         let key = json_schema!({
             "type": "string", "minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY, "pattern": "^[!-~]+$",
@@ -141,11 +143,9 @@ impl Operation {
         self
     }
 
-    /// What the answer is to a request for what does not exist.
-    pub fn not_found<T: JsonSchema>(mut self, description: &str, example: Value) -> Self {
-        let schema = self.schema::<T>(SchemaSettings::draft2020_12().for_serialize());
-        self.response(404, description, JSON, schema, &["x-request-id"]);
-        self.object["responses"]["404"]["content"][JSON]["examples"] = json!({ "not-found": { "value": example } });
+    /// That what is asked for need not exist, for an operation that anybody may call.
+    pub fn not_found(mut self) -> Self {
+        self.problems(Dialect::Users, |problem| matches!(problem, Problem::NotFound("file")));
         self
     }
 
@@ -180,8 +180,7 @@ impl Operation {
     }
 
     /// Describes the answers to the problems that are `meant`, each with an example.
-    fn problems(&mut self, meant: fn(&Problem) -> bool) {
-        let Some(dialect) = self.dialect else { return };
+    fn problems(&mut self, dialect: Dialect, meant: fn(&Problem) -> bool) {
         for problem in problems().into_iter().filter(meant) {
             let answer = dialect.problem(&problem);
             let body: Value = serde_json::from_slice(&answer.body).expect("problems are JSON");
@@ -502,6 +501,7 @@ fn meaning(problem: &Problem) -> &'static str {
         Problem::UnsupportedMediaType => "the content type is not `application/json`",
         Problem::TenantMismatch => "the credential is for another tenant",
         Problem::Forbidden(_) => "the caller may not do this",
+        Problem::NotFound("file") => "there is no such file",
         Problem::NotFound(_) => "there is no such member in the tenant",
         Problem::InvalidReference { .. } => "a role, group or label does not exist, or a role is named twice",
         Problem::LastOwner => "the tenant would be left without an owner",
@@ -576,6 +576,7 @@ pub fn problems() -> Vec<Problem> {
         denial("outranked", &["The member outranks you.", "The role outranks you."]),
         Problem::NotFound("user"),
         Problem::NotFound("version of the API"),
+        Problem::NotFound("file"),
         reference(Reference::Role, "roles", &[]),
         reference(Reference::Role, "roles", &["pilot"]),
         reference(Reference::Role, "roles", &["pilot", "user"]),

@@ -1,0 +1,181 @@
+// The API reference in Chromium: node test.mjs URL OUT_DIR
+//
+// Sends each operation as a person would, in both themes, and once by keyboard alone. The server must have demo credentials
+// for the page, and the document's examples must be those of the demo tenants. OUT_DIR gets screenshots.
+
+import assert from 'node:assert/strict';
+import { mkdir } from 'node:fs/promises';
+import { chromium } from 'playwright-core';
+
+const [url, out] = process.argv.slice(2);
+if (!out) {
+  console.error('usage: node test.mjs URL OUT_DIR, such as http://127.0.0.1:3000 ../../target');
+  process.exit(2);
+}
+const LANGUAGES = ['Shell', 'Python', 'JavaScript', 'Go', 'Ruby'];
+const WIDE = { width: 1440, height: 900 };
+// Milliseconds: of one step, and of all of it.
+const STEP = 10_000;
+const ALL = 90_000;
+
+setTimeout(() => {
+  console.error(`not done after ${ALL / 1000} s`);
+  process.exit(1);
+}, ALL).unref();
+
+await mkdir(out, { recursive: true });
+const response = await fetch(`${url}/openapi.json`);
+assert.equal(response.status, 200, `${url}/openapi.json`);
+const { paths } = await response.json();
+const operations = Object.entries(paths).flatMap(([path, item]) =>
+  Object.keys(item).filter((method) => item[method].requestBody).map((method) => ({ method, path })),
+);
+assert(operations.length >= 5, `only ${operations.length} operations have a body`);
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: [
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+    '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1',
+  ],
+});
+try {
+  for (const theme of ['light', 'dark']) {
+    await withPage(theme, theme, async (page) => {
+      await page.screenshot({ path: `${out}/docs-${theme}.png` });
+      const languages = page.getByRole('tablist', { name: 'Client Libraries' }).getByRole('tab');
+      assert.deepEqual((await languages.allInnerTexts()).map((text) => text.trim()), LANGUAGES);
+      await page.getByRole('button', { name: /^Change code sample language/ }).first().click();
+      await page.getByRole('option').first().waitFor();
+      assert.equal(await page.getByRole('option').count(), LANGUAGES.length);
+      await page.keyboard.press('Escape');
+      for (const operation of operations) {
+        await link(page, operation).click();
+        await button(page, operation).click();
+        await answered(page, operation, () => send(page).click());
+        // Of the last one in the end.
+        await page.screenshot({ path: `${out}/docs-${theme}-answer.png` });
+        await page.keyboard.press('Escape');
+        await client(page).waitFor({ state: 'hidden' });
+      }
+      await page.getByRole('button', { name: theme === 'light' ? 'Set dark mode' : 'Set light mode' }).click();
+      await isThemed(page, theme === 'light' ? 'dark' : 'light');
+    });
+  }
+
+  await withPage('keyboard', 'light', async (page) => {
+    const [operation] = operations;
+    await press(page, link(page, operation));
+    await press(page, button(page, operation));
+    await client(page).waitFor();
+    await answered(page, operation, () => press(page, send(page)));
+  });
+
+  await withPage('no credentials', 'light', async (page) => {
+    const [operation] = operations;
+    await link(page, operation).click();
+    await button(page, operation).click();
+    await client(page).waitFor();
+    const tokens = await page.getByPlaceholder('Token').all();
+    assert(tokens.length > 0, 'there is no field for a token');
+    for (const token of tokens) assert.equal(await token.inputValue(), '');
+  }, false);
+} finally {
+  await browser.close();
+}
+
+/** Runs `test` on the page in a profile of its own, in which nothing may go wrong. */
+async function withPage(name, theme, test, hasCredentials = true) {
+  const started = Date.now();
+  const context = await browser.newContext({ viewport: WIDE, colorScheme: theme, reducedMotion: 'reduce' });
+  const page = await context.newPage();
+  page.setDefaultTimeout(STEP);
+  const wrong = [];
+  page.on('console', (message) => wrong.push(`console: ${message.type()}: ${message.text()}`));
+  page.on('pageerror', (error) => wrong.push(`error: ${error}`));
+  page.on('request', (request) => {
+    const { origin, protocol } = new URL(request.url());
+    if (origin !== new URL(url).origin && protocol !== 'data:') wrong.push(`request: ${request.url()}`);
+  });
+  await page.exposeFunction('violated', (violation) => wrong.push(`policy: ${violation}`));
+  await page.addInitScript(() => {
+    addEventListener('securitypolicyviolation', (event) => {
+      violated(`${event.effectiveDirective} forbids ${event.blockedURI}: ${event.sample}`);
+    });
+  });
+  if (!hasCredentials) {
+    await page.route(`${url}/docs`, async (route) => {
+      const response = await route.fetch();
+      const body = (await response.text()).replace(/<script type="application\/json".*?<\/script>/s, '');
+      await route.fulfill({ response, body });
+    });
+  }
+  try {
+    const served = await page.goto(`${url}/docs`);
+    assert.equal(served.status(), 200, `${url}/docs`);
+    assert.doesNotMatch(served.headers()['content-security-policy'], /unsafe|\*/);
+    assert.equal(await page.locator('#credentials').count(), hasCredentials ? 1 : 0, 'elements with credentials');
+    await page.getByRole('heading', { level: 1 }).waitFor();
+    await isThemed(page, theme);
+    await test(page);
+  } catch (error) {
+    await page.screenshot({ path: `${out}/docs-failure.png` });
+    throw new Error([`${name}: ${error.message}`, ...wrong].join('\n'), { cause: error });
+  }
+  await context.close();
+  assert.equal(wrong.length, 0, [`${name}:`, ...wrong].join('\n'));
+  console.log(`${name}: ${Date.now() - started} ms`);
+}
+
+async function isThemed(page, theme) {
+  await page.locator(`body.${theme}-mode`).waitFor();
+}
+
+function link(page, { method, path }) {
+  return page.getByRole('complementary').locator(`a[href$="/${method.toUpperCase()}${path}"]`);
+}
+
+function button(page, { method, path }) {
+  return page.getByRole('button', { name: `Test Request (${method} ${path})` });
+}
+
+function client(page) {
+  return page.getByRole('dialog', { name: 'API Client' });
+}
+
+function send(page) {
+  return client(page).getByRole('button', { name: /^Send (put|patch|post|delete|get) request/ });
+}
+
+/** Sees the status and the JSON of the answer to what `act` sends in the page. */
+async function answered(page, { method, path }, act) {
+  const name = `${method.toUpperCase()} ${path}`;
+  const pattern = RegExp(`^${url}${path.replace(/\{[^}]*\}/g, '[^/{}]+')}$`);
+  const isOurs = (it) => it.request().method() === method.toUpperCase() && pattern.test(it.url());
+  const [answer] = await Promise.all([page.waitForResponse(isOurs), act()]);
+  assert.equal(answer.status(), 200, `${name}: ${await answer.text()}`);
+  const shown = client(page).getByRole('region', { name: /^Response/ });
+  await shown.getByText('200 OK').waitFor();
+  const [key] = Object.keys(await answer.json());
+  await shown.getByText(`"${key}"`).first().waitFor();
+  console.log(`  ${name}: 200`);
+}
+
+/** Goes to an element by the tab key, and presses it. */
+async function press(page, element) {
+  await element.waitFor();
+  for (let steps = 0; steps < 200; steps += 1) {
+    if (await element.evaluate((it) => it === document.activeElement)) {
+      await page.keyboard.press('Enter');
+      return;
+    }
+    await page.keyboard.press('Tab');
+  }
+  assert.fail(`200 times the tab key, and not at ${element}`);
+}

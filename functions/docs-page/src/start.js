@@ -1,0 +1,61 @@
+// Starts the API reference. A file of its own, since the page's policy takes no script from the page itself.
+
+// Scalar gives the nonce to the first of its three style sheets only.
+const nonce = document.querySelector('meta[property=csp-nonce]').content;
+const { createElement } = document;
+document.createElement = (...args) => {
+  const element = createElement.apply(document, args);
+  if (element instanceof HTMLStyleElement) element.nonce = nonce;
+  return element;
+};
+
+// Whatever stands before `docs`: the origin, and on AWS the stage.
+const base = new URL('.', location.href).href.replace(/\/$/, '');
+
+const demo = JSON.parse(document.getElementById('credentials')?.textContent ?? 'null');
+const authentication = demo && {
+  securitySchemes: {
+    bearer: { token: demo.bearer },
+    sessionToken: { value: demo.session },
+    sessionCookie: { value: demo.session },
+  },
+};
+
+const CSS = `
+.light-mode { --scalar-color-accent: #4f46e5; }
+.dark-mode { --scalar-color-accent: #a5b4fc; }
+/* build.rs has taken it out of the markup. */
+.hljs { --line-digits: 2; }
+/* A menu of the languages that are tabs already, and a drawing. */
+.client-libraries__select, .ascii-art { display: none !important; }
+`;
+
+// Modules run before this event, and so does Scalar's script.
+addEventListener('DOMContentLoaded', () => {
+  Scalar.createApiReference('#reference', {
+    title: 'Rolecall',
+    url: `${base}/openapi.json`,
+    servers: [{ url: base }],
+    ...(authentication && { authentication }),
+
+    // Nothing leaves for another host.
+    agent: { disabled: true },
+    hideClientButton: true,
+    mcp: { disabled: true },
+    showDeveloperTools: 'never',
+    telemetry: false,
+    withDefaultFonts: false,
+
+    customCss: CSS,
+    defaultOpenAllTags: true,
+    documentDownloadType: 'direct',
+    featuredClients: ['shell/curl', 'python/requests', 'js/fetch', 'go/native', 'ruby/native'],
+    hiddenClients: [
+      ...['c', 'clojure', 'csharp', 'dart', 'fsharp', 'http', 'java', 'julia', 'kotlin', 'node', 'objc', 'ocaml'],
+      ...['php', 'powershell', 'r', 'rust', 'swift', 'js/jquery', 'js/ofetch', 'js/xhr', 'js/axios'],
+      ...['python/aiohttp', 'python/httpx_async', 'python/httpx_sync', 'python/python3', 'shell/httpie', 'shell/wget'],
+    ],
+    hideModels: true,
+    orderSchemaPropertiesBy: 'preserve',
+  });
+});
