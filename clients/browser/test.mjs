@@ -48,7 +48,7 @@ const browser = await chromium.launch({
 try {
   for (const theme of ['light', 'dark']) {
     await withPage(theme, theme, async (page) => {
-      await page.screenshot({ path: `${out}/docs-${theme}.png` });
+      await page.screenshot({ path: `${out}/docs-${theme}.png`, animations: 'disabled' });
       const languages = page.getByRole('tablist', { name: 'Client Libraries' }).getByRole('tab');
       assert.deepEqual((await languages.allInnerTexts()).map((text) => text.trim()), LANGUAGES);
       await page.getByRole('button', { name: /^Change code sample language/ }).first().click();
@@ -60,7 +60,7 @@ try {
         await button(page, operation).click();
         await answered(page, operation, () => send(page).click());
         // Of the last one in the end.
-        await page.screenshot({ path: `${out}/docs-${theme}-answer.png` });
+        await page.screenshot({ path: `${out}/docs-${theme}-answer.png`, animations: 'disabled' });
         await page.keyboard.press('Escape');
         await client(page).waitFor({ state: 'hidden' });
       }
@@ -71,10 +71,14 @@ try {
 
   await withPage('keyboard', 'light', async (page) => {
     const [operation] = operations;
-    await press(page, link(page, operation));
-    await press(page, button(page, operation));
-    await client(page).waitFor();
-    await answered(page, operation, () => press(page, send(page)));
+    const enter = () => page.keyboard.press('Enter');
+    await reach(page, link(page, operation));
+    await enter();
+    await reach(page, button(page, operation));
+    await enter();
+    await client(page).locator(':focus').waitFor();
+    await reach(page, send(page));
+    await answered(page, operation, enter);
   });
 
   await withPage('no credentials', 'light', async (page) => {
@@ -93,7 +97,7 @@ try {
 /** Runs `test` on the page in a profile of its own, in which nothing may go wrong. */
 async function withPage(name, theme, test, hasCredentials = true) {
   const started = Date.now();
-  const context = await browser.newContext({ viewport: WIDE, colorScheme: theme, reducedMotion: 'reduce' });
+  const context = await browser.newContext({ viewport: WIDE, colorScheme: theme });
   const page = await context.newPage();
   page.setDefaultTimeout(STEP);
   const wrong = [];
@@ -125,7 +129,7 @@ async function withPage(name, theme, test, hasCredentials = true) {
     await isThemed(page, theme);
     await test(page);
   } catch (error) {
-    await page.screenshot({ path: `${out}/docs-failure.png` });
+    await page.screenshot({ path: `${out}/docs-failure.png`, animations: 'disabled' });
     throw new Error([`${name}: ${error.message}`, ...wrong].join('\n'), { cause: error });
   }
   await context.close();
@@ -167,15 +171,12 @@ async function answered(page, { method, path }, act) {
   console.log(`  ${name}: 200`);
 }
 
-/** Goes to an element by the tab key, and presses it. */
-async function press(page, element) {
+/** Goes to an element by the tab key. */
+async function reach(page, element) {
   await element.waitFor();
-  for (let steps = 0; steps < 200; steps += 1) {
-    if (await element.evaluate((it) => it === document.activeElement)) {
-      await page.keyboard.press('Enter');
-      return;
-    }
+  const isThere = () => element.evaluate((it) => it === document.activeElement);
+  for (let steps = 0; !(await isThere()); steps += 1) {
+    assert(steps < 200, `200 times the tab key, and not at ${element}`);
     await page.keyboard.press('Tab');
   }
-  assert.fail(`200 times the tab key, and not at ${element}`);
 }

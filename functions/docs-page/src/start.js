@@ -30,6 +30,12 @@ const CSS = `
 .client-libraries__select, .ascii-art { display: none !important; }
 `;
 
+// The editor of a body would indent with the tab key, and who has no mouse would not get out of it.
+const keepTab = (event) => {
+  if (event.key === 'Tab' && event.target.closest('.cm-content')) event.stopImmediatePropagation();
+};
+addEventListener('keydown', keepTab, { capture: true });
+
 // Modules run before this event, and so does Scalar's script.
 addEventListener('DOMContentLoaded', () => {
   Scalar.createApiReference('#reference', {
