@@ -22,6 +22,9 @@ use crate::time::Time;
 /// The folder that [`Operation::describe`] leaves its part of `openapi.json` in, if there is one.
 pub const PARTS: &str = "OPENAPI_PARTS";
 
+/// What an operation that anybody may call may not find.
+const FILE: &str = "file";
+
 const JSON: &str = "application/json";
 
 /// One operation: an Operation Object of OpenAPI 3.1, and the components that it refers to.
@@ -42,7 +45,7 @@ impl Operation {
         for (name, scheme) in security_schemes() {
             new.component("securitySchemes", name, scheme);
         }
-        new.problems(dialect, |problem| !of_writes(problem));
+        new.problems(dialect, problems().into_iter().filter(|problem| !of_writes(problem)));
         new
     }
 
@@ -96,7 +99,7 @@ impl Operation {
         self.object["requestBody"] =
             json!({ "description": description, "required": true, "content": { JSON: { "schema": schema } } });
         if let Some(dialect) = self.dialect {
-            self.problems(dialect, of_writes);
+            self.problems(dialect, problems().into_iter().filter(of_writes));
         }
         let tags = json_schema!({ "type": "string", "pattern": r#"^(\*|(W/)?"[^"]*"( *, *(W/)?"[^"]*")*)$"# });
         let key = json_schema!({
@@ -145,7 +148,7 @@ impl Operation {
 
     /// That what is asked for need not exist, for an operation that anybody may call.
     pub fn not_found(mut self) -> Self {
-        self.problems(Dialect::Users, |problem| matches!(problem, Problem::NotFound("file")));
+        self.problems(Dialect::Users, [Problem::NotFound(FILE)]);
         self
     }
 
@@ -179,9 +182,9 @@ impl Operation {
         });
     }
 
-    /// Describes the answers to the problems that are `meant`, each with an example.
-    fn problems(&mut self, dialect: Dialect, meant: fn(&Problem) -> bool) {
-        for problem in problems().into_iter().filter(meant) {
+    /// Describes the answers to problems, each with an example.
+    fn problems(&mut self, dialect: Dialect, problems: impl IntoIterator<Item = Problem>) {
+        for problem in problems {
             let answer = dialect.problem(&problem);
             let body: Value = serde_json::from_slice(&answer.body).expect("problems are JSON");
             let status = answer.status.to_string();
@@ -245,6 +248,11 @@ pub fn schema_of<T: JsonSchema>() -> Schema {
     let mut schema = SchemaGenerator::default().subschema_for::<T>();
     finish(&mut schema);
     schema
+}
+
+/// The schema of a UUID in a header: not by its format, of which generated clients make a type that no header takes.
+pub fn uuid_in_header() -> Schema {
+    json_schema!({ "type": "string", "pattern": "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$" })
 }
 
 /// Says of a schema what derives cannot: which fields must be there, and how large our numbers are.
@@ -455,14 +463,15 @@ impl JsonSchema for directory::Status {
 fn number_or_name<T>(named: &[(i64, &str, T)]) -> Schema {
     let numbers: Vec<i64> = named.iter().map(|(number, ..)| *number).collect();
     let list: Vec<String> = named.iter().map(|(number, name, _)| format!("{number} {name}")).collect();
+    let names: Vec<&str> = named.iter().map(|(_, name, _)| *name).collect();
     // Any case, in the words of a pattern.
     let letter = |letter: char| format!("[{letter}{}]", letter.to_ascii_lowercase());
-    let names: Vec<String> = named.iter().map(|(_, name, _)| name.chars().map(letter).collect()).collect();
+    let any_case: Vec<String> = names.iter().map(|name| name.chars().map(letter).collect()).collect();
     json_schema!({
         "description": list.join(", "),
         "anyOf": [
-            { "type": "integer", "enum": numbers },
-            { "type": "string", "description": "The name, in any case.", "pattern": format!("^({})$", names.join("|")) },
+            { "type": "integer", "enum": numbers, "x-enum-varnames": names },
+            { "type": "string", "description": "The name, in any case.", "pattern": format!("^({})$", any_case.join("|")) },
         ],
     })
 }
@@ -501,7 +510,7 @@ fn meaning(problem: &Problem) -> &'static str {
         Problem::UnsupportedMediaType => "the content type is not `application/json`",
         Problem::TenantMismatch => "the credential is for another tenant",
         Problem::Forbidden(_) => "the caller may not do this",
-        Problem::NotFound("file") => "there is no such file",
+        Problem::NotFound(FILE) => "there is no such file",
         Problem::NotFound(_) => "there is no such member in the tenant",
         Problem::InvalidReference { .. } => "a role, group or label does not exist, or a role is named twice",
         Problem::LastOwner => "the tenant would be left without an owner",
@@ -576,7 +585,6 @@ pub fn problems() -> Vec<Problem> {
         denial("outranked", &["The member outranks you.", "The role outranks you."]),
         Problem::NotFound("user"),
         Problem::NotFound("version of the API"),
-        Problem::NotFound("file"),
         reference(Reference::Role, "roles", &[]),
         reference(Reference::Role, "roles", &["pilot"]),
         reference(Reference::Role, "roles", &["pilot", "user"]),

@@ -34,7 +34,7 @@ fn page(credentials: &str) -> Result<Answer, Problem> {
             format!("\n    <script type=\"application/json\" id=\"credentials\">{json}</script>")
         }
     };
-    let [scalar, start] = FILES.map(|(name, hash, _)| format!("docs/{name}?{hash}"));
+    let [scalar, start] = FILES.map(|(name, hash, _)| format!("{name}?{hash}"));
     let page =
         format!(include_str!("page.html"), nonce = nonce, start = start, scalar = scalar, credentials = credentials);
     Ok(Answer::new(200, "text/html; charset=utf-8", page)

@@ -20,7 +20,7 @@ struct Body {
     /// The number of a label.
     profession_id: Clearable<i64>,
     /// 1 for a manager, 2 for a member.
-    #[cfg_attr(test, schemars(with = "Optional<i64>", extend("enum" = [1, 2])))]
+    #[cfg_attr(test, schemars(with = "Optional<i64>", extend("enum" = [1, 2], "x-enum-varnames" = ["MANAGER", "MEMBER"])))]
     scope: Optional<Scope>,
     permissions: Clearable<Permissions>,
 }

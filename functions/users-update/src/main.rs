@@ -15,7 +15,7 @@ const MAX_ROLES: usize = 50;
 #[derive(Default, Deserialize)]
 #[serde(default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "UserUpdate"))]
-#[cfg_attr(test, schemars(extend("anyOf" = [{ "required": ["name"] }, { "required": ["roles"] }])))]
+#[cfg_attr(test, schemars(extend("if" = { "required": ["name"] }, "else" = { "required": ["roles"] })))]
 struct Body {
     /// A full name: what stands behind its last space is the last name.
     name: Optional<Text<250>>,
@@ -75,10 +75,10 @@ fn main() -> Result<(), lambda_http::Error> {
 
 #[test]
 fn description() {
-    use shared::openapi::{Operation, schema_of};
+    use shared::openapi::{Operation, schema_of, uuid_in_header};
     Operation::new(Dialect::Users)
         .path("id", "The user's UUID.", schema_of::<shared::id::Uuid>())
-        .header("X-Tenant-ID", "The tenant's UUID: the credential's.", schema_of::<shared::id::Uuid>())
+        .header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header())
         .body::<Body>()
         .answer::<User>()
         .describe();

@@ -52,6 +52,7 @@ fn one_of<T, const N: usize>(value: Value, named: [(i64, &str, T); N], what: &'s
 pub struct Wrap<'a> {
     data: User<'a>,
     /// Always empty.
+    #[cfg_attr(feature = "openapi", schemars(with = "Vec<String>", length(max = 0)))]
     errors: [&'static str; 0],
 }
 
@@ -89,10 +90,10 @@ struct TenantUser<'a> {
     tenant_id: u32,
     user_id: u32,
     /// `ENUM tenant_user_role`: 1 OWNER, 2 ADMIN, 3 USER.
-    #[cfg_attr(feature = "openapi", schemars(extend("enum" = [1, 2, 3])))]
+    #[cfg_attr(feature = "openapi", schemars(extend("enum" = [1, 2, 3], "x-enum-varnames" = ["OWNER", "ADMIN", "USER"])))]
     role: u8,
     /// `ENUM tenant_user_status`: 0 UNKNOWN, for an invitation, 1 ACTIVE, 2 DEACTIVE.
-    #[cfg_attr(feature = "openapi", schemars(extend("enum" = [0, 1, 2])))]
+    #[cfg_attr(feature = "openapi", schemars(extend("enum" = [0, 1, 2], "x-enum-varnames" = ["UNKNOWN", "ACTIVE", "DEACTIVE"])))]
     status: u8,
     last_seen: Option<Time>,
 }

@@ -30,7 +30,7 @@ struct UserOrganization {
     user_id: u32,
     organization_id: u32,
     /// 1 for a manager, 2 for a member.
-    #[cfg_attr(feature = "openapi", schemars(extend("enum" = [1, 2])))]
+    #[cfg_attr(feature = "openapi", schemars(extend("enum" = [1, 2], "x-enum-varnames" = ["MANAGER", "MEMBER"])))]
     scope: u8,
     permissions: Permissions,
     deleted_at: Option<Time>,

@@ -18,6 +18,7 @@ pub struct Success<'a> {
     message: &'static str,
     data: UserRole<'a>,
     /// Always empty.
+    #[cfg_attr(feature = "openapi", schemars(with = "Vec<String>", length(max = 0)))]
     errors: [&'static str; 0],
 }
 
