@@ -52,7 +52,7 @@ directory = directory_update_user.sync(
 )
 assert isinstance(directory, DTOResponseWrap), directory
 assert directory.data.id == 3, directory
-assert directory.data.tenant_user.status is DTOTenantUserStatus.VALUE_1, directory
+assert directory.data.tenant_user.status is DTOTenantUserStatus.ACTIVE, directory
 assert [group.id for group in directory.data.tenant_user.groups] == [1, 2], directory
 
 tenant = tenant_update_user_role.sync("acme", "3", client=bearer, body=TenantUserRoleUpdate(role_id="user"))
@@ -73,12 +73,12 @@ membership = membership_update_user.sync(
     3,
     client=tokens,
     body=UserOrganizationUpdate(
-        first_name="John", last_name="Doe", profession_id=1, scope=UserOrganizationUpdateScope.VALUE_2
+        first_name="John", last_name="Doe", profession_id=1, scope=UserOrganizationUpdateScope.MEMBER
     ),
 )
 assert isinstance(membership, UserOrganizationResponse), membership
 assert membership.data.user_id == 3, membership
-assert membership.data.scope is UserOrganizationScope.VALUE_2, membership
+assert membership.data.scope is UserOrganizationScope.MEMBER, membership
 
 for client in (bearer, cookie):
     organization = organization_assign_role.sync(
