@@ -3,10 +3,11 @@
 //!
 //! - [`subjects`] builds and starts what is measured: our function and three peers (`bench/peers`).
 //! - [`bed`] is the DynamoDB that they all use, behind TLS ([`tls`]), with a tenant and its tokens.
-//! - [`cold`], [`scale`] and [`throughput`] measure; [`gauge`] reads a process's CPU clock and memory; [`text`] prints.
+//! - [`cold`], [`scale`], [`throughput`] and [`docs`] measure; [`gauge`] reads a process's CPU clock and memory; [`text`] prints.
 
 mod bed;
 mod cold;
+mod docs;
 mod gauge;
 mod scale;
 mod subjects;
@@ -26,7 +27,7 @@ struct Cli {
     /// What to measure; everything if nothing is named
     #[arg(value_enum)]
     parts: Vec<Part>,
-    /// `cold`: how many processes of each are started
+    /// `cold` and `docs`: how many processes of each are started
     #[arg(long, value_name = "N", default_value_t = 31, value_parser = clap::value_parser!(u32).range(1..))]
     cold: u32,
     /// `cold` and `scale`: how many calls a warm process of each takes
@@ -53,6 +54,8 @@ enum Part {
     Scale,
     /// Calls a second through the gateway
     Throughput,
+    /// Cold starts of the API reference
+    Docs,
 }
 
 #[tokio::main]
@@ -84,6 +87,9 @@ async fn run(cli: Cli, log: &Tail) -> Result<()> {
     }
     if wants(Part::Scale) {
         scale::run(&ours, &cli.members, cli.warm, log).await?;
+    }
+    if wants(Part::Docs) {
+        docs::run(cli.cold, log).await?;
     }
     if wants(Part::Throughput) {
         throughput::run(&ours, &cli.callers, cli.seconds, log).await?;

@@ -218,7 +218,7 @@ fn files(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
 }
 
 /// The bytes that files take in a zip file, and by themselves.
-fn zipped(files: &[(String, PathBuf)]) -> Result<[usize; 2]> {
+pub fn zipped(files: &[(String, PathBuf)]) -> Result<[usize; 2]> {
     let mut unpacked = 0;
     let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
     for (name, path) in files {
