@@ -1,9 +1,11 @@
 //! A running product, and what tests ask of it.
 
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use flate2::read::GzDecoder;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{HeaderMap, Request};
@@ -47,6 +49,17 @@ impl Reply {
     /// The body; `null` if it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.bytes).unwrap_or_default()
+    }
+
+    /// The body as its reader sees it: without its content coding.
+    pub fn content(&self) -> Vec<u8> {
+        let mut content = Vec::new();
+        match self.header("content-encoding") {
+            Some("gzip") => GzDecoder::new(&*self.bytes).read_to_end(&mut content).unwrap(),
+            None => (&*self.bytes).read_to_end(&mut content).unwrap(),
+            Some(other) => panic!("{other}"),
+        };
+        content
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -138,7 +151,7 @@ impl Product {
         let path = path.split('?').next().unwrap_or_default();
         let Some(route) = Router::new(&self.template).find(method, path).map(|found| found.route_key) else { return };
         let described = DESCRIBED.get_or_init(Described::committed);
-        let fits = described.body(&route, reply.status, reply.header("content-type"), &reply.bytes);
+        let fits = described.body(&route, reply.status, reply.header("content-type"), &reply.content());
         fits.unwrap_or_else(|why| panic!("{why}: {reply:?}"));
         // What the gateway answers itself has no more headers.
         if reply.header("x-request-id").is_some() {

@@ -4,6 +4,7 @@ mod contract;
 mod cost;
 #[path = "../openapi/described.rs"]
 mod described;
+mod docs;
 mod failures;
 mod harness;
 mod observability;
