@@ -222,11 +222,11 @@ pub struct Answer {
 
 impl Answer {
     pub fn json(status: u16, body: &Value) -> Self {
-        Self::new(status, "application/json", body.to_string())
+        Self::new(status, "application/json", body.to_string().into())
     }
 
-    pub fn new(status: u16, content_type: &str, body: impl Into<Body>) -> Self {
-        Self { status, headers: vec![(header::CONTENT_TYPE.to_string(), content_type.to_owned())], body: body.into() }
+    pub fn new(status: u16, content_type: &str, body: Body) -> Self {
+        Self { status, headers: vec![(header::CONTENT_TYPE.to_string(), content_type.to_owned())], body }
     }
 
     pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {

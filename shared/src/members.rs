@@ -310,7 +310,7 @@ impl Authorized<'_> {
             View { tenant: &round.tenant, member: &after, catalog: &round.catalog, picture: round.picture.as_deref() };
         let body = render(&view).to_string();
         let mut answer =
-            Answer::new(200, "application/json", body.as_str()).with_header("etag", format!("\"{}\"", after.version));
+            Answer::new(200, "application/json", body.as_str().into()).with_header("etag", format!("\"{}\"", after.version));
         if !notices.is_empty() {
             answer = answer.with_header("policy-notices", structured_list(&notices));
         }

@@ -9,8 +9,8 @@ const GZIP: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.gz"))
 /// For generators, gateways and tools, and for the page at `/docs`. Anybody may read it.
 fn document(call: &Call) -> Result<Answer, Problem> {
     let answer = match call.accepts("gzip") {
-        true => Answer::new(200, "application/json", GZIP).with_header("content-encoding", "gzip"),
-        false => Answer::new(200, "application/json", DOCUMENT),
+        true => Answer::new(200, "application/json", GZIP.into()).with_header("content-encoding", "gzip"),
+        false => Answer::new(200, "application/json", DOCUMENT.into()),
     };
     Ok(answer.with_header("cache-control", "no-cache").with_header("vary", "accept-encoding"))
 }

@@ -37,7 +37,7 @@ fn page(credentials: &str) -> Result<Answer, Problem> {
     let [scalar, start] = FILES.map(|(name, hash, _)| format!("{name}?{hash}"));
     let page =
         format!(include_str!("page.html"), nonce = nonce, start = start, scalar = scalar, credentials = credentials);
-    Ok(Answer::new(200, "text/html; charset=utf-8", page)
+    Ok(Answer::new(200, "text/html; charset=utf-8", page.into())
         .with_header("cache-control", "no-cache")
         .with_header("content-security-policy", policy)
         .with_header("referrer-policy", "no-referrer")
@@ -53,7 +53,7 @@ fn file(name: &str, hash: &str) -> Result<Answer, Problem> {
     let (_, own, content) = found.ok_or(Problem::NotFound("file"))?;
     // A page of another version still gets its script while a deployment is under way, and does not keep it.
     let keep = if hash == *own { "public, max-age=31536000, immutable" } else { "no-cache" };
-    Ok(Answer::new(200, "text/javascript; charset=utf-8", *content)
+    Ok(Answer::new(200, "text/javascript; charset=utf-8", (*content).into())
         .with_header("content-encoding", "gzip")
         .with_header("cache-control", keep)
         .with_header("x-content-type-options", "nosniff"))

@@ -202,10 +202,10 @@ fn status_number(status: model::Status) -> u8 {
 /// Why a request was not done.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "DTO_response_wrap_error"))]
-pub struct Failure {
+pub struct Failure<'a> {
     /// Always null.
     data: (),
-    errors: Vec<String>,
+    errors: &'a [String],
 }
 
 /// `{"data": null, "errors": […]}`. This API knows no 409 and no 422: those are 400.
@@ -214,10 +214,10 @@ pub fn problem(problem: &Problem) -> (u16, Value) {
         409 | 422 => 400,
         status => status,
     };
-    let errors = match problem {
+    let errors: Vec<String> = match problem {
         Problem::Invalid(faults) => faults.iter().map(ToString::to_string).collect(),
         Problem::Forbidden(denial) if !denial.notices.is_empty() => denial.notices.clone(),
         problem => vec![problem.to_string()],
     };
-    (status, json!(Failure { data: (), errors }))
+    (status, json!(Failure { data: (), errors: &errors }))
 }

@@ -1,5 +1,6 @@
 //! `organization`: an assignment with its role, and errors as FastAPI makes them (seed 004).
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Serialize;
@@ -8,7 +9,7 @@ use uuid::Uuid;
 
 use crate::members::View;
 use crate::model;
-use crate::problem::{Fault, Place, Problem, Step, Wrong};
+use crate::problem::{Fault, Problem, Step, Wrong};
 use crate::time::Time;
 
 /// A user's role in an organization.
@@ -97,41 +98,43 @@ pub struct Failure {
 /// What is wrong with a request.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "HTTPValidationError"))]
-pub struct Invalid {
-    detail: Vec<Cause>,
+pub struct Invalid<'a> {
+    detail: Vec<Cause<'a>>,
 }
 
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "ValidationError"))]
-struct Cause {
+struct Cause<'a> {
     /// The way to it: a part of the request, then names and places in lists.
-    loc: Vec<Step>,
+    loc: &'a [Step],
     msg: String,
     r#type: &'static str,
 }
 
+const BODY: &[Step] = &[Step::Name(Cow::Borrowed("body"))];
+const KEY: &[Step] = &[Step::Name(Cow::Borrowed("header")), Step::Name(Cow::Borrowed("idempotency-key"))];
+
 /// `{"detail": [{"loc", "msg", "type"}]}` for whatever is wrong with the request, else `{"detail": "…"}`.
 pub fn problem(problem: &Problem) -> (u16, Value) {
-    let body = vec![Step::from("body")];
     let causes = match problem {
         Problem::InvalidJson(why) => {
-            vec![Cause { loc: body, msg: format!("JSON decode error: {why}"), r#type: "json_invalid" }]
+            vec![Cause { loc: BODY, msg: format!("JSON decode error: {why}"), r#type: "json_invalid" }]
         }
         Problem::Invalid(faults) => faults.iter().map(cause).collect(),
-        Problem::InvalidReference { place, .. } => vec![value_error(place.clone(), problem)],
-        Problem::IdempotencyMismatch => vec![value_error(vec!["header".into(), "idempotency-key".into()], problem)],
-        Problem::TooManyChanges => vec![value_error(body, problem)],
+        Problem::InvalidReference { place, .. } => vec![value_error(place, problem)],
+        Problem::IdempotencyMismatch => vec![value_error(KEY, problem)],
+        Problem::TooManyChanges => vec![value_error(BODY, problem)],
         _ => return (problem.status(), json!(Failure { detail: problem.to_string() })),
     };
     (422, json!(Invalid { detail: causes }))
 }
 
-fn value_error(loc: Place, wrong: &impl fmt::Display) -> Cause {
+fn value_error<'a>(loc: &'a [Step], wrong: &dyn fmt::Display) -> Cause<'a> {
     Cause { loc, msg: format!("Value error, {wrong}"), r#type: "value_error" }
 }
 
 /// The names of types are those that pydantic gives.
-fn cause(fault: &Fault) -> Cause {
+fn cause(fault: &Fault) -> Cause<'_> {
     let (kind, message) = match &fault.wrong {
         Wrong::Missing => ("missing", "Field required".to_owned()),
         Wrong::Null | Wrong::Type("a string") => ("string_type", "Input should be a valid string".to_owned()),
@@ -139,7 +142,7 @@ fn cause(fault: &Fault) -> Cause {
             ("model_attributes_type", "Input should be a valid dictionary or object".to_owned())
         }
         Wrong::Uuid => ("uuid_parsing", "Input should be a valid UUID".to_owned()),
-        wrong => return value_error(fault.place.clone(), wrong),
+        wrong => return value_error(&fault.place, wrong),
     };
-    Cause { loc: fault.place.clone(), msg: message, r#type: kind }
+    Cause { loc: &fault.place, msg: message, r#type: kind }
 }

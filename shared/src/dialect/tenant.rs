@@ -61,15 +61,15 @@ impl<'a> Success<'a> {
 /// Why a request was not done.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "TenantFailure"))]
-pub struct Failure {
+pub struct Failure<'a> {
     /// The reason phrase of the status.
     error: &'static str,
     message: String,
     /// The status.
     code: u16,
     /// Each cause, where there are several.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<String>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [String],
 }
 
 /// `{"error": reason phrase, "message", "code": status}`, with `errors` where there are several causes.
@@ -80,9 +80,9 @@ pub fn problem(problem: &Problem) -> (u16, Value) {
         Problem::NotFound(_) => "The requested resource was not found".to_owned(),
         problem => problem.to_string(),
     };
-    let errors = match problem {
+    let errors: Vec<String> = match problem {
         Problem::Invalid(faults) if faults.len() > 1 => faults.iter().map(ToString::to_string).collect(),
         _ => Vec::new(),
     };
-    (status, json!(Failure { error: reason, message, code: status, errors }))
+    (status, json!(Failure { error: reason, message, code: status, errors: &errors }))
 }
