@@ -194,7 +194,7 @@ impl App {
             log::line(
                 Level::Error,
                 "a tenant's policy cannot be used; nothing is allowed there until it is mended",
-                || json!({ "request_id": call.request_id, "tenant": tenant.id.number(), "policy": policy, "cause": why }),
+                &|| json!({ "request_id": call.request_id, "tenant": tenant.id.number(), "policy": policy, "cause": why }),
             );
         }
         let mut catalogs = lock(&self.catalogs);

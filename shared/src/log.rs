@@ -58,8 +58,9 @@ pub fn start(source: Source) {
     let _ = SOURCE.set(source); // A process is one function.
 }
 
-/// Writes a line beside those of requests. Its fields are made only if it is written.
-pub fn line(level: Level, message: &str, fields: impl FnOnce() -> Value) {
+/// Writes a line beside those of requests. Its fields are made only if it is written; by way of a pointer, so that this is
+/// compiled once.
+pub fn line(level: Level, message: &str, fields: &dyn Fn() -> Value) {
     let Some(source) = SOURCE.get().filter(|source| level <= source.level) else { return };
     let mut line = json!({
         "timestamp": Time::now(), "level": level, "message": message,

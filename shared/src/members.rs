@@ -309,8 +309,8 @@ impl Authorized<'_> {
         let view =
             View { tenant: &round.tenant, member: &after, catalog: &round.catalog, picture: round.picture.as_deref() };
         let body = render(&view).to_string();
-        let mut answer =
-            Answer::new(200, "application/json", body.as_str().into()).with_header("etag", format!("\"{}\"", after.version));
+        let mut answer = Answer::new(200, "application/json", body.as_str().into())
+            .with_header("etag", format!("\"{}\"", after.version));
         if !notices.is_empty() {
             answer = answer.with_header("policy-notices", structured_list(&notices));
         }

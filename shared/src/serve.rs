@@ -61,7 +61,7 @@ pub fn serve(dialect: Dialect, handler: Handler) -> Result<(), Error> {
             let (warm, ()) = tokio::join!(app.warm_up(), async { policy::warm_up() });
             if let Err(problem) = warm {
                 // The first request will try again and answer for it.
-                log::line(Level::Warn, "the keys could not be read at init", || json!({ "cause": problem.cause() }));
+                log::line(Level::Warn, "the keys could not be read at init", &|| json!({ "cause": problem.cause() }));
             }
             let responder: Responder = Box::new(move |call| handler(app, call));
             Ok(responder)
@@ -100,7 +100,7 @@ impl Function {
         // As long as the process, too.
         let responder: &Responder = Box::leak(Box::new(start.await?));
         let init = self.started.elapsed();
-        log::line(Level::Info, "ready", || json!({ "ms": log::millis(init) }));
+        log::line(Level::Info, "ready", &|| json!({ "ms": log::millis(init) }));
         *lock(&self.init) = Some(init);
         lambda_http::run(service_fn(|request| self.respond(responder, request))).await
     }
@@ -143,7 +143,7 @@ impl Function {
         let cause = format!("panicked at {}: {message}", panic.location().map(ToString::to_string).unwrap_or_default());
         let Some(call) = self.current.try_lock().ok().and_then(|current| current.clone()) else {
             // Nobody waits for an answer, and the successor would panic again.
-            log::line(Level::Error, "panic", || json!({ "cause": cause }));
+            log::line(Level::Error, "panic", &|| json!({ "cause": cause }));
             return;
         };
         let Answer { status, headers, body } = self.conclude(&call, Err(Problem::Internal(cause)));
@@ -152,7 +152,7 @@ impl Function {
         let program = std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
         let mut successor = std::process::Command::new(program);
         let cause = successor.env(OWED_TO, &call.invocation).env(OWED, answer.to_string()).exec();
-        log::line(Level::Error, "no successor can be started", || json!({ "cause": cause.to_string() }));
+        log::line(Level::Error, "no successor can be started", &|| json!({ "cause": cause.to_string() }));
     }
 }
 
@@ -163,7 +163,7 @@ async fn settle() -> Result<(), Error> {
     let response = PooledClient::builder().build().call(http::Request::post(path).body(answer.into())?).await?;
     if !response.status().is_success() {
         let status = response.status().as_u16();
-        log::line(Level::Warn, "the answer to a request that panicked came too late", || json!({ "status": status }));
+        log::line(Level::Warn, "the answer to a request that panicked came too late", &|| json!({ "status": status }));
     }
     Ok(())
 }

@@ -76,7 +76,7 @@ impl Meter {
         log::line(
             Level::Debug,
             "table",
-            || json!({ "request_id": self.request, "operation": operation, "ms": log::millis(took) }),
+            &|| json!({ "request_id": self.request, "operation": operation, "ms": log::millis(took) }),
         );
         let mut cost = lock(&self.cost);
         cost.round_trips += 1;
