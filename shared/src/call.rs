@@ -80,14 +80,20 @@ impl IfMatch {
             return Some(IfMatch::Any);
         }
         let mut tags = Vec::new();
-        for tag in text.split(',').map(str::trim) {
-            let (weak, tag) = tag.strip_prefix("W/").map_or((false, tag), |tag| (true, tag));
-            let tag = tag.strip_prefix('"')?.strip_suffix('"').filter(|tag| !tag.contains('"'))?;
+        let mut rest = text.trim();
+        loop {
+            let (weak, quoted) = rest.strip_prefix("W/").map_or((false, rest), |quoted| (true, quoted));
+            // A tag may have commas in it.
+            let (tag, after) = quoted.strip_prefix('"')?.split_once('"')?;
             if !weak {
                 tags.push(tag.to_owned());
             }
+            rest = after.trim_start();
+            if rest.is_empty() {
+                return Some(IfMatch::OneOf(tags));
+            }
+            rest = rest.strip_prefix(',')?.trim_start();
         }
-        Some(IfMatch::OneOf(tags))
     }
 }
 
@@ -257,6 +263,7 @@ mod tests {
         assert!(tags.matches(7) && tags.matches(9));
         assert!(!tags.matches(8) && !tags.matches(1));
         assert!(IfMatch::parse(" * ").unwrap().matches(1));
+        assert!(IfMatch::parse(r#""a,b","7""#).unwrap().matches(7));
         for text in ["", "7", "\"7", "\"7\",", "\"7\" \"8\"", "w/\"7\""] {
             assert_eq!(IfMatch::parse(text), None, "{text}");
         }

@@ -101,7 +101,10 @@ impl Operation {
         if let Some(dialect) = self.dialect {
             self.problems(dialect, problems().into_iter().filter(of_writes));
         }
-        let tags = json_schema!({ "type": "string", "pattern": r#"^(\*|(W/)?"[^"]*"( *, *(W/)?"[^"]*")*)$"# });
+        let tag = r#"(W/)?"[\t !#-~]*""#;
+        let tags = format!(r"^{tag}([\t ]*,[\t ]*{tag})*$");
+        let tags =
+            json_schema!({ "anyOf": [{ "type": "string", "enum": ["*"] }, { "type": "string", "pattern": tags }] });
         let key = json_schema!({
             "type": "string", "minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY, "pattern": "^[!-~]+$",
         });
