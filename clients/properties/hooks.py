@@ -71,7 +71,11 @@ def has_float(value):
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
-    """Drops what says that a request was as described and is refused, where the refusal is right."""
+    """Drops what is right here, as narrowly as can be told."""
+    # A method that no route has: 405 elsewhere, not with API Gateway, which answers before a function is asked.
+    if failure.code == "ST204" and (response.status_code, response.text) == (404, '{"message":"Not Found"}'):
+        return False
+    # What is as described and refused all the same.
     if failure.code != "ST202" or response.status_code not in (400, 422):
         return True
     # The body names a role that does not exist, for example.
