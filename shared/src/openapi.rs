@@ -32,6 +32,7 @@ pub struct Operation {
     dialect: Option<Dialect>,
     tag: Value,
     route: Option<&'static str>,
+    writes: bool,
     object: Value,
     components: Map<String, Value>,
 }
@@ -39,7 +40,7 @@ pub struct Operation {
 impl Operation {
     /// An operation of a dialect: its credential, and what it says of problems.
     pub fn new(dialect: Dialect) -> Self {
-        let mut new = Self::bare(dialect.name(), family(dialect));
+        let mut new = Self::public(dialect.name(), family(dialect));
         new.dialect = Some(dialect);
         new.object["security"] = security(dialect);
         for (name, scheme) in security_schemes() {
@@ -49,16 +50,13 @@ impl Operation {
         new
     }
 
-    /// An operation that anybody may call.
+    /// An operation that anybody may call, in a family of that name.
     pub fn public(tag: &'static str, description: &'static str) -> Self {
-        Self::bare(tag, description)
-    }
-
-    fn bare(tag: &'static str, description: &'static str) -> Self {
         Self {
             dialect: None,
             tag: json!({ "name": tag, "description": description }),
             route: None,
+            writes: false,
             object: json!({ "tags": [tag], "security": [], "parameters": [], "responses": {} }),
             components: Map::new(),
         }
@@ -76,6 +74,10 @@ impl Operation {
 
     pub fn header(self, name: &'static str, description: &'static str, schema: Schema) -> Self {
         self.parameter("header", name, true, description, schema)
+    }
+
+    pub fn query(self, name: &'static str, description: &'static str, schema: Schema) -> Self {
+        self.parameter("query", name, false, description, schema)
     }
 
     fn parameter(
@@ -98,6 +100,12 @@ impl Operation {
         let description = format!("Up to {} KiB. What it does not mention stays as it is.", MAX_BODY / 1024);
         self.object["requestBody"] =
             json!({ "description": description, "required": true, "content": { JSON: { "schema": schema } } });
+        self.write()
+    }
+
+    /// A write: its conditions, and the problems that only writes have.
+    pub fn write(mut self) -> Self {
+        self.writes = true;
         if let Some(dialect) = self.dialect {
             self.problems(dialect, problems().into_iter().filter(of_writes));
         }
@@ -126,11 +134,11 @@ impl Operation {
         )
     }
 
-    /// What the answer to a success holds: a member, whose version is its `etag`.
+    /// What the answer to a success holds: a member, whose version is its `etag`. Said after [`Operation::write`].
     pub fn answer<T: JsonSchema>(mut self) -> Self {
         let schema = self.schema::<T>(SchemaSettings::draft2020_12().for_serialize());
         let mut headers = vec!["x-request-id", "etag", "policy-notices"];
-        if self.object.get("requestBody").is_some() {
+        if self.writes {
             headers.push("idempotent-replayed");
         }
         self.response(200, "Done, or nothing was to be done", JSON, schema, &headers);

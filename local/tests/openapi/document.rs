@@ -221,6 +221,7 @@ fn give_examples(operation: &mut Value, cases: &[&Case]) -> std::result::Result<
         let name = parameter["name"].as_str().unwrap_or_default();
         let example = match parameter["in"].as_str() {
             Some("path") => success.event["pathParameters"].get(name),
+            Some("query") => success.event["queryStringParameters"].get(name),
             _ => success.event["headers"].get(name.to_lowercase()),
         };
         if let Some(example) = example {
