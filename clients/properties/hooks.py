@@ -114,6 +114,32 @@ def foreign_tenant(ctx, response, case):
     return None
 
 
+# Operations that need two credentials, and do look at both.
+enforced = set()
+
+
+@schemathesis.check
+def every_credential(ctx, response, case):
+    """Where two credentials are needed, one is not enough, nor one with the other of somebody else.
+
+    `ignored_auth` leaves out both, and sends a wrong one alone.
+    """
+    label = case.operation.label
+    needs_two = any(len(schemes) > 1 for schemes in case.operation.definition.raw.get("security", []))
+    if label in enforced or not needs_two or not succeeded(response, case):
+        return True
+    for header in ADMIN:
+        for value in (None, CALLERS["owner"][header], CALLERS["stranger"][header]):
+            request = response.request.copy()
+            del request.headers[header]
+            if value is not None:
+                request.headers[header] = value
+            answer = session.send(request, timeout=30)
+            assert answer.status_code == 401, f"with another {header}, or none: {answer.status_code} {answer.text}"
+    enforced.add(label)
+    return None
+
+
 @schemathesis.check
 class Answers:
     """Counts the answers, and fails if an operation has never answered with a success: then nothing was tested."""
