@@ -13,6 +13,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -197,8 +198,7 @@ async fn emulate(
     bin_dir: &Path,
     event: &Value,
 ) -> Result<Value, String> {
-    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let (address, runtime_api) = (free(), free());
+    let (address, runtime_api) = (free_address(), free_address());
     let url = server.dynamodb_url();
     let mut command = functions::command(Path::new(emulator), function, "person", bin_dir, &url);
     command.args(["--log-level", "error", "--runtime-interface-emulator-address", &address]);
@@ -222,6 +222,18 @@ async fn emulate(
     let answer = answer.await.map_err(|_| "no answer from the emulator".to_owned())?;
     process.kill().await.unwrap();
     serde_json::from_slice(&answer).map_err(|why| format!("{why}: {}", String::from_utf8_lossy(&answer)))
+}
+
+/// An address to listen on, each time another. Its port is below those that systems give to outgoing connections (from 32768 on
+/// Linux): one of theirs could be taken again before the emulator listens there.
+fn free_address() -> String {
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    loop {
+        let address = format!("127.0.0.1:{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        if std::net::TcpListener::bind(&address).is_ok() {
+            return address;
+        }
+    }
 }
 
 /// The whole table.
