@@ -1,8 +1,9 @@
 //! Has the real functions answer every event of `events/`, each on fresh demo data in a real engine, and compares with
 //! the answers beside the events. `BLESS=1` records these anew: review the diff.
 //!
-//! Each answer is held against `openapi.json`, too. Which IAM actions each function was seen to use is left in `target/actions.json`, for `.ci/` to compare with what the
-//! deployed template grants. With `RIE`, the path of AWS's runtime interface emulator, it is that which runs the functions.
+//! Each answer is held against `openapi.json`, too. Which IAM actions each function was seen to use is left in
+//! `target/actions.json`, for `.ci/` to compare with what the deployed template grants. With `RIE`, the path of AWS's runtime
+//! interface emulator, it is that which runs the functions.
 
 #[path = "openapi/described.rs"]
 mod described;
