@@ -106,7 +106,7 @@ pub fn same(before: Option<Cost>, cost: Cost) -> Result<Option<Cost>> {
 }
 
 fn print(subjects: &[Subject], measured: &[Measured], cold: u32, warm: u32) {
-    let rows = || subjects.iter().map(|subject| subject.name.to_owned()).zip(measured);
+    let rows = || subjects.iter().map(|subject| subject.name.clone()).zip(measured);
     let Some(ours) = measured.first() else { return };
 
     let cold_rows = rows().map(|(name, it)| {
@@ -141,7 +141,7 @@ fn print(subjects: &[Subject], measured: &[Measured], cold: u32, warm: u32) {
     let sizes = subjects.iter().flat_map(|subject| {
         let row = |(what, bytes): &(&str, [usize; 2])| {
             let [zip, unpacked] = bytes.map(|bytes| number(bytes as f64 / 1e6));
-            [subject.name.to_owned(), (*what).to_owned(), zip, unpacked]
+            [subject.name.clone(), (*what).to_owned(), zip, unpacked]
         };
         subject.sizes.iter().map(row)
     });
