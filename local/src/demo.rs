@@ -8,6 +8,7 @@ use shared::credential::Kind as TokenKind;
 use shared::id::{GroupId, Kind, LabelId, MembershipId, PermissionId, PolicyId, RoleId, TenantId, UserId};
 use shared::key::{self, TenantKeys};
 use shared::model::{Entry, Group, Label, Member, Permission, Policy, Role, Status, Tenant, role};
+use shared::policy;
 use shared::table::{Item, encode};
 use shared::time::Time;
 
@@ -128,7 +129,8 @@ fn acme_catalog(now: Time) -> Vec<Entry> {
 }
 
 fn globex_catalog() -> Vec<Entry> {
-    vec![Entry::Policy(Policy { id: PolicyId::new(1), text: POLICY.to_owned() })]
+    let compiled = policy::check_text(POLICY).expect("the demo's policy is one that may be");
+    vec![Entry::Policy(Policy { id: PolicyId::new(1), text: POLICY.to_owned(), compiled })]
 }
 
 fn tenant(id: TenantId, slug: &str, name: &str, now: Time) -> Tenant {
