@@ -79,7 +79,7 @@ pub async fn fill(store: &Store, now: Time) -> Result<()> {
         (Kind::Group, 2),
         (Kind::Label, 2),
         (Kind::Policy, 1),
-        (Kind::Permission, 9),
+        (Kind::Permission, 10),
     ];
     for (kind, count) in counters {
         store.allocate(kind, count).await?;

@@ -557,7 +557,7 @@ fn actions<'a>(before: &'a Member, after: &'a Member, update: &Update, catalog: 
             adds: names(&after.roles - &before.roles),
             removes: names(&before.roles - &after.roles),
             rank: catalog.rank(&after.roles),
-            gains: &catalog.permissions(&after.roles) - &catalog.permissions(&before.roles),
+            gains: catalog.gains(before, after),
         });
     }
     if update.status.is_some() {
