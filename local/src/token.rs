@@ -8,7 +8,6 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use shared::credential::{Claims, Expected, Kind};
 use shared::key;
-use shared::model::Session;
 use shared::table::{Item, encode};
 use shared::time::Time;
 
@@ -79,9 +78,7 @@ pub async fn issue(
         _ => (now.seconds(), now.seconds() + ttl),
     };
     if flaw != Flaw::Ended {
-        let item = Session { id: session.clone(), tenant, expires_at: now.seconds() + ttl.max(TTL) };
-        let item = encode(&key::session(user, &session), None, &item);
-        store.put(item.map_err(|error| error.to_string())?).await?;
+        store.start_session(tenant, user, &session, now.seconds() + ttl.max(TTL), now).await?;
     }
     let claims = Claims {
         iss: expected.issuer.clone(),

@@ -110,10 +110,6 @@ pub fn user(user: UserId) -> Key {
     Key::new(format!("USER#{user}"), "USER")
 }
 
-pub fn session(user: UserId, session: &str) -> Key {
-    Key::new(format!("USER#{user}"), format!("SESSION#{session}"))
-}
-
 pub fn slug(slug: &str) -> Key {
     Key::alone(format!("SLUG#{slug}"))
 }
@@ -164,7 +160,6 @@ mod tests {
             "TENANT#1#EVENTS#2024-01 | 2024-01-15T08:45:00.000Z#42#7"
         );
         assert_eq!(shown(acme.listed("Ann Lee", user)), "TENANT#1#MEMBERS | ann lee#42");
-        assert_eq!(shown(session(user, "s")), "USER#42 | SESSION#s");
         assert_eq!(counter(Kind::User).sk, "COUNTER#USER");
         assert_eq!(acme.email("A@b.example"), acme.email("a@B.example"));
     }

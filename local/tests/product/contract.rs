@@ -3,7 +3,7 @@
 use serde_json::json;
 use shared::credential::Kind;
 use shared::id::{GroupId, PermissionId, RoleId, TenantId, UserId};
-use shared::key::{self, TenantKeys};
+use shared::key::TenantKeys;
 use shared::model::{Entry, Member, Permission, Role, Status, Tenant, role};
 use shared::table::encode;
 
@@ -87,12 +87,13 @@ async fn a_session_that_has_ended_ends_its_tokens() {
     let token = admin(&product).await;
     let rename = async || product.put_user(&token, ACME, USER, &[], json!({ "name": "Name" })).await.status;
     assert_eq!(rename().await, 200);
-    for item in product.store.query(&key::session(UserId::new(2), "")).await.unwrap() {
-        let mut session: shared::model::Session = shared::table::decode(item).unwrap();
-        session.expires_at = 1;
-        let ended = encode(&key::session(UserId::new(2), &session.id), None, &session).unwrap();
-        product.store.put(ended).await.unwrap();
-    }
+    let live = product.member(ACME, UserId::new(2)).await;
+    let expired = live.sessions.keys().map(|id| (id.clone(), 1)).collect();
+    put(&product, &Member { sessions: expired, ..live.clone() }).await;
+    assert_eq!(rename().await, 401);
+    put(&product, &live).await;
+    assert_eq!(rename().await, 200);
+    put(&product, &Member { sessions: Default::default(), ..live }).await;
     assert_eq!(rename().await, 401);
 }
 
