@@ -12,6 +12,7 @@
 //! - [`server`] puts them together; the binary `rolecall` and the tests start it.
 
 mod conflicts;
+mod data;
 pub mod demo;
 pub mod dynamodb;
 pub mod event;
