@@ -155,9 +155,9 @@ impl Policies {
         let denied = !forbids.is_empty() || permits.is_empty();
         let decided = if denied { forbids } else { permits };
         let mut notices: Vec<String> = Vec::new();
-        for notice in decided.iter().map(|(_, rule)| rule.annotation("notice")) {
-            if !notice.is_empty() && !notices.iter().any(|known| known == notice) {
-                notices.push(notice.to_owned());
+        for notice in decided.iter().filter_map(|(_, rule)| rule.annotations.notice.as_ref()) {
+            if !notice.is_empty() && !notices.contains(notice) {
+                notices.push(notice.clone());
             }
         }
         match denied {
@@ -219,7 +219,7 @@ pub fn warm_up() {
 fn base() -> &'static [(String, Rule)] {
     static BASE_POLICIES: LazyLock<Vec<(String, Rule)>> = LazyLock::new(|| {
         let rules = format::read(COMPILED_BASE).expect("a test reads the base policies");
-        rules.into_iter().map(|rule| (rule.annotation("id").to_owned(), rule)).collect()
+        rules.into_iter().map(|rule| (rule.annotations.id.clone().unwrap_or_default(), rule)).collect()
     });
     &BASE_POLICIES
 }

@@ -51,7 +51,7 @@ pub enum Effect {
 }
 
 /// A policy.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     pub effect: Effect,
@@ -60,17 +60,17 @@ pub struct Rule {
     pub(super) resource: Scope,
     pub(super) conditions: Vec<Condition>,
     #[serde(default)]
-    annotations: BTreeMap<String, Option<String>>,
+    pub annotations: Annotations,
 }
 
-impl Rule {
-    /// What the policy says of itself under a name, if anything.
-    pub fn annotation(&self, name: &str) -> &str {
-        self.annotations.get(name).and_then(Option::as_deref).unwrap_or_default()
-    }
+/// What a policy says of itself: of all that it may say, what is used.
+#[derive(Debug, Default, Deserialize)]
+pub struct Annotations {
+    pub id: Option<String>,
+    pub notice: Option<String>,
 }
 
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(tag = "op", deny_unknown_fields)]
 pub(super) enum Scope {
     All {},
@@ -90,20 +90,20 @@ pub(super) enum Scope {
     },
 }
 
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Within {
     pub entity: Uid,
 }
 
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(tag = "kind", content = "body", rename_all = "lowercase", deny_unknown_fields)]
 pub(super) enum Condition {
     When(Expr),
     Unless(Expr),
 }
 
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) enum Expr {
     Value(Value),
@@ -177,7 +177,7 @@ pub(super) enum Expr {
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Var {
     Principal,
@@ -186,20 +186,20 @@ pub(super) enum Var {
     Context,
 }
 
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct One {
     pub arg: Expr,
 }
 
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Two {
     pub left: Expr,
     pub right: Expr,
 }
 
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Deserialize)]
 pub(super) enum Part {
     Wildcard,
     Literal(String),

@@ -4,7 +4,7 @@
 use std::str::FromStr;
 use std::thread;
 
-use cedar_policy::{Effect, PolicySet};
+use cedar_policy::{Effect, Policy, PolicySet};
 use serde_json::Value;
 
 use super::format;
@@ -92,8 +92,8 @@ fn on_a_large_stack(set: &PolicySet) -> Result<String, Refused> {
     // Cedar numbers them as they stand in the text: policy0, policy1 and so on.
     let mut policies: Vec<_> = set.policies().collect();
     policies.sort_by_key(|it| (it.id().to_string().len(), it.id().to_string()));
-    let policies: Result<Vec<_>, _> = policies.into_iter().map(|it| it.to_json()).collect();
-    let policies = policies.map_err(|why| Refused::Unsupported(why.to_string()))?;
+    let json = |it: &Policy| it.to_json().map_err(|why| Refused::Unsupported(why.to_string()));
+    let policies = policies.into_iter().map(json).collect::<Result<Vec<_>, _>>()?;
     let lines: Vec<String> = policies.iter().map(Value::to_string).collect();
     let stored = format!("{{\"version\":{},\"policies\":[\n{}\n]}}", format::VERSION, lines.join(",\n"));
     match format::read(&stored) {
