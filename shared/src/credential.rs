@@ -215,9 +215,12 @@ pub fn bearer(header: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && !token.contains([' ', ','])).then_some(token)
 }
 
-/// The value of a cookie that is there exactly once (RFC 6265, section 4.2).
-pub fn cookie<'a>(header: &'a str, name: &str) -> Option<&'a str> {
-    let mut values = header.split(';').filter_map(|pair| pair.trim().split_once('=')).filter(|(key, _)| *key == name);
+/// The value of a cookie that is there exactly once, whatever the others are (RFC 6265, section 4.2).
+///
+/// Each of `cookies` is a `Cookie` header, or a part of one.
+pub fn cookie<'a>(cookies: impl IntoIterator<Item = &'a str>, name: &str) -> Option<&'a str> {
+    let pairs = cookies.into_iter().flat_map(|cookies| cookies.split(';'));
+    let mut values = pairs.filter_map(|pair| pair.trim().split_once('=')).filter(|(key, _)| *key == name);
     match (values.next(), values.next()) {
         (Some((_, value)), None) => Some(value),
         _ => None,

@@ -97,7 +97,8 @@ impl Operation {
     /// A write that is told what to do by a body.
     pub fn body<T: JsonSchema>(mut self) -> Self {
         let schema = self.schema::<T>(SchemaSettings::draft2020_12().for_deserialize());
-        let description = format!("Up to {} KiB. What it does not mention stays as it is.", MAX_BODY / 1024);
+        let description =
+            format!("Up to {} KiB, not compressed. What it does not mention stays as it is.", MAX_BODY / 1024);
         self.object["requestBody"] =
             json!({ "description": description, "required": true, "content": { JSON: { "schema": schema } } });
         self.write()
@@ -212,6 +213,7 @@ impl Operation {
                 let more = answer.headers.iter().map(|(name, _)| match name.as_str() {
                     "retry-after" => "retry-after",
                     "www-authenticate" => "www-authenticate",
+                    "accept-encoding" => "accept-encoding",
                     _ => "x-request-id",
                 });
                 let headers: Vec<&'static str> = more.collect();
@@ -371,6 +373,12 @@ fn header(name: &str) -> Value {
         ),
         "www-authenticate" => (true, "How to do better (RFC 6750).", text, "Bearer"),
         "x-request-id" => (false, "The id of the request: what the log knows it by.", text, "JKJaXmPLvHcESHA="),
+        "accept-encoding" => (
+            false,
+            "The content coding that is taken, where the body's was another (RFC 9110, section 15.5.16).",
+            json!({ "type": "string", "enum": ["identity"] }),
+            "identity",
+        ),
         "cache-control" => (true, "How long the answer may be kept (RFC 9111).", text, "no-cache"),
         "content-encoding" => (false, "`gzip`, for who accepts it.", text, "gzip"),
         "content-security-policy" => (true, "What the page may load and do.", text, "default-src 'none'"),
@@ -503,6 +511,7 @@ fn of_writes(problem: &Problem) -> bool {
         Problem::InvalidJson(_)
         | Problem::PayloadTooLarge
         | Problem::UnsupportedMediaType
+        | Problem::UnsupportedContentCoding
         | Problem::InvalidReference { .. }
         | Problem::LastOwner
         | Problem::TooManyChanges
@@ -519,6 +528,7 @@ fn meaning(problem: &Problem) -> &'static str {
         Problem::Invalid(_) => "something is missing, or not what it must be",
         Problem::PayloadTooLarge => "the body is too large",
         Problem::UnsupportedMediaType => "the content type is not `application/json`",
+        Problem::UnsupportedContentCoding => "the body is in another content coding than `identity`",
         Problem::TenantMismatch => "the credential is for another tenant",
         Problem::Forbidden(_) => "the caller may not do this",
         Problem::NotFound(FILE) => "there is no such file",
@@ -588,6 +598,8 @@ pub fn problems() -> Vec<Problem> {
         Problem::Unauthenticated(CAUSE),
         Problem::InvalidJson("unexpected character at line 1 column 2".to_owned()),
         Problem::PayloadTooLarge,
+        // The one with a header first: it is described for the status.
+        Problem::UnsupportedContentCoding,
         Problem::UnsupportedMediaType,
         Problem::TenantMismatch,
         denial(NOT_PERMITTED, &[]),

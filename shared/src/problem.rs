@@ -152,6 +152,8 @@ pub enum Problem {
     PayloadTooLarge,
     /// 415
     UnsupportedMediaType,
+    /// 415: the body is compressed, or coded in another way.
+    UnsupportedContentCoding,
     /// 403: the request names another tenant than the credential.
     TenantMismatch,
     /// 403
@@ -184,7 +186,7 @@ impl Problem {
             Problem::InvalidJson(_) => "invalid_json",
             Problem::Invalid(_) => "invalid_input",
             Problem::PayloadTooLarge => "payload_too_large",
-            Problem::UnsupportedMediaType => "unsupported_media_type",
+            Problem::UnsupportedMediaType | Problem::UnsupportedContentCoding => "unsupported_media_type",
             Problem::TenantMismatch => "tenant_mismatch",
             Problem::Forbidden(_) => "forbidden",
             Problem::NotFound(_) => "not_found",
@@ -209,7 +211,7 @@ impl Problem {
             Problem::LastOwner => 409,
             Problem::VersionMismatch => 412,
             Problem::PayloadTooLarge => 413,
-            Problem::UnsupportedMediaType => 415,
+            Problem::UnsupportedMediaType | Problem::UnsupportedContentCoding => 415,
             Problem::InvalidReference { .. } | Problem::IdempotencyMismatch | Problem::TooManyChanges => 422,
             Problem::TooManyRequests => 429,
             Problem::Internal(_) => 500,
@@ -266,6 +268,9 @@ impl fmt::Display for Problem {
             }
             Problem::PayloadTooLarge => write!(f, "the body must not be larger than {} bytes", crate::call::MAX_BODY),
             Problem::UnsupportedMediaType => f.write_str("the content type must be `application/json`"),
+            Problem::UnsupportedContentCoding => {
+                f.write_str("the body must not be compressed: no content coding but `identity` is taken")
+            }
             Problem::TenantMismatch => f.write_str("the credential is for another tenant"),
             Problem::Forbidden(denial) => match denial.notices.first() {
                 Some(notice) => f.write_str(notice),

@@ -11,7 +11,7 @@ use shared::problem::{Step, Wrong};
 use shared::{Answer, Dialect, Problem};
 
 /// The names of all problems. A new one makes `name` fail to compile, and then this list too short.
-const PROBLEMS: [&str; 16] = [
+const PROBLEMS: [&str; 17] = [
     "Unauthenticated",
     "InvalidJson",
     "Invalid",
@@ -28,6 +28,7 @@ const PROBLEMS: [&str; 16] = [
     "TooManyRequests",
     "Unavailable",
     "Internal",
+    "UnsupportedContentCoding",
 ];
 
 fn name(problem: &Problem) -> &'static str {
@@ -48,6 +49,7 @@ fn name(problem: &Problem) -> &'static str {
         Problem::TooManyRequests => PROBLEMS[13],
         Problem::Unavailable(_) => PROBLEMS[14],
         Problem::Internal(_) => PROBLEMS[15],
+        Problem::UnsupportedContentCoding => PROBLEMS[16],
     }
 }
 

@@ -53,6 +53,8 @@ impl Dialect {
             (Some(seconds), _) => answer.with_header("retry-after", seconds.to_string()),
             // RFC 6750, section 3: every 401 says how to do better.
             (None, Problem::Unauthenticated(_)) => answer.with_header("www-authenticate", "Bearer"),
+            // RFC 9110, section 15.5.16: a 415 for the coding says which are taken.
+            (None, Problem::UnsupportedContentCoding) => answer.with_header("accept-encoding", "identity"),
             _ => answer,
         }
     }
