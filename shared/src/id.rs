@@ -78,9 +78,10 @@ impl<const KIND: u8> Id<KIND> {
         (id.uuid() == uuid).then_some(id)
     }
 
-    /// Reads either spelling, decimal number or UUID; `None` for anything that cannot be an id of this kind.
+    /// Reads either spelling, decimal number or UUID; `None` for anything that cannot be an id of this kind. A number has no
+    /// leading zeros: `08` would be a second name of `8`.
     pub fn parse(text: &str) -> Option<Self> {
-        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        if !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit()) {
             return text.parse::<i64>().ok().and_then(|number| Self::try_from(number).ok());
         }
         parse_uuid(text).and_then(Self::from_uuid)
@@ -142,6 +143,9 @@ mod tests {
             "-1",
             "+1",
             "1.0",
+            "08",
+            "\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}",
+            "0000000042",
             "2147483648",
             "99999999999999999999",
             "2489e9ad-2ee2-8e00-8ec9-32d5f69181c0",
