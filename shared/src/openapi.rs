@@ -16,7 +16,7 @@ use crate::call::{MAX_BODY, MAX_IDEMPOTENCY_KEY};
 use crate::dialect::{Dialect, directory, membership, organization, tenant, users};
 use crate::json::{Field, MAX_SAFE_INTEGER, Patch, Presence, Text, TextOrEmpty};
 use crate::policy::{Denial, NOT_PERMITTED, POLICY_ERROR};
-use crate::problem::{Fault, Place, Problem, Reference, Step, Wrong};
+use crate::problem::{Fault, MAX_TOLD, Place, Problem, Reference, Step, Wrong};
 use crate::time::Time;
 
 /// The folder that [`Operation::describe`] leaves its part of `openapi.json` in, if there is one.
@@ -612,6 +612,7 @@ pub fn problems() -> Vec<Problem> {
         reference(Reference::Role, "roles", &["pilot"]),
         reference(Reference::Role, "roles", &["pilot", "user"]),
         reference(Reference::Group, "groups", &["7", "9"]),
+        reference(Reference::Group, "groups", &["7"; MAX_TOLD + 4]),
         reference(Reference::Label, "professionId", &["7"]),
         Problem::LastOwner,
         Problem::TooManyChanges,
@@ -627,5 +628,7 @@ pub fn problems() -> Vec<Problem> {
         fault(&["body", "role_id"], Wrong::Uuid),
         fault(&["path", "id"], Wrong::Type("an integer")),
     ]));
+    let of_many = |index| Fault { place: vec!["body".into(), "roles".into(), Step::Index(index)], wrong: Wrong::Null };
+    problems.push(Problem::Invalid((0..MAX_TOLD + 4).map(of_many).collect()));
     problems
 }

@@ -121,6 +121,23 @@ fn part(place: &[Step]) -> &str {
     }
 }
 
+/// How many faults, or values that do not exist, an answer tells one by one.
+pub const MAX_TOLD: usize = 20;
+
+/// The first of them, and how many more there are, if any.
+pub fn told<T>(all: &[T]) -> (&[T], Option<usize>) {
+    match all.split_at_checked(MAX_TOLD) {
+        Some((told, more)) if !more.is_empty() => (told, Some(more.len())),
+        _ => (all, None),
+    }
+}
+
+/// Faults one by one, and as the last how many more there are.
+pub fn listed(faults: &[Fault]) -> Vec<String> {
+    let (told, more) = told(faults);
+    told.iter().map(ToString::to_string).chain(more.map(|more| format!("and {more} more"))).collect()
+}
+
 /// What a request may refer to that need not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reference {
@@ -260,12 +277,7 @@ impl fmt::Display for Problem {
         match self {
             Problem::Unauthenticated(_) => f.write_str("a valid credential is required"),
             Problem::InvalidJson(why) => write!(f, "the body is not valid JSON: {why}"),
-            Problem::Invalid(faults) => {
-                for (index, fault) in faults.iter().enumerate() {
-                    write!(f, "{}{fault}", if index == 0 { "" } else { "; " })?;
-                }
-                Ok(())
-            }
+            Problem::Invalid(faults) => f.write_str(&listed(faults).join("; ")),
             Problem::PayloadTooLarge => write!(f, "the body must not be larger than {} bytes", crate::call::MAX_BODY),
             Problem::UnsupportedMediaType => f.write_str("the content type must be `application/json`"),
             Problem::UnsupportedContentCoding => {
@@ -281,7 +293,9 @@ impl fmt::Display for Problem {
                 write!(f, "at least one {} is required", kind.name())
             }
             Problem::InvalidReference { kind, values, .. } => {
-                write!(f, "unknown or repeated {}: `{}`", kind.name(), values.join("`, `"))
+                let (values, more) = told(values);
+                write!(f, "unknown or repeated {}: `{}`", kind.name(), values.join("`, `"))?;
+                more.map_or(Ok(()), |more| write!(f, " and {more} more"))
             }
             Problem::LastOwner => {
                 f.write_str("the tenant would be left without an active owner: make somebody else owner first")

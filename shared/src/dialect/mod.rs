@@ -9,11 +9,12 @@ pub mod users;
 use serde_json::{Map, Value};
 
 use crate::call::Answer;
-use crate::problem::{Fault, Problem, dotted};
+use crate::problem::{Fault, Problem, dotted, told};
 
-/// What is wrong with each field, or with the `body` as a whole.
-fn by_field(faults: &[Fault]) -> Map<String, Value> {
-    faults.iter().map(|fault| (dotted(&fault.place), fault.wrong.to_string().into())).collect()
+/// What is wrong with each field, or with the `body` as a whole, as far as it is told, and how much more is wrong.
+fn by_field(faults: &[Fault]) -> (Map<String, Value>, Option<usize>) {
+    let (told, more) = told(faults);
+    (told.iter().map(|fault| (dotted(&fault.place), fault.wrong.to_string().into())).collect(), more)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
