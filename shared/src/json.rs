@@ -373,7 +373,7 @@ impl Faults {
     }
 }
 
-/// Text of 1 to `MAX` characters: trimmed, in Unicode's normal form C, without control characters.
+/// Text of 1 to `MAX` characters, some of them visible: trimmed, in Unicode's normal form C, without control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text<const MAX: usize>(pub String);
 
@@ -381,10 +381,10 @@ impl<const MAX: usize> Wire for Text<MAX> {
     fn read(value: Value) -> Result<Self, Vec<Fault>> {
         let Value::String(text) = value else { return wrong(Wrong::Type("a string")) };
         let text: String = text.trim().nfc().collect();
-        if text.is_empty() {
-            wrong(Wrong::Empty)
-        } else if text.chars().any(char::is_control) {
+        if text.chars().any(is_control) {
             wrong(Wrong::ControlCharacter)
+        } else if is_blank(&text) {
+            wrong(Wrong::Empty)
         } else if text.chars().count() > MAX {
             wrong(Wrong::TooLong(MAX))
         } else {
@@ -393,15 +393,35 @@ impl<const MAX: usize> Wire for Text<MAX> {
     }
 }
 
+/// Control characters, and those of Unicode that turn the direction of all text up to their end: with them, a name reads as
+/// another, and so does what stands around it. The marks U+061C, U+200E and U+200F stay: they move no letter, and names of
+/// Arabic and Hebrew letters beside digits or points need them.
+fn is_control(it: char) -> bool {
+    it.is_control() || matches!(it, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Whether nothing of a text is to be seen: spaces, and what Unicode lets be ignored where it cannot be shown
+/// (`Default_Ignorable_Code_Point`), such as joiners, marks of direction, fillers, variation selectors and tags.
+pub fn is_blank(text: &str) -> bool {
+    text.chars().all(|it| {
+        it.is_whitespace()
+            || matches!(it,
+                '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+                | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+                | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+    })
+}
+
 /// The same, or nothing for an empty text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextOrEmpty<const MAX: usize>(pub Option<String>);
 
 impl<const MAX: usize> Wire for TextOrEmpty<MAX> {
     fn read(value: Value) -> Result<Self, Vec<Fault>> {
-        match value.as_str().map(str::trim) {
-            Some("") => Ok(Self(None)),
-            _ => Text::<MAX>::read(value).map(|text| Self(Some(text.0))),
+        match Text::<MAX>::read(value) {
+            Err(faults) if faults[0].wrong == Wrong::Empty => Ok(Self(None)),
+            read => read.map(|text| Self(Some(text.0))),
         }
     }
 }

@@ -392,9 +392,15 @@ fn header(name: &str) -> Value {
 
 // ---- Schemas of types that are read or written by hand
 
-/// What trimming leaves of a text has neither control characters nor nothing.
-const TEXT: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
-const TEXT_OR_EMPTY: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
+/// Control characters, as [`Text`] refuses them, in a class of a pattern.
+const CONTROL: &str = r"\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069";
+
+/// What is not to be seen, beside those and spaces. What stands above U+FFFF does so as it is: clients' languages do not agree
+/// on how to write it.
+const IGNORABLE: &str = concat!(
+    r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb",
+    "\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}",
+);
 
 impl<const MAX: usize> JsonSchema for Text<MAX> {
     fn inline_schema() -> bool {
@@ -404,7 +410,8 @@ impl<const MAX: usize> JsonSchema for Text<MAX> {
         format!("Text{MAX}").into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "minLength": 1, "maxLength": MAX, "pattern": TEXT })
+        let pattern = format!(r"^[^{CONTROL}]*[^\s{CONTROL}{IGNORABLE}][^{CONTROL}]*$");
+        json_schema!({ "type": "string", "minLength": 1, "maxLength": MAX, "pattern": pattern })
     }
 }
 
@@ -416,7 +423,7 @@ impl<const MAX: usize> JsonSchema for TextOrEmpty<MAX> {
         format!("TextOrEmpty{MAX}").into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "maxLength": MAX, "pattern": TEXT_OR_EMPTY })
+        json_schema!({ "type": "string", "maxLength": MAX, "pattern": format!("^[^{CONTROL}]*$") })
     }
 }
 

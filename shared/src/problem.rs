@@ -52,6 +52,7 @@ pub enum Wrong {
     Empty,
     /// More than so many characters or elements.
     TooLong(usize),
+    /// One of text or of its direction.
     ControlCharacter,
     Uuid,
     /// Outside of these bounds, both included.
@@ -74,7 +75,9 @@ impl fmt::Display for Wrong {
             Wrong::Type(name) => write!(f, "must be {name}"),
             Wrong::Empty => write!(f, "must not be empty"),
             Wrong::TooLong(most) => write!(f, "must not be longer than {most}"),
-            Wrong::ControlCharacter => write!(f, "must not have control characters"),
+            Wrong::ControlCharacter => {
+                write!(f, "must not have control characters, nor those that turn the direction of text")
+            }
             Wrong::Uuid => write!(f, "must be a UUID"),
             Wrong::OutOfRange(least, most) => write!(f, "must be from {least} to {most}"),
             Wrong::NotOneOf(what) => write!(f, "must be one of {what}"),

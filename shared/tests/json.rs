@@ -342,8 +342,52 @@ fn text_has_no_control_characters() {
     for control in controls {
         assert_eq!(read::<Text<9>>(&json!(format!("a{control}b"))), wrong(Wrong::ControlCharacter), "{control:?}");
     }
+    // Those that turn the direction of text up to their end: what follows `Ann` here reads as `admin`.
+    for control in "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}".chars() {
+        let text = format!("Ann {control}nimda");
+        assert_eq!(read::<Text<99>>(&json!(text)), wrong(Wrong::ControlCharacter), "{control:?}");
+        assert_eq!(read::<TextOrEmpty<99>>(&json!(control)), wrong(Wrong::ControlCharacter), "{control:?}");
+    }
     // It is told before the length: what it does to a log is worse.
     assert_eq!(read::<Text<2>>(&json!("abc\0")), wrong(Wrong::ControlCharacter));
+}
+
+/// What scripts and emoji are written with, in the middle of a word or at its end.
+#[test]
+fn text_keeps_what_joins_and_marks() {
+    for text in [
+        // Persian, with a non-joiner; Malayalam, with a joiner at the end; Mongolian, with a selector.
+        "\u{645}\u{6cc}\u{200c}\u{62e}\u{648}\u{627}\u{647}\u{645}",
+        "\u{d05}\u{d35}\u{d28}\u{d4d}\u{200d}",
+        "\u{1820}\u{180b}",
+        // Marks of direction beside a point and a number.
+        "\u{5d0}\u{5d1}\u{200f}.\u{200e} (3)\u{61c}",
+        // A red heart, an astronaut, the flag of Scotland.
+        "\u{2764}\u{fe0f}",
+        "\u{1f469}\u{200d}\u{1f680}",
+        "\u{1f3f4}\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}",
+        // A soft hyphen, and a space without a width.
+        "Ann\u{ad}Lee \u{200b}x",
+    ] {
+        assert_eq!(read::<Text<99>>(&json!(text)).map(|text| text.0).as_deref(), Ok(text), "{text:?}");
+    }
+}
+
+#[test]
+fn text_of_nothing_that_is_visible_is_empty() {
+    for text in [
+        "\u{200b}",
+        "\u{200c}\u{200d}\u{2060}\u{feff}",
+        "\u{200e}\u{200f}\u{61c}",
+        "\u{ad}\u{34f}\u{180e}\u{fe0f}",
+        // Fillers of Hangul, selectors and tags.
+        "\u{3164}\u{115f}\u{1160}\u{ffa0}",
+        "\u{e0100}\u{e0067}\u{e007f}\u{1d173}",
+        " \u{200b} \u{a0}\u{2063} ",
+    ] {
+        assert_eq!(read::<Text<99>>(&json!(text)), wrong(Wrong::Empty), "{text:?}");
+        assert_eq!(read::<TextOrEmpty<99>>(&json!(text)), Ok(TextOrEmpty(None)), "{text:?}");
+    }
 }
 
 #[test]

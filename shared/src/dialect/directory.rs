@@ -153,7 +153,7 @@ impl<'a> User<'a> {
             }),
             id: member.user.number(),
             email: &member.email,
-            given_name: member.first_name.as_deref(),
+            given_name: member.first_name.as_deref().map(str::trim_end),
             family_name: member.last_name.as_deref(),
             full_name: member.name(),
             profile_pic: picture,
