@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use shared::credential::Kind as TokenKind;
-use shared::id::{GroupId, Kind, LabelId, MembershipId, PermissionId, PolicyId, RoleId, TenantId, UserId};
+use shared::id::{GroupId, Kind, LabelId, MembershipId, PermissionId, PolicyId, RoleId, TenantId, UserId, is_slug};
 use shared::key::{self, TenantKeys};
 use shared::model::{Entry, Group, Label, Member, Permission, Policy, Role, Status, Tenant, role};
 use shared::table::{Item, encode};
@@ -156,9 +156,8 @@ pub async fn seed_by(
     progress: &ProgressBar,
     put: impl AsyncFn(Vec<Item>) -> Result<()>,
 ) -> Result<()> {
-    let fits = (2..=63).contains(&slug.len());
-    if !fits || !slug.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')) {
-        return Err(format!("`{slug}` is no slug: 2 to 63 of `a-z0-9-`").into());
+    if !is_slug(slug) {
+        return Err(format!("`{slug}` is no slug: 2 to 63 of `a-z0-9-`, with a letter").into());
     }
     if count == 0 {
         return Err("a tenant has at least one member, its owner".to_owned().into());

@@ -93,6 +93,13 @@ pub fn parse_uuid(text: &str) -> Option<Uuid> {
     (text.len() == uuid::fmt::Hyphenated::LENGTH).then(|| Uuid::from_str(text).ok()).flatten()
 }
 
+/// Whether a text can be a tenant's slug: 2 to 63 of `a-z0-9-`, with a letter, so that it is no number.
+pub fn is_slug(text: &str) -> bool {
+    (2..=63).contains(&text.len())
+        && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+        && text.bytes().any(|byte| byte.is_ascii_lowercase())
+}
+
 impl<const KIND: u8> TryFrom<i64> for Id<KIND> {
     type Error = OutOfRange;
 
@@ -157,6 +164,16 @@ mod tests {
             "{726f6c65-6361-8002-8000-00000000002a}",
         ] {
             assert_eq!(UserId::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_slug_is_no_number() {
+        for text in ["ab", "a-1", "1a", "--a", &"a".repeat(63)] {
+            assert!(is_slug(text), "{text}");
+        }
+        for text in ["", "a", "42", "4-2", "Acme", "ac me", "ac_me", "acm\u{e9}", "acme\0", &"a".repeat(64)] {
+            assert!(!is_slug(text), "{text}");
         }
     }
 }
