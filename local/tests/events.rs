@@ -191,6 +191,11 @@ async fn replay(
     Err(format!("answered {answered}instead of {recorded}{log}"))
 }
 
+/// Starts a function once the Runtime API listens, as on AWS. The emulator does not wait for its own, and our smallest functions
+/// are sometimes there before it.
+const WHEN_IT_LISTENS: &str =
+    r#"until : <>"/dev/tcp/${AWS_LAMBDA_RUNTIME_API/://}"; do :; done 2>/dev/null; exec "$0""#;
+
 /// Has AWS's emulator start a function and hand it an event.
 async fn emulate(
     emulator: &OsStr,
@@ -203,7 +208,8 @@ async fn emulate(
     let url = server.dynamodb_url();
     let mut command = functions::command(Path::new(emulator), function, "person", bin_dir, &url);
     command.args(["--log-level", "error", "--runtime-interface-emulator-address", &address]);
-    command.args(["--runtime-api-address", &runtime_api]).arg(bin_dir.join(&function.name));
+    command.args(["--runtime-api-address", &runtime_api]);
+    command.args(["/bin/bash", "-c", WHEN_IT_LISTENS]).arg(bin_dir.join(&function.name));
     let mut process = command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true).spawn().unwrap();
     let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build_http();
     let answer = tokio::time::timeout(Duration::from_secs(30), async {
