@@ -139,6 +139,17 @@ fn member(id: MembershipId, tenant: TenantId, user: UserId, email: &str, role: R
     Member { roles: BTreeSet::from([role]), ..Member::new(id, tenant, user, email, now) }
 }
 
+/// The slug of a tenant.
+///
+/// # Errors
+/// It is none.
+pub fn check_slug(slug: &str) -> Result<String> {
+    match is_slug(slug) {
+        true => Ok(slug.to_owned()),
+        false => Err(format!("`{slug}` is no slug: 2 to 63 of `a-z0-9-`, at least one a letter").into()),
+    }
+}
+
 /// Adds a tenant of `count` members, `member1@SLUG.example` the owner, `member2@…` an admin, the others users.
 ///
 /// # Errors
@@ -156,9 +167,7 @@ pub async fn seed_by(
     progress: &ProgressBar,
     put: impl AsyncFn(Vec<Item>) -> Result<()>,
 ) -> Result<()> {
-    if !is_slug(slug) {
-        return Err(format!("`{slug}` is no slug: 2 to 63 of `a-z0-9-`, with a letter").into());
-    }
+    check_slug(slug)?;
     if count == 0 {
         return Err("a tenant has at least one member, its owner".to_owned().into());
     }

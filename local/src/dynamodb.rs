@@ -1,6 +1,6 @@
 //! The embedded DynamoDB, a small client of any, and the template's table in it.
 
-use std::{collections::HashMap, fmt, fs, io, net::Ipv4Addr, path::Path, sync::Arc, thread, time::Duration};
+use std::{collections::HashMap, fmt, io, net::Ipv4Addr, path::Path, sync::Arc, thread, time::Duration};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -14,7 +14,7 @@ use shared::table::Item;
 use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::{
-    Result,
+    Result, data,
     functions::LogSink,
     http::{self, HttpClient, innermost},
     template::Template,
@@ -42,10 +42,8 @@ impl Engine {
         let (database, lock) = match data {
             None => (dynoxide::Database::memory(), None),
             Some(folder) => {
-                let lock = lock_folder(folder)?;
-                let file = folder.join("rolecall.db");
-                let file = file.to_str().ok_or_else(|| format!("{}: not UTF-8", file.display()))?;
-                (dynoxide::Database::new(file), Some(lock))
+                let (file, lock) = data::open(folder)?;
+                (dynoxide::Database::new(&file), Some(lock))
             }
         };
         let database = database.map_err(|error| format!("cannot open the database: {error}"))?;
@@ -107,17 +105,6 @@ fn native_value(value: AttributeValue) -> Result<dynoxide::types::AttributeValue
     })
 }
 
-fn lock_folder(folder: &Path) -> Result<fs::File> {
-    let cannot = |error: io::Error| format!("cannot use {}: {error}", folder.display());
-    fs::create_dir_all(folder).map_err(cannot)?;
-    let file = fs::File::create(folder.join("lock")).map_err(cannot)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(format!("{} is in use by another gateway", folder.display()).into()),
-        Err(fs::TryLockError::Error(error)) => Err(cannot(error).into()),
-    }
-}
-
 /// Its handlers block on SQLite, hence a thread and a runtime apart.
 fn run_engine(
     listener: std::net::TcpListener,
@@ -162,7 +149,10 @@ pub struct CallError {
 
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} {}", self.operation, self.kind, self.message)
+        match self.kind.as_str() {
+            "" => write!(f, "{}: {}", self.operation, self.message),
+            kind => write!(f, "{}: {kind} {}", self.operation, self.message),
+        }
     }
 }
 

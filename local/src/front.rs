@@ -28,6 +28,7 @@ use crate::{
     functions::{LogSink, lock},
     http::{self, HttpClient, HttpServer, Reply, innermost},
     iam::{self, Decision, Need},
+    limits::Limits,
     template::{ACCOUNT, Statement},
 };
 
@@ -96,6 +97,8 @@ pub struct FrontOptions {
     /// The key attributes by table name, to answer as DynamoDB does a write to an item that is in a
     /// transaction under way. Empty if the engine does so itself.
     pub keys: BTreeMap<String, Vec<String>>,
+    /// What the table's indexes take.
+    pub limits: Limits,
     /// Keep records; each request then asks for its consumed capacity.
     pub record: bool,
     pub log: LogSink,
@@ -214,6 +217,9 @@ impl State {
         let fault = hook.map_or(Fault::None, |hook| hook(request));
         if let Fault::AnswerBefore(status, body) = &fault {
             return replaced(*status, body);
+        }
+        if let Some(refusal) = self.options.limits.refusal(&request.operation, &request.body) {
+            return Ok(error(&refusal));
         }
         let _under_way = match self.conflicts.enter(&request.operation, &request.body) {
             Ok(entered) => entered,

@@ -30,6 +30,7 @@ use crate::{
     front::{Caller, FaultHook, Front, FrontOptions, Record},
     functions::{InvokeError, Pool, PoolOptions},
     http::{self, BodyError, HttpServer, Reply},
+    limits::Limits,
     template::{Cors, Function, Template},
 };
 
@@ -95,6 +96,20 @@ impl Drop for StopOnDrop {
     }
 }
 
+/// Allows the pages of a gateway on this machine to call it: its own API reference does.
+pub fn allow_own_origins(template: &mut Template, port: u16) {
+    let own = ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("http://{host}:{port}"));
+    for function in &mut template.functions {
+        if let Some(allowed) = function.environment.get_mut("ALLOWED_ORIGINS") {
+            *allowed =
+                [allowed.as_str()].into_iter().chain(own.iter().map(String::as_str)).collect::<Vec<_>>().join(",");
+        }
+    }
+    if let Some(cors) = &mut template.cors {
+        cors.origins.extend(own);
+    }
+}
+
 impl Server {
     /// Starts everything, creates the table if it does not exist, and listens on 127.0.0.1 only.
     ///
@@ -103,11 +118,13 @@ impl Server {
     /// A port is taken, the data cannot be used, the engine does not answer, or its table is
     /// another than the template's.
     pub async fn start(options: Options) -> Result<Self> {
-        let Options { template, log, .. } = options;
+        let Options { mut template, log, .. } = options;
         let listener = listen(options.port, "--port").await?;
+        let port = listener.local_addr().map_err(|error| format!("cannot start: {error}"))?.port();
+        allow_own_origins(&mut template, port);
         let front_listener = listen(options.dynamodb_port, "--dynamodb-port").await?;
         let (engine, engine_url) = match options.dynamodb {
-            Some(url) => (None, check_url(url)?),
+            Some(url) => (None, check_url(&url)?),
             None => {
                 let engine = Engine::start(options.data.as_deref(), Arc::clone(&log))?;
                 let url = engine.url().to_string();
@@ -128,6 +145,7 @@ impl Server {
             engine: engine_url.clone(),
             callers: functions.iter().map(caller).collect(),
             keys: engine.iter().map(|_| keys(&template)).collect(),
+            limits: Limits::new(&template.table),
             record: options.record,
             log: Arc::clone(&log),
         };
@@ -142,7 +160,7 @@ impl Server {
         let gateway = Arc::new(Gateway {
             router: Router::new(&template),
             cors: template.cors.clone(),
-            port: listener.local_addr().map_err(cannot)?.port(),
+            port,
             pool: Arc::clone(&pool),
         });
         let gateway = HttpServer::start(listener, move |request, client| {
@@ -225,11 +243,17 @@ async fn listen(port: u16, option: &str) -> Result<TcpListener> {
     })
 }
 
-fn check_url(url: String) -> Result<String> {
+/// The URL of another DynamoDB.
+///
+/// # Errors
+///
+/// It is not an `http://` URL of a host.
+pub fn check_url(url: &str) -> Result<String> {
     let parsed: Option<Uri> = url.parse().ok();
-    match parsed.as_ref().and_then(Uri::scheme_str) {
-        Some("http") => Ok(url),
-        _ => Err(format!("`{url}` is not an http:// URL").into()),
+    let is_plain = |url: &Uri| url.scheme_str() == Some("http") && url.host().is_some_and(|host| !host.is_empty());
+    match parsed.as_ref().is_some_and(is_plain) {
+        true => Ok(url.to_owned()),
+        false => Err(format!("`{url}` is not an http:// URL").into()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, ReturnValue, WriteRequest};
 use shared::id::{Id, TenantId, UserId};
 use shared::key::{self, Key, TenantKeys};
@@ -216,9 +216,15 @@ fn text(text: &str) -> AttributeValue {
     AttributeValue::S(text.to_owned())
 }
 
-/// The chain of causes of an error.
+/// The chain of causes of an error, in one line, without the request.
 fn said(error: impl std::error::Error) -> crate::Error {
-    DisplayErrorContext(error).to_string().into()
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text.into()
 }
 
 /// A user who can sign in with an address.

@@ -16,6 +16,8 @@ use crate::{Result, Template, demo};
 
 /// How long a token is good for if nothing else is said, in seconds.
 pub const TTL: i64 = 3600;
+/// How long a token may be good for at most, in seconds: a year.
+pub const MAX_TTL: i64 = 366 * 24 * 3600;
 
 /// From whom and for whom tokens are, as the functions of a template expect it.
 ///

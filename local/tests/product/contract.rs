@@ -381,8 +381,15 @@ async fn a_cookie_counts_only_from_pages_that_are_known() {
         reply.status
     };
     assert_eq!(put(None).await, 200);
-    assert_eq!(put(Some("http://127.0.0.1:3000")).await, 200);
-    for foreign in ["https://evil.example", "null", "http://127.0.0.1:3000.evil.example", ""] {
+    // The gateway's own, whatever its port is.
+    let port = product.server.url().rsplit_once(':').unwrap().1.to_owned();
+    for host in ["127.0.0.1", "localhost", "[::1]"] {
+        assert_eq!(put(Some(&format!("http://{host}:{port}"))).await, 200, "{host}");
+    }
+    let alike = format!("http://127.0.0.1:{port}.evil.example");
+    for foreign in
+        ["https://evil.example", "null", &alike, "http://127.0.0.1:1", "https://no-origin.invalid.example", ""]
+    {
         assert_eq!(put(Some(foreign)).await, 401, "{foreign}");
     }
 }
