@@ -126,7 +126,7 @@ async fn replay(
     options.record = true;
     options.log = Arc::new(move |line| *sink.lock().unwrap() += &format!("\n{line}"));
     let server = Server::start(options).await.unwrap();
-    let store = Store::new(server.engine_url(), template.table_name()).unwrap();
+    let store = Store::new(&server.dynamodb_url(), template.table_name()).unwrap();
     demo::fill(&store, Time::from_millis(SEEDED)).await.unwrap();
     let expected = token::expected(template).unwrap();
     let started = Time::now();
@@ -240,7 +240,7 @@ fn free_address() -> String {
 /// The whole table.
 async fn items(server: &Server, template: &Template) -> HashMap<Key, Value> {
     let scan = json!({ "TableName": template.table_name(), "ConsistentRead": true });
-    let client = Client::new(server.engine_url());
+    let client = Client::new(&server.dynamodb_url());
     let page = client.call("Scan", &scan).await.unwrap();
     assert!(page["LastEvaluatedKey"].is_null(), "it fits in one page");
     let items = page["Items"].as_array().unwrap().iter();

@@ -386,7 +386,7 @@ async fn checks_come_in_the_order_of_the_contract() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_engine_can_be_used_and_its_table_is_made_once() {
     let first = Product::start().await;
-    let engine = first.server.engine_url().to_owned();
+    let engine = first.server.dynamodb_url();
     let second = Product::start_with(|options| options.dynamodb = Some(engine)).await;
     let reply = second.put_user(&admin(&second).await, ACME, USER, &[], json!({ "name": "Same Table" })).await;
     assert_eq!(reply.status, 200, "{reply:?}");
