@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use shared::credential::Kind as TokenKind;
-use shared::id::{GroupId, Kind, LabelId, MembershipId, PermissionId, PolicyId, RoleId, TenantId, UserId};
+use shared::id::{GroupId, Kind, LabelId, MembershipId, PermissionId, PolicyId, RoleId, TenantId, UserId, is_slug};
 use shared::key::{self, TenantKeys};
 use shared::model::{Entry, Group, Label, Member, Permission, Policy, Role, Status, Tenant, role};
 use shared::table::{Item, encode};
@@ -79,7 +79,7 @@ pub async fn fill(store: &Store, now: Time) -> Result<()> {
         (Kind::Group, 2),
         (Kind::Label, 2),
         (Kind::Policy, 1),
-        (Kind::Permission, 9),
+        (Kind::Permission, 10),
     ];
     for (kind, count) in counters {
         store.allocate(kind, count).await?;
@@ -139,6 +139,17 @@ fn member(id: MembershipId, tenant: TenantId, user: UserId, email: &str, role: R
     Member { roles: BTreeSet::from([role]), ..Member::new(id, tenant, user, email, now) }
 }
 
+/// The slug of a tenant.
+///
+/// # Errors
+/// It is none.
+pub fn check_slug(slug: &str) -> Result<String> {
+    match is_slug(slug) {
+        true => Ok(slug.to_owned()),
+        false => Err(format!("`{slug}` is no slug: 2 to 63 of `a-z0-9-`, at least one a letter").into()),
+    }
+}
+
 /// Adds a tenant of `count` members, `member1@SLUG.example` the owner, `member2@…` an admin, the others users.
 ///
 /// # Errors
@@ -156,10 +167,7 @@ pub async fn seed_by(
     progress: &ProgressBar,
     put: impl AsyncFn(Vec<Item>) -> Result<()>,
 ) -> Result<()> {
-    let fits = (2..=63).contains(&slug.len());
-    if !fits || !slug.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')) {
-        return Err(format!("`{slug}` is no slug: 2 to 63 of `a-z0-9-`").into());
-    }
+    check_slug(slug)?;
     if count == 0 {
         return Err("a tenant has at least one member, its owner".to_owned().into());
     }

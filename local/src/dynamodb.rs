@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    fmt, fs, io,
+    fmt, fs,
     path::Path,
     sync::{Arc, Weak},
     time::Duration,
@@ -21,7 +21,7 @@ use shared::table::Item;
 use tokio::{sync::watch, task::spawn_blocking, time::timeout};
 
 use crate::{
-    Result,
+    Result, data,
     functions::LogSink,
     http::{self, HttpClient, innermost},
     operations,
@@ -71,10 +71,8 @@ impl Engine {
         let (database, lock) = match data {
             None => (dynoxide::Database::memory(), None),
             Some(folder) => {
-                let lock = lock_folder(folder)?;
-                let file = folder.join("rolecall.db");
-                let file = file.to_str().ok_or_else(|| format!("{}: not UTF-8", file.display()))?;
-                (dynoxide::Database::new(file), Some(lock))
+                let (file, lock) = data::open(folder)?;
+                (dynoxide::Database::new(&file), Some(lock))
             }
         };
         let database = database.map_err(|error| format!("cannot open the database: {error}"))?;
@@ -170,17 +168,6 @@ fn native_value(value: AttributeValue) -> Result<dynoxide::types::AttributeValue
     })
 }
 
-fn lock_folder(folder: &Path) -> Result<fs::File> {
-    let cannot = |error: io::Error| format!("cannot use {}: {error}", folder.display());
-    fs::create_dir_all(folder).map_err(cannot)?;
-    let file = fs::File::create(folder.join("lock")).map_err(cannot)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(format!("{} is in use by another gateway", folder.display()).into()),
-        Err(fs::TryLockError::Error(error)) => Err(cannot(error).into()),
-    }
-}
-
 async fn sweep(embedded: Weak<Embedded>, log: LogSink) {
     let mut ticks = tokio::time::interval(SWEEP);
     loop {
@@ -205,7 +192,10 @@ pub struct CallError {
 
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} {}", self.operation, self.kind, self.message)
+        match self.kind.as_str() {
+            "" => write!(f, "{}: {}", self.operation, self.message),
+            kind => write!(f, "{}: {kind} {}", self.operation, self.message),
+        }
     }
 }
 

@@ -26,6 +26,7 @@ use crate::{
     functions::{LogSink, lock},
     http::{self, Host, HttpServer, Reply},
     iam::{self, Decision, Need},
+    limits::Limits,
     operations::amazon,
     template::{ACCOUNT, Statement},
 };
@@ -95,6 +96,8 @@ pub struct FrontOptions {
     /// The key attributes by table name, to answer as DynamoDB does a write to an item that is in a
     /// transaction under way. Empty if the engine does so itself.
     pub keys: BTreeMap<String, Vec<String>>,
+    /// What the table's indexes take.
+    pub limits: Limits,
     /// Keep records; each request then asks for its consumed capacity.
     pub record: bool,
     /// By which names it may be called, beside those of this machine.
@@ -223,6 +226,9 @@ impl State {
         let fault = hook.map_or(Fault::None, |hook| hook(request));
         if let Fault::AnswerBefore(status, body) = &fault {
             return replaced(*status, body);
+        }
+        if let Some(refusal) = self.options.limits.refusal(&request.operation, &request.body) {
+            return Ok(error(&refusal));
         }
         let _under_way = match self.conflicts.enter(&request.operation, &request.body) {
             Ok(entered) => entered,

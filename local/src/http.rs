@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     str::FromStr,
     sync::Arc,
     time::Duration,
@@ -33,6 +33,9 @@ use tokio::{
 /// How long an ending server waits for its connections once all calls are over. Some clients are still reading their answers;
 /// others have sent nothing, or half a request, and are not worth more.
 const FAREWELL: Duration = Duration::from_millis(250);
+
+/// What this machine calls itself.
+pub(crate) const LOCAL: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 
 pub(crate) type Reply = Response<Full<Bytes>>;
 pub(crate) type HttpClient = Client<HttpConnector, Full<Bytes>>;
@@ -101,13 +104,37 @@ impl FromStr for Host {
     fn from_str(text: &str) -> Result<Self, String> {
         let authority: Option<Authority> = text.parse().ok();
         let host = authority.map(|it| Self { name: it.host().into(), port: it.port_u16() });
-        let is_of_name = |char: char| char.is_ascii_alphanumeric() || "-._".contains(char);
-        let is_name = |name: &str| !name.is_empty() && (name.starts_with('[') || name.chars().all(is_of_name));
         // Neither `user@name` nor `name:99999`.
         let host = host.filter(|host| is_name(&host.name) && host.to_string() == text);
         host.ok_or_else(|| {
             format!("`{text}` is no host name, nor one with a port: `proxy.example`, `proxy.example:8080`")
         })
+    }
+}
+
+impl Host {
+    /// How a caller of a port may write it.
+    pub(crate) fn at(&self, port: u16) -> Vec<String> {
+        match self.port {
+            Some(_) => vec![self.to_string()],
+            None => vec![self.to_string(), format!("{self}:{port}")],
+        }
+    }
+}
+
+/// Whether a text is a domain name or an address, as URLs have them.
+fn is_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        let is_of_label = |char: char| char.is_ascii_alphanumeric() || "-_".contains(char);
+        (1..=63).contains(&label.len()) && label.chars().all(is_of_label) && label == label.trim_matches('-')
+    };
+    if let Some(address) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
+        return address.parse::<Ipv6Addr>().is_ok();
+    }
+    let is_number = |label: &str| label.chars().all(|char| char.is_ascii_digit());
+    match text.rsplit('.').next().is_some_and(is_number) {
+        true => text.parse::<Ipv4Addr>().is_ok(),
+        false => text.len() <= 253 && text.split('.').all(is_label),
     }
 }
 
@@ -127,9 +154,8 @@ struct Names {
 
 impl Names {
     fn new(port: u16, more: &[Host]) -> Self {
-        let local = ["127.0.0.1", "localhost", "[::1]"].map(|name| Host { name: name.into(), port: Some(port) });
-        let mut allowed: Vec<String> = local.iter().chain(more).map(Host::to_string).collect();
-        allowed.extend(more.iter().filter(|host| host.port.is_none()).map(|host| format!("{host}:{port}")));
+        let mut allowed = LOCAL.map(|name| format!("{name}:{port}")).to_vec();
+        allowed.extend(more.iter().flat_map(|host| host.at(port)));
         // HTTP's own port goes without saying.
         let unsaid: Vec<_> = allowed.iter().filter_map(|name| name.strip_suffix(":80")).map(String::from).collect();
         allowed.extend(unsaid);
@@ -252,9 +278,33 @@ mod tests {
         for text in ["a", "proxy.example", "proxy.example:8080", "10.0.0.1", "[::1]", "[fe80::1]:80"] {
             assert_eq!(text.parse::<Host>().map(|host| host.to_string()).as_deref(), Ok(text));
         }
-        for text in
-            ["", " ", ":80", "a:", "a:99999", "a:08", "a/b", "http://a", "user@a", "::1", "a b", "a,b", "*", "ä"]
-        {
+        let (label, name) = ("x".repeat(64), "x.".repeat(127) + "x");
+        for text in [
+            "",
+            " ",
+            ":80",
+            "a:",
+            "a:99999",
+            "a:08",
+            "a/b",
+            "http://a",
+            "user@a",
+            "::1",
+            "[::g]",
+            "a b",
+            "a,b",
+            "*",
+            "ä",
+            "-a",
+            "a-",
+            "a.",
+            "a..b",
+            "1",
+            "1.2.3.256",
+            "a.1",
+            &label,
+            &name,
+        ] {
             let told = text.parse::<Host>().unwrap_err();
             assert!(told.starts_with(&format!("`{text}` is no host name")), "{told}");
         }

@@ -12,6 +12,7 @@
 //! - [`server`] puts them together; the binary `rolecall` and the tests start it.
 
 mod conflicts;
+mod data;
 pub mod demo;
 pub mod dynamodb;
 pub mod event;
@@ -19,6 +20,7 @@ pub mod front;
 pub mod functions;
 mod http;
 pub mod iam;
+mod limits;
 mod operations;
 pub mod server;
 pub mod store;

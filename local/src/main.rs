@@ -9,19 +9,27 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use local::{
-    Host, Options, Result, Server, Template, demo, dynamodb::Client, functions, store::Store, template, token,
+    Host, Options, Result, Server, Template, demo, dynamodb::Client, functions, server, store::Store, template, token,
     token::Flaw,
 };
 use serde_json::{Value, json};
 use shared::{credential, time::Time};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
 
+/// Where `serve` puts the API if nothing else is said.
+const PORT: u16 = 3000;
 /// Where `serve` puts DynamoDB if nothing else is said.
 const DYNAMODB_PORT: u16 = 8000;
 /// The same, as other commands reach it.
 const DYNAMODB: &str = "http://127.0.0.1:8000";
 /// How long calls under way have to finish after Ctrl-C.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long another process may take to say that it is a DynamoDB.
+const REACH: Duration = Duration::from_secs(5);
+/// The longest address: RFC 5321, section 4.5.3.1.
+const MAX_ADDRESS: usize = 320;
 
 /// Rolecall on this machine: its functions behind an API Gateway and a DynamoDB of their own, as
 /// template.yaml says.
@@ -51,13 +59,13 @@ enum Command {
 #[derive(Args)]
 struct Serve {
     /// Port of the API; 0 takes any
-    #[arg(long, default_value_t = 3000)]
+    #[arg(long, default_value_t = PORT)]
     port: u16,
     /// Keep the table in this folder instead of in memory
     #[arg(long, value_name = "DIR", conflicts_with = "dynamodb")]
     data: Option<PathBuf>,
     /// Use this DynamoDB (http://…) instead of the embedded one
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = server::check_url)]
     dynamodb: Option<String>,
     /// Port of DynamoDB; 0 takes any
     #[arg(long, default_value_t = DYNAMODB_PORT)]
@@ -78,7 +86,7 @@ struct Invoke {
     event: PathBuf,
     /// Use this DynamoDB (http://…); otherwise the one on port 8000 if there is one, else an empty
     /// one
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = server::check_url)]
     dynamodb: Option<String>,
     /// Print the event instead of running the function
     #[arg(long)]
@@ -90,19 +98,19 @@ struct Invoke {
 #[derive(Args)]
 struct Token {
     /// Slug of the tenant
-    #[arg(long)]
+    #[arg(long, value_parser = demo::check_slug)]
     tenant: String,
     /// Address of the user
-    #[arg(long, value_name = "EMAIL")]
+    #[arg(long, value_name = "EMAIL", value_parser = check_address)]
     user: String,
     /// What for: the Authorization header, or the cookie and the x-session-token header
     #[arg(long, value_enum, default_value_t = Kind::Access)]
     kind: Kind,
     /// How long the token is good for
-    #[arg(long, value_name = "SECONDS", default_value_t = token::TTL, value_parser = clap::value_parser!(i64).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = token::TTL, value_parser = clap::value_parser!(i64).range(1..=token::MAX_TTL))]
     ttl: i64,
     /// The DynamoDB of the server that the token is for
-    #[arg(long, value_name = "URL", default_value = DYNAMODB)]
+    #[arg(long, value_name = "URL", default_value = DYNAMODB, value_parser = server::check_url)]
     dynamodb: String,
 }
 
@@ -115,13 +123,13 @@ enum Kind {
 #[derive(Args)]
 struct Seed {
     /// Slug of the new tenant; member1@SLUG.example is its owner, member2@SLUG.example an admin
-    #[arg(long)]
+    #[arg(long, value_parser = demo::check_slug)]
     tenant: String,
     /// How many members it shall have
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     members: u32,
     /// The DynamoDB of the server that gets the tenant
-    #[arg(long, value_name = "URL", default_value = DYNAMODB)]
+    #[arg(long, value_name = "URL", default_value = DYNAMODB, value_parser = server::check_url)]
     dynamodb: String,
 }
 
@@ -163,7 +171,11 @@ fn load() -> Result<(PathBuf, Template)> {
 impl Build {
     fn run<'a>(self, functions: impl IntoIterator<Item = &'a str>) -> Result<PathBuf> {
         match self.bin_dir {
-            Some(folder) => folder.canonicalize().map_err(|error| format!("{}: {error}", folder.display()).into()),
+            Some(folder) => match folder.canonicalize() {
+                Ok(found) if found.is_dir() => Ok(found),
+                Ok(_) => Err(format!("--bin-dir {}: not a folder", folder.display()).into()),
+                Err(error) => Err(format!("--bin-dir {}: {error}", folder.display()).into()),
+            },
             None => functions::build(&load()?.0, functions, self.release),
         }
     }
@@ -247,7 +259,9 @@ fn print_routes(template: &Template) {
 }
 
 async fn invoke(options: Invoke) -> Result<()> {
-    let (_, template) = load()?;
+    let (_, mut template) = load()?;
+    // Events name the origin of `cargo run`, and this gateway is at another port.
+    server::allow_own_origins(&mut template, PORT, &[]);
     let name = &options.function;
     if template.function(name).is_none() {
         return Err(format!("no function `{name}` in template.yaml; `routes` lists them").into());
@@ -279,7 +293,7 @@ async fn invoke(options: Invoke) -> Result<()> {
 
 async fn print_token(options: Token) -> Result<()> {
     let (_, template) = load()?;
-    let store = Store::new(&options.dynamodb, template.table_name())?;
+    let store = reach(&options.dynamodb, &template).await?;
     let kind = match options.kind {
         Kind::Access => credential::Kind::Access,
         Kind::Session => credential::Kind::Session,
@@ -293,7 +307,7 @@ async fn print_token(options: Token) -> Result<()> {
 
 async fn seed(options: Seed) -> Result<()> {
     let (_, template) = load()?;
-    let store = Store::new(&options.dynamodb, template.table_name())?;
+    let store = reach(&options.dynamodb, &template).await?;
     let bar = demo::bar();
     demo::seed(&store, &options.tenant, options.members, Time::now(), &bar).await?;
     bar.finish();
@@ -301,11 +315,36 @@ async fn seed(options: Seed) -> Result<()> {
     Ok(())
 }
 
+/// The table at a DynamoDB that answers.
+async fn reach(url: &str, template: &Template) -> Result<Store> {
+    match timeout(REACH, Client::new(url).call("ListTables", &json!({}))).await {
+        Ok(Ok(_)) => Store::new(url, template.table_name()),
+        Ok(Err(error)) => {
+            Err(format!("no DynamoDB at {url}, `cargo run` starts one; or name another with --dynamodb: {error}")
+                .into())
+        }
+        Err(_) => {
+            Err(format!("no answer from {url} within {} s; name another DynamoDB with --dynamodb", REACH.as_secs())
+                .into())
+        }
+    }
+}
+
+/// An address as far as it can be one: more says the table.
+fn check_address(text: &str) -> std::result::Result<String, String> {
+    let parts = text.split_once('@').filter(|(user, host)| !user.is_empty() && !host.is_empty());
+    let is_plain = !text.chars().any(|it| it.is_control() || it.is_whitespace());
+    match parts {
+        Some(_) if is_plain && text.len() <= MAX_ADDRESS => Ok(text.to_owned()),
+        _ => Err(format!("not an address such as `ann@acme.example`, of at most {MAX_ADDRESS} bytes")),
+    }
+}
+
 fn read_event(file: &PathBuf) -> Result<Value> {
     let text = match file.to_str() {
         Some("-") => io::read_to_string(io::stdin()),
         _ => fs::read_to_string(file),
     };
-    let text = text.map_err(|error| format!("{}: {error}", file.display()))?;
-    serde_json::from_str(&text).map_err(|error| format!("{}: not JSON: {error}", file.display()).into())
+    let text = text.map_err(|error| format!("--event {}: {error}", file.display()))?;
+    serde_json::from_str(&text).map_err(|error| format!("--event {}: not JSON: {error}", file.display()).into())
 }

@@ -31,6 +31,7 @@ use crate::{
     front::{Caller, FaultHook, Front, FrontOptions, Record},
     functions::{InvokeError, Pool, PoolOptions},
     http::{self, BodyError, Host, HttpServer, Reply},
+    limits::Limits,
     template::{Cors, Function, Template},
 };
 
@@ -98,6 +99,23 @@ impl Drop for StopOnDrop {
     }
 }
 
+/// Allows the pages of a gateway on this machine to call it: its own API reference does.
+pub fn allow_own_origins(template: &mut Template, port: u16, hosts: &[Host]) {
+    let mut own = http::LOCAL.map(|host| format!("http://{host}:{port}")).to_vec();
+    // What answers to another name may stand behind TLS.
+    let named = hosts.iter().flat_map(|host| host.at(port));
+    own.extend(named.flat_map(|host| [format!("http://{host}"), format!("https://{host}")]));
+    for function in &mut template.functions {
+        if let Some(allowed) = function.environment.get_mut("ALLOWED_ORIGINS") {
+            *allowed =
+                [allowed.as_str()].into_iter().chain(own.iter().map(String::as_str)).collect::<Vec<_>>().join(",");
+        }
+    }
+    if let Some(cors) = &mut template.cors {
+        cors.origins.extend(own);
+    }
+}
+
 impl Server {
     /// Starts everything, creates the table if it does not exist, and listens on 127.0.0.1 only.
     ///
@@ -106,11 +124,13 @@ impl Server {
     /// A port is taken, the data cannot be used, the engine does not answer, or its table is
     /// another than the template's.
     pub async fn start(options: Options) -> Result<Self> {
-        let Options { template, log, .. } = options;
+        let Options { mut template, log, .. } = options;
         let listener = listen(options.port, "--port").await?;
+        let port = listener.local_addr().map_err(|error| format!("cannot start: {error}"))?.port();
+        allow_own_origins(&mut template, port, &options.hosts);
         let front_listener = listen(options.dynamodb_port, "--dynamodb-port").await?;
         let engine = match options.dynamodb {
-            Some(url) => Engine::remote(&check_url(url)?),
+            Some(url) => Engine::remote(&check_url(&url)?),
             None => Engine::embedded(options.data.as_deref(), Arc::clone(&log))?,
         };
         dynamodb::ensure_table(&engine, &template).await?;
@@ -130,6 +150,7 @@ impl Server {
                 Engine::Embedded(_) => [keys(&template)].into(),
                 Engine::Remote { .. } => BTreeMap::new(),
             },
+            limits: Limits::new(&template.table),
             record: options.record,
             hosts: options.hosts.clone(),
             log: Arc::clone(&log),
@@ -145,7 +166,7 @@ impl Server {
         let gateway = Arc::new(Gateway {
             router: Router::new(&template),
             cors: template.cors.clone(),
-            port: listener.local_addr().map_err(cannot)?.port(),
+            port,
             pool: Arc::clone(&pool),
         });
         let gateway = HttpServer::start(listener, &options.hosts, move |request, client| {
@@ -220,11 +241,17 @@ async fn listen(port: u16, option: &str) -> Result<TcpListener> {
     })
 }
 
-fn check_url(url: String) -> Result<String> {
+/// The URL of another DynamoDB.
+///
+/// # Errors
+///
+/// It is not an `http://` URL of a host.
+pub fn check_url(url: &str) -> Result<String> {
     let parsed: Option<Uri> = url.parse().ok();
-    match parsed.as_ref().and_then(Uri::scheme_str) {
-        Some("http") => Ok(url),
-        _ => Err(format!("`{url}` is not an http:// URL").into()),
+    let is_plain = |url: &Uri| url.scheme_str() == Some("http") && url.host().is_some_and(|host| !host.is_empty());
+    match parsed.as_ref().is_some_and(is_plain) {
+        true => Ok(url.to_owned()),
+        false => Err(format!("`{url}` is not an http:// URL").into()),
     }
 }
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_dynamodb::error::DisplayErrorContext;
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, ReturnValue, WriteRequest};
-use shared::id::{Id, UserId};
+use shared::id::{Id, TenantId, UserId};
 use shared::key::{self, Key, TenantKeys};
 use shared::model::{Entry, Event, Member, Tenant, User};
-use shared::table::{Item, encode};
+use shared::table::{Item, decode, encode};
 use shared::time::Time;
 use tokio::task::JoinSet;
 
@@ -53,6 +53,33 @@ impl Store {
     pub async fn put(&self, item: Item) -> Result<()> {
         self.client.put_item().table_name(&*self.table).set_item(Some(item)).send().await.map_err(said)?;
         Ok(())
+    }
+
+    /// Starts a session of a member that lasts until `ends`, in seconds since the epoch.
+    pub async fn start_session(&self, tenant: TenantId, user: UserId, id: &str, ends: i64, now: Time) -> Result<()> {
+        let key = TenantKeys(tenant).member(user);
+        loop {
+            let item = self.get(&key).await?.ok_or_else(|| format!("no member {user} in tenant {tenant}"))?;
+            let mut member: Member = decode(item).map_err(said)?;
+            let before = sessions(&member)?;
+            member.start_session(id.to_owned(), ends, now);
+            let request = self.client.update_item().table_name(&*self.table);
+            let request =
+                request.key("PK", text(&key.pk)).key("SK", text(&key.sk)).update_expression("SET sessions = :new");
+            let request = request.condition_expression("attribute_not_exists(sessions) OR sessions = :old");
+            let request = request.expression_attribute_values(":old", before);
+            let request = request.expression_attribute_values(":new", sessions(&member)?);
+            match request.send().await {
+                Ok(_) => return Ok(()),
+                // Another session was started meanwhile, or a change of the member is under way.
+                Err(why)
+                    if matches!(
+                        why.code(),
+                        Some("ConditionalCheckFailedException" | "TransactionConflictException")
+                    ) => {}
+                Err(why) => return Err(said(why)),
+            }
+        }
     }
 
     /// All items of a partition whose sort keys begin with `key.sk`.
@@ -174,6 +201,12 @@ struct Reference<const KIND: u8> {
     number: Id<KIND>,
 }
 
+/// A member's sessions as the attribute of their item.
+fn sessions(member: &Member) -> Result<AttributeValue> {
+    let mut item = encode(&TenantKeys(member.tenant).member(member.user), None, member).map_err(said)?;
+    item.remove("sessions").ok_or_else(|| "a member without sessions".to_owned().into())
+}
+
 /// Whom an item of a unique name refers to.
 pub fn referred<const KIND: u8>(item: &Item) -> Option<Id<KIND>> {
     item.get("number")?.as_n().ok()?.parse::<i64>().ok()?.try_into().ok()
@@ -183,9 +216,15 @@ fn text(text: &str) -> AttributeValue {
     AttributeValue::S(text.to_owned())
 }
 
-/// The chain of causes of an error.
+/// The chain of causes of an error, in one line, without the request.
 fn said(error: impl std::error::Error) -> crate::Error {
-    DisplayErrorContext(error).to_string().into()
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text.into()
 }
 
 /// A user who can sign in with an address.

@@ -728,9 +728,9 @@ Resources:
         let template = Template::load(&root.join("template.yaml")).unwrap();
         assert_eq!((template.stage.as_str(), template.table_name()), ("main", "rolecall"));
         let function = template.function("users-update").unwrap();
-        assert_eq!(function.environment["ALLOWED_ORIGINS"], "http://127.0.0.1:3000,http://localhost:3000");
+        assert_eq!(function.environment["ALLOWED_ORIGINS"], "https://no-origin.invalid");
         assert_eq!((function.environment["TABLE"].as_str(), function.memory), ("rolecall", 256));
-        assert_eq!(template.cors.as_ref().unwrap().origins, ["http://127.0.0.1:3000", "http://localhost:3000"]);
+        assert_eq!(template.cors.as_ref().unwrap().origins, ["https://no-origin.invalid"]);
         assert_eq!(function.statements[0].resources[0], table_arn("rolecall"));
     }
 

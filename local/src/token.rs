@@ -8,7 +8,6 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use shared::credential::{Claims, Expected, Kind};
 use shared::key;
-use shared::model::Session;
 use shared::table::{Item, encode};
 use shared::time::Time;
 
@@ -17,6 +16,8 @@ use crate::{Result, Template, demo};
 
 /// How long a token is good for if nothing else is said, in seconds.
 pub const TTL: i64 = 3600;
+/// How long a token may be good for at most, in seconds: a year.
+pub const MAX_TTL: i64 = 366 * 24 * 3600;
 
 /// From whom and for whom tokens are, as the functions of a template expect it.
 ///
@@ -79,9 +80,7 @@ pub async fn issue(
         _ => (now.seconds(), now.seconds() + ttl),
     };
     if flaw != Flaw::Ended {
-        let item = Session { id: session.clone(), tenant, expires_at: now.seconds() + ttl.max(TTL) };
-        let item = encode(&key::session(user, &session), None, &item);
-        store.put(item.map_err(|error| error.to_string())?).await?;
+        store.start_session(tenant, user, &session, now.seconds() + ttl.max(TTL), now).await?;
     }
     let claims = Claims {
         iss: expected.issuer.clone(),

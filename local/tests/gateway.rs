@@ -484,7 +484,7 @@ async fn the_table_is_the_template_s_and_outlives_the_server_in_its_folder() {
     let mut options = Options::new(template(), bin_dir());
     options.data = Some(data.clone());
     let error = Server::start(options).await.err().unwrap().to_string();
-    assert_eq!(error, format!("{} is in use by another gateway", data.display()));
+    assert_eq!(error, format!("--data: {} is in use by another gateway", data.display()));
     server.shutdown().await;
 
     let (server, _) = start(|options| options.data = Some(data.clone())).await;

@@ -12,9 +12,9 @@ use crate::app::{App, Caller};
 use crate::call::{Answer, Call, Write};
 use crate::dialect::Dialect;
 use crate::id::{GroupId, LabelId, RoleId, UserId, Uuid};
-use crate::json::Patch;
-use crate::key::{self, Key, TenantKeys};
-use crate::model::{Catalog, Change, Event, Member, Recorded, Session, Status, Tenant, role};
+use crate::json::{self, Patch};
+use crate::key::{Key, TenantKeys};
+use crate::model::{Catalog, Change, Event, Member, Recorded, Status, Tenant, role};
 use crate::policy::{Action, Denial, Facts};
 use crate::problem::{Problem, Reference};
 use crate::serve::Boxed;
@@ -28,7 +28,7 @@ const MAX_RESTARTS: u32 = 3;
 const REMEMBER_SECONDS: i64 = 24 * 60 * 60;
 
 /// The attributes of a member that belong to the record itself: no event lists them as changed.
-const BOOKKEEPING: [&str; 5] = ["version", "authority", "head", "updated_at", "updated_by"];
+const BOOKKEEPING: [&str; 6] = ["version", "authority", "head", "sessions", "updated_at", "updated_by"];
 
 /// What a request wants to become of a member. What it does not mention stays.
 #[derive(Debug, Default)]
@@ -45,9 +45,11 @@ pub struct Update {
 }
 
 impl Update {
-    /// Takes a full name apart at its last space: what stands before it is the first name, what stands behind the last.
+    /// Takes a full name apart at its last space: what stands before it is the first name, with any further spaces at its end,
+    /// and what stands behind the last. Each has something visible, or all is the first name.
     pub fn set_name(&mut self, name: &str) {
-        let (first, last) = name.rsplit_once(' ').map_or((name, None), |(first, last)| (first.trim_end(), Some(last)));
+        let split = name.rsplit_once(' ').filter(|(first, last)| !json::is_blank(first) && !json::is_blank(last));
+        let (first, last) = split.map_or((name, None), |(first, last)| (first, Some(last)));
         self.first_name = Patch::Set(first.to_owned());
         self.last_name = last.map_or(Patch::Clear, |last| Patch::Set(last.to_owned()));
     }
@@ -169,28 +171,25 @@ impl<'a> Round<'a> {
         let target_key = user.map(|user| keys.member(user));
         let picture_key = user.filter(|_| call.dialect.shows_pictures()).map(|user| keys.picture(user));
         let record_key = write.idempotency.as_ref().map(|it| keys.idempotency(caller.user, &it.key));
-        let session_keys: Vec<Key> = caller.sessions.iter().map(|session| key::session(caller.user, session)).collect();
 
         let mut wanted = vec![keys.tenant(), caller_key.clone()];
         wanted.extend(target_key.clone().filter(|key| *key != caller_key));
         wanted.extend(picture_key.clone());
         wanted.extend(record_key.clone());
-        wanted.extend(session_keys.iter().cloned());
         let table = app.table(call);
         let mut found = table.get(wanted).await?;
         let now = (app.clock)();
 
-        for key in &session_keys {
-            let session: Option<Session> = found.remove(key).map(table::decode).transpose()?;
-            let alive = |session: &Session| session.tenant == caller.tenant && session.expires_at > now.seconds();
-            session.filter(alive).ok_or(Problem::Unauthenticated("the session has ended"))?;
+        let ended = Problem::Unauthenticated("the session has ended");
+        let Some(item) = found.get(&caller_key).cloned() else { return Err(ended) };
+        let me: Member = table::decode(item)?;
+        if !caller.sessions.iter().all(|session| me.has_session(session, now)) {
+            return Err(ended);
         }
         let stranger = || {
             let notices = vec!["Only an active member of the tenant may act in it.".to_owned()];
             Problem::Forbidden(Denial { rule: "active-member".to_owned(), action: "tenant:enter", notices })
         };
-        let item = found.get(&caller_key).cloned().ok_or_else(stranger)?;
-        let me: Member = table::decode(item)?;
         let tenant: Tenant = table::decode(found.remove(&keys.tenant()).ok_or_else(stranger)?)?;
         let catalog = app.catalog(call, &tenant).await?;
         if !me.is_present() {
@@ -392,10 +391,6 @@ fn change(
         0 => transaction.check(&keys.tenant(), same)?,
         _ => transaction.add(&keys.tenant(), "owners", owners, same)?,
     }
-    for session in &round.caller_keys.sessions {
-        let alive = Condition::new("expires_at > :now").with(":now", round.now.seconds())?;
-        transaction.check(&key::session(round.caller.user, session), alive)?;
-    }
     for edge in edges(before, after) {
         let key = edge.key(keys, after.user);
         match edge.added {
@@ -557,7 +552,7 @@ fn actions<'a>(before: &'a Member, after: &'a Member, update: &Update, catalog: 
             adds: names(&after.roles - &before.roles),
             removes: names(&before.roles - &after.roles),
             rank: catalog.rank(&after.roles),
-            gains: &catalog.permissions(&after.roles) - &catalog.permissions(&before.roles),
+            gains: catalog.gains(before, after),
         });
     }
     if update.status.is_some() {

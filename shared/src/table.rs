@@ -31,8 +31,8 @@ pub const ATTEMPT: Duration = Duration::from_secs(2);
 /// The most items that DynamoDB takes in one transaction.
 const MAX_ITEMS: usize = 100;
 
-/// The most roles and groups that one change of a member can add and remove: what is left beside the member, the caller,
-/// the tenant, two sessions, the event and the idempotency record.
+/// The most roles and groups that one change of a member can add and remove. Left are seven items: the member, the caller, the
+/// tenant, the event, the idempotency record, and two that may come.
 pub const MAX_EDGES: usize = MAX_ITEMS - 7;
 
 /// Counts what one request costs.

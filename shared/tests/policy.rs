@@ -1,6 +1,8 @@
 //! The policy: as a text table under version control (`policy.txt`), as invariants over generated catalogs, and what a
 //! tenant's own rules can do to it.
 
+#[path = "policy/chains.rs"]
+mod chains;
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,14 +50,13 @@ fn custom(id: RoleId, name: &str, rank: u8, permissions: &[(&str, bool)]) -> Rol
 }
 
 /// The change of a member's roles into `after`, as a request for it is decided.
-fn assign<'a>(catalog: &'a Catalog, before: &BTreeSet<RoleId>, after: &BTreeSet<RoleId>) -> Action<'a> {
+fn assign<'a>(catalog: &'a Catalog, target: &Member, after: &BTreeSet<RoleId>) -> Action<'a> {
     let name = |id: &RoleId| catalog.role(*id).unwrap().name.as_str();
-    let (now, then) = (catalog.permissions(before), catalog.permissions(after));
     Action::AssignRole {
-        adds: after.difference(before).map(name).collect(),
-        removes: before.difference(after).map(name).collect(),
+        adds: after.difference(&target.roles).map(name).collect(),
+        removes: target.roles.difference(after).map(name).collect(),
         rank: catalog.rank(after),
-        gains: then.into_iter().filter(|name| !now.contains(name)).collect(),
+        gains: catalog.gains(target, &Member { roles: after.clone(), ..target.clone() }),
     }
 }
 
@@ -119,9 +120,11 @@ const CLERK: RoleId = RoleId::new(12);
 const HELPER: RoleId = RoleId::new(13);
 const FROZEN: RoleId = RoleId::new(14);
 const PRIVATE: RoleId = RoleId::new(15);
+const APART: RoleId = RoleId::new(16);
+const SENIOR: RoleId = RoleId::new(17);
 
 /// The roles of the table, with what is special about them.
-fn roles() -> [Role; 6] {
+fn roles() -> [Role; 8] {
     let hr = ["member:read", "member:assign-role", "member:set-status", "member:set-groups"].map(|name| (name, true));
     [
         custom(HR, "hr", 1, &hr),
@@ -132,15 +135,17 @@ fn roles() -> [Role; 6] {
         custom(HELPER, "helper", 1, &[("member:read", true)]),
         custom(FROZEN, "frozen", 1, &[("member:assign-role", false)]),
         custom(PRIVATE, "private", 1, &[("member:update-profile", false)]),
+        custom(APART, "apart", 1, &[("member:set-groups", false)]),
+        custom(SENIOR, "senior", 2, &[("member:read", true), ("member:assign-role", true)]),
     ]
 }
 
+/// A member who manages sales.
+fn manager(user: u32, roles: &[RoleId]) -> Member {
+    Member { groups: [SALES].into(), manages: [SALES].into(), ..member(user, roles.iter().copied()) }
+}
+
 fn callers() -> Vec<(&'static str, Member)> {
-    let manager = |user, roles: &[RoleId]| Member {
-        groups: [SALES].into(),
-        manages: [SALES].into(),
-        ..member(user, roles.iter().copied())
-    };
     vec![
         ("an owner: owner", member(1, [role::OWNER])),
         ("an admin: admin", member(2, [role::ADMIN])),
@@ -151,6 +156,9 @@ fn callers() -> Vec<(&'static str, Member)> {
         ("a group's manager with hr: manages sales", manager(7, &[HR])),
         ("a group's manager who is denied member:update-profile: user and private", manager(8, &[role::USER, PRIVATE])),
         ("an admin who is denied member:assign-role: admin and frozen", member(9, [role::ADMIN, FROZEN])),
+        ("an owner who is denied member:set-groups: owner and apart", member(13, [role::OWNER, APART])),
+        ("an owner who is denied member:update-profile: owner and private", member(14, [role::OWNER, PRIVATE])),
+        ("a clerk of the second rank: senior, holds nothing over members but member:assign-role", member(15, [SENIOR])),
         ("a deactivated admin", Member { status: Status::Deactivated, ..member(10, [role::ADMIN]) }),
         ("an invited admin", Member { status: Status::Invited, ..member(11, [role::ADMIN]) }),
         ("a member without roles", member(12, [])),
@@ -165,6 +173,9 @@ fn targets() -> Vec<(&'static str, Member)> {
         ("a clerk", member(24, [CLERK])),
         ("deactivated", Member { status: Status::Deactivated, ..member(25, [role::USER]) }),
         ("a user in sales", Member { groups: [SALES].into(), ..member(26, [role::USER]) }),
+        ("invited", Member { status: Status::Invited, ..member(27, [role::USER]) }),
+        ("private in sales", Member { groups: [SALES].into(), ..member(28, [role::USER, PRIVATE]) }),
+        ("private manager", manager(29, &[role::USER, PRIVATE])),
     ]
 }
 
@@ -184,20 +195,21 @@ fn asks() -> Vec<(&'static str, Ask)> {
     vec![
         ("read", |_, _| Action::Read),
         ("update-profile", |_, _| Action::UpdateProfile),
-        ("assign owner", |catalog, target| assign(catalog, &target.roles, &[role::OWNER].into())),
-        ("assign admin", |catalog, target| assign(catalog, &target.roles, &[role::ADMIN].into())),
-        ("assign user", |catalog, target| assign(catalog, &target.roles, &[role::USER].into())),
-        ("assign clerk", |catalog, target| assign(catalog, &target.roles, &[CLERK].into())),
-        ("assign helper", |catalog, target| assign(catalog, &target.roles, &[HELPER].into())),
-        ("add admin", |catalog, target| assign(catalog, &target.roles, &(&target.roles | &[role::ADMIN].into()))),
-        ("add frozen", |catalog, target| assign(catalog, &target.roles, &(&target.roles | &[FROZEN].into()))),
+        ("assign owner", |catalog, target| assign(catalog, target, &[role::OWNER].into())),
+        ("assign admin", |catalog, target| assign(catalog, target, &[role::ADMIN].into())),
+        ("assign user", |catalog, target| assign(catalog, target, &[role::USER].into())),
+        ("assign clerk", |catalog, target| assign(catalog, target, &[CLERK].into())),
+        ("assign helper", |catalog, target| assign(catalog, target, &[HELPER].into())),
+        ("add admin", |catalog, target| assign(catalog, target, &(&target.roles | &[role::ADMIN].into()))),
+        ("add frozen", |catalog, target| assign(catalog, target, &(&target.roles | &[FROZEN].into()))),
+        ("drop private", |catalog, target| assign(catalog, target, &(&target.roles - &[PRIVATE].into()))),
         ("drop the highest", |catalog, target| {
-            assign(catalog, &target.roles, &ranked(catalog, target).into_iter().skip(1).collect())
+            assign(catalog, target, &ranked(catalog, target).into_iter().skip(1).collect())
         }),
         ("drop the lowest", |catalog, target| {
-            assign(catalog, &target.roles, &ranked(catalog, target).into_iter().rev().skip(1).collect())
+            assign(catalog, target, &ranked(catalog, target).into_iter().rev().skip(1).collect())
         }),
-        ("same roles", |catalog, target| assign(catalog, &target.roles, &target.roles)),
+        ("same roles", |catalog, target| assign(catalog, target, &target.roles)),
         ("activate", |_, _| Action::SetStatus(Status::Active)),
         ("deactivate", |_, _| Action::SetStatus(Status::Deactivated)),
         ("join sales", |_, target| regroup(target, &with(&target.groups, SALES), &target.manages)),
@@ -305,7 +317,7 @@ impl World {
             "member:assign-role",
             "member:set-status",
             "member:set-groups",
-            "invoice:read",
+            "member:invite",
             "invoice:approve",
         ];
         let mut roles = BTreeMap::new();
@@ -324,7 +336,7 @@ impl World {
     fn member(&self, rng: &mut Rng, user: u32) -> Member {
         let groups: BTreeSet<_> = [SALES, SUPPORT].into_iter().filter(|_| rng.bool()).collect();
         Member {
-            status: if rng.u8(0..8) > 0 { Status::Active } else { Status::Deactivated },
+            status: [Status::Active, Status::Deactivated, Status::Invited][rng.usize(..8).saturating_sub(5)],
             manages: groups.iter().copied().filter(|_| rng.bool()).collect(),
             groups,
             ..member(user, self.some_roles(rng))
@@ -354,6 +366,22 @@ impl World {
         names.filter(|name| self.say(held, name, true) && !self.denies(held, name)).collect()
     }
 
+    /// What `target` gains by other roles: what they do not hold, what is no longer denied, and, with a higher rank, whatever
+    /// they can then do to more members, be it by a role or by a group that they manage.
+    fn gains(&self, target: &Member, after: &BTreeSet<RoleId>) -> BTreeSet<&str> {
+        let names = self.roles.values().flat_map(|role| &role.permissions).map(|permission| permission.name.as_str());
+        let raised = self.rank(after) > self.rank(&target.roles);
+        names
+            .filter(|name| {
+                let by_group = !target.manages.is_empty() && matches!(*name, "member:read" | "member:update-profile");
+                let (held, holds) = [&target.roles, after].map(|roles| self.holds(roles).contains(name)).into();
+                let (denied, denies) = [&target.roles, after].map(|roles| self.denies(roles, name)).into();
+                let over_more = raised && !denies && name.starts_with("member:") && (holds || by_group);
+                holds && !held || denied && !denies || over_more
+            })
+            .collect()
+    }
+
     fn denies(&self, held: &BTreeSet<RoleId>, name: &str) -> bool {
         self.say(held, name, false)
     }
@@ -377,13 +405,31 @@ fn may(world: &World, dialect: Dialect, caller: &Member, action: &Action, target
             Action::Read => held || own || managed,
             Action::UpdateProfile => !outranked && (held || own || managed),
             Action::AssignRole { rank: becomes, gains, .. } => {
-                !outranked && *becomes <= rank && gains.is_subset(&holds) && if own { gains.is_empty() } else { held }
-            }
-            Action::SetStatus(status) => !outranked && (held || own && *status == Status::Deactivated),
-            Action::SetGroups { joins, manages, .. } => {
+                // Members of the lower rank can act on the member then.
+                let exposes = *becomes < world.rank(&target.roles);
+                let over_members = ["update-profile", "set-status", "set-groups", "invite"];
+                let may_expose = over_members.iter().all(|name| holds.contains(format!("member:{name}").as_str()));
                 !outranked
-                    && (manages.is_subset(&caller.manages) || holds.contains("member:update-profile"))
-                    && if own { holds.contains("*") || joins.is_empty() && manages.is_empty() } else { held }
+                    && *becomes <= rank
+                    && gains.is_subset(&holds)
+                    && if own { gains.is_empty() } else { held && (!exposes || may_expose) }
+            }
+            Action::SetStatus(status) => {
+                let ends_invitation = target.status == Status::Invited && *status != Status::Invited;
+                !outranked
+                    && (held || own && *status == Status::Deactivated)
+                    && (!ends_invitation || holds.contains("member:invite"))
+            }
+            Action::SetGroups { joins, manages, .. } => {
+                let as_manager = ["member:read", "member:update-profile"];
+                let held_by_role = as_manager.iter().all(|name| holds.contains(name));
+                let held_by_group = manages.is_subset(&caller.manages)
+                    && !as_manager.iter().any(|name| world.denies(&caller.roles, name));
+                let takes = !(joins.is_empty() && manages.is_empty());
+                !outranked
+                    && (joins.is_empty() || holds.contains("member:update-profile"))
+                    && (manages.is_empty() || held_by_role || held_by_group)
+                    && if own { !takes || held && holds.contains("*") } else { held }
             }
         }
 }
@@ -409,7 +455,9 @@ fn nobody_gives_or_gains_what_is_not_theirs() {
         let (caller, other) = (world.member(&mut rng, 1), world.member(&mut rng, 2));
         let target = if rng.u8(0..3) == 0 { &caller } else { &other };
         for after in world.all_sets() {
-            let action = assign(&world.catalog, &target.roles, &after);
+            let action = assign(&world.catalog, target, &after);
+            let Action::AssignRole { gains, .. } = &action else { panic!("{action:?}") };
+            assert_eq!(*gains, world.gains(target, &after), "{target:?}\n{after:?}\n{:?}", world.roles);
             let may = may(&world, Dialect::Users, &caller, &action, target);
             let decision = decide(&world.catalog, Dialect::Users, &caller, &action, target);
             let shown = || format!("{caller:?}\n{target:?}\n{action:?}\n{:?}\n{decision:?}", world.roles);
@@ -479,7 +527,7 @@ fn no_chain_of_changes_raises_a_coalition() {
         for _ in 0..60 {
             let (caller, target) = (rng.usize(..members.len()), rng.usize(..members.len()));
             let after: BTreeSet<RoleId> = world.some_roles(&mut rng).into_iter().collect();
-            let action = assign(&world.catalog, &members[target].roles, &after);
+            let action = assign(&world.catalog, &members[target], &after);
             if decide(&world.catalog, Dialect::Users, &members[caller], &action, &members[target]).is_ok() {
                 changed += usize::from(members[target].roles != after);
                 members[target].roles = after;
@@ -503,7 +551,7 @@ fn an_owner_may_everything_that_is_not_to_themselves() {
         for action in [
             Action::Read,
             Action::UpdateProfile,
-            assign(&world.catalog, &target.roles, &after),
+            assign(&world.catalog, &target, &after),
             Action::SetStatus(Status::Deactivated),
             regroup(&target, &both, &both),
         ] {
@@ -584,7 +632,7 @@ fn no_policy_of_a_tenant_ever_allows_more() {
         let stricter = Catalog::new(1, entries.chain(own(&texts).into_iter().map(Entry::Policy)));
         let (caller, target) = (world.member(&mut rng, 1), world.member(&mut rng, 2));
         let after: BTreeSet<RoleId> = world.some_roles(&mut rng).into_iter().collect();
-        for action in [Action::Read, Action::UpdateProfile, assign(&world.catalog, &target.roles, &after)] {
+        for action in [Action::Read, Action::UpdateProfile, assign(&world.catalog, &target, &after)] {
             let without = decide(&world.catalog, Dialect::Users, &caller, &action, &target);
             let with = decide(&stricter, Dialect::Users, &caller, &action, &target);
             match (without, with) {
@@ -644,7 +692,7 @@ fn policies_see_the_facts() {
         let actions = [
             Action::Read,
             Action::UpdateProfile,
-            assign(&catalog, &target.roles, &[HR].into()),
+            assign(&catalog, &target, &[HR].into()),
             Action::SetStatus(Status::Active),
             regroup(&target, &[SUPPORT].into(), &[SUPPORT].into()),
         ];

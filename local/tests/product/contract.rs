@@ -2,9 +2,9 @@
 
 use serde_json::json;
 use shared::credential::Kind;
-use shared::id::{GroupId, TenantId, UserId};
-use shared::key::{self, TenantKeys};
-use shared::model::{Member, Status, role};
+use shared::id::{GroupId, PermissionId, RoleId, TenantId, UserId};
+use shared::key::TenantKeys;
+use shared::model::{Entry, Member, Permission, Role, Status, Tenant, role};
 use shared::table::encode;
 
 use local::token::Flaw;
@@ -87,12 +87,13 @@ async fn a_session_that_has_ended_ends_its_tokens() {
     let token = admin(&product).await;
     let rename = async || product.put_user(&token, ACME, USER, &[], json!({ "name": "Name" })).await.status;
     assert_eq!(rename().await, 200);
-    for item in product.store.query(&key::session(UserId::new(2), "")).await.unwrap() {
-        let mut session: shared::model::Session = shared::table::decode(item).unwrap();
-        session.expires_at = 1;
-        let ended = encode(&key::session(UserId::new(2), &session.id), None, &session).unwrap();
-        product.store.put(ended).await.unwrap();
-    }
+    let live = product.member(ACME, UserId::new(2)).await;
+    let expired = live.sessions.keys().map(|id| (id.clone(), 1)).collect();
+    put(&product, &Member { sessions: expired, ..live.clone() }).await;
+    assert_eq!(rename().await, 401);
+    put(&product, &live).await;
+    assert_eq!(rename().await, 200);
+    put(&product, &Member { sessions: Default::default(), ..live }).await;
     assert_eq!(rename().await, 401);
 }
 
@@ -267,6 +268,65 @@ async fn a_member_who_is_deleted_or_invited_is_shown_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_is_ended_only_by_the_person_or_by_a_member_who_may_invite() {
+    let product = Product::start().await;
+    let mut invited = product.member(ACME, USER).await;
+    invited.status = Status::Invited;
+    put(&product, &invited).await;
+    deny(&product, UserId::new(2), "member:invite").await;
+    let set_status = async |email: &str, status: u8| {
+        let authorization = format!("Bearer {}", product.access("acme", email).await);
+        let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+        product.call("PUT", "/api/acme/v1/users/3", &headers, json!({ "status": status }).to_string()).await.status
+    };
+    for status in [1, 2] {
+        assert_eq!(set_status("admin@acme.example", status).await, 403, "{status}");
+    }
+    assert_eq!(product.member(ACME, USER).await, invited);
+    assert_eq!(set_status("owner@acme.example", 1).await, 200);
+    assert_eq!(product.member(ACME, USER).await.status, Status::Active);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_sheds_a_denial_to_edit_the_members_of_their_group() {
+    let product = Product::start().await;
+    let manager = UserId::new(8);
+    let denying = deny(&product, manager, "member:update-profile").await;
+    let token = product.access("acme", "manager@acme.example").await;
+    let rename = async || product.put_user(&token, ACME, USER, &[], json!({ "name": "Renamed" })).await.status;
+    assert_eq!(rename().await, 403);
+    let shed = product.put_user(&token, ACME, manager, &[], json!({ "roles": ["user"] })).await;
+    assert_eq!((shed.status, shed.json()["details"]["rule"].as_str()), (403, Some("permission-not-held")));
+    assert_eq!(rename().await, 403);
+    assert!(product.member(ACME, manager).await.roles.contains(&denying));
+}
+
+/// Gives a member a new role of the tenant's own that denies one permission.
+async fn deny(product: &Product, user: UserId, permission: &str) -> RoleId {
+    let id = RoleId::new(77);
+    let denied =
+        Permission { id: PermissionId::new(77), name: permission.to_owned(), description: None, access: false };
+    let role = Role {
+        id,
+        name: "denied".to_owned(),
+        description: None,
+        rank: 1,
+        permissions: vec![denied],
+        created_at: None,
+        updated_at: None,
+    };
+    let keys = TenantKeys(ACME);
+    product.store.put(encode(&keys.role(id), None, &Entry::Role(role)).unwrap()).await.unwrap();
+    let tenant = product.tenant(ACME).await;
+    let moved = Tenant { catalog_version: tenant.catalog_version + 1, ..tenant };
+    product.store.put(encode(&keys.tenant(), None, &moved).unwrap()).await.unwrap();
+    let mut member = product.member(ACME, user).await;
+    member.roles.insert(id);
+    put(product, &member).await;
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn roles_and_groups_can_be_found_by_their_holders() {
     let product = Product::start().await;
     let holders = async |role| {
@@ -292,7 +352,7 @@ async fn more_roles_and_groups_than_a_transaction_holds_are_refused() {
     let product = Product::start().await;
     let catalog = (100..200).map(|number| {
         let group = shared::model::Group { id: GroupId::new(number), name: format!("Group {number}") };
-        encode(&TenantKeys(ACME).group(group.id), None, &shared::model::Entry::Group(group)).unwrap()
+        encode(&TenantKeys(ACME).group(group.id), None, &Entry::Group(group)).unwrap()
     });
     product.store.put_all(catalog.collect()).await.unwrap();
     product.move_catalog(ACME).await;
@@ -310,7 +370,7 @@ async fn more_roles_and_groups_than_a_transaction_holds_are_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cookie_counts_only_from_pages_that_are_known() {
-    let product = Product::start().await;
+    let product = Product::start_with(|options| options.hosts = vec!["proxy.example".parse().unwrap()]).await;
     let session = product.token("acme", "admin@acme.example", Kind::Session, Flaw::None).await;
     let cookie = format!("other=1; session={session}");
     let body = json!({ "user_id": "3", "organization_id": ACME.uuid(), "role_id": role::USER.uuid() }).to_string();
@@ -321,8 +381,25 @@ async fn a_cookie_counts_only_from_pages_that_are_known() {
         reply.status
     };
     assert_eq!(put(None).await, 200);
-    assert_eq!(put(Some("http://127.0.0.1:3000")).await, 200);
-    for foreign in ["https://evil.example", "null", "http://127.0.0.1:3000.evil.example", ""] {
+    // The gateway's own, whatever its port is.
+    let port = product.server.url().rsplit_once(':').unwrap().1.to_owned();
+    for host in ["127.0.0.1", "localhost", "[::1]"] {
+        assert_eq!(put(Some(&format!("http://{host}:{port}"))).await, 200, "{host}");
+    }
+    // Another name that it was given, with or without TLS in front of it.
+    for named in ["http://proxy.example", "https://proxy.example", &format!("http://proxy.example:{port}")] {
+        assert_eq!(put(Some(named)).await, 200, "{named}");
+    }
+    let alike = format!("http://127.0.0.1:{port}.evil.example");
+    for foreign in [
+        "https://evil.example",
+        "null",
+        &alike,
+        "http://127.0.0.1:1",
+        "http://proxy.example:1",
+        "https://no-origin.invalid.example",
+        "",
+    ] {
         assert_eq!(put(Some(foreign)).await, 401, "{foreign}");
     }
 }

@@ -63,11 +63,11 @@ async fn measure(product: &Product) -> Vec<(&'static str, Vec<Cost>)> {
 fn assert_units(costs: &[(&str, Vec<Cost>)]) {
     let warm: Vec<(&str, f64, f64)> = costs.iter().map(|(name, costs)| (*name, costs[1].1, costs[1].2)).collect();
     let expected = [
-        ("tenant-update-user-role", 4.0, 16.0),
-        ("users-update", 5.0, 16.0),
-        ("directory-update-user", 5.0, 16.0),
-        ("membership-update-user", 5.0, 18.0),
-        ("organization-assign-role", 4.0, 16.0),
+        ("tenant-update-user-role", 3.0, 14.0),
+        ("users-update", 4.0, 14.0),
+        ("directory-update-user", 4.0, 14.0),
+        ("membership-update-user", 3.0, 14.0),
+        ("organization-assign-role", 3.0, 14.0),
     ];
     assert_eq!(warm, expected);
 }

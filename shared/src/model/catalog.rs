@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::Member;
 use crate::id::{GroupId, LabelId, PermissionId, PolicyId, RoleId};
 use crate::policy::Policies;
 use crate::time::Time;
@@ -78,14 +79,21 @@ pub mod role {
     /// Every permission there is: what an owner holds.
     pub const EVERYTHING: &str = "*";
 
+    /// What the names of all permissions over members begin with.
+    pub const OVER_MEMBERS: &str = "member:";
+
+    /// What a group's manager may do to its members, unless a role denies it.
+    pub const OF_GROUP_MANAGERS: [&str; 2] = ["member:read", "member:update-profile"];
+
     /// The product's own permissions, each with the ranks that hold it and what it is for.
-    const PERMISSIONS: [(PermissionId, &str, u8, &str); 6] = [
+    const PERMISSIONS: [(PermissionId, &str, u8, &str); 7] = [
         (PermissionId::new(1), EVERYTHING, 3, "Everything, whatever it is called"),
         (PermissionId::new(2), "member:read", 1, "See the members of the tenant"),
         (PermissionId::new(3), "member:update-profile", 2, "Change names and profession of a member"),
         (PermissionId::new(4), "member:assign-role", 2, "Change the roles of a member"),
         (PermissionId::new(5), "member:set-status", 2, "Activate and deactivate a member"),
         (PermissionId::new(6), "member:set-groups", 2, "Change the groups of a member"),
+        (PermissionId::new(10), "member:invite", 2, "Invite members, and end an invitation"),
     ];
 
     pub(super) fn built_in() -> impl Iterator<Item = Role> {
@@ -172,6 +180,23 @@ impl Catalog {
     /// What one of the roles held denies.
     pub fn denied(&self, held: &BTreeSet<RoleId>) -> BTreeSet<&str> {
         self.named(held, false)
+    }
+
+    /// The names of the permissions that a member gains by the change of `before` into `after`. A right that a member has
+    /// gained is one over other members, so these count, too:
+    ///
+    /// - a permission that is no longer denied, whether a role grants it or not: a manager of a group may hold it by the group;
+    /// - where the rank rises, each permission over members, and what comes with a managed group: it reaches more of them.
+    pub fn gains(&self, before: &Member, after: &Member) -> BTreeSet<&str> {
+        let (held, denied) = (self.permissions(&after.roles), self.denied(&after.roles));
+        let mut gains = &held - &self.permissions(&before.roles);
+        gains.extend(&self.denied(&before.roles) - &denied);
+        if self.rank(&after.roles) > self.rank(&before.roles) {
+            gains.extend(held.iter().filter(|name| name.starts_with(role::OVER_MEMBERS)));
+            let managed = role::OF_GROUP_MANAGERS.into_iter().filter(|name| !denied.contains(name));
+            gains.extend(managed.filter(|_| !after.manages.is_empty()));
+        }
+        gains
     }
 
     fn named<'a>(&'a self, held: &BTreeSet<RoleId>, access: bool) -> BTreeSet<&'a str> {

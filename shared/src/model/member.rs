@@ -1,10 +1,13 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::role;
 use crate::id::{GroupId, LabelId, MembershipId, RoleId, TenantId, UserId};
 use crate::time::Time;
+
+/// How many sessions a member may have at once: with one more, the one that ends first has ended.
+pub const MAX_SESSIONS: usize = 50;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -41,6 +44,7 @@ pub struct Member {
     pub user: UserId,
     pub email: String,
     pub auth_provider: String,
+    /// At its end, the spaces but one that stood before the last name where a full name was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,6 +64,10 @@ pub struct Member {
     pub manages: BTreeSet<GroupId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub primary_group: Option<GroupId>,
+    /// The live sessions by their ids, and when each ends, in seconds since the epoch. They are here because what is checked
+    /// together must be read from one item: a batch read is no snapshot. Who ends one raises `authority`.
+    #[serde(default)]
+    pub sessions: BTreeMap<String, i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<Time>,
     pub created_at: Time,
@@ -97,6 +105,7 @@ impl Member {
             groups: BTreeSet::new(),
             manages: BTreeSet::new(),
             primary_group: None,
+            sessions: BTreeMap::new(),
             last_seen: None,
             created_at: now,
             created_by: None,
@@ -109,14 +118,31 @@ impl Member {
         }
     }
 
-    /// First and last name, or the empty string.
+    /// First and last name as they were written, or the empty string.
     pub fn name(&self) -> String {
-        [&self.first_name, &self.last_name].into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ")
+        let names: Vec<&str> = [&self.first_name, &self.last_name].into_iter().flatten().map(String::as_str).collect();
+        names.join(" ").trim_end().to_owned()
     }
 
     /// The name, or the address where there is none: what lists show and sort by.
     pub fn label(&self) -> String {
         Some(self.name()).filter(|name| !name.is_empty()).unwrap_or_else(|| self.email.clone())
+    }
+
+    /// Whether the session has neither ended nor expired.
+    pub fn has_session(&self, id: &str, now: Time) -> bool {
+        self.sessions.get(id).is_some_and(|ends| *ends > now.seconds())
+    }
+
+    /// Adds a session that lasts until `ends`, in seconds since the epoch. Expired ones go, and past [`MAX_SESSIONS`] those
+    /// that would end first.
+    pub fn start_session(&mut self, id: String, ends: i64, now: Time) {
+        self.sessions.insert(id, ends);
+        self.sessions.retain(|_, ends| *ends > now.seconds());
+        while self.sessions.len() > MAX_SESSIONS {
+            let first = self.sessions.iter().min_by_key(|(_, ends)| **ends).map(|(id, _)| id.clone());
+            first.map(|id| self.sessions.remove(&id));
+        }
     }
 
     pub fn is_present(&self) -> bool {
@@ -143,5 +169,25 @@ impl Member {
 
     pub fn as_actor(&self) -> Actor {
         Actor { user: self.user, name: self.label(), email: self.email.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_keeps_the_sessions_that_end_last() {
+        let now = Time::from_millis(1_000_000);
+        let (id, tenant, user) = (MembershipId::new(1), TenantId::new(1), UserId::new(1));
+        let mut member = Member::new(id, tenant, user, "ann@acme.example", now);
+        member.start_session("expired".to_owned(), 1_000, now);
+        assert_eq!(member.sessions, BTreeMap::new());
+        for ends in 0..60 {
+            member.start_session(format!("s{ends}"), 1_001 + ends, now);
+        }
+        assert_eq!(member.sessions.len(), MAX_SESSIONS);
+        assert!(!member.has_session("s9", now) && member.has_session("s10", now) && member.has_session("s59", now));
+        assert!(!member.has_session("s10", Time::from_millis(1_011_000)), "it ends at that second");
     }
 }

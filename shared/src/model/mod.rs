@@ -8,7 +8,7 @@ mod member;
 pub use catalog::{Catalog, Entry, Group, Label, Permission, Policy, Role, role};
 pub use event::{Broken, Change, Event, verify_chain};
 pub use language::Language;
-pub use member::{Actor, Member, Status};
+pub use member::{Actor, MAX_SESSIONS, Member, Status};
 
 use serde::{Deserialize, Serialize};
 
@@ -36,15 +36,6 @@ pub struct User {
     pub issuer: String,
     pub subject: String,
     pub created_at: Time,
-}
-
-/// A signed-in user. It has ended when its item is gone, or when `expires_at` has passed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Session {
-    pub id: String,
-    pub tenant: TenantId,
-    /// Seconds since the epoch; the table's TTL attribute.
-    pub expires_at: i64,
 }
 
 /// The first answer to a request that had an `Idempotency-Key`.
