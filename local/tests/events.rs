@@ -65,7 +65,7 @@ async fn every_event_gets_its_answer() {
     let root = template::find_root().unwrap();
     let mut template = Template::load(&root.join("template.yaml")).unwrap();
     // The origin that events name.
-    server::allow_own_origins(&mut template, 3000);
+    server::allow_own_origins(&mut template, 3000, &[]);
     let template = template;
     let names = || template.functions.iter().map(|it| it.name.as_str());
     let bin_dir = functions::build(&root, names(), true).unwrap();
@@ -129,7 +129,7 @@ async fn replay(
     options.record = true;
     options.log = Arc::new(move |line| *sink.lock().unwrap() += &format!("\n{line}"));
     let server = Server::start(options).await.unwrap();
-    let store = Store::new(server.engine_url(), template.table_name()).unwrap();
+    let store = Store::new(&server.dynamodb_url(), template.table_name()).unwrap();
     demo::fill(&store, Time::from_millis(SEEDED)).await.unwrap();
     let expected = token::expected(template).unwrap();
     let started = Time::now();
@@ -249,7 +249,7 @@ fn free_address() -> String {
 /// The whole table.
 async fn items(server: &Server, template: &Template) -> HashMap<Key, Value> {
     let scan = json!({ "TableName": template.table_name(), "ConsistentRead": true });
-    let client = Client::new(server.engine_url());
+    let client = Client::new(&server.dynamodb_url());
     let page = client.call("Scan", &scan).await.unwrap();
     assert!(page["LastEvaluatedKey"].is_null(), "it fits in one page");
     let items = page["Items"].as_array().unwrap().iter();
