@@ -12,7 +12,7 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgo
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::{Deserialize, Serialize};
 
-use crate::id::{TenantId, UserId, parse_uuid};
+use crate::id::{TenantId, UserId, is_slug, parse_uuid};
 use crate::json::read_strict;
 use crate::lock;
 use crate::problem::Problem;
@@ -24,6 +24,9 @@ pub const MAX_TOKEN: usize = 4096;
 
 /// How many tokens a key set remembers to have verified; past that, all are forgotten and verified again.
 pub const MAX_VERIFIED: usize = 256;
+
+/// The longest id of a session: 1 to 128 visible ASCII characters. No member's item has another.
+pub const MAX_SESSION_ID: usize = 128;
 
 /// How many seconds clocks may differ.
 pub const LEEWAY: i64 = 5;
@@ -215,12 +218,16 @@ pub fn verify(token: &str, kind: Kind, keys: &Keys, expected: &Expected, now: Ti
     }
     let user = parse_uuid(&claims.sub).and_then(UserId::from_uuid);
     let tenant = parse_uuid(&claims.tid).and_then(TenantId::from_uuid);
-    match (user, tenant) {
-        (Some(user), Some(tenant)) if !claims.sid.is_empty() => {
-            Ok(Credential { user, tenant, slug: claims.slug.clone(), session: claims.sid.clone(), kind })
-        }
-        _ => Err(refuse("a token whose `sub`, `tid` or `sid` is none")),
+    let (Some(user), Some(tenant)) = (user, tenant) else {
+        return Err(refuse("a token whose `sub` or `tid` is none"));
+    };
+    if !is_slug(&claims.slug) {
+        return Err(refuse("a token whose `slug` is none"));
     }
+    if !(1..=MAX_SESSION_ID).contains(&claims.sid.len()) || !claims.sid.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(refuse("a token whose `sid` is empty, too long, or not of visible ASCII"));
+    }
+    Ok(Credential { user, tenant, slug: claims.slug.clone(), session: claims.sid.clone(), kind })
 }
 
 const NOT_SIGNED: &str = "a token whose signature, issuer or audience is wrong";
@@ -251,9 +258,12 @@ pub fn bearer(header: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && !token.contains([' ', ','])).then_some(token)
 }
 
-/// The value of a cookie that is there exactly once (RFC 6265, section 4.2).
-pub fn cookie<'a>(header: &'a str, name: &str) -> Option<&'a str> {
-    let mut values = header.split(';').filter_map(|pair| pair.trim().split_once('=')).filter(|(key, _)| *key == name);
+/// The value of a cookie that is there exactly once, whatever the others are (RFC 6265, section 4.2).
+///
+/// Each of `cookies` is a `Cookie` header, or a part of one.
+pub fn cookie<'a>(cookies: impl IntoIterator<Item = &'a str>, name: &str) -> Option<&'a str> {
+    let pairs = cookies.into_iter().flat_map(|cookies| cookies.split(';'));
+    let mut values = pairs.filter_map(|pair| pair.trim().split_once('=')).filter(|(key, _)| *key == name);
     match (values.next(), values.next()) {
         (Some((_, value)), None) => Some(value),
         _ => None,
