@@ -1,6 +1,7 @@
 //! Our function beside the peers: cold starts, warm calls, memory, size, capacity.
 
 use local::Result;
+use local::front::Latency;
 
 use crate::bed::{Bed, Cost, Member, Tail};
 use crate::gauge;
@@ -31,7 +32,7 @@ struct Measured {
 }
 
 pub async fn run(ours: &Ours, subjects: &[Subject], cold: u32, warm: u32, log: &Tail) -> Result<()> {
-    let bed = Bed::start(ours, true, log).await?;
+    let bed = Bed::start(ours, true, Latency::default(), log).await?;
     let tenant = bed.tenant("bench", 2 + subjects.len() as u32, &indicatif::ProgressBar::hidden()).await?;
     let mut members: Vec<Member> = (0..).take(subjects.len()).map(|place| tenant.user(place)).collect();
     let mut measured: Vec<Measured> = subjects.iter().map(|_| Measured::default()).collect();

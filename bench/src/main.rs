@@ -20,6 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use local::Result;
+use local::front::Latency;
 
 use crate::bed::Tail;
 
@@ -48,6 +49,9 @@ struct Cli {
     /// `throughput`: how long each number of callers calls
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
+    /// `throughput`: the milliseconds that DynamoDB takes for each read and each write
+    #[arg(long, value_name = "READ,WRITE", default_value = "0,0")]
+    latency: Latency,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -96,7 +100,7 @@ async fn run(cli: Cli, log: &Tail) -> Result<()> {
         docs::run(cli.cold, log).await?;
     }
     if wants(Part::Throughput) {
-        throughput::run(&ours, &cli.callers, cli.seconds, log).await?;
+        throughput::run(&ours, &cli.callers, cli.seconds, cli.latency, log).await?;
     }
     Ok(())
 }

@@ -134,7 +134,15 @@ fn globex_catalog() -> Vec<Entry> {
 }
 
 fn tenant(id: TenantId, slug: &str, name: &str, now: Time) -> Tenant {
-    Tenant { id, slug: slug.to_owned(), name: name.to_owned(), owners: 1, catalog_version: 1, created_at: now }
+    Tenant {
+        id,
+        slug: slug.to_owned(),
+        name: name.to_owned(),
+        owners: 1,
+        catalog_version: 1,
+        fences: 0,
+        created_at: now,
+    }
 }
 
 fn member(id: MembershipId, tenant: TenantId, user: UserId, email: &str, role: RoleId, now: Time) -> Member {

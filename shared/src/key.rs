@@ -21,6 +21,11 @@ impl Key {
         Self { pk: pk.into(), sk: sk.into() }
     }
 
+    /// A fence of the fact that is in this item: see [`fence`](crate::fence).
+    pub fn fence(&self, number: u32) -> Self {
+        Self::alone(format!("{}#FENCE#{}#{number}", self.pk, self.sk))
+    }
+
     /// An item that is alone in its partition, under the same string twice.
     fn alone(key: String) -> Self {
         Self { sk: key.clone(), pk: key }
@@ -167,6 +172,7 @@ mod tests {
         assert_eq!(shown(acme.listed("Ann Lee", user)), "TENANT#1#MEMBERS | ann lee#42");
         let long = acme.listed(&"漢".repeat(501), user).sk;
         assert_eq!((long.len(), long.as_str()), (1023, format!("{}#42", "漢".repeat(340)).as_str()));
+        assert_eq!(acme.member(user).fence(3).pk, "TENANT#1#FENCE#MEMBER#0000000042#3");
         assert_eq!(counter(Kind::User).sk, "COUNTER#USER");
         assert_eq!(acme.email("A@b.example"), acme.email("a@B.example"));
     }
