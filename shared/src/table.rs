@@ -30,6 +30,9 @@ pub type Item = HashMap<String, AttributeValue>;
 /// How long to wait for one answer of the table before asking again.
 pub const ATTEMPT: Duration = Duration::from_secs(2);
 
+/// With less time left than this, another try would only be cut off.
+const LEAST: Duration = Duration::from_millis(50);
+
 /// The most items that DynamoDB takes in one transaction.
 const MAX_ITEMS: usize = 100;
 
@@ -364,10 +367,10 @@ impl Pause {
         Self { most: Duration::from_millis(160), ..Self::default() }
     }
 
-    /// Whether there was time to wait before the deadline.
+    /// Whether there was time to wait, and is time for another try before the deadline.
     pub async fn wait(&mut self, meter: &Meter, deadline: Instant) -> bool {
         let wait = self.bound.mul_f64(fastrand::f64());
-        if Instant::now() + wait >= deadline {
+        if Instant::now() + wait + LEAST >= deadline {
             return false;
         }
         tokio::time::sleep(wait).await;
