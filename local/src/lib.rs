@@ -19,6 +19,7 @@ pub mod front;
 pub mod functions;
 mod http;
 pub mod iam;
+mod limits;
 pub mod server;
 pub mod store;
 pub mod template;

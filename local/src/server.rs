@@ -30,6 +30,7 @@ use crate::{
     front::{Caller, FaultHook, Front, FrontOptions, Record},
     functions::{InvokeError, Pool, PoolOptions},
     http::{self, BodyError, HttpServer, Reply},
+    limits::Limits,
     template::{Cors, Function, Template},
 };
 
@@ -128,6 +129,7 @@ impl Server {
             engine: engine_url.clone(),
             callers: functions.iter().map(caller).collect(),
             keys: engine.iter().map(|_| keys(&template)).collect(),
+            limits: Limits::new(&template),
             record: options.record,
             log: Arc::clone(&log),
         };
