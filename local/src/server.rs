@@ -145,7 +145,7 @@ impl Server {
             engine: engine_url.clone(),
             callers: functions.iter().map(caller).collect(),
             keys: engine.iter().map(|_| keys(&template)).collect(),
-            limits: Limits::new(&template.table),
+            limits: Limits::new(&template),
             record: options.record,
             log: Arc::clone(&log),
         };
