@@ -40,13 +40,16 @@ impl Engine {
     /// The folder cannot be used, or another gateway uses it.
     pub fn start(data: Option<&Path>, log: LogSink) -> Result<Self> {
         let (database, lock) = match data {
-            None => (dynoxide::Database::memory(), None),
+            None => {
+                let database = dynoxide::Database::memory();
+                (database.map_err(|error| format!("cannot make a database in memory: {error}"))?, None)
+            }
             Some(folder) => {
                 let (file, lock) = data::open(folder)?;
-                (dynoxide::Database::new(&file), Some(lock))
+                let database = dynoxide::Database::new(&file);
+                (database.map_err(|error| format!("--data: cannot open {file}: {error}"))?, Some(lock))
             }
         };
-        let database = database.map_err(|error| format!("cannot open the database: {error}"))?;
         let cannot = |error: io::Error| format!("cannot start the database: {error}");
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(cannot)?;
         let url = format!("http://{}", listener.local_addr().map_err(cannot)?);

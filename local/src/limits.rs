@@ -4,7 +4,7 @@
 //! The engine itself has the others, and `tests/limits.rs` holds it to them: bytes of the table's keys, empty keys, the size of
 //! an item, the number, size and repetitions of what is in a transaction or a batch, the length of a token and of expressions.
 //! An update is judged by what it assigns as it stands (`SET a = :a`), not by what an item's present attributes would make of
-//! it. Conditions of queries and PartiQL are not looked at.
+//! it. Nobody looks at conditions of queries, at PartiQL, and at the 4 MB of a `TransactGetItems`, which no function uses.
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
 

@@ -250,6 +250,22 @@ async fn a_batch_has_100_keys_or_25_writes_each_item_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_answered_with_16_mib_and_the_keys_that_are_left() {
+    let bed = Bed::start().await;
+    let numbered = |n: usize| key(&n.to_string(), "s");
+    // 41 items of a little more than 400,000 bytes are below 16 MiB, 42 are above.
+    for n in 0..45 {
+        bed.assert_taken("PutItem", bed.put(with(numbered(n), json!({ "a": s(400_000) })))).await;
+    }
+    let keys: Vec<Value> = (0..45).map(numbered).collect();
+    let answer = bed.call("BatchGetItem", json!({ "RequestItems": { &bed.table: { "Keys": keys } } })).await.unwrap();
+    let count = |list: &Value| list.as_array().map(Vec::len);
+    assert_eq!(count(&answer["Responses"][&bed.table]), Some(41));
+    assert_eq!(count(&answer["UnprocessedKeys"][&bed.table]["Keys"]), Some(4));
+    bed.server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_expression_has_4_kib() {
     let bed = Bed::start().await;
     let padded = |text: &str, bytes: usize| text.to_owned() + &" ".repeat(bytes - text.len());
