@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use shared::credential::Kind as TokenKind;
-use shared::id::{GroupId, Kind, LabelId, MembershipId, PermissionId, PolicyId, RoleId, TenantId, UserId};
+use shared::id::{GroupId, Kind, LabelId, MembershipId, PermissionId, PolicyId, RoleId, TenantId, UserId, is_slug};
 use shared::key::{self, TenantKeys};
 use shared::model::{Entry, Group, Label, Member, Permission, Policy, Role, Status, Tenant, role};
 use shared::table::{Item, encode};
@@ -144,10 +144,7 @@ fn member(id: MembershipId, tenant: TenantId, user: UserId, email: &str, role: R
 /// # Errors
 /// It is none.
 pub fn check_slug(slug: &str) -> Result<String> {
-    let is_of = slug.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-    // A slug of digits could be taken for a tenant's number.
-    let has_letter = slug.bytes().any(|byte| byte.is_ascii_lowercase());
-    match (2..=63).contains(&slug.len()) && is_of && has_letter {
+    match is_slug(slug) {
         true => Ok(slug.to_owned()),
         false => Err(format!("`{slug}` is no slug: 2 to 63 of `a-z0-9-`, at least one a letter").into()),
     }

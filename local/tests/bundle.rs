@@ -50,16 +50,18 @@ fn cases(function: &str) -> [BTreeMap<String, PathBuf>; 2] {
     [events, answers]
 }
 
-/// Headers that are there without a page's doing: of the browser, and of the gateway.
+/// Headers that are there without a page's doing: of the browser, and of the gateway. And `content-encoding`: no page is to
+/// compress a body.
 fn is_sent_anyway(header: &str) -> bool {
     let gateway = header.starts_with("x-amzn-") || header.starts_with("x-forwarded-");
-    gateway || ["accept", "accept-encoding", "content-length", "host", "origin", "user-agent"].contains(&header)
+    let browser = ["accept", "accept-encoding", "content-length", "cookie", "host", "origin", "user-agent"];
+    gateway || browser.contains(&header) || header == "content-encoding"
 }
 
-/// Headers of an answer that pages may read always, or that are for the browser.
+/// Headers of an answer that pages may read always, that are for the browser, or for who compresses a body.
 fn is_of_the_browser(header: &str) -> bool {
     let browsers = ["content-encoding", "content-security-policy", "referrer-policy", "vary", "x-content-type-options"];
-    ["cache-control", "content-type"].contains(&header) || browsers.contains(&header)
+    ["accept-encoding", "cache-control", "content-type"].contains(&header) || browsers.contains(&header)
 }
 
 /// What each function lacks, if anything; `lacks` is told its name.

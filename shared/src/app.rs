@@ -171,16 +171,15 @@ impl App {
     /// A browser sends a cookie whoever made the page that calls; so it only counts where the page is known, and where no
     /// mere form could have made the request.
     pub async fn bearer_or_cookie(&self, call: &Call) -> Result<Caller, Problem> {
-        if call.headers.contains_key(header::AUTHORIZATION) {
+        if call.header(header::AUTHORIZATION).is_some() {
             return self.bearer(call).await;
         }
-        let origin = call.headers.get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
+        let origin = call.header(header::ORIGIN);
         if origin.is_some_and(|origin| !self.allowed_origins.iter().any(|allowed| allowed == origin)) || !call.is_json()
         {
             return Err(Problem::Unauthenticated("a cookie from a foreign page"));
         }
-        let token = call.header(header::COOKIE).and_then(|cookies| credential::cookie(cookies, "session"));
-        self.verify(call, token, Kind::Session).await.map(Caller::from)
+        self.verify(call, call.cookie("session"), Kind::Session).await.map(Caller::from)
     }
 
     /// The catalog of a tenant at its current version, from memory if it is the same.

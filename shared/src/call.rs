@@ -1,18 +1,20 @@
 //! One request and its answer, as the handlers see them.
 
-use std::collections::BTreeMap;
-use std::future::ready;
-use std::pin::Pin;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use lambda_http::http::{HeaderMap, Method, Response, header};
-use lambda_http::request::RequestContext;
-use lambda_http::{Body, IntoResponse, Request, RequestExt};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use lambda_http::http::header;
+use lambda_http::{Body, LambdaEvent};
 use serde::de::DeserializeOwned;
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::credential;
 use crate::dialect::Dialect;
 use crate::id::{TenantId, UserId};
 use crate::json;
@@ -29,27 +31,62 @@ pub const MAX_IDEMPOTENCY_KEY: usize = 255;
 /// Time kept for the answer, before Lambda ends the function.
 const RESERVE: Duration = Duration::from_millis(300);
 
+/// The longest trace header in bytes; AWS's own have up to 200.
+const MAX_TRACE: usize = 256;
+
+/// A request as an HTTP API of API Gateway hands it over, in payload format 2.0, as far as anything is made of it.
+///
+/// `lambda_http` makes a URL of the `host` and other headers, and ends the process where they make none. Here whatever a client
+/// sends is text, and no text fails. <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    request_context: RequestContext,
+    raw_path: Option<String>,
+    raw_query_string: Option<String>,
+    headers: Option<HashMap<String, String>>,
+    cookies: Option<Vec<String>>,
+    path_parameters: Option<BTreeMap<String, String>>,
+    body: Option<String>,
+    #[serde(default)]
+    is_base64_encoded: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RequestContext {
+    request_id: Option<String>,
+    http: Http,
+}
+
+#[derive(Deserialize)]
+struct Http {
+    method: String,
+}
+
 /// One request.
 pub struct Call {
     pub dialect: Dialect,
     pub request_id: String,
     /// Lambda's own id of the invocation, under which its Runtime API takes the answer.
     pub invocation: String,
-    /// X-Ray's header: what the runtime passes on to the table.
+    /// X-Ray's header, if it is one.
     pub trace: Option<String>,
     /// Who calls, for the log, as soon as a credential says so: a tenant and a user.
     pub caller: OnceLock<(TenantId, UserId)>,
     pub started: Instant,
     /// When the answer must be on its way.
     pub deadline: Instant,
-    pub headers: HeaderMap,
     pub meter: Meter,
-    method: Method,
+    method: String,
     path: String,
     /// What stands behind the `?`, as it came.
     pub query: String,
+    /// By their names in lower case.
+    headers: HashMap<String, String>,
+    cookies: Vec<String>,
     parameters: BTreeMap<String, String>,
-    body: Vec<u8>,
+    body: Result<Vec<u8>, base64::DecodeError>,
 }
 
 /// The conditions of a write: `If-Match` and `Idempotency-Key`.
@@ -74,8 +111,11 @@ impl IfMatch {
         }
     }
 
-    /// `None` for what is neither `*` nor a list of quoted tags.
+    /// `None` for what is neither `*` nor a list of quoted tags, in ASCII as ours are.
     fn parse(text: &str) -> Option<Self> {
+        if !text.is_ascii() {
+            return None;
+        }
         if text.trim() == "*" {
             return Some(IfMatch::Any);
         }
@@ -105,33 +145,34 @@ pub struct Idempotency {
 }
 
 impl Call {
-    pub fn new(dialect: Dialect, request: Request) -> Self {
+    pub fn new(dialect: Dialect, event: LambdaEvent<Request>) -> Self {
         let started = Instant::now();
-        let context = request.lambda_context();
+        let LambdaEvent { payload: request, context } = event;
         let left = context.deadline().duration_since(std::time::SystemTime::now()).unwrap_or_default();
-        let request_id = match request.request_context_ref() {
-            Some(RequestContext::ApiGatewayV2(gateway)) => gateway.request_id.clone(),
-            _ => None,
-        };
-        let parameters = request.path_parameters_ref();
-        let parameters =
-            parameters.iter().flat_map(|map| map.iter()).map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let request_id = request_id.unwrap_or_else(|| context.request_id.clone());
+        let request_id = request.request_context.request_id.unwrap_or_else(|| context.request_id.clone());
+        let mut headers = HashMap::new();
+        for (mut name, value) in request.headers.unwrap_or_default() {
+            name.make_ascii_lowercase();
+            headers.insert(name, value);
+        }
+        let body = request.body.unwrap_or_default();
         Self {
             dialect,
             meter: Meter::of(&request_id),
             request_id,
-            invocation: context.request_id.clone(),
-            trace: context.xray_trace_id.clone(),
+            invocation: context.request_id,
+            trace: context.xray_trace_id.filter(|trace| is_trace(trace)),
             caller: OnceLock::new(),
             started,
             deadline: started + left.saturating_sub(RESERVE),
-            method: request.method().clone(),
-            path: request.raw_http_path().to_owned(),
-            query: request.uri().query().unwrap_or_default().to_owned(),
-            parameters: parameters.collect(),
-            headers: request.headers().clone(),
-            body: request.into_body().to_vec(),
+            method: request.request_context.http.method,
+            path: request.raw_path.unwrap_or_default(),
+            query: request.raw_query_string.unwrap_or_default(),
+            // Apart from the headers; who makes events by hand may leave them there.
+            cookies: request.cookies.unwrap_or_else(|| headers.remove("cookie").into_iter().collect()),
+            headers,
+            parameters: request.path_parameters.unwrap_or_default(),
+            body: if request.is_base64_encoded { BASE64_STANDARD.decode(body) } else { Ok(body.into_bytes()) },
         }
     }
 
@@ -146,19 +187,25 @@ impl Call {
         number.ok_or_else(|| Fault::here(Wrong::OutOfRange(least, most)).within(name).within("path"))
     }
 
-    /// A path parameter that must be an integer of any size, as it was written.
+    /// A path parameter that must be an integer of any size, as it was written: one that has no other spelling.
     pub fn path_digits(&self, name: &'static str) -> Result<&str, Fault> {
         let text = self.path(name);
         let digits = text.strip_prefix('-').unwrap_or(text);
-        match !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        let is_integer = text == "0" || !digits.is_empty() && !digits.starts_with('0');
+        match is_integer && digits.bytes().all(|byte| byte.is_ascii_digit()) {
             true => Ok(text),
             false => Err(Fault::here(Wrong::Type("an integer")).within(name).within("path")),
         }
     }
 
-    /// The value of a header, `None` if absent or not ASCII.
-    pub fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
+    /// The value of a header by its name in lower case. Any text: who wants more of it looks.
+    pub fn header(&self, name: impl AsRef<str>) -> Option<&str> {
+        self.headers.get(name.as_ref()).map(String::as_str)
+    }
+
+    /// The value of a cookie that is there exactly once.
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        credential::cookie(self.cookies.iter().map(String::as_str), name)
     }
 
     /// Whether the caller takes an answer in that content coding (RFC 9110, section 12.5.3); who does not say so does not.
@@ -176,46 +223,81 @@ impl Call {
         essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
     }
 
+    /// Whether the body is in no content coding but `identity`, the one that changes nothing.
+    fn is_plain(&self) -> bool {
+        let mut codings = self.header(header::CONTENT_ENCODING).unwrap_or_default().split(',').map(str::trim);
+        codings.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case("identity"))
+    }
+
     /// Reads the body of a write as the wire type `T`, and the write's conditions.
     pub fn write<T: DeserializeOwned>(&self) -> Result<(T, Write), Problem> {
-        if self.body.len() > MAX_BODY {
+        let bytes = self.body.as_ref().map_err(|_| Problem::InvalidJson("it is not in base64".to_owned()))?;
+        if bytes.len() > MAX_BODY {
             return Err(Problem::PayloadTooLarge);
+        }
+        if !self.is_plain() {
+            return Err(Problem::UnsupportedContentCoding);
         }
         if !self.is_json() {
             return Err(Problem::UnsupportedMediaType);
         }
-        let body = json::read(&self.body)?;
+        let body = json::read(bytes)?;
         let mut faults = Vec::new();
         let mut fault = |name, wrong| faults.push(Fault::here(wrong).within(name).within("header"));
-        let if_match = self.headers.get(header::IF_MATCH).and_then(|value| {
-            let parsed = value.to_str().ok().and_then(IfMatch::parse);
+        let if_match = self.header(header::IF_MATCH).and_then(|value| {
+            let parsed = IfMatch::parse(value);
             if parsed.is_none() {
                 fault("if-match", Wrong::Syntax("`*` or a list of quoted entity tags"));
             }
             parsed
         });
-        let idempotency = self.headers.get("idempotency-key").and_then(|value| {
-            let key = value.to_str().ok().filter(|key| key.bytes().all(|byte| byte.is_ascii_graphic()));
-            match key {
-                Some(key) if (1..=MAX_IDEMPOTENCY_KEY).contains(&key.len()) => {
-                    return Some(Idempotency { key: key.to_owned(), fingerprint: self.fingerprint() });
-                }
-                Some(key) if !key.is_empty() => fault("idempotency-key", Wrong::TooLong(MAX_IDEMPOTENCY_KEY)),
-                _ => fault("idempotency-key", Wrong::Syntax("visible ASCII characters")),
+        let idempotency = self.header("idempotency-key").and_then(|key| {
+            if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+                fault("idempotency-key", Wrong::Syntax("visible ASCII characters"));
+            } else if key.len() > MAX_IDEMPOTENCY_KEY {
+                fault("idempotency-key", Wrong::TooLong(MAX_IDEMPOTENCY_KEY));
+            } else {
+                return Some(Idempotency { key: key.to_owned(), fingerprint: self.fingerprint(bytes) });
             }
             None
         });
         if faults.is_empty() { Ok((body, Write { if_match, idempotency })) } else { Err(Problem::Invalid(faults)) }
     }
 
-    fn fingerprint(&self) -> String {
+    fn fingerprint(&self, body: &[u8]) -> String {
         let mut hash = Sha256::new();
-        for part in [self.method.as_str().as_bytes(), self.path.as_bytes(), &self.body] {
+        for part in [self.method.as_bytes(), self.path.as_bytes(), body] {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
         hex(&hash.finalize())
     }
+}
+
+/// Whether a text is a trace header of X-Ray: a `Root`, and what else AWS is known to put beside it, in any order.
+///
+/// A client may send one, and Lambda hands over what came. Example: `Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1`.
+/// <https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>
+pub fn is_trace(text: &str) -> bool {
+    let hex = |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = |text: &str| match text.split('-').collect::<Vec<_>>()[..] {
+        ["1", seconds, random] => hex(seconds, 8) && hex(random, 24),
+        _ => false,
+    };
+    let is_lineage = |byte: u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'|');
+    let mut names = BTreeSet::new();
+    let is_field = |field: &str| {
+        let (name, value) = field.split_once('=').unwrap_or((field, ""));
+        let fits = match name {
+            "Root" | "Self" => id(value),
+            "Parent" => hex(value, 16),
+            "Sampled" => matches!(value, "0" | "1" | "?"),
+            "Lineage" => !value.is_empty() && value.bytes().all(is_lineage),
+            _ => false,
+        };
+        fits && names.insert(name.to_owned())
+    };
+    text.len() <= MAX_TRACE && text.split(';').all(is_field) && names.contains("Root")
 }
 
 /// What a handler answers. The dialect made the body; `serve` adds the request id.
@@ -241,15 +323,16 @@ impl Answer {
     }
 }
 
-/// As it is: what `lambda_http` makes of other bodies looks for their charset, with tables of all there are.
-impl IntoResponse for Answer {
-    fn into_response(self) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
-        let mut response = Response::builder().status(self.status);
-        for (name, value) in &self.headers {
-            response = response.header(name, value);
-        }
-        // INVARIANT: our statuses are valid, and our headers ASCII.
-        Box::pin(ready(response.body(self.body).expect("a valid response")))
+/// As API Gateway takes it: payload format 2.0.
+impl Serialize for Answer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let headers: BTreeMap<_, _> = self.headers.iter().map(|(name, value)| (name, value)).collect();
+        let mut answer = serializer.serialize_struct("Answer", 4)?;
+        answer.serialize_field("statusCode", &self.status)?;
+        answer.serialize_field("headers", &headers)?;
+        answer.serialize_field("body", &self.body)?;
+        answer.serialize_field("isBase64Encoded", &matches!(self.body, Body::Binary(_)))?;
+        answer.end()
     }
 }
 

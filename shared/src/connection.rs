@@ -23,12 +23,18 @@ use aws_smithy_types::body::SdkBody;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{self, connect};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use lambda_http::http::header::Entry;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
+use crate::call::is_trace;
+
 /// The roots that Amazon signs its services' certificates with: <https://www.amazontrust.com/repository/>.
 const AMAZON_ROOTS: &[u8] = include_bytes!("../roots/amazon.pem");
+
+/// The header by which X-Ray follows a call. No signature covers it.
+const TRACE: &str = "x-amzn-trace-id";
 
 /// A client with the region, endpoint and credentials that the environment names as the AWS SDKs expect it, and neither
 /// retries nor timeouts of its own: [`Table`](crate::table::Table) knows the time left and which failures are worth a try.
@@ -99,7 +105,13 @@ impl HttpConnector for Connection {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let client = self.0.clone();
         HttpConnectorFuture::new(async move {
-            let request = request.try_into_http1x().map_err(|why| ConnectorError::user(why.into()))?;
+            let mut request = request.try_into_http1x().map_err(|why| ConnectorError::user(why.into()))?;
+            // The SDK takes it from the environment, and Lambda's runtime from the client, whatever it is.
+            if let Entry::Occupied(trace) = request.headers_mut().entry(TRACE)
+                && !trace.get().to_str().is_ok_and(is_trace)
+            {
+                trace.remove();
+            }
             let response = client.request(request).await.map_err(|why| ConnectorError::io(why.into()))?;
             let response = response.map(SdkBody::from_body_1_x);
             HttpResponse::try_from(response).map_err(|why| ConnectorError::other(why.into(), None))

@@ -11,7 +11,7 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgo
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::{Deserialize, Serialize};
 
-use crate::id::{TenantId, UserId, parse_uuid};
+use crate::id::{TenantId, UserId, is_slug, parse_uuid};
 use crate::json::read_strict;
 use crate::problem::Problem;
 use crate::signature;
@@ -19,6 +19,9 @@ use crate::time::Time;
 
 /// The longest token in bytes.
 pub const MAX_TOKEN: usize = 4096;
+
+/// The longest id of a session: 1 to 128 visible ASCII characters. No member's item has another.
+pub const MAX_SESSION_ID: usize = 128;
 
 /// How many seconds clocks may differ.
 pub const LEEWAY: i64 = 5;
@@ -200,12 +203,16 @@ pub fn verify(token: &str, kind: Kind, keys: &Keys, expected: &Expected, now: Ti
     }
     let user = parse_uuid(&claims.sub).and_then(UserId::from_uuid);
     let tenant = parse_uuid(&claims.tid).and_then(TenantId::from_uuid);
-    match (user, tenant) {
-        (Some(user), Some(tenant)) if !claims.sid.is_empty() => {
-            Ok(Credential { user, tenant, slug: claims.slug, session: claims.sid, kind })
-        }
-        _ => Err(refuse("a token whose `sub`, `tid` or `sid` is none")),
+    let (Some(user), Some(tenant)) = (user, tenant) else {
+        return Err(refuse("a token whose `sub` or `tid` is none"));
+    };
+    if !is_slug(&claims.slug) {
+        return Err(refuse("a token whose `slug` is none"));
     }
+    if !(1..=MAX_SESSION_ID).contains(&claims.sid.len()) || !claims.sid.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(refuse("a token whose `sid` is empty, too long, or not of visible ASCII"));
+    }
+    Ok(Credential { user, tenant, slug: claims.slug, session: claims.sid, kind })
 }
 
 /// The token of an `Authorization: Bearer …` header (RFC 6750, section 2.1).
@@ -215,9 +222,12 @@ pub fn bearer(header: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && !token.contains([' ', ','])).then_some(token)
 }
 
-/// The value of a cookie that is there exactly once (RFC 6265, section 4.2).
-pub fn cookie<'a>(header: &'a str, name: &str) -> Option<&'a str> {
-    let mut values = header.split(';').filter_map(|pair| pair.trim().split_once('=')).filter(|(key, _)| *key == name);
+/// The value of a cookie that is there exactly once, whatever the others are (RFC 6265, section 4.2).
+///
+/// Each of `cookies` is a `Cookie` header, or a part of one.
+pub fn cookie<'a>(cookies: impl IntoIterator<Item = &'a str>, name: &str) -> Option<&'a str> {
+    let pairs = cookies.into_iter().flat_map(|cookies| cookies.split(';'));
+    let mut values = pairs.filter_map(|pair| pair.trim().split_once('=')).filter(|(key, _)| *key == name);
     match (values.next(), values.next()) {
         (Some((_, value)), None) => Some(value),
         _ => None,

@@ -78,9 +78,10 @@ impl<const KIND: u8> Id<KIND> {
         (id.uuid() == uuid).then_some(id)
     }
 
-    /// Reads either spelling, decimal number or UUID; `None` for anything that cannot be an id of this kind.
+    /// Reads either spelling, decimal number or UUID; `None` for anything that cannot be an id of this kind. A number has no
+    /// leading zeros: `08` would be a second name of `8`.
     pub fn parse(text: &str) -> Option<Self> {
-        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        if !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit()) {
             return text.parse::<i64>().ok().and_then(|number| Self::try_from(number).ok());
         }
         parse_uuid(text).and_then(Self::from_uuid)
@@ -90,6 +91,13 @@ impl<const KIND: u8> Id<KIND> {
 /// Reads a UUID in its hyphenated form, in any case; the other forms that the `uuid` crate reads are refused.
 pub fn parse_uuid(text: &str) -> Option<Uuid> {
     (text.len() == uuid::fmt::Hyphenated::LENGTH).then(|| Uuid::from_str(text).ok()).flatten()
+}
+
+/// Whether a text can be a tenant's slug: 2 to 63 of `a-z0-9-`, with a letter, so that it is no number.
+pub fn is_slug(text: &str) -> bool {
+    (2..=63).contains(&text.len())
+        && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+        && text.bytes().any(|byte| byte.is_ascii_lowercase())
 }
 
 impl<const KIND: u8> TryFrom<i64> for Id<KIND> {
@@ -142,6 +150,9 @@ mod tests {
             "-1",
             "+1",
             "1.0",
+            "08",
+            "\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}",
+            "0000000042",
             "2147483648",
             "99999999999999999999",
             "2489e9ad-2ee2-8e00-8ec9-32d5f69181c0",
@@ -153,6 +164,16 @@ mod tests {
             "{726f6c65-6361-8002-8000-00000000002a}",
         ] {
             assert_eq!(UserId::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_slug_is_no_number() {
+        for text in ["ab", "a-1", "1a", "--a", &"a".repeat(63)] {
+            assert!(is_slug(text), "{text}");
+        }
+        for text in ["", "a", "42", "4-2", "Acme", "ac me", "ac_me", "acm\u{e9}", "acme\0", &"a".repeat(64)] {
+            assert!(!is_slug(text), "{text}");
         }
     }
 }

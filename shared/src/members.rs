@@ -12,7 +12,7 @@ use crate::app::{App, Caller};
 use crate::call::{Answer, Call, Write};
 use crate::dialect::Dialect;
 use crate::id::{GroupId, LabelId, RoleId, UserId, Uuid};
-use crate::json::Patch;
+use crate::json::{self, Patch};
 use crate::key::{Key, TenantKeys};
 use crate::model::{Catalog, Change, Event, Member, Recorded, Status, Tenant, role};
 use crate::policy::{Action, Denial, Facts};
@@ -45,9 +45,11 @@ pub struct Update {
 }
 
 impl Update {
-    /// Takes a full name apart at its last space: what stands before it is the first name, what stands behind the last.
+    /// Takes a full name apart at its last space: what stands before it is the first name, with any further spaces at its end,
+    /// and what stands behind the last. Each has something visible, or all is the first name.
     pub fn set_name(&mut self, name: &str) {
-        let (first, last) = name.rsplit_once(' ').map_or((name, None), |(first, last)| (first.trim_end(), Some(last)));
+        let split = name.rsplit_once(' ').filter(|(first, last)| !json::is_blank(first) && !json::is_blank(last));
+        let (first, last) = split.map_or((name, None), |(first, last)| (first, Some(last)));
         self.first_name = Patch::Set(first.to_owned());
         self.last_name = last.map_or(Patch::Clear, |last| Patch::Set(last.to_owned()));
     }

@@ -16,7 +16,7 @@ use crate::call::{MAX_BODY, MAX_IDEMPOTENCY_KEY};
 use crate::dialect::{Dialect, directory, membership, organization, tenant, users};
 use crate::json::{Field, MAX_SAFE_INTEGER, Patch, Presence, Text, TextOrEmpty};
 use crate::policy::{Denial, NOT_PERMITTED, POLICY_ERROR};
-use crate::problem::{Fault, Place, Problem, Reference, Step, Wrong};
+use crate::problem::{Fault, MAX_TOLD, Place, Problem, Reference, Step, Wrong};
 use crate::time::Time;
 
 /// The folder that [`Operation::describe`] leaves its part of `openapi.json` in, if there is one.
@@ -97,7 +97,8 @@ impl Operation {
     /// A write that is told what to do by a body.
     pub fn body<T: JsonSchema>(mut self) -> Self {
         let schema = self.schema::<T>(SchemaSettings::draft2020_12().for_deserialize());
-        let description = format!("Up to {} KiB. What it does not mention stays as it is.", MAX_BODY / 1024);
+        let description =
+            format!("Up to {} KiB, not compressed. What it does not mention stays as it is.", MAX_BODY / 1024);
         self.object["requestBody"] =
             json!({ "description": description, "required": true, "content": { JSON: { "schema": schema } } });
         self.write()
@@ -212,6 +213,7 @@ impl Operation {
                 let more = answer.headers.iter().map(|(name, _)| match name.as_str() {
                     "retry-after" => "retry-after",
                     "www-authenticate" => "www-authenticate",
+                    "accept-encoding" => "accept-encoding",
                     _ => "x-request-id",
                 });
                 let headers: Vec<&'static str> = more.collect();
@@ -371,6 +373,12 @@ fn header(name: &str) -> Value {
         ),
         "www-authenticate" => (true, "How to do better (RFC 6750).", text, "Bearer"),
         "x-request-id" => (false, "The id of the request: what the log knows it by.", text, "JKJaXmPLvHcESHA="),
+        "accept-encoding" => (
+            false,
+            "The content coding that is taken, where the body's was another (RFC 9110, section 15.5.16).",
+            json!({ "type": "string", "enum": ["identity"] }),
+            "identity",
+        ),
         "cache-control" => (true, "How long the answer may be kept (RFC 9111).", text, "no-cache"),
         "content-encoding" => (false, "`gzip`, for who accepts it.", text, "gzip"),
         "content-security-policy" => (true, "What the page may load and do.", text, "default-src 'none'"),
@@ -384,9 +392,15 @@ fn header(name: &str) -> Value {
 
 // ---- Schemas of types that are read or written by hand
 
-/// What trimming leaves of a text has neither control characters nor nothing.
-const TEXT: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
-const TEXT_OR_EMPTY: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
+/// Control characters, as [`Text`] refuses them, in a class of a pattern.
+const CONTROL: &str = r"\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069";
+
+/// What is not to be seen, beside those and spaces. What stands above U+FFFF does so as it is: clients' languages do not agree
+/// on how to write it.
+const IGNORABLE: &str = concat!(
+    r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb",
+    "\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}",
+);
 
 impl<const MAX: usize> JsonSchema for Text<MAX> {
     fn inline_schema() -> bool {
@@ -396,7 +410,8 @@ impl<const MAX: usize> JsonSchema for Text<MAX> {
         format!("Text{MAX}").into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "minLength": 1, "maxLength": MAX, "pattern": TEXT })
+        let pattern = format!(r"^[^{CONTROL}]*[^\s{CONTROL}{IGNORABLE}][^{CONTROL}]*$");
+        json_schema!({ "type": "string", "minLength": 1, "maxLength": MAX, "pattern": pattern })
     }
 }
 
@@ -408,7 +423,7 @@ impl<const MAX: usize> JsonSchema for TextOrEmpty<MAX> {
         format!("TextOrEmpty{MAX}").into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "maxLength": MAX, "pattern": TEXT_OR_EMPTY })
+        json_schema!({ "type": "string", "maxLength": MAX, "pattern": format!("^[^{CONTROL}]*$") })
     }
 }
 
@@ -503,6 +518,7 @@ fn of_writes(problem: &Problem) -> bool {
         Problem::InvalidJson(_)
         | Problem::PayloadTooLarge
         | Problem::UnsupportedMediaType
+        | Problem::UnsupportedContentCoding
         | Problem::InvalidReference { .. }
         | Problem::LastOwner
         | Problem::TooManyChanges
@@ -519,6 +535,7 @@ fn meaning(problem: &Problem) -> &'static str {
         Problem::Invalid(_) => "something is missing, or not what it must be",
         Problem::PayloadTooLarge => "the body is too large",
         Problem::UnsupportedMediaType => "the content type is not `application/json`",
+        Problem::UnsupportedContentCoding => "the body is in another content coding than `identity`",
         Problem::TenantMismatch => "the credential is for another tenant",
         Problem::Forbidden(_) => "the caller may not do this",
         Problem::NotFound(FILE) => "there is no such file",
@@ -588,6 +605,8 @@ pub fn problems() -> Vec<Problem> {
         Problem::Unauthenticated(CAUSE),
         Problem::InvalidJson("unexpected character at line 1 column 2".to_owned()),
         Problem::PayloadTooLarge,
+        // The one with a header first: it is described for the status.
+        Problem::UnsupportedContentCoding,
         Problem::UnsupportedMediaType,
         Problem::TenantMismatch,
         denial(NOT_PERMITTED, &[]),
@@ -600,6 +619,7 @@ pub fn problems() -> Vec<Problem> {
         reference(Reference::Role, "roles", &["pilot"]),
         reference(Reference::Role, "roles", &["pilot", "user"]),
         reference(Reference::Group, "groups", &["7", "9"]),
+        reference(Reference::Group, "groups", &["7"; MAX_TOLD + 4]),
         reference(Reference::Label, "professionId", &["7"]),
         Problem::LastOwner,
         Problem::TooManyChanges,
@@ -615,5 +635,7 @@ pub fn problems() -> Vec<Problem> {
         fault(&["body", "role_id"], Wrong::Uuid),
         fault(&["path", "id"], Wrong::Type("an integer")),
     ]));
+    let of_many = |index| Fault { place: vec!["body".into(), "roles".into(), Step::Index(index)], wrong: Wrong::Null };
+    problems.push(Problem::Invalid((0..MAX_TOLD + 4).map(of_many).collect()));
     problems
 }

@@ -52,6 +52,7 @@ pub enum Wrong {
     Empty,
     /// More than so many characters or elements.
     TooLong(usize),
+    /// One of text or of its direction.
     ControlCharacter,
     Uuid,
     /// Outside of these bounds, both included.
@@ -74,7 +75,9 @@ impl fmt::Display for Wrong {
             Wrong::Type(name) => write!(f, "must be {name}"),
             Wrong::Empty => write!(f, "must not be empty"),
             Wrong::TooLong(most) => write!(f, "must not be longer than {most}"),
-            Wrong::ControlCharacter => write!(f, "must not have control characters"),
+            Wrong::ControlCharacter => {
+                write!(f, "must not have control characters, nor those that turn the direction of text")
+            }
             Wrong::Uuid => write!(f, "must be a UUID"),
             Wrong::OutOfRange(least, most) => write!(f, "must be from {least} to {most}"),
             Wrong::NotOneOf(what) => write!(f, "must be one of {what}"),
@@ -121,6 +124,23 @@ fn part(place: &[Step]) -> &str {
     }
 }
 
+/// How many faults, or values that do not exist, an answer tells one by one.
+pub const MAX_TOLD: usize = 20;
+
+/// The first of them, and how many more there are, if any.
+pub fn told<T>(all: &[T]) -> (&[T], Option<usize>) {
+    match all.split_at_checked(MAX_TOLD) {
+        Some((told, more)) if !more.is_empty() => (told, Some(more.len())),
+        _ => (all, None),
+    }
+}
+
+/// Faults one by one, and as the last how many more there are.
+pub fn listed(faults: &[Fault]) -> Vec<String> {
+    let (told, more) = told(faults);
+    told.iter().map(ToString::to_string).chain(more.map(|more| format!("and {more} more"))).collect()
+}
+
 /// What a request may refer to that need not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reference {
@@ -152,6 +172,8 @@ pub enum Problem {
     PayloadTooLarge,
     /// 415
     UnsupportedMediaType,
+    /// 415: the body is compressed, or coded in another way.
+    UnsupportedContentCoding,
     /// 403: the request names another tenant than the credential.
     TenantMismatch,
     /// 403
@@ -184,7 +206,7 @@ impl Problem {
             Problem::InvalidJson(_) => "invalid_json",
             Problem::Invalid(_) => "invalid_input",
             Problem::PayloadTooLarge => "payload_too_large",
-            Problem::UnsupportedMediaType => "unsupported_media_type",
+            Problem::UnsupportedMediaType | Problem::UnsupportedContentCoding => "unsupported_media_type",
             Problem::TenantMismatch => "tenant_mismatch",
             Problem::Forbidden(_) => "forbidden",
             Problem::NotFound(_) => "not_found",
@@ -209,7 +231,7 @@ impl Problem {
             Problem::LastOwner => 409,
             Problem::VersionMismatch => 412,
             Problem::PayloadTooLarge => 413,
-            Problem::UnsupportedMediaType => 415,
+            Problem::UnsupportedMediaType | Problem::UnsupportedContentCoding => 415,
             Problem::InvalidReference { .. } | Problem::IdempotencyMismatch | Problem::TooManyChanges => 422,
             Problem::TooManyRequests => 429,
             Problem::Internal(_) => 500,
@@ -258,14 +280,12 @@ impl fmt::Display for Problem {
         match self {
             Problem::Unauthenticated(_) => f.write_str("a valid credential is required"),
             Problem::InvalidJson(why) => write!(f, "the body is not valid JSON: {why}"),
-            Problem::Invalid(faults) => {
-                for (index, fault) in faults.iter().enumerate() {
-                    write!(f, "{}{fault}", if index == 0 { "" } else { "; " })?;
-                }
-                Ok(())
-            }
+            Problem::Invalid(faults) => f.write_str(&listed(faults).join("; ")),
             Problem::PayloadTooLarge => write!(f, "the body must not be larger than {} bytes", crate::call::MAX_BODY),
             Problem::UnsupportedMediaType => f.write_str("the content type must be `application/json`"),
+            Problem::UnsupportedContentCoding => {
+                f.write_str("the body must not be compressed: no content coding but `identity` is taken")
+            }
             Problem::TenantMismatch => f.write_str("the credential is for another tenant"),
             Problem::Forbidden(denial) => match denial.notices.first() {
                 Some(notice) => f.write_str(notice),
@@ -276,7 +296,9 @@ impl fmt::Display for Problem {
                 write!(f, "at least one {} is required", kind.name())
             }
             Problem::InvalidReference { kind, values, .. } => {
-                write!(f, "unknown or repeated {}: `{}`", kind.name(), values.join("`, `"))
+                let (values, more) = told(values);
+                write!(f, "unknown or repeated {}: `{}`", kind.name(), values.join("`, `"))?;
+                more.map_or(Ok(()), |more| write!(f, " and {more} more"))
             }
             Problem::LastOwner => {
                 f.write_str("the tenant would be left without an active owner: make somebody else owner first")

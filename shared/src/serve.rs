@@ -2,7 +2,6 @@
 //!
 //! Nothing here is generic over the handler, so that a further function costs next to no code and build time.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::{Future, ready};
 use std::os::unix::process::CommandExt;
@@ -12,12 +11,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use lambda_http::http;
-use lambda_http::{Error, Request, service_fn};
+use lambda_http::{Error, LambdaEvent, lambda_runtime, service_fn};
 use lambda_runtime_api_client::PooledClient;
 use serde_json::json;
 
 use crate::app::{App, variable};
-use crate::call::{Answer, Call};
+use crate::call::{Answer, Call, Request};
 use crate::dialect::Dialect;
 use crate::lock;
 use crate::log::{self, Level, Source};
@@ -102,11 +101,11 @@ impl Function {
         let init = self.started.elapsed();
         log::line(Level::Info, "ready", &|| json!({ "ms": log::millis(init) }));
         *lock(&self.init) = Some(init);
-        lambda_http::run(service_fn(|request| self.respond(responder, request))).await
+        lambda_runtime::run(service_fn(|event| self.respond(responder, event))).await
     }
 
-    async fn respond(&self, responder: &Responder, request: Request) -> Result<Answer, Infallible> {
-        let call = Arc::new(Call::new(self.dialect, request));
+    async fn respond(&self, responder: &Responder, event: LambdaEvent<Request>) -> Result<Answer, Infallible> {
+        let call = Arc::new(Call::new(self.dialect, event));
         *lock(&self.current) = Some(call.clone());
         let result = responder(&call).await;
         let answer = self.conclude(&call, result);
@@ -146,9 +145,7 @@ impl Function {
             log::line(Level::Error, "panic", &|| json!({ "cause": cause }));
             return;
         };
-        let Answer { status, headers, body } = self.conclude(&call, Err(Problem::Internal(cause)));
-        let headers: BTreeMap<_, _> = headers.into_iter().collect();
-        let answer = json!({ "statusCode": status, "headers": headers, "body": body });
+        let answer = json!(self.conclude(&call, Err(Problem::Internal(cause))));
         let program = std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
         let mut successor = std::process::Command::new(program);
         let cause = successor.env(OWED_TO, &call.invocation).env(OWED, answer.to_string()).exec();

@@ -9,7 +9,9 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use serde_json::{Value, json};
 use shared::Problem;
-use shared::credential::{self, Credential, Expected, Keys, Kind, LEEWAY, MAX_TOKEN, bearer, cookie, verify};
+use shared::credential::{
+    self, Credential, Expected, Keys, Kind, LEEWAY, MAX_SESSION_ID, MAX_TOKEN, bearer, cookie, verify,
+};
 use shared::id::{MembershipId, TenantId, UserId};
 use shared::time::Time;
 
@@ -72,7 +74,9 @@ const UNKNOWN: &str = "a token of an unknown key";
 const EXPIRED: &str = "an expired token";
 const EARLY: &str = "a token that is not valid yet";
 const OTHER_KIND: &str = "a token of the other kind";
-const NOBODY: &str = "a token whose `sub`, `tid` or `sid` is none";
+const NOBODY: &str = "a token whose `sub` or `tid` is none";
+const NO_SLUG: &str = "a token whose `slug` is none";
+const NO_SESSION: &str = "a token whose `sid` is empty, too long, or not of visible ASCII";
 const LONG: &str = "a token that is too long";
 
 fn claims() -> Value {
@@ -188,12 +192,8 @@ fn every_claim_is_there_once_and_of_its_type() {
             false => others.extend([json!(7), json!("\u{0}")]),
         }
         for other in others {
-            // Any text is a slug or a session's id: whether there is such a one is asked later.
-            if other == "\u{0}" && ["slug", "sid"].contains(&name.as_str()) {
-                continue;
-            }
             let why = refused(&token(&with(good.clone(), name, other.clone())));
-            let known = [CLAIMS, UNVERIFIED, NOBODY].contains(&why);
+            let known = [CLAIMS, UNVERIFIED, NOBODY, NO_SLUG, NO_SESSION].contains(&why);
             assert!(known, "{name} {other}: {why}");
         }
 
@@ -289,7 +289,26 @@ fn ids_are_uuids_of_their_kind() {
     }
     assert_eq!(refused(&token(&with(claims(), "sub", TenantId::new(42).uuid().to_string()))), NOBODY);
     assert_eq!(refused(&token(&with(claims(), "tid", user))), NOBODY);
-    assert_eq!(refused(&token(&with(claims(), "sid", ""))), NOBODY);
+}
+
+/// What is looked for in the table has an end.
+#[test]
+fn a_session_is_1_to_128_visible_ascii_characters() {
+    assert_eq!(MAX_SESSION_ID, 128);
+    for session in ["s", "#", "726f6c65-6361-4002-8000-00000000002a", &"s".repeat(128)] {
+        let credential = check(&token(&with(claims(), "sid", session)), Kind::Access).unwrap();
+        assert_eq!(credential.session, session);
+    }
+    for session in ["", " ", "a b", "a\0", "s\u{e9}ance", &"s".repeat(129), &"s".repeat(1400)] {
+        assert_eq!(refused(&token(&with(claims(), "sid", session))), NO_SESSION, "{session}");
+    }
+}
+
+#[test]
+fn a_slug_is_one_that_a_tenant_can_have() {
+    for slug in ["", "a", "42", "Acme", "ac me", "acme/", "acme\n", &"a".repeat(64), &"a".repeat(1400)] {
+        assert_eq!(refused(&token(&with(claims(), "slug", slug))), NO_SLUG, "{slug}");
+    }
 }
 
 // ---- Headers
@@ -691,8 +710,9 @@ fn a_cookie_is_there_once() {
         "theme; session=a.b.c;; =; ;",
         "xsession=1; session=a.b.c; session2=2; Session=3; SESSION=4",
         "other=session=1; session=a.b.c",
+        "theme=dunkelgr\u{fc}n; session=a.b.c; \u{fffd}=\u{1f36a}",
     ] {
-        assert_eq!(cookie(header, "session"), Some("a.b.c"), "{header}");
+        assert_eq!(cookie([header], "session"), Some("a.b.c"), "{header}");
     }
     for header in [
         "",
@@ -706,13 +726,17 @@ fn a_cookie_is_there_once() {
         "session=a.b.c; theme=dark; session=a.b.c",
         "session=; session=a.b.c",
     ] {
-        assert_eq!(cookie(header, "session"), None, "{header}");
+        assert_eq!(cookie([header], "session"), None, "{header}");
     }
+    // Several headers are one.
+    assert_eq!(cookie(["theme=dark", "lang=sv; session=a.b.c"], "session"), Some("a.b.c"));
+    assert_eq!(cookie(["session=a.b.c", "lang=sv; session=a.b.c"], "session"), None);
+    assert_eq!(cookie([], "session"), None);
     // What a value means is the verifier's to say: none of these is a token.
     for (header, value) in
         [("session=", ""), ("session=\"a.b.c\"", "\"a.b.c\""), ("session=a=b==", "a=b=="), ("session=a b", "a b")]
     {
-        assert_eq!(cookie(header, "session"), Some(value));
+        assert_eq!(cookie([header], "session"), Some(value));
         assert!(check(value, Kind::Session).is_err());
     }
 }

@@ -7,11 +7,11 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 use shared::openapi::{CAUSE, faults, problems};
-use shared::problem::{Step, Wrong};
+use shared::problem::{Fault, MAX_TOLD, Reference, Step, Wrong};
 use shared::{Answer, Dialect, Problem};
 
 /// The names of all problems. A new one makes `name` fail to compile, and then this list too short.
-const PROBLEMS: [&str; 16] = [
+const PROBLEMS: [&str; 17] = [
     "Unauthenticated",
     "InvalidJson",
     "Invalid",
@@ -28,6 +28,7 @@ const PROBLEMS: [&str; 16] = [
     "TooManyRequests",
     "Unavailable",
     "Internal",
+    "UnsupportedContentCoding",
 ];
 
 fn name(problem: &Problem) -> &'static str {
@@ -48,6 +49,7 @@ fn name(problem: &Problem) -> &'static str {
         Problem::TooManyRequests => PROBLEMS[13],
         Problem::Unavailable(_) => PROBLEMS[14],
         Problem::Internal(_) => PROBLEMS[15],
+        Problem::UnsupportedContentCoding => PROBLEMS[16],
     }
 }
 
@@ -172,6 +174,30 @@ fn later_is_a_number_of_seconds() {
             assert!(retry.is_none_or(|seconds| seconds.parse::<u32>().is_ok_and(|seconds| seconds > 0)));
             assert_eq!(header(&answer, "www-authenticate").is_some(), answer.status == 401, "{problem:?}");
         }
+    }
+}
+
+/// A body of 64 KiB can have 20,000 things wrong.
+#[test]
+fn an_answer_tells_twenty_faults_and_how_many_more() {
+    assert_eq!(MAX_TOLD, 20);
+    let fault = |index| Fault { place: vec!["body".into(), "groups".into(), Step::Index(index)], wrong: Wrong::Null };
+    let invalid = |count| Problem::Invalid((0..count).map(fault).collect());
+    let unknown = |count: usize| Problem::InvalidReference {
+        kind: Reference::Group,
+        place: vec!["body".into(), "groups".into()],
+        values: (1..=count).map(|number| format!("#{number}#")).collect(),
+    };
+    for dialect in Dialect::ALL {
+        let told = |problem: Problem| text_of(&dialect.problem(&problem)).to_owned();
+        let (all, some) = (told(invalid(20)), told(invalid(20_000)));
+        assert!(!all.contains("more") && some.contains("19980 more"), "{all} {some}");
+        assert!(some.contains("[19]") || some.contains(",19]"), "{some}");
+        assert!(!some.contains("[20]") && !some.contains(",20]") && some.len() < 4096, "{some}");
+
+        let (all, some) = (told(unknown(20)), told(unknown(20_000)));
+        assert!(all.contains("#20#") && !all.contains("more"), "{all}");
+        assert!(some.contains("#20#") && !some.contains("#21#") && some.contains("19980 more"), "{some}");
     }
 }
 

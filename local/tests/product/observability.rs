@@ -67,6 +67,25 @@ async fn every_request_leaves_one_line_with_all_that_one_looks_for() {
     }
 }
 
+/// What a client sends as one comes back in Lambda's own header, and so in the environment of the SDK.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_that_is_none_gets_into_no_log_and_to_no_table() {
+    let product = Product::start().await;
+    let token = product.access("acme", "admin@acme.example").await;
+    let long = format!("Root=1-5759e988-bd862e3fe1be46a994272793;Lineage={}", "a".repeat(4000));
+    for trace in ["ann@acme.example", "Root=1-0-0", "Root=1-5759e988-bd862e3fe1be46a994272793;By=ann", &long] {
+        product.server.take_records();
+        let headers = [("x-amzn-trace-id", trace)];
+        let reply = product.put_user(&token, ACME, USER, &headers, json!({ "roles": ["user"] })).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        let line = product.one_request().await;
+        assert_eq!(line.get("trace"), None, "{line:#}");
+        let records = product.server.take_records();
+        let mine: Vec<_> = records.iter().filter(|it| it.function.is_some()).collect();
+        assert!(!mine.is_empty() && mine.iter().all(|it| it.trace.is_none()), "{trace}: {mine:#?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_without_a_caller_and_a_denied_one_say_so() {
     let product = Product::start().await;

@@ -7,7 +7,7 @@ use crate::id::RoleId;
 use crate::json::Wire;
 use crate::members::View;
 use crate::model::{self, Actor, Catalog, Language, Member, role};
-use crate::problem::{Fault, Problem, Wrong};
+use crate::problem::{Fault, Problem, Wrong, listed};
 use crate::time::Time;
 
 /// `ENUM tenant_user_role` as it is sent: by number or by name, in any case.
@@ -153,7 +153,7 @@ impl<'a> User<'a> {
             }),
             id: member.user.number(),
             email: &member.email,
-            given_name: member.first_name.as_deref(),
+            given_name: member.first_name.as_deref().map(str::trim_end),
             family_name: member.last_name.as_deref(),
             full_name: member.name(),
             profile_pic: picture,
@@ -215,7 +215,7 @@ pub fn problem(problem: &Problem) -> (u16, Value) {
         status => status,
     };
     let errors: Vec<String> = match problem {
-        Problem::Invalid(faults) => faults.iter().map(ToString::to_string).collect(),
+        Problem::Invalid(faults) => listed(faults),
         Problem::Forbidden(denial) if !denial.notices.is_empty() => denial.notices.clone(),
         problem => vec![problem.to_string()],
     };

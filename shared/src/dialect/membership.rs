@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::by_field;
 use crate::members::View;
 use crate::model::role;
-use crate::problem::{Problem, dotted};
+use crate::problem::{Problem, dotted, told};
 use crate::time::Time;
 
 /// A user in an organization, wrapped.
@@ -81,22 +81,27 @@ pub struct Failure {
 struct Cause {
     code: &'static str,
     message: String,
-    /// What is wrong with each field, or the values that do not exist; of a 403 the `rule` that denied and its `notices`.
+    /// What is wrong with each field, or what does not exist, and how many `more`; of a 403 the `rule` and its `notices`.
     details: Map<String, Value>,
 }
 
 /// `{"error": {"code", "message", "details"}}`, `details` by field.
 pub fn problem(problem: &Problem) -> (u16, Value) {
-    let mut details = Map::new();
+    let (mut details, mut more) = (Map::new(), None);
     match problem {
-        Problem::Invalid(faults) => details = by_field(faults),
-        Problem::InvalidReference { place, values, .. } => drop(details.insert(dotted(place), json!(values))),
+        Problem::Invalid(faults) => (details, more) = by_field(faults),
+        Problem::InvalidReference { place, values, .. } => {
+            let (told, rest) = told(values);
+            details.insert(dotted(place), json!(told));
+            more = rest;
+        }
         Problem::Forbidden(denial) => {
             details.insert("rule".to_owned(), json!(denial.rule));
             details.insert("notices".to_owned(), json!(denial.notices));
         }
         _ => {}
     }
+    details.extend(more.map(|more| ("more".to_owned(), json!(more))));
     let error = Cause { code: problem.code(), message: problem.to_string(), details };
     (problem.status(), json!(Failure { error }))
 }

@@ -9,11 +9,12 @@ pub mod users;
 use serde_json::{Map, Value};
 
 use crate::call::Answer;
-use crate::problem::{Fault, Problem, dotted};
+use crate::problem::{Fault, Problem, dotted, told};
 
-/// What is wrong with each field, or with the `body` as a whole.
-fn by_field(faults: &[Fault]) -> Map<String, Value> {
-    faults.iter().map(|fault| (dotted(&fault.place), fault.wrong.to_string().into())).collect()
+/// What is wrong with each field, or with the `body` as a whole, as far as it is told, and how much more is wrong.
+fn by_field(faults: &[Fault]) -> (Map<String, Value>, Option<usize>) {
+    let (told, more) = told(faults);
+    (told.iter().map(|fault| (dotted(&fault.place), fault.wrong.to_string().into())).collect(), more)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +54,8 @@ impl Dialect {
             (Some(seconds), _) => answer.with_header("retry-after", seconds.to_string()),
             // RFC 6750, section 3: every 401 says how to do better.
             (None, Problem::Unauthenticated(_)) => answer.with_header("www-authenticate", "Bearer"),
+            // RFC 9110, section 15.5.16: a 415 for the coding says which are taken.
+            (None, Problem::UnsupportedContentCoding) => answer.with_header("accept-encoding", "identity"),
             _ => answer,
         }
     }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::members::View;
 use crate::model;
-use crate::problem::{Fault, Problem, Step, Wrong};
+use crate::problem::{Fault, Problem, Step, Wrong, told};
 use crate::time::Time;
 
 /// A user's role in an organization.
@@ -120,7 +120,11 @@ pub fn problem(problem: &Problem) -> (u16, Value) {
         Problem::InvalidJson(why) => {
             vec![Cause { loc: BODY, msg: format!("JSON decode error: {why}"), r#type: "json_invalid" }]
         }
-        Problem::Invalid(faults) => faults.iter().map(cause).collect(),
+        Problem::Invalid(faults) => {
+            let (told, more) = told(faults);
+            let more = more.map(|more| value_error(BODY, &format_args!("and {more} more")));
+            told.iter().map(cause).chain(more).collect()
+        }
         Problem::InvalidReference { place, .. } => vec![value_error(place, problem)],
         Problem::IdempotencyMismatch => vec![value_error(KEY, problem)],
         Problem::TooManyChanges => vec![value_error(BODY, problem)],

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::members::View;
-use crate::problem::Problem;
+use crate::problem::{Problem, listed};
 use crate::time::Time;
 
 /// A user's role in a tenant, wrapped.
@@ -81,7 +81,7 @@ pub fn problem(problem: &Problem) -> (u16, Value) {
         problem => problem.to_string(),
     };
     let errors: Vec<String> = match problem {
-        Problem::Invalid(faults) if faults.len() > 1 => faults.iter().map(ToString::to_string).collect(),
+        Problem::Invalid(faults) if faults.len() > 1 => listed(faults),
         _ => Vec::new(),
     };
     (status, json!(Failure { error: reason, message, code: status, errors: &errors }))

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::by_field;
 use crate::members::View;
 use crate::model::Status;
-use crate::problem::{Problem, Reference};
+use crate::problem::{Problem, Reference, told};
 use crate::time::Time;
 
 /// A member of the tenant.
@@ -102,6 +102,9 @@ struct Details<'a> {
     groups: Option<&'a [String]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     labels: Option<&'a [String]>,
+    /// How many more there are: 20 are told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more: Option<usize>,
 }
 
 /// `{"code", "message", "details", "notices"}`, always all four.
@@ -109,17 +112,24 @@ pub fn problem(problem: &Problem) -> (u16, Value) {
     let mut details = Details::default();
     let mut notices: &[String] = &[];
     match problem {
-        Problem::Invalid(faults) => details.fields = Some(by_field(faults)),
+        Problem::Invalid(faults) => {
+            let (fields, more) = by_field(faults);
+            (details.fields, details.more) = (Some(fields), more);
+        }
         Problem::Forbidden(denial) => {
             details.rule = Some(&denial.rule);
             details.action = Some(denial.action);
             notices = &denial.notices;
         }
-        Problem::InvalidReference { kind, values, .. } => match kind {
-            Reference::Role => details.roles = Some(values),
-            Reference::Group => details.groups = Some(values),
-            Reference::Label => details.labels = Some(values),
-        },
+        Problem::InvalidReference { kind, values, .. } => {
+            let (values, more) = told(values);
+            details.more = more;
+            match kind {
+                Reference::Role => details.roles = Some(values),
+                Reference::Group => details.groups = Some(values),
+                Reference::Label => details.labels = Some(values),
+            }
+        }
         _ => {}
     }
     (problem.status(), json!(Failure { code: problem.code(), message: problem.to_string(), details, notices }))

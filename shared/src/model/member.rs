@@ -44,6 +44,7 @@ pub struct Member {
     pub user: UserId,
     pub email: String,
     pub auth_provider: String,
+    /// At its end, the spaces but one that stood before the last name where a full name was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -117,9 +118,10 @@ impl Member {
         }
     }
 
-    /// First and last name, or the empty string.
+    /// First and last name as they were written, or the empty string.
     pub fn name(&self) -> String {
-        [&self.first_name, &self.last_name].into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ")
+        let names: Vec<&str> = [&self.first_name, &self.last_name].into_iter().flatten().map(String::as_str).collect();
+        names.join(" ").trim_end().to_owned()
     }
 
     /// The name, or the address where there is none: what lists show and sort by.
