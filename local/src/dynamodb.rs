@@ -218,6 +218,23 @@ impl Client {
     }
 }
 
+/// How long a DynamoDB may take to say that it is one.
+const REACH: Duration = Duration::from_secs(5);
+
+/// Whether a DynamoDB answers at a URL, so that nothing waits for one that never will.
+///
+/// # Errors
+///
+/// Nothing answers in time, or something else does.
+pub async fn reach(url: &str) -> Result<()> {
+    let call = Client::new(url);
+    match tokio::time::timeout(REACH, call.call("ListTables", &json!({}))).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(format!("--dynamodb: no DynamoDB at {url}: {error}").into()),
+        Err(_) => Err(format!("--dynamodb: no answer from {url} within {} s", REACH.as_secs()).into()),
+    }
+}
+
 /// Creates the template's table if it does not exist, and returns when it can be used.
 ///
 /// # Errors
