@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 use crate::gauge::Apart;
 use crate::subjects::{Ours, Subject};
-use crate::tls::Front;
+use crate::tls::{self, Front};
 
 /// How long tokens are good for, in seconds: longer than any run.
 const TTL: i64 = 7 * 24 * 3600;
@@ -70,10 +70,11 @@ impl Bed {
     /// or save the time, and share all cores.
     pub async fn start(ours: &Ours, record: bool, log: &Tail) -> Result<Self> {
         let options = Options::new(ours.template.clone(), ours.bin_dir.clone());
-        let server = Server::start(Options { record, log: log.sink(), ..options }).await?;
+        let (listener, host) = tls::listen().await?;
+        let server = Server::start(Options { record, log: log.sink(), hosts: vec![host.clone()], ..options }).await?;
         let address: Option<SocketAddr> = server.dynamodb_url().strip_prefix("http://").and_then(|it| it.parse().ok());
         let address = address.ok_or_else(|| format!("{} has no address", server.dynamodb_url()))?;
-        let store = Store::new(server.engine_url(), ours.template.table_name())?;
+        let store = Store::new(&server.dynamodb_url(), ours.template.table_name())?;
         demo::fill(&store, Time::now()).await?;
         let keys = store.get(&shared::key::jwks()).await?;
         let keys = keys.as_ref().and_then(|item| item.get("document")?.as_s().ok());
@@ -81,7 +82,7 @@ impl Bed {
         let event = template::find_root()?.join("events").join(&ours.function.name).join("success.json");
         let text = fs::read(&event).map_err(|error| format!("{}: {error}", event.display()))?;
         Ok(Self {
-            tls: Front::start(address).await?,
+            tls: Front::start(listener, &host, address)?,
             expected: token::expected(&ours.template)?,
             jwk: keys["keys"][0].to_string(),
             event: serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", event.display()))?,

@@ -145,6 +145,11 @@ fn node(source: &Path, folder: &Path) -> Result<Subject> {
     })
 }
 
+/// Runs AWS's client of the Runtime API, which puts the scheme before the address itself.
+const AWSLAMBDARIC: &str = "import os, runpy; \
+    os.environ['AWS_LAMBDA_RUNTIME_API'] = os.environ['AWS_LAMBDA_RUNTIME_API'].removeprefix('http://'); \
+    runpy.run_module('awslambdaric', run_name='__main__', alter_sys=True)";
+
 fn python(source: &Path, folder: &Path) -> Result<Subject> {
     let asks = "import platform, sys; print(platform.python_version(), sys.executable)";
     let python = ["python3.11", "python3"].map(|name| output(Command::new(name).args(["-c", asks])));
@@ -169,7 +174,7 @@ fn python(source: &Path, folder: &Path) -> Result<Subject> {
         verifies: true,
         version: Some(format!("Python {version}")),
         program: program.into(),
-        arguments: ["-m", "awslambdaric", "handler.handler"].map(String::from).into(),
+        arguments: ["-c", AWSLAMBDARIC, "handler.handler"].map(String::from).into(),
         handler: "handler.handler",
         task_root,
         variables: vec![("PYTHONPATH", format!("{}:{}", boto3.display(), runtime.display()))],

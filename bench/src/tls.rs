@@ -4,7 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use local::Result;
+use local::{Host, Result};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -28,15 +28,24 @@ impl Drop for Front {
     }
 }
 
+/// A listener for [`Front::start`], and the host that clients of it will name.
+///
+/// # Errors
+/// No port can be had.
+pub async fn listen() -> Result<(TcpListener, Host)> {
+    let cannot = |error: std::io::Error| format!("cannot listen: {error}");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(cannot)?;
+    let host = listener.local_addr().map_err(cannot)?.to_string().parse()?;
+    Ok((listener, host))
+}
+
 impl Front {
     /// # Errors
-    /// No port can be had.
-    pub async fn start(target: SocketAddr) -> Result<Self> {
+    /// No certificate can be made.
+    pub fn start(listener: TcpListener, host: &Host, target: SocketAddr) -> Result<Self> {
         let (config, authority) = config().map_err(|error| format!("cannot make a certificate: {error}"))?;
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        let cannot = |error: std::io::Error| format!("cannot listen: {error}");
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(cannot)?;
-        let url = format!("https://{}", listener.local_addr().map_err(cannot)?);
+        let url = format!("https://{host}");
         let accept = tokio::spawn(async move {
             // A connection's errors are its client's, who fails for them.
             while let Ok((client, _)) = listener.accept().await {

@@ -1,22 +1,30 @@
 //! The embedded DynamoDB, a small client of any, and the template's table in it.
 
-use std::{collections::HashMap, fmt, io, net::Ipv4Addr, path::Path, sync::Arc, thread, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt, fs,
+    path::Path,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use http_body_util::{BodyExt, Full};
 use hyper::{
-    Request, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE},
+    Request, Response, StatusCode, Uri,
+    body::Bytes,
+    header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TRANSFER_ENCODING},
 };
 use serde_json::{Value, json};
 use shared::table::Item;
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::{sync::watch, task::spawn_blocking, time::timeout};
 
 use crate::{
     Result, data,
     functions::LogSink,
     http::{self, HttpClient, innermost},
+    operations,
     template::Template,
 };
 
@@ -24,21 +32,42 @@ const TARGET: &str = "DynamoDB_20120810.";
 /// How often items past their time are deleted; DynamoDB itself takes up to days.
 const SWEEP: Duration = Duration::from_secs(10);
 
-/// The embedded engine, on a thread of its own. It is told to end when this is dropped.
-pub struct Engine {
-    url: String,
+/// How long another engine may take for an answer.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// What carries out DynamoDB's operations.
+#[derive(Clone)]
+pub enum Engine {
+    /// The one in this process, which nothing outside it reaches.
+    Embedded(Arc<Embedded>),
+    /// Another, over plain HTTP.
+    Remote { url: String, client: HttpClient },
+}
+
+/// The embedded engine, which ends with its last user. The order of the fields counts: the database is closed, then the folder
+/// is free, then [`Engine::shutdown`] returns.
+pub struct Embedded {
     database: dynoxide::Database,
-    stop: oneshot::Sender<()>,
-    thread: thread::JoinHandle<()>,
+    _lock: Option<fs::File>,
+    closed: watch::Sender<()>,
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Embedded(_) => f.write_str("the embedded engine"),
+            Self::Remote { url, .. } => f.write_str(url),
+        }
+    }
 }
 
 impl Engine {
-    /// Starts it in memory, or on a file in the folder `data`, which is made if it does not exist.
+    /// Opens the embedded one in memory, or on a file in the folder `data`, which is made if it does not exist.
     ///
     /// # Errors
     ///
     /// The folder cannot be used, or another gateway uses it.
-    pub fn start(data: Option<&Path>, log: LogSink) -> Result<Self> {
+    pub fn embedded(data: Option<&Path>, log: LogSink) -> Result<Self> {
         let (database, lock) = match data {
             None => {
                 let database = dynoxide::Database::memory();
@@ -50,44 +79,78 @@ impl Engine {
                 (database.map_err(|error| format!("--data: cannot open {file}: {error}"))?, Some(lock))
             }
         };
-        let cannot = |error: io::Error| format!("cannot start the database: {error}");
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(cannot)?;
-        let url = format!("http://{}", listener.local_addr().map_err(cannot)?);
-        let (stop, stopped) = oneshot::channel();
-        let serving = database.clone();
-        let run = move || {
-            if let Err(error) = run_engine(listener, serving, stopped, &log) {
-                log(&format!("[dynamodb] {error}"));
+        let embedded = Arc::new(Embedded { database, _lock: lock, closed: watch::Sender::new(()) });
+        tokio::spawn(sweep(Arc::downgrade(&embedded), log));
+        Ok(Self::Embedded(embedded))
+    }
+
+    /// The one at a URL such as `http://127.0.0.1:8000`.
+    pub fn remote(url: &str) -> Self {
+        Self::Remote { url: url.trim_end_matches('/').into(), client: http::client() }
+    }
+
+    /// Has it carry out a request of DynamoDB's protocol.
+    ///
+    /// # Errors
+    ///
+    /// It has not answered.
+    pub(crate) async fn send(&self, request: Request<Bytes>) -> std::result::Result<Response<Bytes>, String> {
+        match self {
+            Self::Embedded(embedded) => {
+                let embedded = Arc::clone(embedded);
+                let answer = spawn_blocking(move || operations::answer(&embedded.database, &request));
+                answer.await.map_err(|error| format!("{self}: {error}"))
             }
-            drop(lock);
-        };
-        let thread = thread::Builder::new().name("dynamodb".into()).spawn(run).map_err(cannot)?;
-        Ok(Self { url, database, stop, thread })
+            Self::Remote { url, client } => match timeout(ANSWER, call(url, client, request)).await {
+                Ok(answer) => answer.map_err(|error| format!("{url}: {error}")),
+                Err(_) => Err(format!("{url}: no answer within {} s", ANSWER.as_secs())),
+            },
+        }
     }
 
     /// Puts items into a table by the hundred thousand, past DynamoDB's protocol and without a trace in its stream.
     ///
     /// # Errors
     ///
-    /// There is no such table, or an item lacks its key.
+    /// It is another engine, there is no such table, or an item lacks its key.
     pub fn import(&self, table: &str, items: Vec<Item>) -> Result<()> {
+        let Self::Embedded(embedded) = self else {
+            return Err("only the embedded engine imports".to_owned().into());
+        };
         let items = items.into_iter().map(native).collect::<Result<_>>()?;
-        let imported = self.database.import_items(table, items, dynoxide::ImportOptions::default());
+        let imported = embedded.database.import_items(table, items, dynoxide::ImportOptions::default());
         imported.map(drop).map_err(|error| format!("cannot import into `{table}`: {error}").into())
     }
 
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// Ends it and waits until the data folder is free.
+    /// Lets go of it, and waits until the data folder is free.
     pub(crate) async fn shutdown(self) {
-        drop((self.stop, self.database));
-        let ended = tokio::task::spawn_blocking(|| self.thread.join()).await;
-        if let Ok(Err(panic)) = ended {
-            std::panic::resume_unwind(panic);
+        if let Self::Embedded(embedded) = self {
+            let mut closed = embedded.closed.subscribe();
+            drop(embedded);
+            // Nothing is ever sent: this waits for the sender to be dropped.
+            let _ = closed.changed().await;
         }
     }
+}
+
+/// Passes a request on to another engine.
+async fn call(url: &str, client: &HttpClient, request: Request<Bytes>) -> std::result::Result<Response<Bytes>, String> {
+    let (mut parts, body) = request.into_parts();
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    parts.uri = format!("{url}{path}").parse().map_err(|error: hyper::http::uri::InvalidUri| error.to_string())?;
+    // These are of the caller's connection.
+    for name in [CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING] {
+        parts.headers.remove(name);
+    }
+    let answer =
+        client.request(Request::from_parts(parts, Full::new(body))).await.map_err(|error| innermost(&error))?;
+    let (mut parts, body) = answer.into_parts();
+    for name in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
+        parts.headers.remove(name);
+    }
+    http::unshare(&mut parts.headers);
+    let body = body.collect().await.map_err(|error| innermost(&error))?;
+    Ok(Response::from_parts(parts, body.to_bytes()))
 }
 
 /// An item of the SDK as one of the engine's.
@@ -108,32 +171,12 @@ fn native_value(value: AttributeValue) -> Result<dynoxide::types::AttributeValue
     })
 }
 
-/// Its handlers block on SQLite, hence a thread and a runtime apart.
-fn run_engine(
-    listener: std::net::TcpListener,
-    database: dynoxide::Database,
-    stopped: oneshot::Receiver<()>,
-    log: &LogSink,
-) -> std::result::Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| error.to_string())?.block_on(async {
-        listener.set_nonblocking(true).map_err(|error| error.to_string())?;
-        let listener = TcpListener::from_std(listener).map_err(|error| error.to_string())?;
-        tokio::spawn(sweep(database.clone(), Arc::clone(log)));
-        let stopped = async {
-            // Told to stop or dropped, it is the same.
-            let _ = stopped.await;
-        };
-        dynoxide::server::serve_with_shutdown(listener, database, stopped).await
-    })
-}
-
-async fn sweep(database: dynoxide::Database, log: LogSink) {
+async fn sweep(embedded: Weak<Embedded>, log: LogSink) {
     let mut ticks = tokio::time::interval(SWEEP);
     loop {
         ticks.tick().await;
-        let database = database.clone();
-        match tokio::task::spawn_blocking(move || database.sweep_ttl()).await {
+        let Some(embedded) = embedded.upgrade() else { return };
+        match spawn_blocking(move || embedded.database.sweep_ttl()).await {
             Ok(Ok(_deleted)) => {}
             Ok(Err(error)) => log(&format!("[dynamodb] deleting expired items: {error}")),
             Err(error) => log(&format!("[dynamodb] deleting expired items: {error}")),
@@ -167,17 +210,14 @@ impl From<CallError> for crate::Error {
     }
 }
 
-/// Calls an endpoint of DynamoDB as a person, over plain HTTP.
+/// Calls DynamoDB as a person.
 #[derive(Clone)]
-pub struct Client {
-    endpoint: String,
-    client: HttpClient,
-}
+pub struct Client(Engine);
 
 impl Client {
     /// A client of an endpoint such as `http://127.0.0.1:8000`.
     pub fn new(endpoint: &str) -> Self {
-        Self { endpoint: endpoint.into(), client: http::client() }
+        Self(Engine::remote(endpoint))
     }
 
     /// Calls an operation (`PutItem`) with its input, both as in DynamoDB's JSON protocol.
@@ -188,7 +228,7 @@ impl Client {
     pub async fn call(&self, operation: &str, input: &Value) -> std::result::Result<Value, CallError> {
         let failed =
             |kind: &str, message: String| CallError { operation: operation.into(), kind: kind.into(), message };
-        let request = Request::post(&self.endpoint)
+        let request = Request::post(Uri::from_static("/"))
             .header(CONTENT_TYPE, "application/x-amz-json-1.0")
             .header("x-amz-target", format!("{TARGET}{operation}"))
             .header("x-amz-date", "20260101T000000Z")
@@ -198,17 +238,12 @@ impl Client {
                 "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request, \
                  SignedHeaders=host;x-amz-date;x-amz-target, Signature=0",
             )
-            .body(Full::from(input.to_string()))
+            .body(Bytes::from(input.to_string()))
             .map_err(|error| failed("", error.to_string()))?;
-        let reply = self
-            .client
-            .request(request)
-            .await
-            .map_err(|error| failed("", format!("{}: {}", self.endpoint, innermost(&error))))?;
+        let reply = self.0.send(request).await.map_err(|error| failed("", error))?;
         let status = reply.status();
-        let body = reply.into_body().collect().await.map_err(|error| failed("", innermost(&error)))?;
         let body: Value =
-            serde_json::from_slice(&body.to_bytes()).map_err(|error| failed("", format!("{status}, {error}")))?;
+            serde_json::from_slice(reply.body()).map_err(|error| failed("", format!("{status}, {error}")))?;
         if status == StatusCode::OK {
             return Ok(body);
         }
@@ -241,8 +276,8 @@ pub async fn reach(url: &str) -> Result<()> {
 ///
 /// The engine does not answer or refuses, or the table that exists has other keys or lacks an
 /// index.
-pub async fn ensure_table(endpoint: &str, template: &Template) -> Result<()> {
-    let client = Client::new(endpoint);
+pub async fn ensure_table(engine: &Engine, template: &Template) -> Result<()> {
+    let client = Client(engine.clone());
     let name = json!({ "TableName": template.table_name() });
     if let Err(error) = client.call("CreateTable", &template.table).await
         && error.kind != "ResourceInUseException"
@@ -285,4 +320,26 @@ async fn wait_until_active(client: &Client, name: &Value) -> Result<Value> {
         }
     }
     Err(format!("the table {} is not active after 30 s", name["TableName"]).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn another_engine_lets_no_page_read_what_it_answers() {
+        let listener = http::listen(0).await.unwrap();
+        let engine = Engine::remote(&format!("http://{}/", listener.local_addr().unwrap()));
+        let answer = tokio::spawn(async move { engine.send(Request::post("/").body(Bytes::new()).unwrap()).await });
+        let (mut stream, _) = listener.accept().await.unwrap();
+        assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
+        let said = "HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin: *\r\naccess-control-max-age: 9\r\nx-amz-crc32: 1\r\n\
+                    content-length: 2\r\n\r\n{}";
+        stream.write_all(said.as_bytes()).await.unwrap();
+        let answer = answer.await.unwrap().unwrap();
+        let names: Vec<&str> = answer.headers().keys().map(|name| name.as_str()).collect();
+        assert_eq!((names.as_slice(), answer.body().as_ref()), (&["x-amz-crc32"][..], &b"{}"[..]));
+    }
 }

@@ -10,25 +10,24 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::{
-    Request, Response, StatusCode,
+    Request, StatusCode,
     body::{Bytes, Incoming},
-    header::{
-        AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
-        TRANSFER_ENCODING,
-    },
+    header::{AUTHORIZATION, HeaderMap, ORIGIN},
     http::request::Parts,
 };
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::RwLock};
 
 use crate::{
     conflicts::Conflicts,
+    dynamodb::Engine,
     functions::{LogSink, lock},
-    http::{self, HttpClient, HttpServer, Reply, innermost},
+    http::{self, Host, HttpServer, Reply},
     iam::{self, Decision, Need},
     limits::Limits,
+    operations::amazon,
     template::{ACCOUNT, Statement},
 };
 
@@ -89,8 +88,8 @@ pub struct Record {
 
 /// What the front needs to know.
 pub struct FrontOptions {
-    /// The engine that it forwards to.
-    pub engine: String,
+    /// The engine that carries the requests out.
+    pub engine: Engine,
     /// Functions by access key id. A request with any other key is a person's and may do
     /// everything.
     pub callers: BTreeMap<String, Caller>,
@@ -100,6 +99,8 @@ pub struct FrontOptions {
     pub(crate) limits: Limits,
     /// Keep records; each request then asks for its consumed capacity.
     pub record: bool,
+    /// By which names it may be called, beside those of this machine.
+    pub hosts: Vec<Host>,
     pub log: LogSink,
 }
 
@@ -111,10 +112,11 @@ pub struct Front {
 
 struct State {
     options: FrontOptions,
-    client: HttpClient,
     conflicts: Conflicts,
     records: Mutex<Vec<Record>>,
     fault: Mutex<Option<FaultHook>>,
+    /// Read by requests under way.
+    under_way: RwLock<()>,
 }
 
 impl Front {
@@ -127,12 +129,12 @@ impl Front {
         let state = Arc::new(State {
             conflicts: Conflicts::new(options.keys.clone()),
             options,
-            client: http::client(),
             records: Mutex::default(),
             fault: Mutex::default(),
+            under_way: RwLock::default(),
         });
         let handler = Arc::clone(&state);
-        let server = HttpServer::start(listener, move |request, _| {
+        let server = HttpServer::start(listener, &state.options.hosts, move |request, _| {
             let state = Arc::clone(&handler);
             // A request goes on even if its caller is gone, as it would in the cloud.
             async move { tokio::spawn(state.handle(request)).await? }
@@ -155,13 +157,19 @@ impl Front {
     }
 
     pub(crate) async fn shutdown(self) {
-        self.server.shutdown().await;
+        self.server.shutdown(async { drop(self.state.under_way.write().await) }).await;
     }
 }
 
 impl State {
     async fn handle(self: Arc<Self>, request: Request<Incoming>) -> io::Result<Reply> {
         let (parts, body) = request.into_parts();
+        // A browser names the page that calls, except in a GET, which carries nothing out.
+        if parts.headers.contains_key(ORIGIN) {
+            let kind = "com.amazon.coral.service#AccessDeniedException";
+            let body = json!({ "__type": kind, "Message": "no web page may call this DynamoDB" });
+            return Ok(amazon_json(StatusCode::FORBIDDEN, &body));
+        }
         let body = match http::read(body, REQUEST).await {
             Ok(body) => body,
             Err(http::BodyError::TooLarge) => {
@@ -170,6 +178,7 @@ impl State {
             }
             Err(http::BodyError::Broken(error)) => return Err(io::Error::other(error)),
         };
+        let _under_way = self.under_way.read().await;
         let header = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
         let target = header("x-amz-target");
         let caller = access_key(&parts.headers).and_then(|key| self.options.callers.get(key));
@@ -232,10 +241,10 @@ impl State {
             }
             _ => body,
         };
-        let reply = match self.forward(parts, body).await {
+        let reply = match self.options.engine.send(Request::from_parts(parts.clone(), body)).await {
             Ok(reply) => reply,
             Err(cause) => {
-                (self.options.log)(&format!("[dynamodb] {}: {cause}", self.options.engine));
+                (self.options.log)(&format!("[dynamodb] {cause}"));
                 let kind = "com.amazonaws.dynamodb.v20120810#InternalServerError";
                 let body = json!({ "__type": kind, "message": cause });
                 return Ok(http::json(StatusCode::INTERNAL_SERVER_ERROR, &body));
@@ -251,27 +260,6 @@ impl State {
             Fault::DropAfter => Err(io::ErrorKind::ConnectionAborted.into()),
             Fault::None | Fault::AnswerBefore(..) => Ok(reply.map(Full::from)),
         }
-    }
-
-    async fn forward(&self, parts: &Parts, body: Bytes) -> std::result::Result<Response<Bytes>, String> {
-        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-        let mut request = Request::builder()
-            .method(&parts.method)
-            .uri(format!("{}{path}", self.options.engine.trim_end_matches('/')))
-            .body(Full::from(body))
-            .map_err(|error| error.to_string())?;
-        *request.headers_mut() = parts.headers.clone();
-        // These are of the caller's connection.
-        for name in [CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING] {
-            request.headers_mut().remove(name);
-        }
-        let reply = self.client.request(request).await.map_err(|error| innermost(&error))?;
-        let (mut parts, body) = reply.into_parts();
-        for name in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
-            parts.headers.remove(name);
-        }
-        let body = body.collect().await.map_err(|error| innermost(&error))?;
-        Ok(Response::from_parts(parts, body.to_bytes()))
     }
 }
 
@@ -343,16 +331,13 @@ fn replaced(status: u16, body: &Value) -> io::Result<Reply> {
 }
 
 fn amazon_json(status: StatusCode, body: &Value) -> Reply {
-    let mut reply = http::json(status, body);
-    let headers = reply.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.0"));
-    let id = format!("{:032X}", fastrand::u128(..));
-    headers.extend(HeaderValue::from_str(&id).map(|id| (HeaderName::from_static("x-amzn-requestid"), id)));
-    reply
+    amazon(status, body.to_string()).map(Full::from)
 }
 
 #[cfg(test)]
 mod tests {
+    use hyper::header::HeaderValue;
+
     use super::*;
 
     #[test]

@@ -1,7 +1,7 @@
 //! The functions: their binaries, run as processes that speak the Lambda Runtime API.
 //!
-//! Each process has a Runtime API of its own on a loopback port and takes one request at a time;
-//! when all of a function's processes are busy, another is started.
+//! Each process has a Runtime API of its own on a loopback port, under a path that only it is told, and takes one request at a
+//! time; when all of a function's processes are busy, another is started.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
 use std::{
@@ -17,7 +17,7 @@ use hyper::{Method, Request, Response, StatusCode, body::Bytes, body::Incoming, 
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
-    process::Command,
+    process::{Child, Command},
     sync::{Semaphore, mpsc, oneshot, watch},
     task::JoinSet,
     time::timeout,
@@ -95,15 +95,15 @@ struct Entry {
     permits: Semaphore,
 }
 
-/// Processes that speak the Runtime API. They end with this, and by themselves should this process be
-/// killed: the connection on which they wait for work breaks, and the Lambda runtime ends with an
-/// error.
+/// Processes that speak the Runtime API. They end with this, and with this process, even if it is killed.
 pub struct Processes {
     log: LogSink,
     /// The live ones, each with its function's name.
     names: Arc<Mutex<BTreeMap<u32, String>>>,
     stop: watch::Sender<bool>,
     monitors: Mutex<JoinSet<()>>,
+    /// The leader of their process group.
+    watchdog: Mutex<Option<Child>>,
 }
 
 /// A running process; dropping it kills it.
@@ -229,6 +229,17 @@ impl Pool {
         Ok(process)
     }
 
+    /// Takes no more invocations, and returns when those under way have their answers.
+    pub(crate) async fn drain(&self) {
+        let all = u32::try_from(self.options.max_processes).unwrap_or(u32::MAX);
+        for entry in self.entries.values() {
+            // None are to be had only if the pool is shut down already.
+            if let Ok(permits) = entry.permits.acquire_many(all).await {
+                permits.forget();
+            }
+        }
+    }
+
     /// Takes no more invocations, kills every process and waits until they have ended.
     pub async fn shutdown(&self) {
         self.close();
@@ -251,7 +262,8 @@ impl Pool {
 impl Processes {
     /// No process yet; `log` takes what they will say.
     pub fn new(log: LogSink) -> Self {
-        Self { log, names: Arc::default(), stop: watch::Sender::new(false), monitors: Mutex::default() }
+        let (stop, names) = (watch::Sender::new(false), Arc::default());
+        Self { log, names, stop, monitors: Mutex::default(), watchdog: Mutex::default() }
     }
 
     /// Starts a process of the function `name` with a Runtime API of its own; [`command`] makes what it needs.
@@ -265,19 +277,22 @@ impl Processes {
 
     async fn spawn(&self, name: &str, mut command: Command) -> io::Result<Process> {
         let (poll, polls) = mpsc::unbounded_channel();
-        let runtime = Arc::new(Runtime { poll, current: Mutex::default() });
-        let api = HttpServer::start(http::listen(0).await?, move |request, _| {
+        let mut secret = [0; 16];
+        getrandom::fill(&mut secret).map_err(io::Error::other)?;
+        let path = format!("/{:032x}", u128::from_ne_bytes(secret));
+        let runtime = Arc::new(Runtime { path: path.clone(), poll, current: Mutex::default() });
+        let api = HttpServer::start(http::listen(0).await?, &[], move |request, _| {
             let runtime = Arc::clone(&runtime);
             async move { Ok(runtime.handle(request).await) }
         })?;
         let program = PathBuf::from(command.as_std().get_program());
         let mut child = command
-            .env("AWS_LAMBDA_RUNTIME_API", api.address.to_string())
+            .env("AWS_LAMBDA_RUNTIME_API", api.url() + &path)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // Ctrl-C is for the gateway, which then ends them.
-            .process_group(0)
+            // A terminal sends Ctrl-C to the gateway's own group only; the gateway then ends the functions.
+            .process_group(self.group()?)
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", program.display())))?;
@@ -317,11 +332,35 @@ impl Processes {
         Ok(Process { pid, arn, polls, next: None, kill })
     }
 
+    /// The process group for a new process. Its leader, the watchdog, sees by the end of its input that this process was killed,
+    /// and kills the group.
+    fn group(&self) -> io::Result<i32> {
+        let mut watchdog = lock(&self.watchdog);
+        let watches = match &mut *watchdog {
+            Some(watchdog) => watchdog.try_wait()?.is_none(),
+            None => false,
+        };
+        if !watches {
+            let mut command = Command::new("/bin/sh");
+            command.args(["-c", "read -r _; kill -s KILL 0"]).process_group(0);
+            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+            *watchdog = Some(command.spawn()?);
+        }
+        let pid = watchdog.as_ref().and_then(Child::id).and_then(|pid| i32::try_from(pid).ok());
+        pid.ok_or_else(|| io::Error::other("the watchdog has no process id"))
+    }
+
     /// Kills every process and waits until they have ended.
     pub async fn shutdown(&self) {
         self.stop.send_replace(true);
         let monitors = std::mem::take(&mut *lock(&self.monitors));
         monitors.join_all().await;
+        let watchdog = lock(&self.watchdog).take();
+        if let Some(mut watchdog) = watchdog
+            && let Err(error) = watchdog.wait().await
+        {
+            (self.log)(&format!("[functions] cannot end their watchdog: {error}"));
+        }
     }
 }
 
@@ -426,6 +465,8 @@ async fn forward(output: Option<impl AsyncRead + Unpin>, name: String, log: LogS
 
 /// The Runtime API of one process.
 struct Runtime {
+    /// What all its paths begin with: a secret of the process, so that no other process takes its events.
+    path: String,
     poll: mpsc::UnboundedSender<Poll>,
     /// The invocation that the process has, by id.
     current: Mutex<Option<(String, oneshot::Sender<Answer>)>>,
@@ -434,6 +475,9 @@ struct Runtime {
 impl Runtime {
     async fn handle(&self, request: Request<Incoming>) -> Reply {
         let path = request.uri().path().to_string();
+        let Some(path) = path.strip_prefix(&self.path) else {
+            return refused(StatusCode::FORBIDDEN, "Forbidden");
+        };
         let path = path.strip_prefix("/2018-06-01/runtime/").unwrap_or_default();
         match (request.method(), path.split('/').collect::<Vec<_>>().as_slice()) {
             (&Method::GET, ["invocation", "next"]) => self.next().await,

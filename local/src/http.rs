@@ -2,28 +2,40 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    str::FromStr,
+    sync::Arc,
     time::Duration,
 };
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
-    Request, Response, StatusCode,
+    HeaderMap, Request, Response, StatusCode,
     body::{Bytes, Incoming},
-    header::CONTENT_TYPE,
+    header::{CONTENT_TYPE, HOST, HeaderValue},
+    http::uri::Authority,
     server::conn::http1,
     service::service_fn,
 };
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioIo},
+    server::graceful::GracefulShutdown,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{oneshot, watch},
+    net::TcpListener,
+    sync::oneshot,
     task::{JoinHandle, JoinSet},
+    time::timeout,
 };
+
+/// How long an ending server waits for its connections once all calls are over. Some clients are still reading their answers;
+/// others have sent nothing, or half a request, and are not worth more.
+const FAREWELL: Duration = Duration::from_millis(250);
+
+/// What this machine calls itself.
+pub(crate) const LOCAL: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 
 pub(crate) type Reply = Response<Full<Bytes>>;
 pub(crate) type HttpClient = Client<HttpConnector, Full<Bytes>>;
@@ -42,8 +54,16 @@ pub(crate) async fn listen(port: u16) -> io::Result<TcpListener> {
 pub(crate) fn json(status: StatusCode, body: &Value) -> Reply {
     let mut reply = Response::new(Full::from(body.to_string()));
     *reply.status_mut() = status;
-    reply.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     reply
+}
+
+/// Takes out what would let web pages of other origins read an answer.
+pub(crate) fn unshare(answer: &mut HeaderMap) {
+    let sharing: Vec<_> = answer.keys().filter(|name| name.as_str().starts_with("access-control-")).cloned().collect();
+    for name in sharing {
+        answer.remove(name);
+    }
 }
 
 /// Why a request's body could not be had.
@@ -70,6 +90,95 @@ pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     innermost.to_string()
 }
 
+/// A name under which a server may be called, and its port if it is not the one that was called: `proxy.example`,
+/// `tunnel.example:443`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    name: String,
+    port: Option<u16>,
+}
+
+impl FromStr for Host {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let authority: Option<Authority> = text.parse().ok();
+        let host = authority.map(|it| Self { name: it.host().into(), port: it.port_u16() });
+        // Neither `user@name` nor `name:99999`.
+        let host = host.filter(|host| is_name(&host.name) && host.to_string() == text);
+        host.ok_or_else(|| {
+            format!("`{text}` is no host name, nor one with a port: `proxy.example`, `proxy.example:8080`")
+        })
+    }
+}
+
+impl Host {
+    /// How a caller of a port may write it.
+    pub(crate) fn at(&self, port: u16) -> Vec<String> {
+        match self.port {
+            Some(_) => vec![self.to_string()],
+            None => vec![self.to_string(), format!("{self}:{port}")],
+        }
+    }
+}
+
+/// Whether a text is a domain name or an address, as URLs have them.
+fn is_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        let is_of_label = |char: char| char.is_ascii_alphanumeric() || "-_".contains(char);
+        (1..=63).contains(&label.len()) && label.chars().all(is_of_label) && label == label.trim_matches('-')
+    };
+    if let Some(address) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
+        return address.parse::<Ipv6Addr>().is_ok();
+    }
+    let is_number = |label: &str| label.chars().all(|char| char.is_ascii_digit());
+    match text.rsplit('.').next().is_some_and(is_number) {
+        true => text.parse::<Ipv4Addr>().is_ok(),
+        false => text.len() <= 253 && text.split('.').all(is_label),
+    }
+}
+
+impl std::fmt::Display for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+/// The names under which a server answers. A web page whose own name was made to mean this machine (DNS rebinding) calls it by
+/// that name, and the browser takes the answers for the page's.
+struct Names {
+    port: u16,
+    allowed: Vec<String>,
+}
+
+impl Names {
+    fn new(port: u16, more: &[Host]) -> Self {
+        let mut allowed = LOCAL.map(|name| format!("{name}:{port}")).to_vec();
+        allowed.extend(more.iter().flat_map(|host| host.at(port)));
+        // HTTP's own port goes without saying.
+        let unsaid: Vec<_> = allowed.iter().filter_map(|name| name.strip_suffix(":80")).map(String::from).collect();
+        allowed.extend(unsaid);
+        Self { port, allowed }
+    }
+
+    /// Whether each place that may name the server names this one, and the `Host` header does.
+    fn are_meant<B>(&self, request: &Request<B>) -> bool {
+        let is_ours = |name: &[u8]| self.allowed.iter().any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(name));
+        request.headers().contains_key(HOST)
+            && request.headers().get_all(HOST).iter().all(|host| is_ours(host.as_bytes()))
+            && request.uri().authority().is_none_or(|target| is_ours(target.as_str().as_bytes()))
+    }
+
+    fn misdirected(&self) -> Reply {
+        let port = self.port;
+        let message = format!(
+            "call this server as 127.0.0.1:{port} or localhost:{port}, or start it with `--host NAME` to have it answer to NAME"
+        );
+        json(StatusCode::MISDIRECTED_REQUEST, &json!({ "message": message }))
+    }
+}
+
 /// A server whose accept loop and connections end when it is dropped.
 pub(crate) struct HttpServer {
     pub(crate) address: SocketAddr,
@@ -86,13 +195,27 @@ impl Drop for AbortOnDrop {
 }
 
 impl HttpServer {
-    /// Answers every request with `handle`; its error closes the connection without an answer.
-    pub(crate) fn start<H, F>(listener: TcpListener, handle: H) -> io::Result<Self>
+    /// Answers every request that is for a name of this machine, or one of `hosts`, with `handle`; its error closes the
+    /// connection without an answer.
+    pub(crate) fn start<H, F>(listener: TcpListener, hosts: &[Host], handle: H) -> io::Result<Self>
     where
         H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = io::Result<Reply>> + Send + 'static,
     {
         let address = listener.local_addr()?;
+        let names = Arc::new(Names::new(address.port(), hosts));
+        let handle = move |request: Request<Incoming>, peer| {
+            let handled = match names.are_meant(&request) {
+                true => Ok(handle(request, peer)),
+                false => Err(names.misdirected()),
+            };
+            async {
+                match handled {
+                    Ok(handled) => handled.await,
+                    Err(reply) => Ok(reply),
+                }
+            }
+        };
         let (stop, stopped) = oneshot::channel();
         let accept = AbortOnDrop(tokio::spawn(accept(listener, handle, stopped)));
         Ok(Self { address, stop, accept })
@@ -102,11 +225,12 @@ impl HttpServer {
         format!("http://{}", self.address)
     }
 
-    /// Accepts nothing more and returns when the requests in progress have been answered.
-    pub(crate) async fn shutdown(mut self) {
+    /// Accepts nothing more, waits for the `calls` under way, and ends when their answers have been sent, or a moment later.
+    pub(crate) async fn shutdown(mut self, calls: impl Future<Output = ()>) {
         // The receiver is gone only if the loop has ended already.
         let _ = self.stop.send(());
-        if let Err(error) = (&mut self.accept.0).await
+        calls.await;
+        if let Ok(Err(error)) = timeout(FAREWELL, &mut self.accept.0).await
             && error.is_panic()
         {
             std::panic::resume_unwind(error.into_panic());
@@ -119,13 +243,20 @@ where
     H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = io::Result<Reply>> + Send + 'static,
 {
+    // Dropped, and its connections with it, with this future.
     let mut connections = JoinSet::new();
-    let (closing, _) = watch::channel(());
+    let graceful = GracefulShutdown::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    connections.spawn(serve(stream, peer, handle.clone(), closing.subscribe()));
+                    // Without it small answers wait for acknowledgements; a stream that is already closed shows in what
+                    // follows.
+                    let _ = stream.set_nodelay(true);
+                    let handle = handle.clone();
+                    let service = service_fn(move |request| handle(request, peer));
+                    // A connection's error is its client's (gone, malformed) or a handler's wish to close it.
+                    connections.spawn(graceful.watch(http1::Builder::new().serve_connection(TokioIo::new(stream), service)));
                 }
                 // Out of file descriptors, most likely: a connection that ends frees one.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -134,24 +265,67 @@ where
             _ = &mut stopped => break,
         }
     }
-    drop((listener, closing));
-    while connections.join_next().await.is_some() {}
+    drop(listener);
+    graceful.shutdown().await;
 }
 
-async fn serve<H, F>(stream: TcpStream, peer: SocketAddr, handle: H, mut closing: watch::Receiver<()>)
-where
-    H: Fn(Request<Incoming>, SocketAddr) -> F,
-    F: Future<Output = io::Result<Reply>>,
-{
-    // Without it small answers wait for acknowledgements; a stream that is already closed shows in
-    // what follows.
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(|request| handle(request, peer));
-    let mut connection = std::pin::pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
-    // A connection's error is its client's (gone, malformed) or a handler's wish to close it.
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        _ = closing.changed() => connection.as_mut().graceful_shutdown(),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_a_name_with_or_without_a_port() {
+        for text in ["a", "proxy.example", "proxy.example:8080", "10.0.0.1", "[::1]", "[fe80::1]:80"] {
+            assert_eq!(text.parse::<Host>().map(|host| host.to_string()).as_deref(), Ok(text));
+        }
+        let (label, name) = ("x".repeat(64), "x.".repeat(127) + "x");
+        for text in [
+            "",
+            " ",
+            ":80",
+            "a:",
+            "a:99999",
+            "a:08",
+            "a/b",
+            "http://a",
+            "user@a",
+            "::1",
+            "[::g]",
+            "a b",
+            "a,b",
+            "*",
+            "ä",
+            "-a",
+            "a-",
+            "a.",
+            "a..b",
+            "1",
+            "1.2.3.256",
+            "a.1",
+            &label,
+            &name,
+        ] {
+            let told = text.parse::<Host>().unwrap_err();
+            assert!(told.starts_with(&format!("`{text}` is no host name")), "{told}");
+        }
     }
-    let _ = connection.await;
+
+    #[test]
+    fn the_port_of_http_goes_without_saying() {
+        let is_meant = |port, host: &str| {
+            Names::new(port, &["proxy.example:80".parse().unwrap()])
+                .are_meant(&Request::builder().header(HOST, host).body(()).unwrap())
+        };
+        for (port, host, expected) in [
+            (80, "127.0.0.1", true),
+            (80, "127.0.0.1:80", true),
+            (3000, "127.0.0.1", false),
+            (3000, "proxy.example", true),
+            (3000, "proxy.example:80", true),
+            (3000, "proxy.example:3000", false),
+            (80, "evil.example", false),
+        ] {
+            assert_eq!(is_meant(port, host), expected, "{host} on {port}");
+        }
+    }
 }

@@ -6,8 +6,8 @@
 //! - [`event`] routes a request, makes its event and turns a function's answer into a response.
 //! - [`functions`] runs the function binaries behind the Lambda Runtime API.
 //! - [`iam`] says which actions a DynamoDB request needs and whether statements allow them.
-//! - [`dynamodb`] is the embedded engine and a small client; [`front`] is what functions and people call instead of the
-//!   engine: it enforces the statements and has DynamoDB's conflicts.
+//! - [`dynamodb`] is the engine, embedded or another, and a small client; [`front`] is what functions and people call instead
+//!   of the engine: it enforces the statements and has DynamoDB's conflicts.
 //! - [`demo`] fills a table with tenants through [`store`], [`token`] signs tokens for their people.
 //! - [`server`] puts them together; the binary `rolecall` and the tests start it.
 
@@ -21,12 +21,14 @@ pub mod functions;
 mod http;
 pub mod iam;
 mod limits;
+mod operations;
 pub mod server;
 pub mod store;
 pub mod template;
 pub mod token;
 
 pub use functions::LogSink;
+pub use http::Host;
 pub use server::{Options, Server};
 pub use template::Template;
 

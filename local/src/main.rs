@@ -4,12 +4,14 @@ use std::{
     fs,
     io::{self, Read},
     path::PathBuf,
-    process::ExitCode,
+    process::{self, ExitCode},
+    time::Duration,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use local::{
-    Options, Result, Server, Template, demo, dynamodb, functions, server, store::Store, template, token, token::Flaw,
+    Host, Options, Result, Server, Template, demo, dynamodb, functions, server, store::Store, template, token,
+    token::Flaw,
 };
 use serde_json::Value;
 use shared::{credential, time::Time};
@@ -21,6 +23,8 @@ const PORT: u16 = 3000;
 const DYNAMODB_PORT: u16 = 8000;
 /// The same, as other commands reach it.
 const DYNAMODB: &str = "http://127.0.0.1:8000";
+/// How long calls under way have to finish after Ctrl-C.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The longest event that Lambda takes, in bytes.
 const MAX_EVENT: u64 = 6 * 1024 * 1024;
@@ -66,6 +70,9 @@ struct Serve {
     /// Port of DynamoDB; 0 takes any
     #[arg(long, default_value_t = DYNAMODB_PORT)]
     dynamodb_port: u16,
+    /// Answer to this name, too, on both ports, with or without the port that is called; NAME:PORT is that one only
+    #[arg(long = "host", value_name = "NAME")]
+    hosts: Vec<Host>,
     #[command(flatten)]
     build: Build,
 }
@@ -184,17 +191,26 @@ async fn serve(options: Serve) -> Result<()> {
     let (_, template) = load()?;
     let bin_dir = options.build.run(template.functions.iter().map(|function| function.name.as_str()))?;
     let (mut interrupt, mut terminate) = (on(SignalKind::interrupt())?, on(SignalKind::terminate())?);
-    let server = Server::start(Options {
-        port: options.port,
-        dynamodb_port: options.dynamodb_port,
-        data: options.data,
-        dynamodb: options.dynamodb,
-        ..Options::new(template.clone(), bin_dir)
-    })
-    .await?;
-    let store = Store::new(&server.dynamodb_url(), template.table_name())?;
-    demo::fill(&store, Time::now()).await?;
-    let credentials = demo::Credentials::issue(&store, &template).await;
+    let start = async {
+        let server = Server::start(Options {
+            port: options.port,
+            dynamodb_port: options.dynamodb_port,
+            data: options.data,
+            dynamodb: options.dynamodb,
+            hosts: options.hosts,
+            ..Options::new(template.clone(), bin_dir)
+        })
+        .await?;
+        let store = Store::new(&server.dynamodb_url(), template.table_name())?;
+        demo::fill(&store, Time::now()).await?;
+        let credentials = demo::Credentials::issue(&store, &template).await;
+        Ok::<_, local::Error>((server, credentials))
+    };
+    let (server, credentials) = tokio::select! {
+        started = start => started?,
+        _ = interrupt.recv() => return Ok(()),
+        _ = terminate.recv() => return Ok(()),
+    };
     if let Ok(credentials) = &credentials {
         server.set_variable(demo::IN_REFERENCE, &credentials.for_reference());
     }
@@ -206,11 +222,19 @@ async fn serve(options: Serve) -> Result<()> {
         Ok(credentials) => println!("\nTry it:\n\n{}", demo::calls(&credentials, &server.url())),
         Err(error) => println!("\nNo calls to try: {error}"),
     }
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    let patience = tokio::select! {
+        _ = interrupt.recv() => PATIENCE,
+        // The timeouts of the functions bound it.
+        _ = terminate.recv() => Duration::MAX,
+    };
+    let has_ended = tokio::select! {
+        ended = tokio::time::timeout(patience, server.shutdown()) => ended.is_ok(),
+        _ = interrupt.recv() => false,
+    };
+    if !has_ended {
+        // The functions end with this process. 130 is how a shell tells of SIGINT.
+        process::exit(130);
     }
-    server.shutdown().await;
     Ok(())
 }
 
@@ -243,7 +267,7 @@ fn print_routes(template: &Template) {
 async fn invoke(options: Invoke) -> Result<()> {
     let (_, mut template) = load()?;
     // Events name the origin of `cargo run`, and this gateway is at another port.
-    server::allow_own_origins(&mut template, PORT);
+    server::allow_own_origins(&mut template, PORT, &[]);
     let name = &options.function;
     if template.function(name).is_none() {
         return Err(format!("no function `{name}` in template.yaml; `routes` lists them").into());

@@ -1,6 +1,7 @@
 //! The whole of it: engine, front, functions and the gateway's HTTP server.
 
 use std::{
+    collections::BTreeMap,
     io,
     net::SocketAddr,
     path::PathBuf,
@@ -15,7 +16,7 @@ use hyper::{
     header::{
         ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
         ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-        ACCESS_CONTROL_REQUEST_METHOD, HeaderName, HeaderValue, ORIGIN,
+        ACCESS_CONTROL_REQUEST_METHOD, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER,
     },
     http::request::Parts,
 };
@@ -29,7 +30,7 @@ use crate::{
     event::{self, Router},
     front::{Caller, FaultHook, Front, FrontOptions, Record},
     functions::{InvokeError, Pool, PoolOptions},
-    http::{self, BodyError, HttpServer, Reply},
+    http::{self, BodyError, Host, HttpServer, Reply},
     limits::Limits,
     template::{Cors, Function, Template},
 };
@@ -53,6 +54,8 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// The `http://` URL of an engine to use instead of the embedded one.
     pub dynamodb: Option<String>,
+    /// By which names both may be called, beside those of this machine.
+    pub hosts: Vec<Host>,
     /// The most processes of one function.
     pub max_processes: usize,
     /// Keep a [`Record`] of each request to DynamoDB.
@@ -70,6 +73,7 @@ impl Options {
             dynamodb_port: 0,
             data: None,
             dynamodb: None,
+            hosts: Vec::new(),
             max_processes: 64,
             record: false,
             log: Arc::new(|line| eprintln!("{line}")),
@@ -83,8 +87,7 @@ pub struct Server {
     gateway: HttpServer,
     pool: StopOnDrop,
     front: Front,
-    engine: Option<Engine>,
-    engine_url: String,
+    engine: Engine,
     table: String,
 }
 
@@ -97,8 +100,11 @@ impl Drop for StopOnDrop {
 }
 
 /// Allows the pages of a gateway on this machine to call it: its own API reference does.
-pub fn allow_own_origins(template: &mut Template, port: u16) {
-    let own = ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("http://{host}:{port}"));
+pub fn allow_own_origins(template: &mut Template, port: u16, hosts: &[Host]) {
+    let mut own = http::LOCAL.map(|host| format!("http://{host}:{port}")).to_vec();
+    // What answers to another name may stand behind TLS.
+    let named = hosts.iter().flat_map(|host| host.at(port));
+    own.extend(named.flat_map(|host| [format!("http://{host}"), format!("https://{host}")]));
     for function in &mut template.functions {
         if let Some(allowed) = function.environment.get_mut("ALLOWED_ORIGINS") {
             *allowed =
@@ -121,20 +127,17 @@ impl Server {
         let Options { mut template, log, .. } = options;
         let listener = listen(options.port, "--port").await?;
         let port = listener.local_addr().map_err(|error| format!("cannot start: {error}"))?.port();
-        allow_own_origins(&mut template, port);
+        allow_own_origins(&mut template, port, &options.hosts);
         let front_listener = listen(options.dynamodb_port, "--dynamodb-port").await?;
-        let (engine, engine_url) = match options.dynamodb {
+        let engine = match options.dynamodb {
             Some(url) => {
-                dynamodb::reach(&check_url(&url)?).await?;
-                (None, url)
+                let url = check_url(&url)?;
+                dynamodb::reach(&url).await?;
+                Engine::remote(&url)
             }
-            None => {
-                let engine = Engine::start(options.data.as_deref(), Arc::clone(&log))?;
-                let url = engine.url().to_string();
-                (Some(engine), url)
-            }
+            None => Engine::embedded(options.data.as_deref(), Arc::clone(&log))?,
         };
-        dynamodb::ensure_table(&engine_url, &template).await?;
+        dynamodb::ensure_table(&engine, &template).await?;
         let table = template.table_name().to_string();
 
         let functions: Vec<(Function, String)> =
@@ -145,11 +148,15 @@ impl Server {
         };
         let cannot = |error: io::Error| Error::from(format!("cannot start: {error}"));
         let front = FrontOptions {
-            engine: engine_url.clone(),
+            engine: engine.clone(),
             callers: functions.iter().map(caller).collect(),
-            keys: engine.iter().map(|_| keys(&template)).collect(),
+            keys: match engine {
+                Engine::Embedded(_) => [keys(&template)].into(),
+                Engine::Remote { .. } => BTreeMap::new(),
+            },
             limits: Limits::new(&template),
             record: options.record,
+            hosts: options.hosts.clone(),
             log: Arc::clone(&log),
         };
         let front = Front::start(front_listener, front).map_err(cannot)?;
@@ -166,11 +173,11 @@ impl Server {
             port,
             pool: Arc::clone(&pool),
         });
-        let gateway = HttpServer::start(listener, move |request, client| {
+        let gateway = HttpServer::start(listener, &options.hosts, move |request, client| {
             let gateway = Arc::clone(&gateway);
             async move { Ok(gateway.handle(request, client).await) }
         });
-        Ok(Self { gateway: gateway.map_err(cannot)?, pool: StopOnDrop(pool), front, engine, engine_url, table })
+        Ok(Self { gateway: gateway.map_err(cannot)?, pool: StopOnDrop(pool), front, engine, table })
     }
 
     /// The gateway: `http://127.0.0.1:3000`.
@@ -183,19 +190,13 @@ impl Server {
         format!("http://{}", self.front.address())
     }
 
-    /// The engine behind the front: nothing that is sent here is recorded, faulted or in conflict.
-    pub fn engine_url(&self) -> &str {
-        &self.engine_url
-    }
-
     /// Puts items into the table, past DynamoDB's protocol: many of them in little time.
     ///
     /// # Errors
     ///
     /// The engine is not the embedded one, or refuses.
     pub fn import(&self, items: Vec<Item>) -> Result<()> {
-        let engine = self.engine.as_ref().ok_or_else(|| "only the embedded engine imports".to_string())?;
-        engine.import(&self.table, items)
+        self.engine.import(&self.table, items)
     }
 
     /// Has a function take an event, without the gateway.
@@ -228,14 +229,12 @@ impl Server {
         self.front.set_fault(hook);
     }
 
-    /// Ends everything and waits for it: no process is left, and the data is on disk.
+    /// Ends everything and waits for it: calls under way are answered, no process is left, and the data is on disk.
     pub async fn shutdown(self) {
+        self.gateway.shutdown(self.pool.0.drain()).await;
         self.pool.0.shutdown().await;
-        self.gateway.shutdown().await;
         self.front.shutdown().await;
-        if let Some(engine) = self.engine {
-            engine.shutdown().await;
-        }
+        self.engine.shutdown().await;
     }
 }
 
@@ -305,10 +304,14 @@ struct Gateway {
 impl Gateway {
     async fn handle(&self, request: Request<Incoming>, client: SocketAddr) -> Reply {
         let id = event::request_id();
-        let mut reply = self
-            .answer(request, client, &id)
-            .await
-            .unwrap_or_else(|(status, message)| http::json(status, &json!({ "message": message })));
+        let answer = self.answer(request, client, &id).await;
+        let mut reply = answer.unwrap_or_else(|(status, message)| {
+            let mut reply = http::json(status, &json!({ "message": message }));
+            if status == StatusCode::SERVICE_UNAVAILABLE {
+                reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            reply
+        });
         let headers = reply.headers_mut();
         headers.extend(HeaderValue::from_str(&id).map(|id| (HeaderName::from_static("apigw-requestid"), id)));
         reply
@@ -376,10 +379,7 @@ fn preflight(cors: &Cors, request: &HeaderMap) -> Reply {
 /// Lets a page that may call read a function's answer. What the function itself says of that does
 /// not count; the gateway's own answers, such as 404, no page can read.
 fn share(cors: &Cors, request: &HeaderMap, answer: &mut HeaderMap) {
-    let own: Vec<_> = answer.keys().filter(|name| name.as_str().starts_with("access-control-")).cloned().collect();
-    for name in own {
-        answer.remove(name);
-    }
+    http::unshare(answer);
     if allow(cors, request, answer) {
         let exposed = HeaderValue::from_str(&cors.exposed.join(","));
         answer.extend(exposed.map(|exposed| (ACCESS_CONTROL_EXPOSE_HEADERS, exposed)));

@@ -65,7 +65,7 @@ async fn every_event_gets_its_answer() {
     let root = template::find_root().unwrap();
     let mut template = Template::load(&root.join("template.yaml")).unwrap();
     // The origin that events name.
-    server::allow_own_origins(&mut template, 3000);
+    server::allow_own_origins(&mut template, 3000, &[]);
     let template = template;
     let names = || template.functions.iter().map(|it| it.name.as_str());
     let bin_dir = functions::build(&root, names(), true).unwrap();
@@ -129,7 +129,7 @@ async fn replay(
     options.record = true;
     options.log = Arc::new(move |line| *sink.lock().unwrap() += &format!("\n{line}"));
     let server = Server::start(options).await.unwrap();
-    let store = Store::new(server.engine_url(), template.table_name()).unwrap();
+    let store = Store::new(&server.dynamodb_url(), template.table_name()).unwrap();
     demo::fill(&store, Time::from_millis(SEEDED)).await.unwrap();
     let expected = token::expected(template).unwrap();
     let started = Time::now();
@@ -194,6 +194,11 @@ async fn replay(
     Err(format!("answered {answered}instead of {recorded}{log}"))
 }
 
+/// Starts a function once the Runtime API listens, as on AWS. The emulator does not wait for its own, and our smallest functions
+/// are sometimes there before it.
+const WHEN_IT_LISTENS: &str =
+    r#"until : <>"/dev/tcp/${AWS_LAMBDA_RUNTIME_API/://}"; do :; done 2>/dev/null; exec "$0""#;
+
 /// Has AWS's emulator start a function and hand it an event.
 async fn emulate(
     emulator: &OsStr,
@@ -206,7 +211,8 @@ async fn emulate(
     let url = server.dynamodb_url();
     let mut command = functions::command(Path::new(emulator), function, "person", bin_dir, &url);
     command.args(["--log-level", "error", "--runtime-interface-emulator-address", &address]);
-    command.args(["--runtime-api-address", &runtime_api]).arg(bin_dir.join(&function.name));
+    command.args(["--runtime-api-address", &runtime_api]);
+    command.args(["/bin/bash", "-c", WHEN_IT_LISTENS]).arg(bin_dir.join(&function.name));
     let mut process = command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true).spawn().unwrap();
     let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build_http();
     let answer = tokio::time::timeout(Duration::from_secs(30), async {
@@ -243,7 +249,7 @@ fn free_address() -> String {
 /// The whole table.
 async fn items(server: &Server, template: &Template) -> HashMap<Key, Value> {
     let scan = json!({ "TableName": template.table_name(), "ConsistentRead": true });
-    let client = Client::new(server.engine_url());
+    let client = Client::new(&server.dynamodb_url());
     let page = client.call("Scan", &scan).await.unwrap();
     assert!(page["LastEvaluatedKey"].is_null(), "it fits in one page");
     let items = page["Items"].as_array().unwrap().iter();

@@ -3,12 +3,12 @@
 import http from "node:http";
 import { pathToFileURL } from "node:url";
 
-const [host, port] = process.env.AWS_LAMBDA_RUNTIME_API.split(":");
+const api = process.env.AWS_LAMBDA_RUNTIME_API;
 const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
 
 const call = (method, path, body) =>
   new Promise((resolve, reject) => {
-    const request = http.request({ host, port, agent, method, path: `/2018-06-01/runtime/${path}` }, (response) => {
+    const request = http.request(`${api}/2018-06-01/runtime/${path}`, { agent, method }, (response) => {
       const chunks = [];
       response.on("data", (chunk) => chunks.push(chunk));
       response.on("error", reject);

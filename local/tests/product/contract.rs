@@ -370,7 +370,7 @@ async fn more_roles_and_groups_than_a_transaction_holds_are_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cookie_counts_only_from_pages_that_are_known() {
-    let product = Product::start().await;
+    let product = Product::start_with(|options| options.hosts = vec!["proxy.example".parse().unwrap()]).await;
     let session = product.token("acme", "admin@acme.example", Kind::Session, Flaw::None).await;
     let cookie = format!("other=1; session={session}");
     let body = json!({ "user_id": "3", "organization_id": ACME.uuid(), "role_id": role::USER.uuid() }).to_string();
@@ -386,10 +386,20 @@ async fn a_cookie_counts_only_from_pages_that_are_known() {
     for host in ["127.0.0.1", "localhost", "[::1]"] {
         assert_eq!(put(Some(&format!("http://{host}:{port}"))).await, 200, "{host}");
     }
+    // Another name that it was given, with or without TLS in front of it.
+    for named in ["http://proxy.example", "https://proxy.example", &format!("http://proxy.example:{port}")] {
+        assert_eq!(put(Some(named)).await, 200, "{named}");
+    }
     let alike = format!("http://127.0.0.1:{port}.evil.example");
-    for foreign in
-        ["https://evil.example", "null", &alike, "http://127.0.0.1:1", "https://no-origin.invalid.example", ""]
-    {
+    for foreign in [
+        "https://evil.example",
+        "null",
+        &alike,
+        "http://127.0.0.1:1",
+        "http://proxy.example:1",
+        "https://no-origin.invalid.example",
+        "",
+    ] {
         assert_eq!(put(Some(foreign)).await, 401, "{foreign}");
     }
 }
@@ -453,7 +463,7 @@ async fn checks_come_in_the_order_of_the_contract() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_engine_can_be_used_and_its_table_is_made_once() {
     let first = Product::start().await;
-    let engine = first.server.engine_url().to_owned();
+    let engine = first.server.dynamodb_url();
     let second = Product::start_with(|options| options.dynamodb = Some(engine)).await;
     let reply = second.put_user(&admin(&second).await, ACME, USER, &[], json!({ "name": "Same Table" })).await;
     assert_eq!(reply.status, 200, "{reply:?}");

@@ -235,7 +235,7 @@ impl Product {
     }
 
     async fn streams(&self, operation: &str, input: Value) -> Value {
-        let request = Request::post(self.server.engine_url())
+        let request = Request::post(self.server.dynamodb_url())
             .header("content-type", "application/x-amz-json-1.0")
             .header("x-amz-target", format!("DynamoDBStreams_20120810.{operation}"))
             .header("authorization", "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0")
