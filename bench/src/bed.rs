@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
+use local::front::Latency;
 use local::functions::{Process, Processes};
 use local::store::Store;
 use local::token::{self, Flaw};
@@ -68,10 +69,11 @@ pub struct Cost {
 impl Bed {
     /// Starts it with the demo tenants, in memory. `record` what requests cost, with what is measured on a core of its own;
     /// or save the time, and share all cores.
-    pub async fn start(ours: &Ours, record: bool, log: &Tail) -> Result<Self> {
+    pub async fn start(ours: &Ours, record: bool, latency: Latency, log: &Tail) -> Result<Self> {
         let options = Options::new(ours.template.clone(), ours.bin_dir.clone());
         let (listener, host) = tls::listen().await?;
-        let server = Server::start(Options { record, log: log.sink(), hosts: vec![host.clone()], ..options }).await?;
+        let server =
+            Server::start(Options { record, latency, log: log.sink(), hosts: vec![host.clone()], ..options }).await?;
         let address: Option<SocketAddr> = server.dynamodb_url().strip_prefix("http://").and_then(|it| it.parse().ok());
         let address = address.ok_or_else(|| format!("{} has no address", server.dynamodb_url()))?;
         let store = Store::new(&server.dynamodb_url(), ours.template.table_name())?;

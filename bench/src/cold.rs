@@ -1,6 +1,7 @@
 //! Our function beside the peers: cold starts, warm calls, memory, size, capacity.
 
 use local::Result;
+use local::front::Latency;
 
 use crate::bed::{Bed, Cost, Member, Tail};
 use crate::gauge;
@@ -31,7 +32,7 @@ struct Measured {
 }
 
 pub async fn run(ours: &Ours, subjects: &[Subject], cold: u32, warm: u32, log: &Tail) -> Result<()> {
-    let bed = Bed::start(ours, true, log).await?;
+    let bed = Bed::start(ours, true, Latency::default(), log).await?;
     let tenant = bed.tenant("bench", 2 + subjects.len() as u32, &indicatif::ProgressBar::hidden()).await?;
     let mut members: Vec<Member> = (0..).take(subjects.len()).map(|place| tenant.user(place)).collect();
     let mut measured: Vec<Measured> = subjects.iter().map(|_| Measured::default()).collect();
@@ -106,7 +107,7 @@ pub fn same(before: Option<Cost>, cost: Cost) -> Result<Option<Cost>> {
 }
 
 fn print(subjects: &[Subject], measured: &[Measured], cold: u32, warm: u32) {
-    let rows = || subjects.iter().map(|subject| subject.name.to_owned()).zip(measured);
+    let rows = || subjects.iter().map(|subject| subject.name.clone()).zip(measured);
     let Some(ours) = measured.first() else { return };
 
     let cold_rows = rows().map(|(name, it)| {
@@ -141,7 +142,7 @@ fn print(subjects: &[Subject], measured: &[Measured], cold: u32, warm: u32) {
     let sizes = subjects.iter().flat_map(|subject| {
         let row = |(what, bytes): &(&str, [usize; 2])| {
             let [zip, unpacked] = bytes.map(|bytes| number(bytes as f64 / 1e6));
-            [subject.name.to_owned(), (*what).to_owned(), zip, unpacked]
+            [subject.name.clone(), (*what).to_owned(), zip, unpacked]
         };
         subject.sizes.iter().map(row)
     });

@@ -15,10 +15,12 @@ mod text;
 mod throughput;
 mod tls;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use local::Result;
+use local::front::Latency;
 
 use crate::bed::Tail;
 
@@ -33,6 +35,9 @@ struct Cli {
     /// `cold` and `scale`: how many calls a warm process of each takes
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     warm: u32,
+    /// `cold`: another build of our function, for example of the commit before; may be repeated
+    #[arg(long, value_name = "FILE")]
+    beside: Vec<PathBuf>,
     /// `scale`: the sizes of the tenants
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [10, 1_000, 100_000, 1_000_000],
         value_parser = clap::value_parser!(u32).range(3..=10_000_000))]
@@ -44,6 +49,9 @@ struct Cli {
     /// `throughput`: how long each number of callers calls
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
+    /// `throughput`: the milliseconds that DynamoDB takes for each read and each write
+    #[arg(long, value_name = "READ,WRITE", default_value = "0,0")]
+    latency: Latency,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -79,7 +87,7 @@ async fn run(cli: Cli, log: &Tail) -> Result<()> {
     let wants = |part| cli.parts.is_empty() || cli.parts.contains(&part);
     let ours = subjects::ours()?;
     if wants(Part::Cold) {
-        let subjects = subjects::all(&ours)?;
+        let subjects = subjects::all(&ours, &cli.beside)?;
         text::heading(&subjects)?;
         cold::run(&ours, &subjects, cli.cold, cli.warm, log).await?;
     } else {
@@ -92,7 +100,7 @@ async fn run(cli: Cli, log: &Tail) -> Result<()> {
         docs::run(cli.cold, log).await?;
     }
     if wants(Part::Throughput) {
-        throughput::run(&ours, &cli.callers, cli.seconds, log).await?;
+        throughput::run(&ours, &cli.callers, cli.seconds, cli.latency, log).await?;
     }
     Ok(())
 }

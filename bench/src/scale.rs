@@ -1,6 +1,7 @@
 //! What a call of ours costs in tenants of several sizes, all in one table.
 
 use local::Result;
+use local::front::Latency;
 
 use crate::bed::{Bed, Cost, Member, Tail};
 use crate::cold::{BLOCK, UNCOUNTED, same};
@@ -20,7 +21,7 @@ struct Measured {
 }
 
 pub async fn run(ours: &Ours, sizes: &[u32], calls: u32, log: &Tail) -> Result<()> {
-    let bed = Bed::start(ours, true, log).await?;
+    let bed = Bed::start(ours, true, Latency::default(), log).await?;
     let mut tenants = Vec::new();
     for size in sizes {
         let progress = bar(&format!("making a tenant of {}", count(*size)), *size as usize)?;

@@ -25,7 +25,7 @@ pub struct Ours {
 
 /// One way to do it.
 pub struct Subject {
-    pub name: &'static str,
+    pub name: String,
     pub does: &'static str,
     /// Whether it verifies tokens.
     pub verifies: bool,
@@ -72,19 +72,29 @@ pub fn ours() -> Result<Ours> {
     Ok(Ours { template, function, bin_dir })
 }
 
-/// Builds the peers, in a folder beside that of our function.
-pub fn all(ours: &Ours) -> Result<Vec<Subject>> {
+/// Our function, other builds of it, and the peers, which it builds in a folder beside that of our function.
+pub fn all(ours: &Ours, builds: &[PathBuf]) -> Result<Vec<Subject>> {
     let peers = template::find_root()?.join("bench/peers");
     let folder = ours.bin_dir.with_file_name("bench");
     let make = |peer: fn(&Path, &Path) -> Result<Subject>, name: &str| peer(&peers.join(name), &folder.join(name));
-    Ok(vec![subject(ours)?, make(rust, "rust")?, make(node, "node")?, make(python, "python")?])
+    let mut subjects = vec![subject(ours)?];
+    for build in builds {
+        let program = build.canonicalize().map_err(|error| format!("{}: {error}", build.display()))?;
+        let name = format!("`{}`", build.display());
+        subjects.push(Subject { name, does: "another build of it", ..build_of(ours, program)? });
+    }
+    subjects.extend([make(rust, "rust")?, make(node, "node")?, make(python, "python")?]);
+    Ok(subjects)
 }
 
 /// Our function.
 pub fn subject(ours: &Ours) -> Result<Subject> {
-    let program = ours.bin_dir.join(NAME);
+    build_of(ours, ours.bin_dir.join(NAME))
+}
+
+fn build_of(ours: &Ours, program: PathBuf) -> Result<Subject> {
     Ok(Subject {
-        name: "**Rolecall**",
+        name: "**Rolecall**".to_owned(),
         does: "`tenant-update-user-role` as it is, with all that it checks, and its audit event",
         verifies: true,
         version: None,
@@ -108,7 +118,7 @@ fn rust(source: &Path, folder: &Path) -> Result<Subject> {
         .cert_file
         .ok_or_else(|| "this machine has no list of authorities: install ca-certificates".to_string())?;
     Ok(Subject {
-        name: "Rust, SDK defaults",
+        name: "Rust, SDK defaults".to_owned(),
         does: "`lambda_http` and `aws-sdk-dynamodb` with their default features; one conditional update, no JWT, no read",
         verifies: false,
         version: None,
@@ -131,7 +141,7 @@ fn node(source: &Path, folder: &Path) -> Result<Subject> {
     })?;
     let task_root = folder.join("dist");
     Ok(Subject {
-        name: "Node",
+        name: "Node".to_owned(),
         does: "`@aws-sdk/client-dynamodb` and `jose` in one file by esbuild; the JWT, two reads at once, one conditional update",
         verifies: true,
         version: Some(format!("Node {version}")),
@@ -169,7 +179,7 @@ fn python(source: &Path, folder: &Path) -> Result<Subject> {
     let package = files(&task_root)?;
     let with_sdk = [package.clone(), files(&boto3)?].concat();
     Ok(Subject {
-        name: "Python",
+        name: "Python".to_owned(),
         does: "`boto3` and `PyJWT`; the JWT, two reads, one conditional update",
         verifies: true,
         version: Some(format!("Python {version}")),

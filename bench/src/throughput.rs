@@ -10,6 +10,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use indicatif::ProgressBar;
+use local::front::Latency;
 use local::{Error, Result};
 use tokio::task::JoinSet;
 
@@ -47,50 +48,103 @@ impl Caller {
     }
 }
 
-pub async fn run(ours: &Ours, levels: &[u32], seconds: u64, log: &Tail) -> Result<()> {
-    let bed = Bed::start(ours, false, log).await?;
-    let mut callers = Vec::new();
-    for number in 0..levels.iter().copied().max().unwrap_or_default() {
-        let tenant = bed.tenant(&format!("tenant-{number}"), 3, &ProgressBar::hidden()).await?;
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        callers.push(Caller { client, url: bed.server.url(), member: tenant.user(0) });
-    }
-    let processes = || bed.server.pids(&ours.function.name);
-    let mut rows = Vec::new();
-    let progress = bar("numbers of callers", levels.len())?;
-    for level in levels {
-        let some = callers.drain(..*level as usize).collect();
-        let (some, _) = together(some, |calls| calls < UNCOUNTED).await?;
-        let before: BTreeMap<u32, f64> = used(processes())?;
-        let here = gauge::cpu(std::process::id())?;
-        let started = Instant::now();
-        let until = started + Duration::from_secs(seconds);
-        let (some, times) = together(some, move |_| Instant::now() < until).await?;
-        let took = started.elapsed();
-        let here = ms(gauge::cpu(std::process::id())? - here);
-        let functions: f64 = used(processes())?.iter().map(|(pid, cpu)| cpu - before.get(pid).unwrap_or(&0.0)).sum();
-        callers.extend(some);
+/// Whose tenants callers change members of.
+#[derive(Clone, Copy)]
+enum Tenants {
+    /// Each caller has a tenant, and an admin's credential there: callers do not meet.
+    OneEach,
+    /// All callers have the same tenant and the same credential: each call rests on the same facts. No two change one member.
+    OneForAll,
+}
 
-        let calls = times.len() as f64;
-        let [p50, p99] = [0.5, 0.99].map(|q| number(quantile(&times, q)));
-        let [functions, here] = [functions, here].map(|cpu| number(cpu / calls));
-        let rate = number(calls / took.as_secs_f64());
-        rows.push([level.to_string(), rate, p50, p99, functions, here, processes().len().to_string()]);
-        progress.inc(1);
+pub async fn run(ours: &Ours, levels: &[u32], seconds: u64, latency: Latency, log: &Tail) -> Result<()> {
+    let mut rows = Vec::new();
+    let progress = bar("numbers of callers", 2 * levels.len())?;
+    for tenants in [Tenants::OneEach, Tenants::OneForAll] {
+        let bed = Bed::start(ours, false, latency, log).await?;
+        let mut callers = start(&bed, tenants, levels.iter().copied().max().unwrap_or_default()).await?;
+        let processes = || bed.server.pids(&ours.function.name);
+        for level in levels {
+            let some = callers.drain(..*level as usize).collect();
+            let (some, _) = together(some, |calls| calls < UNCOUNTED).await?;
+            let before: BTreeMap<u32, f64> = used(processes())?;
+            let here = gauge::cpu(std::process::id())?;
+            let started = Instant::now();
+            let until = started + Duration::from_secs(seconds);
+            let (some, times) = together(some, move |_| Instant::now() < until).await?;
+            let took = started.elapsed();
+            let here = ms(gauge::cpu(std::process::id())? - here);
+            let functions: f64 =
+                used(processes())?.iter().map(|(pid, cpu)| cpu - before.get(pid).unwrap_or(&0.0)).sum();
+            callers.extend(some);
+
+            let calls = times.len() as f64;
+            let [p50, p99] = [0.5, 0.99].map(|q| number(quantile(&times, q)));
+            let [functions, here] = [functions, here].map(|cpu| number(cpu / calls));
+            let rate = number(calls / took.as_secs_f64());
+            let tenants = match tenants {
+                Tenants::OneEach => "one each",
+                Tenants::OneForAll => "one for all",
+            };
+            rows.push([
+                tenants.into(),
+                level.to_string(),
+                rate,
+                p50,
+                p99,
+                functions,
+                here,
+                processes().len().to_string(),
+            ]);
+            progress.inc(1);
+        }
+        bed.shutdown().await;
     }
     progress.finish_and_clear();
-    bed.shutdown().await;
-    let title = format!("Throughput of one function through the gateway: {seconds} s each; ms");
-    let columns =
-        ["callers", "calls a second", "p50", "p99", "CPU a call: function", "CPU a call: all else", "processes"];
+    let Latency { read, write } = latency;
+    let title = format!(
+        "Throughput of one function through the gateway: {seconds} s each, DynamoDB takes {} ms more for a read and {} for a \
+         write; ms",
+        read.as_millis(),
+        write.as_millis()
+    );
+    let columns = [
+        "tenant",
+        "callers",
+        "calls a second",
+        "p50",
+        "p99",
+        "CPU a call: function",
+        "CPU a call: all else",
+        "processes",
+    ];
     table(&title, columns, &rows);
     note(&format!(
-        "A caller calls `tenant-update-user-role` again as soon as it has its answer, on a connection of its own and in a \
-         tenant of its own: conflicts are not measured. {UNCOUNTED} calls of each come before those that count. Callers, \
-         gateway and DynamoDB, which takes one request after the other, are one process on the same cores as the functions; \
-         what they use is *all else*. Plain HTTP. One process serves one call at a time."
+        "A caller calls `tenant-update-user-role` again as soon as it has its answer, on a connection of its own and for a \
+         member of its own; each answer is 200. With *one for all* all use one tenant and one credential. {UNCOUNTED} calls of \
+         each come before those that count. Callers, gateway and DynamoDB, which takes one request after the other, are one \
+         process on the same cores as the functions; what they use is *all else*. Plain HTTP. One process serves one call at \
+         a time."
     ));
     Ok(())
+}
+
+async fn start(bed: &Bed, tenants: Tenants, count: u32) -> Result<Vec<Caller>> {
+    let hidden = ProgressBar::hidden();
+    let mut members = Vec::new();
+    match tenants {
+        Tenants::OneEach => {
+            for number in 0..count {
+                members.push(bed.tenant(&format!("tenant-{number}"), 3, &hidden).await?.user(0));
+            }
+        }
+        Tenants::OneForAll => {
+            let tenant = bed.tenant("tenant", count + 2, &hidden).await?;
+            members.extend((0..count).map(|place| tenant.user(place)));
+        }
+    }
+    let client = || Client::builder(TokioExecutor::new()).build_http();
+    Ok(members.into_iter().map(|member| Caller { client: client(), url: bed.server.url(), member }).collect())
 }
 
 /// Has callers call at once, each as long as `goes_on` says so of its number of calls.

@@ -8,6 +8,7 @@ use shared::credential::Kind as TokenKind;
 use shared::id::{GroupId, Kind, LabelId, MembershipId, PermissionId, PolicyId, RoleId, TenantId, UserId, is_slug};
 use shared::key::{self, TenantKeys};
 use shared::model::{Entry, Group, Label, Member, Permission, Policy, Role, Status, Tenant, role};
+use shared::policy;
 use shared::table::{Item, encode};
 use shared::time::Time;
 
@@ -128,11 +129,20 @@ fn acme_catalog(now: Time) -> Vec<Entry> {
 }
 
 fn globex_catalog() -> Vec<Entry> {
-    vec![Entry::Policy(Policy { id: PolicyId::new(1), text: POLICY.to_owned() })]
+    let compiled = policy::check_text(POLICY).expect("the demo's policy is one that may be");
+    vec![Entry::Policy(Policy { id: PolicyId::new(1), text: POLICY.to_owned(), compiled })]
 }
 
 fn tenant(id: TenantId, slug: &str, name: &str, now: Time) -> Tenant {
-    Tenant { id, slug: slug.to_owned(), name: name.to_owned(), owners: 1, catalog_version: 1, created_at: now }
+    Tenant {
+        id,
+        slug: slug.to_owned(),
+        name: name.to_owned(),
+        owners: 1,
+        catalog_version: 1,
+        fences: 0,
+        created_at: now,
+    }
 }
 
 fn member(id: MembershipId, tenant: TenantId, user: UserId, email: &str, role: RoleId, now: Time) -> Member {

@@ -7,7 +7,9 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     net::SocketAddr,
+    str::FromStr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use http_body_util::Full;
@@ -33,6 +35,9 @@ use crate::{
 
 /// The longest request that DynamoDB takes, in bytes.
 const REQUEST: usize = 16 * 1024 * 1024;
+
+/// The most milliseconds of [`Latency`].
+const MAX_LATENCY: u64 = 1000;
 
 /// Who may do what: a function's name and statements.
 #[derive(Debug, Clone)]
@@ -86,6 +91,37 @@ pub struct Record {
     pub trace: Option<String>,
 }
 
+/// How long requests take beyond what the engine needs: as on AWS, where it is elsewhere. A transaction is under way for
+/// that long. Zero by default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Latency {
+    pub read: Duration,
+    pub write: Duration,
+}
+
+impl Latency {
+    async fn wait(self, operation: &str) {
+        let is_read = READS.contains(&operation) || !COUNTED.contains(&operation);
+        let wait = if is_read { self.read } else { self.write };
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+impl FromStr for Latency {
+    type Err = String;
+
+    /// `5,10`: milliseconds of reads and of writes.
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let millis = |text: &str| text.parse().ok().filter(|millis| *millis <= MAX_LATENCY).map(Duration::from_millis);
+        let parts = text.split_once(',').and_then(|(read, write)| Some((millis(read)?, millis(write)?)));
+        let (read, write) =
+            parts.ok_or(format!("two numbers of milliseconds from 0 to {MAX_LATENCY}, such as `5,10`"))?;
+        Ok(Self { read, write })
+    }
+}
+
 /// What the front needs to know.
 pub struct FrontOptions {
     /// The engine that carries the requests out.
@@ -96,6 +132,8 @@ pub struct FrontOptions {
     /// The key attributes by table name, to answer as DynamoDB does a write to an item that is in a
     /// transaction under way. Empty if the engine does so itself.
     pub keys: BTreeMap<String, Vec<String>>,
+    pub latency: Latency,
+    /// What the table's indexes take.
     pub(crate) limits: Limits,
     /// Keep records; each request then asks for its consumed capacity.
     pub record: bool,
@@ -233,6 +271,7 @@ impl State {
             Ok(entered) => entered,
             Err(conflict) => return Ok(error(&conflict)),
         };
+        self.options.latency.wait(&request.operation).await;
         let body = match (self.options.record, &request.body) {
             (true, Value::Object(object)) if COUNTED.contains(&request.operation.as_str()) => {
                 let mut object = object.clone();
@@ -262,6 +301,9 @@ impl State {
         }
     }
 }
+
+/// The operations that read items.
+const READS: [&str; 5] = ["BatchGetItem", "GetItem", "Query", "Scan", "TransactGetItems"];
 
 /// The operations that say what capacity they consumed.
 const COUNTED: [&str; 10] = [
@@ -309,7 +351,7 @@ fn consumed(operation: &str, capacity: &Value) -> (f64, f64) {
         Value::Array(tables) => tables.as_slice(),
         table => std::slice::from_ref(table),
     };
-    let is_read = matches!(operation, "BatchGetItem" | "GetItem" | "Query" | "Scan" | "TransactGetItems");
+    let is_read = READS.contains(&operation);
     tables.iter().fold((0.0, 0.0), |(read, write), table| {
         let units = |name: &str| table[name].as_f64();
         let (reads, writes) = match (units("ReadCapacityUnits"), units("WriteCapacityUnits")) {

@@ -10,8 +10,8 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use local::{
-    Host, Options, Result, Server, Template, demo, dynamodb, functions, server, store::Store, template, token,
-    token::Flaw,
+    Host, Options, Result, Server, Template, demo, dynamodb, front::Latency, functions, server, store::Store, template,
+    token, token::Flaw,
 };
 use serde_json::Value;
 use shared::{credential, time::Time};
@@ -73,6 +73,9 @@ struct Serve {
     /// Answer to this name, too, on both ports, with or without the port that is called; NAME:PORT is that one only
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<Host>,
+    /// Have DynamoDB take these milliseconds for each read and each write, as it does elsewhere
+    #[arg(long, value_name = "READ,WRITE")]
+    latency: Option<Latency>,
     #[command(flatten)]
     build: Build,
 }
@@ -198,6 +201,7 @@ async fn serve(options: Serve) -> Result<()> {
             data: options.data,
             dynamodb: options.dynamodb,
             hosts: options.hosts,
+            latency: options.latency.unwrap_or_default(),
             ..Options::new(template.clone(), bin_dir)
         })
         .await?;

@@ -28,7 +28,7 @@ use crate::{
     Error, LogSink, Result,
     dynamodb::{self, Engine},
     event::{self, Router},
-    front::{Caller, FaultHook, Front, FrontOptions, Record},
+    front::{Caller, FaultHook, Front, FrontOptions, Latency, Record},
     functions::{InvokeError, Pool, PoolOptions},
     http::{self, BodyError, Host, HttpServer, Reply},
     limits::Limits,
@@ -58,6 +58,8 @@ pub struct Options {
     pub hosts: Vec<Host>,
     /// The most processes of one function.
     pub max_processes: usize,
+    /// How long requests to DynamoDB take beyond what the engine needs.
+    pub latency: Latency,
     /// Keep a [`Record`] of each request to DynamoDB.
     pub record: bool,
     pub log: LogSink,
@@ -75,6 +77,7 @@ impl Options {
             dynamodb: None,
             hosts: Vec::new(),
             max_processes: 64,
+            latency: Latency::default(),
             record: false,
             log: Arc::new(|line| eprintln!("{line}")),
         }
@@ -154,6 +157,7 @@ impl Server {
                 Engine::Embedded(_) => [keys(&template)].into(),
                 Engine::Remote { .. } => BTreeMap::new(),
             },
+            latency: options.latency,
             limits: Limits::new(&template),
             record: options.record,
             hosts: options.hosts.clone(),

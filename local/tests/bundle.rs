@@ -75,6 +75,20 @@ fn in_template() -> BTreeSet<String> {
     template().functions.into_iter().map(|function| function.name).collect()
 }
 
+/// Cedar's parser is a tenth of a function, and half of its start.
+#[test]
+fn no_function_has_cedar() {
+    let mut cargo = functions::cargo();
+    cargo.args(["tree", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}"]);
+    cargo.args(in_template().iter().flat_map(|name| ["--package", name.as_str()]));
+    let output = cargo.current_dir(find_root().unwrap()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let packages = String::from_utf8(output.stdout).unwrap();
+    let names: BTreeSet<&str> = packages.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(names.contains("shared") && names.contains("serde_json"), "{names:?}");
+    assert!(!names.iter().any(|name| name.starts_with("cedar")), "{names:?}");
+}
+
 #[test]
 fn a_function_has_one_name_in_all_places() {
     let (root, template) = (find_root().unwrap(), template());

@@ -55,10 +55,11 @@ fn nonsense(option: &str, folder: &Path) -> Vec<OsString> {
 }
 
 /// Each option of each command, and what else the command needs.
-const OPTIONS: [(&str, &[&str]); 18] = [
+const OPTIONS: [(&str, &[&str]); 19] = [
     ("--port", &["--bin-dir", "{folder}"]),
     ("--dynamodb-port", &["--bin-dir", "{folder}"]),
     ("--host", &["--bin-dir", "{folder}", "--port", "0", "--dynamodb-port", "0"]),
+    ("--latency", &["--bin-dir", "{folder}", "--port", "0", "--dynamodb-port", "0"]),
     ("--data", &["--bin-dir", "{folder}", "--port", "0", "--dynamodb-port", "0"]),
     ("--dynamodb", &["--bin-dir", "{folder}", "--port", "0", "--dynamodb-port", "0"]),
     ("--bin-dir", &["--port", "0", "--dynamodb-port", "0"]),

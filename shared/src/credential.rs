@@ -4,6 +4,7 @@
 //! belongs to the key, every claim must be there, nothing may be said twice, and extensions (`crit`) are refused.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -13,12 +14,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{TenantId, UserId, is_slug, parse_uuid};
 use crate::json::read_strict;
+use crate::lock;
 use crate::problem::Problem;
 use crate::signature;
 use crate::time::Time;
 
 /// The longest token in bytes.
 pub const MAX_TOKEN: usize = 4096;
+
+/// How many tokens a key set remembers to have verified; past that, all are forgotten and verified again.
+pub const MAX_VERIFIED: usize = 256;
 
 /// The longest id of a session: 1 to 128 visible ASCII characters. No member's item has another.
 pub const MAX_SESSION_ID: usize = 128;
@@ -64,8 +69,13 @@ pub struct Credential {
     pub kind: Kind,
 }
 
-/// The keys that verify our tokens, by `kid`.
-pub struct Keys(HashMap<String, (Algorithm, DecodingKey)>);
+/// The keys that verify our tokens.
+pub struct Keys {
+    by_kid: HashMap<String, (Algorithm, DecodingKey)>,
+    /// What the tokens say whose signatures these keys have verified. It goes with the set: a key that is removed or
+    /// replaced vouches for nothing.
+    verified: Mutex<HashMap<String, Arc<Claims>>>,
+}
 
 impl Keys {
     /// Reads a JWK Set (RFC 7517): Ed25519 and P-256 public keys that sign, each under a `kid` of its own.
@@ -86,11 +96,24 @@ impl Keys {
                 return Err(format!("key `{kid}` is there twice"));
             }
         }
-        Ok(Self(keys))
+        Ok(Self { by_kid: keys, verified: Mutex::default() })
     }
 
     pub fn has(&self, kid: &str) -> bool {
-        self.0.contains_key(kid)
+        self.by_kid.contains_key(kid)
+    }
+
+    /// What a token says whose signature was verified before.
+    pub fn verified(&self, token: &str) -> Option<Arc<Claims>> {
+        lock(&self.verified).get(token).cloned()
+    }
+
+    fn remember(&self, token: &str, claims: Claims) -> Arc<Claims> {
+        let mut verified = lock(&self.verified);
+        if verified.len() >= MAX_VERIFIED {
+            verified.clear();
+        }
+        verified.entry(token.to_owned()).or_insert(Arc::new(claims)).clone()
     }
 }
 
@@ -174,24 +197,16 @@ fn part<T: serde::de::DeserializeOwned>(part: &str) -> Option<T> {
     serde_json::from_value(read_strict(&bytes).filter(serde_json::Value::is_object)?).ok()
 }
 
-/// Verifies a token of the wanted kind.
+/// Verifies a token of the wanted kind. A signature is verified once for a key set; all else is looked at each time.
 pub fn verify(token: &str, kind: Kind, keys: &Keys, expected: &Expected, now: Time) -> Result<Credential, Problem> {
     let refuse = Problem::Unauthenticated;
-    let Header { kid, .. } = header(token)?;
-    let (algorithm, key) = keys.0.get(&kid).ok_or(refuse("a token of an unknown key"))?;
-    signature::install();
-
-    let mut validation = Validation::new(*algorithm);
-    validation.set_required_spec_claims(&["iss", "aud", "sub", "exp", "nbf"]);
-    validation.set_issuer(&[&expected.issuer]);
-    validation.set_audience(&[&expected.audience]);
-    // Our clock is an argument, theirs is not.
-    validation.validate_exp = false;
-    jsonwebtoken::decode::<serde::de::IgnoredAny>(token, key, &validation)
-        .map_err(|_| refuse("a token whose signature, issuer or audience is wrong"))?;
-
-    let claims = token.split('.').nth(1).and_then(part::<Claims>);
-    let claims = claims.ok_or(refuse("a token with a missing, repeated or malformed claim"))?;
+    let claims = match keys.verified(token) {
+        Some(claims) => claims,
+        None => keys.remember(token, signed(token, keys, expected)?),
+    };
+    if claims.iss != expected.issuer || claims.aud != expected.audience {
+        return Err(refuse(NOT_SIGNED));
+    }
     if claims.exp.saturating_add(LEEWAY) <= now.seconds() {
         return Err(refuse("an expired token"));
     }
@@ -212,7 +227,28 @@ pub fn verify(token: &str, kind: Kind, keys: &Keys, expected: &Expected, now: Ti
     if !(1..=MAX_SESSION_ID).contains(&claims.sid.len()) || !claims.sid.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(refuse("a token whose `sid` is empty, too long, or not of visible ASCII"));
     }
-    Ok(Credential { user, tenant, slug: claims.slug, session: claims.sid, kind })
+    Ok(Credential { user, tenant, slug: claims.slug.clone(), session: claims.sid.clone(), kind })
+}
+
+const NOT_SIGNED: &str = "a token whose signature, issuer or audience is wrong";
+
+/// What a token says, if one of the keys has signed it.
+fn signed(token: &str, keys: &Keys, expected: &Expected) -> Result<Claims, Problem> {
+    let refuse = Problem::Unauthenticated;
+    let Header { kid, .. } = header(token)?;
+    let (algorithm, key) = keys.by_kid.get(&kid).ok_or(refuse("a token of an unknown key"))?;
+    signature::install();
+
+    let mut validation = Validation::new(*algorithm);
+    validation.set_required_spec_claims(&["iss", "aud", "sub", "exp", "nbf"]);
+    validation.set_issuer(&[&expected.issuer]);
+    validation.set_audience(&[&expected.audience]);
+    // Our clock is an argument, theirs is not.
+    validation.validate_exp = false;
+    jsonwebtoken::decode::<serde::de::IgnoredAny>(token, key, &validation).map_err(|_| refuse(NOT_SIGNED))?;
+
+    let claims = token.split('.').nth(1).and_then(part::<Claims>);
+    claims.ok_or(refuse("a token with a missing, repeated or malformed claim"))
 }
 
 /// The token of an `Authorization: Bearer …` header (RFC 6750, section 2.1).

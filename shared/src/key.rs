@@ -24,6 +24,11 @@ impl Key {
         Self { pk: pk.into(), sk: sk.into() }
     }
 
+    /// A fence of the fact that is in this item: see [`fence`](crate::fence).
+    pub fn fence(&self, number: u32) -> Self {
+        Self::alone(&format!("{}#FENCE", self.pk), &format!("{}#{number}", self.sk))
+    }
+
     /// An item that is alone in its partition, under the same string twice: a kind, and a text of any length. A text that does
     /// not fit is replaced by its hash behind a `#`, with which no text that is valid begins.
     fn alone(kind: &str, text: &str) -> Self {
@@ -173,6 +178,9 @@ mod tests {
             "TENANT#1#EVENTS#2024-01 | 2024-01-15T08:45:00.000Z#42#7"
         );
         assert_eq!(shown(acme.listed("Ann Lee", user)), "TENANT#1#MEMBERS | ann lee#42");
+        let long = acme.listed(&"漢".repeat(501), user).sk;
+        assert_eq!((long.len(), long.as_str()), (1023, format!("{}#42", "漢".repeat(340)).as_str()));
+        assert_eq!(acme.member(user).fence(3).pk, "TENANT#1#FENCE#MEMBER#0000000042#3");
         assert_eq!(counter(Kind::User).sk, "COUNTER#USER");
         assert_eq!(acme.email("A@b.example"), acme.email("a@B.example"));
     }

@@ -4,6 +4,7 @@
 //! - [`dialect`]: the five ways to speak; [`json`] and [`problem`]: reading strictly, failing clearly
 //! - [`credential`] and [`signature`]: who calls; [`app`]: what a warm function keeps
 //! - [`members`]: the read, the decision, the write; [`policy`]: Cedar
+//! - [`fence`]: what lets many requests at once rest on one fact
 //! - `openapi`: what functions say of themselves for the API reference; in tests only
 //! - [`model`]: what the table holds; [`table`], [`connection`], [`key`], [`id`], [`time`]: how
 
@@ -12,6 +13,7 @@ pub mod call;
 pub mod connection;
 pub mod credential;
 pub mod dialect;
+pub mod fence;
 pub mod id;
 pub mod json;
 pub mod key;

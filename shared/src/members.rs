@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::app::{App, Caller};
 use crate::call::{Answer, Call, Write};
 use crate::dialect::Dialect;
+use crate::fence::Fact;
 use crate::id::{GroupId, LabelId, RoleId, UserId, Uuid};
 use crate::json::{self, Patch};
 use crate::key::{Key, TenantKeys};
@@ -21,14 +22,11 @@ use crate::serve::Boxed;
 use crate::table::{self, Committed, Condition, MAX_EDGES, Pause, Table, Transaction};
 use crate::time::Time;
 
-/// How often a request starts again because what it had read has changed.
-const MAX_RESTARTS: u32 = 3;
-
 /// How long an answer under an `Idempotency-Key` is kept: 24 hours.
 const REMEMBER_SECONDS: i64 = 24 * 60 * 60;
 
 /// The attributes of a member that belong to the record itself: no event lists them as changed.
-const BOOKKEEPING: [&str; 6] = ["version", "authority", "head", "sessions", "updated_at", "updated_by"];
+const BOOKKEEPING: [&str; 7] = ["version", "authority", "fences", "head", "sessions", "updated_at", "updated_by"];
 
 /// What a request wants to become of a member. What it does not mention stays.
 #[derive(Debug, Default)]
@@ -115,10 +113,12 @@ impl App {
         render: fn(&View) -> Value,
     ) -> Boxed<'a, Answer> {
         Box::pin(async move {
-            let mut pause = Pause::default();
-            for _ in 0..=MAX_RESTARTS {
+            let mut pause = Pause::contended();
+            loop {
                 let round = Round::read(self, call, caller, target, write).await?;
                 if let Some(answer) = round.replay()? {
+                    // Whoever made the change may have died before it was in force.
+                    round.put_in_force(round.target.as_ref()).await?;
                     return Ok(answer);
                 }
                 let authorized = round.authorize(update)?;
@@ -127,12 +127,10 @@ impl App {
                 }
                 call.meter.restarted();
                 if !pause.wait(&call.meter, call.deadline).await {
-                    break;
+                    let why = "the member, the caller or the tenant changed during each of our tries";
+                    return Err(Problem::Unavailable(why.to_owned()));
                 }
             }
-            Err(Problem::Unavailable(
-                "the member, the caller or the tenant changed during each of our tries".to_owned(),
-            ))
         })
     }
 }
@@ -232,6 +230,14 @@ impl<'a> Round<'a> {
         Ok(Some(answer.with_header("idempotent-replayed", "true")))
     }
 
+    /// Waits until nothing can commit any more on what the member might do before. See [`fence`](crate::fence).
+    async fn put_in_force(&self, member: Option<&Member>) -> Result<(), Problem> {
+        match member.map(Fact::authority).filter(|fact| fact.fences > 0) {
+            Some(fact) => self.app.table(self.call).raise_fences(&fact).await,
+            None => Ok(()),
+        }
+    }
+
     /// Decides. The result is the only thing that can write, and exists only if every action was allowed.
     fn authorize(mut self, update: &Update) -> Result<Authorized<'a>, Problem> {
         let before = self.target.take().ok_or(Problem::NotFound("user"))?;
@@ -279,14 +285,15 @@ impl<'a> Round<'a> {
                 at: self.now,
                 actor: Some(self.caller.user),
                 request: self.call.request_id.clone(),
-                transaction: transaction_token(),
+                transaction: Uuid::new_v4().to_string(),
                 changes: changes(&before, &after)?,
                 previous: before.head.clone(),
             };
             after.head = event.hash();
             Some(event)
         };
-        Ok(Authorized { round: self, before, after, event, notices })
+        let of_authority = update.roles.is_some() || update.status.is_some() || update.groups.is_some();
+        Ok(Authorized { round: self, before, after, event, of_authority, notices })
     }
 }
 
@@ -297,6 +304,8 @@ struct Authorized<'a> {
     after: Member,
     /// `None` where nothing changes.
     event: Option<Event>,
+    /// Whether the request is about what the member may do, even if that is as asked already.
+    of_authority: bool,
     notices: Vec<String>,
 }
 
@@ -304,7 +313,7 @@ impl Authorized<'_> {
     /// Writes the change, its event, and the answer if it has an `Idempotency-Key`: all or nothing, and only while
     /// everything that was read still holds. `None` if it does not.
     async fn commit(self, render: fn(&View) -> Value) -> Result<Option<Answer>, Problem> {
-        let Self { round, before, after, event, notices } = self;
+        let Self { round, before, after, event, of_authority, notices } = self;
         let view =
             View { tenant: &round.tenant, member: &after, catalog: &round.catalog, picture: round.picture.as_deref() };
         let body = render(&view).to_string();
@@ -332,24 +341,19 @@ impl Authorized<'_> {
             let free = Condition::new("attribute_not_exists(PK) OR expires_at <= :now");
             transaction.put(item, Some(free.with(":now", round.now.seconds())?))?;
         }
-        let items = transaction.into_items();
-        if items.is_empty() {
-            return Ok(Some(answer));
+        let committed = match transaction.is_empty() {
+            true => true,
+            false => match (table.write(transaction).await?, &event) {
+                (Committed::Yes, _) => true,
+                (Committed::Moved { in_doubt: true }, Some(event)) => is_on_record(table, keys, event).await?,
+                (Committed::Moved { .. }, _) => false,
+            },
+        };
+        if committed && of_authority {
+            round.put_in_force(Some(&after)).await?;
         }
-        let token = event.as_ref().map_or_else(transaction_token, |event| event.transaction.clone());
-        match (table.write(items, &token).await?, &event) {
-            (Committed::Yes, _) => Ok(Some(answer)),
-            (Committed::Moved { in_doubt: true }, Some(event)) if is_on_record(table, keys, event).await? => {
-                Ok(Some(answer))
-            }
-            (Committed::Moved { .. }, _) => Ok(None),
-        }
+        Ok(committed.then_some(answer))
     }
-}
-
-/// A new `ClientRequestToken`, of 36 characters.
-fn transaction_token() -> String {
-    Uuid::new_v4().to_string()
 }
 
 /// Whether an event was written, by the very transaction that it names.
@@ -374,22 +378,25 @@ fn change(
     let [old, new] = [before, after]
         .map(|member| table::encode(&member_key, Some(&keys.listed(&member.label(), member.user)), member));
     let (old, new) = (old?, new?);
-    let same = Condition::new("version = :version").with(":version", before.version)?;
+    let same = match before.fences {
+        0 => Condition::new("version = :version AND (attribute_not_exists(fences) OR fences = :fences)"),
+        _ => Condition::new("version = :version AND fences = :fences"),
+    };
+    let same = same.with(":version", before.version)?.with(":fences", before.fences)?;
     transaction.change(&member_key, &old, &new, same)?;
 
     if round.caller.user != after.user {
-        let same = Condition::new("authority = :authority").with(":authority", round.caller.authority)?;
-        transaction.check(&keys.member(round.caller.user), same)?;
+        transaction.rest_on(Fact::authority(&round.caller))?;
     }
     let owners = i64::from(after.is_acting_owner()) - i64::from(before.is_acting_owner());
-    let same = match owners {
-        -1 => Condition::new("catalog_version = :catalog AND owners > :one").with(":one", 1)?,
-        _ => Condition::new("catalog_version = :catalog"),
-    };
-    let same = same.with(":catalog", round.catalog.version)?;
-    match owners {
-        0 => transaction.check(&keys.tenant(), same)?,
-        _ => transaction.add(&keys.tenant(), "owners", owners, same)?,
+    if owners == 0 {
+        transaction.rest_on(Fact::rules(&round.tenant))?;
+    } else {
+        let same = match owners {
+            -1 => Condition::new("catalog_version = :catalog AND owners > :one").with(":one", 1)?,
+            _ => Condition::new("catalog_version = :catalog"),
+        };
+        transaction.add(&keys.tenant(), "owners", owners, same.with(":catalog", round.catalog.version)?)?;
     }
     for edge in edges(before, after) {
         let key = edge.key(keys, after.user);

@@ -1,27 +1,28 @@
-//! The decision: Cedar over facts that were just read.
+//! The decision: Cedar policies over facts that were just read.
 //!
 //! The base policies are in `policies/base.cedar`, what they can say in `policies/schema.cedarschema`.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::str::FromStr;
-use std::sync::{Arc, LazyLock, Mutex};
+pub mod eval;
+pub mod format;
+#[cfg(feature = "cedar")]
+mod text;
 
-use cedar_policy::{
-    ActionConstraint, Authorizer, Context, Decision, Effect, Entities, Entity, EntityId, EntityTypeName, EntityUid,
-    PolicyId, PolicySet, Request, RestrictedExpression,
-};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+#[cfg(feature = "cedar")]
+pub use text::{MAX_COMPILED_BYTES, MAX_POLICY_BYTES, MAX_POLICY_DEPTH, Refused, check_text, compile};
 
 use crate::dialect::Dialect;
 use crate::id::{GroupId, TenantId};
-use crate::lock;
 use crate::model::{Catalog, Member, Policy, Status};
+use eval::{Entity, Erred, Request};
+use format::{Effect, Record, Rule, Uid, Value};
 
 pub const BASE: &str = include_str!("../policies/base.cedar");
-
-/// The most bytes of Cedar text that one policy of a tenant may have.
-pub const MAX_POLICY_BYTES: usize = 16 * 1024;
-/// The deepest nesting of brackets in it: Cedar's parser recurses, and a stack that overflows ends the process.
-pub const MAX_POLICY_DEPTH: usize = 32;
+/// What [`BASE`] means, as functions read it: `tests/evaluation.rs` makes it, and holds it against the text.
+pub const COMPILED_BASE: &str = include_str!("../policies/base.json");
 
 /// The rule named by a denial when no policy allowed.
 pub const NOT_PERMITTED: &str = "not-permitted";
@@ -50,14 +51,15 @@ impl Action<'_> {
         }
     }
 
-    fn context(&self, dialect: Dialect) -> Vec<(String, RestrictedExpression)> {
+    /// What policies know of it.
+    pub fn context(&self, dialect: Dialect) -> Record {
         let mut pairs = vec![("dialect", string(dialect.name()))];
         match self {
             Action::Read | Action::UpdateProfile => {}
             Action::AssignRole { adds, removes, rank, gains } => pairs.extend([
                 ("adds", strings(adds.iter().copied())),
                 ("removes", strings(removes.iter().copied())),
-                ("rank", RestrictedExpression::new_long(i64::from(*rank))),
+                ("rank", Value::Long(i64::from(*rank))),
                 ("gains", strings(gains.iter().copied())),
             ]),
             Action::SetStatus(status) => pairs.push(("status", string(status.as_str()))),
@@ -65,7 +67,7 @@ impl Action<'_> {
                 pairs.extend([("joins", groups(joins)), ("leaves", groups(leaves)), ("manages", groups(manages))])
             }
         }
-        pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        record(pairs)
     }
 }
 
@@ -82,49 +84,24 @@ pub struct Denial {
 /// The policies of one tenant: the base ones and its own.
 #[derive(Debug)]
 pub struct Policies {
-    set: Arc<Sliced>,
+    /// Each under the name that a denial gives.
+    own: Vec<(String, Rule)>,
     /// The policies of the tenant that could not be taken in, by their numbers, and why: while there is one, nothing is
     /// allowed, since it might have forbidden anything.
     broken: Vec<(u32, &'static str)>,
 }
 
-/// Why a tenant's policy text is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refused {
-    TooLong,
-    TooDeep,
-    Syntax(String),
-    Template,
-    Permit,
-}
-
-impl Refused {
-    /// Without the tenant's own words.
-    fn name(&self) -> &'static str {
-        match self {
-            Refused::TooLong => "too long",
-            Refused::TooDeep => "too deep",
-            Refused::Syntax(_) => "syntax",
-            Refused::Template => "a template",
-            Refused::Permit => "a permit",
-        }
-    }
-}
-
 impl Policies {
     /// The base policies and those of a tenant.
     pub fn new(own: &[Policy]) -> Self {
-        let mut set = Arc::clone(&base().set);
-        let mut broken = Vec::new();
+        let mut policies = Self { own: Vec::new(), broken: Vec::new() };
         for policy in own {
-            let added = parse_own(policy).map_err(|why| why.name()).and_then(|policies| {
-                policies
-                    .into_iter()
-                    .try_for_each(|policy| Arc::make_mut(&mut set).all.add(policy).map_err(|_| "an id that is taken"))
-            });
-            broken.extend(added.err().map(|why| (policy.id.number(), why)));
+            match read_own(policy) {
+                Ok(rules) => policies.own.extend(rules),
+                Err(why) => policies.broken.push((policy.id.number(), why)),
+            }
         }
-        Self { set, broken }
+        policies
     }
 
     /// The policies of the tenant that cannot be used, and why.
@@ -134,8 +111,8 @@ impl Policies {
 
     /// Whether `principal` may act in the tenant at all.
     pub fn enter(&self, principal: &Facts) -> Result<Vec<String>, Denial> {
-        let tenant = uid("Tenant", principal.tenant);
-        self.decide("tenant:enter", principal, None, tenant, Vec::new())
+        let tenant = Uid::new("Tenant", principal.tenant);
+        self.decide("tenant:enter", principal, None, &tenant, Record::new())
     }
 
     /// Whether `principal` may do `action` to `resource`; the notices that come with the permission.
@@ -146,7 +123,8 @@ impl Policies {
         action: &Action,
         resource: &Facts,
     ) -> Result<Vec<String>, Denial> {
-        self.decide(action.name(), principal, Some(resource), resource.uid.clone(), action.context(dialect))
+        let context = action.context(dialect);
+        self.decide(action.name(), principal, Some(resource), &resource.entity.uid, context)
     }
 
     fn decide(
@@ -154,39 +132,38 @@ impl Policies {
         action: &'static str,
         principal: &Facts,
         member: Option<&Facts>,
-        resource: EntityUid,
-        context: Vec<(String, RestrictedExpression)>,
+        resource: &Uid,
+        context: Record,
     ) -> Result<Vec<String>, Denial> {
         let error = |_| Denial { rule: POLICY_ERROR.to_owned(), action, notices: Vec::new() };
         if !self.broken.is_empty() {
-            return Err(error(String::new()));
+            return Err(error(Erred));
         }
-        let member = member.filter(|member| member.uid != principal.uid);
-        let entities = [Some(principal), member].into_iter().flatten().map(|facts| facts.entity.clone());
-        let entities = entities.chain([action_entity(action)]).collect::<Result<Vec<_>, _>>().map_err(error)?;
-        let entities = Entities::from_entities(entities, None).map_err(|why| error(why.to_string()))?;
-        let context = Context::from_pairs(context).map_err(|why| error(why.to_string()))?;
-        let request = Request::new(principal.uid.clone(), uid("Action", action), resource, context, None)
-            .map_err(|why| error(why.to_string()))?;
+        let entity = action_entity(action);
+        let uids = [&principal.entity.uid, &entity.uid, resource];
+        let entities = [Some(&principal.entity), Some(&entity), member.map(|member| &member.entity)];
+        let request = Request::new(uids, context, entities.into_iter().flatten().collect());
 
-        let response = Authorizer::new().is_authorized(&request, &self.set.about(action), &entities);
-        // Cedar skips a policy that errs, a `forbid` too; we do not.
-        if response.diagnostics().errors().next().is_some() {
-            return Err(error(String::new()));
-        }
-        let mut decided: Vec<_> = response.diagnostics().reason().map(|id| (rule(id), id)).collect();
-        decided.sort();
-        let mut notices: Vec<String> = Vec::new();
-        for policy in decided.iter().filter_map(|(_, id)| self.set.all.policy(id)) {
-            let notice = annotation(policy, "notice").unwrap_or_default();
-            if !notice.is_empty() && !notices.iter().any(|known| known == notice) {
-                notices.push(notice.to_owned());
+        let (mut permits, mut forbids) = (Vec::new(), Vec::new());
+        for (name, rule) in base().iter().chain(&self.own) {
+            // Cedar skips a policy that errs, a `forbid` too; we do not.
+            if request.fits(rule).map_err(error)? {
+                let those = if rule.effect == Effect::Forbid { &mut forbids } else { &mut permits };
+                those.push((name, rule));
             }
         }
-        match response.decision() {
-            Decision::Allow => Ok(notices),
-            Decision::Deny => {
-                let rule = decided.first().map_or(NOT_PERMITTED, |((_, name), _)| name);
+        let denied = !forbids.is_empty() || permits.is_empty();
+        let decided = if denied { forbids } else { permits };
+        let mut notices: Vec<String> = Vec::new();
+        for notice in decided.iter().filter_map(|(_, rule)| rule.annotations.notice.as_ref()) {
+            if !notice.is_empty() && !notices.contains(notice) {
+                notices.push(notice.clone());
+            }
+        }
+        match denied {
+            false => Ok(notices),
+            true => {
+                let rule = decided.first().map_or(NOT_PERMITTED, |(name, _)| name);
                 Err(Denial { rule: rule.to_owned(), action, notices })
             }
         }
@@ -195,9 +172,8 @@ impl Policies {
 
 /// What a decision needs to know of a member, as Cedar knows it. Made once for all decisions of a request.
 pub struct Facts {
-    uid: EntityUid,
     tenant: TenantId,
-    entity: Result<Entity, String>,
+    pub entity: Entity,
 }
 
 impl Facts {
@@ -205,191 +181,61 @@ impl Facts {
         let attributes = [
             ("status", string(member.status.as_str())),
             ("roles", strings(catalog.roles(&member.roles).map(|role| role.name.as_str()))),
-            ("rank", RestrictedExpression::new_long(i64::from(catalog.rank(&member.roles)))),
+            ("rank", Value::Long(i64::from(catalog.rank(&member.roles)))),
             ("holds", strings(catalog.permissions(&member.roles))),
             ("denies", strings(catalog.denied(&member.roles))),
             ("groups", groups(&member.groups)),
             ("manages", groups(&member.manages)),
         ];
-        let attributes: HashMap<_, _> = attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let mut parents: HashSet<_> = member.groups.iter().map(|group| uid("Group", group)).collect();
-        parents.insert(uid::<TenantId>("Tenant", member.tenant));
-        let uid = uid("Member", member.user);
-        let entity = Entity::new(uid.clone(), attributes, parents).map_err(|why| why.to_string());
-        Self { uid, tenant: member.tenant, entity }
+        let mut ancestors: BTreeSet<_> = member.groups.iter().map(|group| Uid::new("Group", group)).collect();
+        ancestors.insert(Uid::new("Tenant", member.tenant));
+        let entity = Entity { uid: Uid::new("Member", member.user), attributes: record(attributes), ancestors };
+        Self { tenant: member.tenant, entity }
     }
 }
 
-/// The action in its group: what the schema says of groups, Cedar knows in a decision only from the entities it is given.
-fn action_entity(action: &str) -> Result<Entity, String> {
-    let group = group_of(action).into_iter().collect();
-    Entity::new(uid("Action", action), HashMap::new(), group).map_err(|why| why.to_string())
+/// The action in its group: what the schema says of groups, is known in a decision only from the entities it is given.
+pub fn action_entity(action: &str) -> Entity {
+    let group = action.starts_with("member:").then(|| Uid::new("Action", "member:any"));
+    Entity { uid: Uid::new("Action", action), attributes: Record::new(), ancestors: group.into_iter().collect() }
 }
 
-/// The group that an action is in, if any.
-fn group_of(action: &str) -> Option<EntityUid> {
-    action.starts_with("member:").then(|| uid("Action", "member:any"))
+/// Reads one policy item of a tenant, which may hold several statements; each gets a name that names the item.
+fn read_own(policy: &Policy) -> Result<Vec<(String, Rule)>, &'static str> {
+    let rules = format::read(&policy.compiled).map_err(|_| "not compiled, or for another version")?;
+    if rules.iter().any(|rule| rule.effect == Effect::Permit) {
+        return Err("a permit");
+    }
+    let named = |(index, rule)| (format!("tenant-policy-{}-{index}", policy.id), rule);
+    Ok(rules.into_iter().enumerate().map(named).collect())
 }
 
-/// Reads one policy item of a tenant, which may hold several statements; each keeps an id that names the item.
-fn parse_own(policy: &Policy) -> Result<Vec<cedar_policy::Policy>, Refused> {
-    let set = check_text(&policy.text)?;
-    let named = |(index, it): (usize, &cedar_policy::Policy)| {
-        it.new_id(PolicyId::new(format!("tenant-policy-{}-{index}", policy.id)))
-    };
-    let mut statements: Vec<_> = set.policies().collect();
-    statements.sort_by_key(|it| (it.id().to_string().len(), it.id().to_string()));
-    Ok(statements.into_iter().enumerate().map(named).collect())
-}
-
-/// What a tenant may write: short and flat enough for the parser, no templates, `forbid` only.
-pub fn check_text(text: &str) -> Result<PolicySet, Refused> {
-    if text.len() > MAX_POLICY_BYTES {
-        return Err(Refused::TooLong);
-    }
-    // Brackets nest, and so do conditionals, without any.
-    let code = code(text);
-    let (mut depth, mut deepest) = (0_usize, 0);
-    for byte in code.bytes() {
-        match byte {
-            b'(' | b'[' | b'{' => depth += 1,
-            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        deepest = deepest.max(depth);
-    }
-    if deepest + code.matches("then").count() > MAX_POLICY_DEPTH {
-        return Err(Refused::TooDeep);
-    }
-    let set = PolicySet::from_str(text).map_err(|why| Refused::Syntax(why.to_string()))?;
-    if set.templates().next().is_some() {
-        return Err(Refused::Template);
-    }
-    if set.policies().any(|policy| policy.effect() == Effect::Permit) {
-        return Err(Refused::Permit);
-    }
-    Ok(set)
-}
-
-/// The text without its strings and comments, told apart as Cedar's lexer does: a bracket in those closes nothing.
-fn code(text: &str) -> String {
-    let mut code = String::new();
-    let mut chars = text.chars().peekable();
-    while let Some(char) = chars.next() {
-        match char {
-            '"' => {
-                while let Some(quoted) = chars.next() {
-                    match quoted {
-                        '\\' => drop(chars.next()),
-                        '"' => break,
-                        _ => {}
-                    }
-                }
-            }
-            '/' if chars.peek() == Some(&'/') => while chars.next_if(|it| !matches!(it, '\n' | '\r')).is_some() {},
-            _ => code.push(char),
-        }
-    }
-    code
-}
-
-/// Parses the base policies, which the first decision would do otherwise.
+/// Reads the base policies, which the first decision would do otherwise.
 pub fn warm_up() {
     base();
 }
 
-/// Policies, all of them and by the action they are about: Cedar looks at each policy that it is given.
-#[derive(Debug, Default)]
-struct Sliced {
-    all: PolicySet,
-    slices: Mutex<HashMap<&'static str, Arc<PolicySet>>>,
-}
-
-impl Clone for Sliced {
-    /// Without the slices, since it is cloned to be added to.
-    fn clone(&self) -> Self {
-        Self { all: self.all.clone(), slices: Mutex::default() }
-    }
-}
-
-impl Sliced {
-    /// The policies whose scope has the action. The others decide nothing, and nothing in them is evaluated.
-    fn about(&self, action: &'static str) -> Arc<PolicySet> {
-        let mut slices = lock(&self.slices);
-        let slice = slices.entry(action).or_insert_with(|| {
-            let (uid, group) = (uid("Action", action), group_of(action));
-            let has = |policy: &&cedar_policy::Policy| match policy.action_constraint() {
-                ActionConstraint::Any => true,
-                ActionConstraint::Eq(it) => it == uid,
-                ActionConstraint::In(them) => them.iter().any(|it| *it == uid || Some(it) == group.as_ref()),
-            };
-            let slice = PolicySet::from_policies(self.all.policies().filter(has).cloned());
-            // INVARIANT: the ids are those of one set, so they differ.
-            Arc::new(slice.unwrap_or_else(|_| self.all.clone()))
-        });
-        Arc::clone(slice)
-    }
-}
-
-/// The base policies, under the ids that Cedar gives them, and the ones that they give themselves.
-struct Base {
-    set: Arc<Sliced>,
-    /// By Cedar's id: the place in the file, and the policy's own id.
-    rules: HashMap<PolicyId, (usize, &'static str)>,
-}
-
-fn base() -> &'static Base {
-    static BASE_POLICIES: LazyLock<Base> = LazyLock::new(|| {
-        // To give policies their own ids would be to build the set once more, at every start. Cedar counts them.
-        let ids = BASE.lines().filter_map(|line| line.strip_prefix("@id(\"")?.strip_suffix("\")"));
-        let rules = ids.enumerate().map(|(place, id)| (PolicyId::new(format!("policy{place}")), (place, id)));
-        let all = PolicySet::from_str(BASE).expect("a test parses the base policies");
-        Base { set: Arc::new(Sliced { all, ..Sliced::default() }), rules: rules.collect() }
+/// The base policies under their own ids.
+fn base() -> &'static [(String, Rule)] {
+    static BASE_POLICIES: LazyLock<Vec<(String, Rule)>> = LazyLock::new(|| {
+        let rules = format::read(COMPILED_BASE).expect("a test reads the base policies");
+        rules.into_iter().map(|rule| (rule.annotations.id.clone().unwrap_or_default(), rule)).collect()
     });
     &BASE_POLICIES
 }
 
-/// What a policy is called, after the place in which it is named: those of the base, as in the file, then the tenant's.
-fn rule(id: &PolicyId) -> (usize, &str) {
-    base().rules.get(id).copied().unwrap_or((usize::MAX, id.as_ref()))
+fn record(pairs: impl IntoIterator<Item = (&'static str, Value)>) -> Record {
+    pairs.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect()
 }
 
-/// What a policy says of itself. Cedar's own look-up parses the name first, which takes longer than to compare them all.
-fn annotation<'a>(policy: &'a cedar_policy::Policy, name: &str) -> Option<&'a str> {
-    policy.annotations().find(|(known, _)| *known == name).map(|(_, value)| value)
+fn string(text: &str) -> Value {
+    Value::String(text.to_owned())
 }
 
-/// An entity of a type of the schema. Cedar parses a type's name, so each is made once.
-fn uid<T: ToString>(kind: &'static str, id: T) -> EntityUid {
-    static KINDS: LazyLock<HashMap<&str, EntityTypeName>> = LazyLock::new(|| {
-        let names = ["Action", "Group", "Member", "Tenant"];
-        names.into_iter().map(|name| (name, EntityTypeName::from_str(name).expect("a name"))).collect()
-    });
-    EntityUid::from_type_name_and_id(KINDS[kind].clone(), EntityId::new(id.to_string()))
+fn strings<'a>(texts: impl IntoIterator<Item = &'a str>) -> Value {
+    Value::Set(texts.into_iter().map(string).collect())
 }
 
-fn string(text: &str) -> RestrictedExpression {
-    RestrictedExpression::new_string(text.to_owned())
-}
-
-fn strings<'a>(texts: impl IntoIterator<Item = &'a str>) -> RestrictedExpression {
-    RestrictedExpression::new_set(texts.into_iter().map(string))
-}
-
-fn groups(ids: &BTreeSet<GroupId>) -> RestrictedExpression {
-    RestrictedExpression::new_set(ids.iter().map(|id| RestrictedExpression::new_entity_uid(uid("Group", id))))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base_policies_are_called_what_they_call_themselves() {
-        let Base { set, rules } = base();
-        assert_eq!(set.all.policies().count(), rules.len());
-        for policy in set.all.policies() {
-            assert_eq!(annotation(policy, "id"), Some(rules[policy.id()].1));
-        }
-    }
+fn groups(ids: &BTreeSet<GroupId>) -> Value {
+    Value::Set(ids.iter().map(|id| Value::Entity { uid: Uid::new("Group", id) }).collect())
 }

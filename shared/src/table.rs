@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::Client;
@@ -13,10 +12,13 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, ConditionCheck, ConsumedCapacity, Delete, KeysAndAttributes, Put, ReturnConsumedCapacity,
     TransactWriteItem, Update,
 };
+use futures_util::future::join_all;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use crate::fence::{FENCES, Fact};
+use crate::id::Uuid;
 use crate::key::{self, Key, TenantKeys};
 use crate::lock;
 use crate::log::{self, Level};
@@ -127,11 +129,16 @@ pub enum Committed {
 
 /// What to do about a failed call.
 enum Failure {
-    /// Nothing was done: worth another try.
+    /// Nothing was done, for want of capacity: worth another try.
     Throttled(String),
+    /// Nothing was done, since other transactions have the items at these places: worth another try.
+    Conflict(String, Vec<usize>),
+    /// Nothing was done, since a condition did not hold.
+    Moved,
     /// Whether anything was done is not known: the same call again will tell.
     Unknown(String),
-    Fatal(Problem),
+    /// A defect: no other try is better.
+    Fatal(String),
 }
 
 impl<'a> Table<'a> {
@@ -145,7 +152,7 @@ impl<'a> Table<'a> {
             let keys = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
             let keys = keys.map_err(internal)?;
             let output = self
-                .retry("BatchGetItem", || async {
+                .retry("BatchGetItem", Pause::default(), || async {
                     let request = self.client.batch_get_item().request_items(self.name, keys.clone());
                     let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
                     request.send().await.map_err(|why| failure(&why))
@@ -180,7 +187,7 @@ impl<'a> Table<'a> {
         let mut start = None;
         loop {
             let output = self
-                .retry("Query", || async {
+                .retry("Query", Pause::default(), || async {
                     let request = self.client.query().table_name(self.name).consistent_read(true);
                     let request = request.key_condition_expression("PK = :pk AND begins_with(SK, :sk)");
                     let request = request.expression_attribute_values(":pk", AttributeValue::S(pk.clone()));
@@ -202,106 +209,188 @@ impl<'a> Table<'a> {
 
     /// Writes all or nothing, in one round trip.
     ///
-    /// `token` makes the call safe to repeat: as long as the outcome is unknown it is made again with the same token, for
-    /// which DynamoDB answers what became of the first. Where it no longer knows (another engine took over), a condition
-    /// fails that our own write has made false: [`Committed::Moved`] then has `in_doubt`, and the caller looks for proof.
-    pub async fn write(self, items: Vec<TransactWriteItem>, token: &str) -> Result<Committed, Problem> {
-        let in_doubt = AtomicBool::new(false);
-        let doubt = |failure| {
-            in_doubt.fetch_or(matches!(failure, Failure::Unknown(_)), Ordering::Relaxed);
-            failure
-        };
-        let outcome = self
-            .retry("TransactWriteItems", || async {
-                let request = self.client.transact_write_items().set_transact_items(Some(items.clone()));
-                let request = request.client_request_token(token);
-                let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
-                match request.send().await {
-                    Ok(output) => {
-                        self.meter.wrote(output.consumed_capacity());
-                        Ok(Committed::Yes)
-                    }
-                    Err(why) => match why.as_service_error() {
-                        Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-                            let reasons = cancelled.cancellation_reasons().iter();
-                            let codes: Vec<_> = reasons.filter_map(|reason| reason.code()).collect();
-                            cancelled_for(&codes)
-                        }
-                        Some(TransactWriteItemsError::TransactionInProgressException(_)) => {
-                            Err(Failure::Unknown("the transaction is still in progress".to_owned()))
-                        }
-                        _ => Err(doubt(failure(&why))),
-                    },
+    /// A `ClientRequestToken` makes a try safe to repeat: as long as its outcome is unknown it is made again with the same
+    /// token, for which DynamoDB answers what became of the first. Where it no longer knows (another engine took over), a
+    /// condition fails that our own write has made false: [`Committed::Moved`] then has `in_doubt`, and the caller looks for
+    /// proof.
+    pub async fn write(self, mut transaction: Transaction<'_>) -> Result<Committed, Problem> {
+        let (mut token, mut in_doubt, mut detours) = (token(), false, 0);
+        let mut pause = Pause::contended();
+        loop {
+            let outcome = self.attempt("TransactWriteItems", self.transact(&transaction.items, &token)).await;
+            let failure = match outcome {
+                Ok(()) => return Ok(Committed::Yes),
+                Err(Failure::Moved) => return Ok(Committed::Moved { in_doubt }),
+                Err(failure) => failure,
+            };
+            if let (Failure::Conflict(_, places), false) = (&failure, in_doubt) {
+                // Nothing was done, so the next try is a transaction of its own.
+                if detours < FENCES && transaction.take_next_fences(places)? {
+                    (token, detours) = (self::token(), detours + 1);
+                    self.note("TransactWriteItems", failure);
+                    continue;
                 }
-            })
-            .await?;
-        Ok(match outcome {
-            Committed::Moved { .. } => Committed::Moved { in_doubt: in_doubt.into_inner() },
-            Committed::Yes => Committed::Yes,
+                if let Some(fact) = transaction.contended(places) {
+                    self.note("TransactWriteItems", failure);
+                    self.put_up_fences(fact).await?;
+                    return Ok(Committed::Moved { in_doubt });
+                }
+            }
+            in_doubt |= matches!(failure, Failure::Unknown(_));
+            let problem = self.note("TransactWriteItems", failure);
+            if matches!(problem, Problem::Internal(_)) || !pause.wait(self.meter, self.deadline).await {
+                return Err(problem);
+            }
+        }
+    }
+
+    async fn transact(self, items: &[TransactWriteItem], token: &str) -> Result<(), Failure> {
+        let request = self.client.transact_write_items().set_transact_items(Some(items.to_vec()));
+        let request = request.client_request_token(token).return_consumed_capacity(ReturnConsumedCapacity::Total);
+        match request.send().await {
+            Ok(output) => {
+                self.meter.wrote(output.consumed_capacity());
+                Ok(())
+            }
+            Err(why) => Err(match why.as_service_error() {
+                Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                    let reasons = cancelled.cancellation_reasons().iter();
+                    cancelled_for(&reasons.map(|reason| reason.code().unwrap_or("None")).collect::<Vec<_>>())
+                }
+                Some(TransactWriteItemsError::TransactionInProgressException(_)) => {
+                    Failure::Unknown("the transaction is still in progress".to_owned())
+                }
+                _ => failure(&why),
+            }),
+        }
+    }
+
+    /// Puts up the fences of a fact, unless somebody has. See [`fence`](crate::fence).
+    async fn put_up_fences(self, fact: Fact) -> Result<(), Problem> {
+        let condition = Condition::new("attribute_exists(PK) AND (attribute_not_exists(fences) OR fences = :none)");
+        let condition = condition.with(":none", 0)?.with(":number", FENCES)?;
+        self.set(&fact.item, "fences = :number", condition).await
+    }
+
+    /// Raises every fence of a fact to the fact's version, at once. See [`fence`](crate::fence).
+    pub async fn raise_fences(self, fact: &Fact) -> Result<(), Problem> {
+        let raise = async |number| {
+            let condition = Condition::new("attribute_not_exists(version) OR version < :version");
+            let condition = condition.with(":version", fact.version)?;
+            self.set(&fact.item.fence(number), "version = :version", condition).await
+        };
+        join_all((0..fact.fences).map(raise)).await.into_iter().collect()
+    }
+
+    /// Sets attributes of one item where a condition holds; where it does not, somebody else has done it.
+    async fn set(self, key: &Key, what: &str, condition: Condition) -> Result<(), Problem> {
+        let (expression, values) = (condition.expression, condition.named());
+        self.retry("UpdateItem", Pause::contended(), || async {
+            let request = self.client.update_item().table_name(self.name).set_key(Some(key_attributes(key).into()));
+            let request = request.update_expression(format!("SET {what}")).condition_expression(expression);
+            let request = request.set_expression_attribute_values(values.clone());
+            match request.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await {
+                Ok(output) => self.meter.wrote(output.consumed_capacity.as_slice()),
+                Err(why) if why.code() == Some("ConditionalCheckFailedException") => {}
+                Err(why) => return Err(failure(&why)),
+            }
+            Ok(())
         })
+        .await
     }
 
     /// Repeats a call while its failure is worth it and time is left.
     async fn retry<T, F: Future<Output = Result<T, Failure>>>(
         self,
         operation: &'static str,
+        mut pause: Pause,
         call: impl Fn() -> F,
     ) -> Result<T, Problem> {
-        let mut pause = Pause::default();
         loop {
-            let started = Instant::now();
-            let left = self.deadline.saturating_duration_since(started);
-            let outcome = tokio::time::timeout(left.min(ATTEMPT), call()).await;
-            self.meter.tried(operation, started.elapsed());
-            let outcome = outcome.unwrap_or_else(|_| Err(Failure::Unknown("no answer in time".to_owned())));
-            let (problem, why, throttled) = match outcome {
+            let failure = match self.attempt(operation, call()).await {
                 Ok(value) => return Ok(value),
-                Err(Failure::Fatal(problem)) => return Err(problem),
-                Err(Failure::Throttled(why)) => (Problem::TooManyRequests, why, true),
-                Err(Failure::Unknown(why)) => (Problem::Unavailable(why.clone()), why, false),
+                Err(failure) => failure,
             };
-            self.meter.failed(&format!("{operation}: {why}"), throttled);
-            if !pause.wait(self.meter, self.deadline).await {
+            let problem = self.note(operation, failure);
+            if matches!(problem, Problem::Internal(_)) || !pause.wait(self.meter, self.deadline).await {
                 return Err(problem);
             }
         }
     }
+
+    /// One try, for as long as one may take.
+    async fn attempt<T>(
+        self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let started = Instant::now();
+        let left = self.deadline.saturating_duration_since(started);
+        let outcome = tokio::time::timeout(left.min(ATTEMPT), call).await;
+        self.meter.tried(operation, started.elapsed());
+        outcome.unwrap_or_else(|_| Err(Failure::Unknown("no answer in time".to_owned())))
+    }
+
+    /// Counts a failed try. What it comes to if there is no further one: only [`Problem::Internal`] is not worth another.
+    fn note(self, operation: &str, failure: Failure) -> Problem {
+        let (problem, why, throttled) = match failure {
+            Failure::Fatal(why) => return Problem::Internal(why),
+            Failure::Moved => (Problem::Unavailable("a condition did not hold".to_owned()), "moved".to_owned(), false),
+            Failure::Conflict(why, _) | Failure::Throttled(why) => (Problem::TooManyRequests, why, true),
+            Failure::Unknown(why) => (Problem::Unavailable(why.clone()), why, false),
+        };
+        self.meter.failed(&format!("{operation}: {why}"), throttled);
+        problem
+    }
 }
 
-/// Waits between tries with full jitter: a random time below a bound that doubles from 20 ms to 1 s.
-pub struct Pause(Duration);
+/// Waits between tries with full jitter: a random time below a bound that doubles from 20 ms to a most.
+pub struct Pause {
+    bound: Duration,
+    most: Duration,
+}
 
 impl Default for Pause {
+    /// For a table that has no capacity or no answer: up to 1 s.
     fn default() -> Self {
-        Self(Duration::from_millis(20))
+        Self { bound: Duration::from_millis(20), most: Duration::from_secs(1) }
     }
 }
 
 impl Pause {
+    /// For an item that others write at the same time, and are soon done with: up to 160 ms. With a longer wait whoever came
+    /// first would come last.
+    pub fn contended() -> Self {
+        Self { most: Duration::from_millis(160), ..Self::default() }
+    }
+
     /// Whether there was time to wait before the deadline.
     pub async fn wait(&mut self, meter: &Meter, deadline: Instant) -> bool {
-        let wait = self.0.mul_f64(fastrand::f64());
+        let wait = self.bound.mul_f64(fastrand::f64());
         if Instant::now() + wait >= deadline {
             return false;
         }
         tokio::time::sleep(wait).await;
         lock(&meter.cost).pauses += wait;
-        self.0 = (self.0 * 2).min(Duration::from_secs(1));
+        self.bound = (self.bound * 2).min(self.most);
         true
     }
 }
 
 /// What the codes of a cancelled transaction mean.
-fn cancelled_for(codes: &[&str]) -> Result<Committed, Failure> {
+fn cancelled_for(codes: &[&str]) -> Failure {
     if codes.contains(&"ConditionalCheckFailed") {
-        return Ok(Committed::Moved { in_doubt: false });
+        return Failure::Moved;
     }
     let passing = ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
     let why = format!("transaction cancelled: {}", codes.join(", "));
-    if codes.iter().all(|code| passing.contains(code)) {
-        Err(Failure::Throttled(why))
-    } else {
-        Err(Failure::Fatal(Problem::Internal(why)))
+    if !codes.iter().all(|code| passing.contains(code)) {
+        return Failure::Fatal(why);
+    }
+    let conflicts = codes.iter().enumerate().filter(|(_, code)| **code == "TransactionConflict");
+    match conflicts.map(|(place, _)| place).collect::<Vec<_>>() {
+        places if places.is_empty() => Failure::Throttled(why),
+        places => Failure::Conflict(why, places),
     }
 }
 
@@ -321,11 +410,11 @@ fn failure<E: ProvideErrorMetadata, R>(why: &SdkError<E, R>) -> Failure {
                 | "ValidationException"
                 | "ResourceNotFoundException"
                 | "UnrecognizedClientException"
-                | "IdempotentParameterMismatchException" => Failure::Fatal(Problem::Internal(text)),
+                | "IdempotentParameterMismatchException" => Failure::Fatal(text),
                 _ => Failure::Unknown(text),
             }
         }
-        SdkError::ConstructionFailure(_) => Failure::Fatal(internal("a request that cannot be built")),
+        SdkError::ConstructionFailure(_) => Failure::Fatal("a request that cannot be built".to_owned()),
         SdkError::DispatchFailure(_) => Failure::Unknown("no connection".to_owned()),
         _ => Failure::Unknown("an unreadable answer".to_owned()),
     }
@@ -402,15 +491,77 @@ impl Condition {
 pub struct Transaction<'a> {
     table: &'a str,
     items: Vec<TransactWriteItem>,
+    /// The facts that it rests on, each with the place of its item, and the fence that is there if the fact has any.
+    facts: Vec<(usize, Fact, u32)>,
+}
+
+/// A new `ClientRequestToken`, of 36 characters.
+fn token() -> String {
+    Uuid::new_v4().to_string()
 }
 
 impl<'a> Transaction<'a> {
     pub fn new(table: Table<'a>) -> Self {
-        Self { table: table.name, items: Vec::new() }
+        Self { table: table.name, items: Vec::new(), facts: Vec::new() }
     }
 
-    pub fn into_items(self) -> Vec<TransactWriteItem> {
-        self.items
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Commits only if the fact is still at the version that was read. See [`fence`](crate::fence).
+    pub fn rest_on(&mut self, fact: Fact) -> Result<(), Problem> {
+        let fence = fastrand::u32(..FENCES);
+        let item = self.resting_on(&fact, fence)?;
+        self.facts.push((self.items.len(), fact, fence));
+        self.items.push(item);
+        Ok(())
+    }
+
+    fn resting_on(&self, fact: &Fact, fence: u32) -> Result<TransactWriteItem, Problem> {
+        let version = AttributeValue::N(fact.version.to_string());
+        let item = TransactWriteItem::builder();
+        Ok(match fact.fences {
+            0 => {
+                let check = ConditionCheck::builder().table_name(self.table);
+                let check = check.set_key(Some(key_attributes(&fact.item).into()));
+                let check = check.condition_expression("#version = :version");
+                let check = check.expression_attribute_names("#version", fact.attribute);
+                let check = check.expression_attribute_values(":version", version);
+                item.condition_check(check.build().map_err(internal)?).build()
+            }
+            fences => {
+                let update = Update::builder().table_name(self.table);
+                let update = update.set_key(Some(key_attributes(&fact.item.fence(fence % fences)).into()));
+                let update = update.update_expression("SET version = :version");
+                let update = update.condition_expression("attribute_not_exists(version) OR version <= :version");
+                let update = update.expression_attribute_values(":version", version);
+                item.update(update.build().map_err(internal)?).build()
+            }
+        })
+    }
+
+    /// Takes the next fence where others have the one that was taken. Whether that is all that stands in the way.
+    fn take_next_fences(&mut self, conflicts: &[usize]) -> Result<bool, Problem> {
+        let fenced = |place: &usize| self.facts.iter().any(|(at, fact, _)| at == place && fact.fences > 0);
+        if !conflicts.iter().all(fenced) {
+            return Ok(false);
+        }
+        for index in 0..self.facts.len() {
+            let (place, fact, fence) = &self.facts[index];
+            if conflicts.contains(place) {
+                let (place, next) = (*place, fence + 1);
+                self.items[place] = self.resting_on(&fact.clone(), next)?;
+                self.facts[index].2 = next;
+            }
+        }
+        Ok(true)
+    }
+
+    /// A fact without fences that others hold.
+    fn contended(&self, conflicts: &[usize]) -> Option<Fact> {
+        let mut contended = self.facts.iter().filter(|(place, fact, _)| fact.fences == 0 && conflicts.contains(place));
+        contended.next().map(|(_, fact, _)| fact.clone())
     }
 
     /// Makes of the item `from` the item `to`, attribute by attribute: what it does not mention stays.

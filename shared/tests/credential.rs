@@ -10,7 +10,7 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use serde_json::{Value, json};
 use shared::Problem;
 use shared::credential::{
-    self, Credential, Expected, Keys, Kind, LEEWAY, MAX_SESSION_ID, MAX_TOKEN, bearer, cookie, verify,
+    self, Credential, Expected, Keys, Kind, LEEWAY, MAX_SESSION_ID, MAX_TOKEN, MAX_VERIFIED, bearer, cookie, verify,
 };
 use shared::id::{MembershipId, TenantId, UserId};
 use shared::time::Time;
@@ -444,6 +444,8 @@ fn a_token_has_three_parts() {
 #[test]
 fn every_character_of_a_token_counts() {
     let good = token(&claims());
+    // The keys remember it, and nothing that is like it.
+    assert!(check(&good, Kind::Access).is_ok() && KEYS.verified(&good).is_some());
     let signature = good.rfind('.').unwrap() + 1;
     // Each of the signature's characters; of the others, which are signed, every ninth.
     for at in (0..signature).step_by(9).chain(signature..good.len()) {
@@ -451,6 +453,70 @@ fn every_character_of_a_token_counts() {
         let changed = format!("{}{other}{}", &good[..at], &good[at + 1..]);
         assert!(check(&changed, Kind::Access).is_err(), "{changed}");
     }
+}
+
+#[test]
+fn a_remembered_token_is_looked_at_anew() {
+    let keys = key_set(&[ed25519_jwk("ed", ed25519().verifying_key().as_bytes())]).unwrap();
+    let good = token(&claims());
+    let at = |seconds, kind, expected: &Expected| match verify(
+        &good,
+        kind,
+        &keys,
+        expected,
+        Time::from_millis(seconds * 1000),
+    ) {
+        Ok(_) => "good",
+        Err(Problem::Unauthenticated(why)) => why,
+        Err(problem) => panic!("{problem}"),
+    };
+    assert!(keys.verified(&good).is_none());
+    for _ in 0..2 {
+        assert_eq!(at(NOW, Kind::Access, &expected()), "good");
+        assert!(keys.verified(&good).is_some());
+        assert_eq!(at(NOW + 64, Kind::Access, &expected()), "good");
+        assert_eq!(at(NOW + 65, Kind::Access, &expected()), EXPIRED);
+        assert_eq!(at(NOW - 66, Kind::Access, &expected()), EARLY);
+        assert_eq!(at(NOW, Kind::Session, &expected()), OTHER_KIND);
+        assert_eq!(at(NOW, Kind::Access, &Expected { issuer: "other".to_owned(), ..expected() }), UNVERIFIED);
+        assert_eq!(at(NOW, Kind::Access, &Expected { audience: "other".to_owned(), ..expected() }), UNVERIFIED);
+    }
+}
+
+#[test]
+fn a_token_is_forgotten_with_the_keys_that_verified_it() {
+    let ours = ed25519_jwk("ed", ed25519().verifying_key().as_bytes());
+    let good = token(&claims());
+    let why = |keys: &Keys| match verify(&good, Kind::Access, keys, &expected(), Time::from_millis(NOW * 1000)) {
+        Ok(_) => "good",
+        Err(Problem::Unauthenticated(why)) => why,
+        Err(problem) => panic!("{problem}"),
+    };
+    let keys = key_set(&[ours.clone(), p256_jwk("ec")]).unwrap();
+    assert_eq!([why(&keys), why(&keys)], ["good"; 2]);
+    assert!(keys.verified(&good).is_some());
+    // The key is removed, or another has its name.
+    let stranger = SigningKey::from_bytes(&[8; 32]).verifying_key();
+    assert_eq!(why(&key_set(&[p256_jwk("ec")]).unwrap()), UNKNOWN);
+    assert_eq!(why(&key_set(&[ed25519_jwk("ed", stranger.as_bytes())]).unwrap()), UNVERIFIED);
+    assert_eq!(why(&key_set(&[ours]).unwrap()), "good");
+}
+
+#[test]
+fn keys_remember_256_tokens() {
+    let keys = key_set(&[ed25519_jwk("ed", ed25519().verifying_key().as_bytes())]).unwrap();
+    let tokens: Vec<String> = (0..=MAX_VERIFIED).map(|at| token(&with(claims(), "sid", at.to_string()))).collect();
+    let remembered = || tokens.iter().filter(|token| keys.verified(token).is_some()).count();
+    for (at, token) in tokens.iter().enumerate() {
+        let credential = verify(token, Kind::Access, &keys, &expected(), Time::from_millis(NOW * 1000)).unwrap();
+        assert_eq!(credential.session, at.to_string());
+        assert_eq!(remembered(), if at < MAX_VERIFIED { at + 1 } else { 1 });
+    }
+    assert_eq!(MAX_VERIFIED, 256);
+    // What was not signed by them is not remembered.
+    let forged = sign("stranger", &header().to_string(), &claims().to_string());
+    assert!(verify(&forged, Kind::Access, &keys, &expected(), Time::from_millis(NOW * 1000)).is_err());
+    assert!(keys.verified(&forged).is_none());
 }
 
 #[test]

@@ -53,6 +53,9 @@ pub struct Label {
 pub struct Policy {
     pub id: PolicyId,
     pub text: String,
+    /// What functions read of it: `policy::check_text` makes it when the text is written.
+    #[serde(default)]
+    pub compiled: String,
 }
 
 /// One item of the catalog.

@@ -31,7 +31,7 @@ pub struct Event {
     pub actor: Option<UserId>,
     /// The id of the request that did it.
     pub request: String,
-    /// The `ClientRequestToken` of the transaction that did it: proof for a writer that got no answer.
+    /// A random id of what did it: proof for a writer that got no answer.
     pub transaction: String,
     /// Changed attributes by name.
     pub changes: BTreeMap<String, Change>,

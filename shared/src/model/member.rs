@@ -82,6 +82,9 @@ pub struct Member {
     pub version: u64,
     /// The version that last changed what the member may do: roles, status, groups, deletion.
     pub authority: u64,
+    /// How many fences stand around the authority: see [`fence`](crate::fence).
+    #[serde(default)]
+    pub fences: u32,
     /// The hash of the event that made this version: the head of the member's audit chain.
     pub head: String,
 }
@@ -114,6 +117,7 @@ impl Member {
             deleted_at: None,
             version: 1,
             authority: 1,
+            fences: 0,
             head: String::new(),
         }
     }

@@ -25,6 +25,9 @@ pub struct Tenant {
     pub owners: u32,
     /// Raised in the same transaction by every change of a role, group, label or policy.
     pub catalog_version: u64,
+    /// How many fences stand around the catalog version: see [`fence`](crate::fence).
+    #[serde(default)]
+    pub fences: u32,
     pub created_at: Time,
 }
 

@@ -1,0 +1,134 @@
+//! Cedar text: what a tenant may write, and what functions read of it. Only what writes policies has this (feature `cedar`):
+//! Cedar's parser takes longer to set up than all else in a function's start.
+
+use std::str::FromStr;
+use std::thread;
+
+use cedar_policy::{Effect, Policy, PolicySet};
+use serde_json::Value;
+
+use super::format;
+
+/// The most bytes of Cedar text that one policy of a tenant may have.
+pub const MAX_POLICY_BYTES: usize = 16 * 1024;
+/// The most bytes of it as functions read it, with its text in one item of a table that holds 400 KB.
+pub const MAX_COMPILED_BYTES: usize = 64 * 1024;
+/// The deepest nesting of brackets in it: Cedar's parser recurses, and a stack that overflows ends the process.
+pub const MAX_POLICY_DEPTH: usize = 32;
+
+/// The deepest nesting of a policy as functions read it: serde_json's 127, without the two around it.
+const MAX_DEPTH: usize = 125;
+
+/// Why a tenant's policy text is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    TooLong,
+    TooDeep,
+    Syntax(String),
+    Template,
+    Permit,
+    /// A function of an extension, or a tag, which functions do not know.
+    Unsupported(String),
+}
+
+/// What a tenant may write, as functions read it: short and flat enough, no templates, `forbid` only.
+///
+/// # Errors
+/// The tenant may not write that.
+///
+/// # Panics
+/// The process can have no further thread.
+pub fn check_text(text: &str) -> Result<String, Refused> {
+    if text.len() > MAX_POLICY_BYTES {
+        return Err(Refused::TooLong);
+    }
+    // Brackets nest, and so do conditionals, without any.
+    let code = code(text);
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for byte in code.bytes() {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    if deepest + code.matches("then").count() > MAX_POLICY_DEPTH {
+        return Err(Refused::TooDeep);
+    }
+    let set = parse(text)?;
+    if set.policies().any(|policy| policy.effect() == Effect::Permit) {
+        return Err(Refused::Permit);
+    }
+    let compiled = compiled(&set)?;
+    if compiled.len() > MAX_COMPILED_BYTES { Err(Refused::TooLong) } else { Ok(compiled) }
+}
+
+/// Any text, as functions read it.
+///
+/// # Errors
+/// It is none of Cedar's, has a template, or something that functions do not know.
+///
+/// # Panics
+/// The process can have no further thread.
+pub fn compile(text: &str) -> Result<String, Refused> {
+    compiled(&parse(text)?)
+}
+
+fn parse(text: &str) -> Result<PolicySet, Refused> {
+    let set = PolicySet::from_str(text).map_err(|why| Refused::Syntax(why.to_string()))?;
+    if set.templates().next().is_some() { Err(Refused::Template) } else { Ok(set) }
+}
+
+fn compiled(set: &PolicySet) -> Result<String, Refused> {
+    // Cedar makes JSON of `1 + 1 + 1` by recursion: a stack for the longest text that is nothing else, in a debug build.
+    let large = thread::Builder::new().stack_size(16 * 1024 * MAX_POLICY_BYTES);
+    let compiled = thread::scope(|scope| large.spawn_scoped(scope, || on_a_large_stack(set)).map(|it| it.join()));
+    // INVARIANT: Cedar does not panic.
+    compiled.expect("a thread").expect("JSON of a policy")
+}
+
+fn on_a_large_stack(set: &PolicySet) -> Result<String, Refused> {
+    // Cedar numbers them as they stand in the text: policy0, policy1 and so on.
+    let mut policies: Vec<_> = set.policies().collect();
+    policies.sort_by_key(|it| (it.id().to_string().len(), it.id().to_string()));
+    let json = |it: &Policy| it.to_json().map_err(|why| Refused::Unsupported(why.to_string()));
+    let policies = policies.into_iter().map(json).collect::<Result<Vec<_>, _>>()?;
+    let lines: Vec<String> = policies.iter().map(Value::to_string).collect();
+    let stored = format!("{{\"version\":{},\"policies\":[\n{}\n]}}", format::VERSION, lines.join(",\n"));
+    match format::read(&stored) {
+        Ok(_) => Ok(stored),
+        Err(_) if policies.iter().any(|it| depth(it) > MAX_DEPTH) => Err(Refused::TooDeep),
+        Err(why) => Err(Refused::Unsupported(why.to_string())),
+    }
+}
+
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(values) => 1 + values.iter().map(depth).max().unwrap_or(0),
+        Value::Object(values) => 1 + values.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// The text without its strings and comments, told apart as Cedar's lexer does: a bracket in those closes nothing.
+fn code(text: &str) -> String {
+    let mut code = String::new();
+    let mut chars = text.chars().peekable();
+    while let Some(char) = chars.next() {
+        match char {
+            '"' => {
+                while let Some(quoted) = chars.next() {
+                    match quoted {
+                        '\\' => drop(chars.next()),
+                        '"' => break,
+                        _ => {}
+                    }
+                }
+            }
+            '/' if chars.peek() == Some(&'/') => while chars.next_if(|it| !matches!(it, '\n' | '\r')).is_some() {},
+            _ => code.push(char),
+        }
+    }
+    code
+}
