@@ -74,7 +74,8 @@ impl Conflicts {
                 let items: Vec<_> = iam::parts(body).map(|(_, part)| self.item(part)).collect();
                 let conflicts: Vec<_> = items.iter().map(is_under_way).collect();
                 if conflicts.contains(&true) {
-                    return Err(cancelled(&conflicts));
+                    let reason = |conflict: &bool| conflict.then(|| ("TransactionConflict", CONFLICT.to_owned()));
+                    return Err(cancelled(&conflicts.iter().map(reason).collect::<Vec<_>>()));
                 }
                 if operation == "TransactWriteItems" {
                     subjects = items.into_iter().chain([token]).flatten().collect();
@@ -96,20 +97,18 @@ impl Conflicts {
     }
 }
 
-fn exception(kind: &str, message: &str) -> Value {
+pub(crate) fn exception(kind: &str, message: &str) -> Value {
     // The member is spelt `message` in some of DynamoDB's exceptions and `Message` in others.
     let member = if kind == "TransactionInProgressException" { "Message" } else { "message" };
     json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{kind}"), member: message })
 }
 
-fn cancelled(conflicts: &[bool]) -> Value {
-    let code = |conflict: &bool| {
-        if *conflict { "TransactionConflict" } else { "None" }
-    };
-    let codes: Vec<_> = conflicts.iter().map(code).collect();
-    let reasons = conflicts.iter().map(|conflict| match conflict {
-        true => json!({ "Code": "TransactionConflict", "Message": CONFLICT }),
-        false => json!({ "Code": "None" }),
+/// The answer to a transaction that is cancelled for codes with messages, a place for each of its parts.
+pub(crate) fn cancelled(reasons: &[Option<(&str, String)>]) -> Value {
+    let codes: Vec<_> = reasons.iter().map(|reason| reason.as_ref().map_or("None", |(code, _)| *code)).collect();
+    let reasons = reasons.iter().map(|reason| match reason {
+        Some((code, message)) => json!({ "Code": code, "Message": message }),
+        None => json!({ "Code": "None" }),
     });
     json!({
         "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",

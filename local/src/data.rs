@@ -18,37 +18,44 @@ const LOCK: &str = "lock";
 ///
 /// # Errors
 ///
-/// The folder cannot be used, another gateway uses it, or the file in it is no database of ours. Nothing is changed then.
+/// The folder cannot be used, others may read it, another gateway uses it, or the file in it is no database of ours, and is left
+/// as it is.
 pub(crate) fn open(folder: &Path) -> Result<(String, fs::File)> {
-    let cannot = |path: &Path, why: String| format!("--data: cannot use {}: {why}", path.display());
-    let make = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    make.map_err(|error| cannot(folder, error.to_string()))?;
+    let cannot = |path: &Path, error: io::Error| format!("--data: cannot use {}: {error}", path.display());
+    let path = folder.join(DATABASE);
+    let text = path.to_str().ok_or_else(|| format!("--data: {} is not UTF-8", path.display()))?;
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    let rights = made.and_then(|()| fs::metadata(folder)).map_err(|error| cannot(folder, error))?.permissions().mode();
+    // Not narrowed: it may be a home, or /tmp, whose rights are others' affair.
+    if rights & 0o077 != 0 {
+        let folder = folder.display();
+        return Err(format!(
+            "--data: others may use {folder}, where the key that signs tokens is kept: run `chmod 700 {folder}`, or name a \
+             folder that does not exist yet"
+        )
+        .into());
+    }
 
-    let lock = private(&folder.join(LOCK)).map_err(|error| cannot(&folder.join(LOCK), error.to_string()))?;
+    let lock = private(&folder.join(LOCK)).map_err(|error| cannot(&folder.join(LOCK), error))?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(fs::TryLockError::WouldBlock) => {
             return Err(format!("--data: {} is in use by another gateway", folder.display()).into());
         }
-        Err(fs::TryLockError::Error(error)) => return Err(cannot(folder, error.to_string()).into()),
+        Err(fs::TryLockError::Error(error)) => return Err(cannot(folder, error).into()),
     }
 
-    let path = folder.join(DATABASE);
-    let text = path.to_str().ok_or_else(|| format!("{}: not UTF-8", path.display()))?;
     // The database makes its other files with the rights of this one.
-    let file = private(&path).map_err(|error| cannot(&path, error.to_string()))?;
+    let file = private(&path).map_err(|error| cannot(&path, error))?;
     if file.metadata().is_ok_and(|file| file.len() > 0) && !is_ours(text) {
         let advice = "move it away, or name another folder with --data";
         return Err(format!("{text} is not a database of Rolecall: {advice}").into());
     }
-    let narrow = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
-    narrow(folder, 0o700).map_err(|error| cannot(folder, error.to_string()))?;
+    // Earlier versions made them wider.
     for name in [LOCK, DATABASE, "rolecall.db-wal", "rolecall.db-shm"] {
         let path = folder.join(name);
-        match narrow(&path, 0o600) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(cannot(&path, error.to_string()).into());
-            }
+        match fs::set_permissions(&path, fs::Permissions::from_mode(0o600)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(&path, error).into()),
             _ => {}
         }
     }
@@ -72,8 +79,11 @@ fn private(path: &Path) -> io::Result<fs::File> {
 /// Whether the file is a database with the engine's tables, or without any. It is only read.
 fn is_ours(path: &str) -> bool {
     let encoded = percent_encoding::utf8_percent_encode(path, percent_encoding::NON_ALPHANUMERIC);
+    // After a crash, all that is in a database may be in this file yet. Without it, nothing is made beside what is read.
+    let has_log = fs::metadata(format!("{path}-wal")).is_ok_and(|log| log.len() > 0);
+    let uri = format!("file:{encoded}{}", if has_log { "" } else { "?immutable=1" });
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-    let tables = Connection::open_with_flags(format!("file:{encoded}?immutable=1"), flags).and_then(|database| {
+    let tables = Connection::open_with_flags(uri, flags).and_then(|database| {
         let count = "SELECT count(*), count(*) FILTER (WHERE name IN ('_config', '_tables')) FROM sqlite_schema";
         database.query_row(count, [], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?)))
     });
@@ -86,6 +96,12 @@ mod tests {
 
     use super::*;
 
+    /// A folder that only its owner may use.
+    fn folder() -> tempfile::TempDir {
+        let rights = fs::Permissions::from_mode(0o700);
+        tempfile::Builder::new().permissions(rights).tempdir().unwrap()
+    }
+
     fn modes(folder: &Path) -> Vec<u32> {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         [folder.to_owned(), folder.join(LOCK), folder.join(DATABASE)].iter().map(|path| mode(path)).collect()
@@ -93,7 +109,7 @@ mod tests {
 
     #[test]
     fn only_the_owner_may_read_the_folder_and_its_files() {
-        let parent = tempfile::tempdir().unwrap();
+        let parent = folder();
         let folder = parent.path().join("made/here");
         let (path, lock) = open(&folder).unwrap();
         assert_eq!(modes(&folder), [0o700, 0o600, 0o600]);
@@ -104,9 +120,9 @@ mod tests {
         }
         drop((database, lock));
 
-        // One that was made wider is narrowed.
-        for (path, mode) in [(folder.clone(), 0o755), (folder.join(LOCK), 0o644), (folder.join(DATABASE), 0o644)] {
-            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        // Files that were made wider are narrowed.
+        for name in [LOCK, DATABASE] {
+            fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o644)).unwrap();
         }
         let (path, _lock) = open(&folder).unwrap();
         assert_eq!(modes(&folder), [0o700, 0o600, 0o600]);
@@ -114,8 +130,52 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_that_others_may_use_is_refused_and_left_as_it_is() {
+        let folder = folder();
+        for mode in [0o755, 0o710, 0o701, 0o1777] {
+            fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+            let refused = open(folder.path()).unwrap_err().to_string();
+            let path = folder.path().display();
+            assert!(refused.starts_with(&format!("--data: others may use {path}, ")), "{refused}");
+            assert!(refused.contains(&format!("`chmod 700 {path}`")), "{refused}");
+            assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o7777, mode);
+            assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+        }
+    }
+
+    /// Puts what a database has on the disk, while its last changes are in its log only, into a folder.
+    fn crash(database: &Path, folder: &Path) -> [Vec<u8>; 2] {
+        let suffixes = ["", "-wal"].map(|suffix| {
+            let copy = folder.join(format!("{DATABASE}{suffix}"));
+            fs::copy(format!("{}{suffix}", database.display()), &copy).unwrap();
+            fs::read(copy).unwrap()
+        });
+        assert!(suffixes.iter().all(|bytes| !bytes.is_empty()));
+        suffixes
+    }
+
+    #[test]
+    fn a_database_is_known_by_what_is_in_its_log_too() {
+        let (source, ours, foreign) = (folder(), folder(), folder());
+        let path = source.path().join("ours.db");
+        let database = dynoxide::Database::new(path.to_str().unwrap()).unwrap();
+        crash(&path, ours.path());
+        open(ours.path()).unwrap();
+        drop(database);
+
+        let path = source.path().join("foreign.db");
+        let database = Connection::open(&path).unwrap();
+        database.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE notes (body TEXT);").unwrap();
+        let before = crash(&path, foreign.path());
+        let refused = open(foreign.path()).unwrap_err().to_string();
+        assert!(refused.contains("is not a database of Rolecall"), "{refused}");
+        let after = ["", "-wal"].map(|suffix| fs::read(foreign.path().join(format!("{DATABASE}{suffix}"))).unwrap());
+        assert_eq!(after, before);
+    }
+
+    #[test]
     fn a_lock_is_neither_emptied_nor_followed() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = folder();
         let (lock, other) = (folder.path().join(LOCK), folder.path().join("other"));
         fs::write(&lock, "kept").unwrap();
         drop(open(folder.path()).unwrap());
@@ -131,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_ours_is_named_and_left_as_it_is() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = folder();
         let path = folder.path().join(DATABASE);
         let expected = format!(
             "{} is not a database of Rolecall: move it away, or name another folder with --data",

@@ -69,13 +69,16 @@ impl Engine {
     /// The folder cannot be used, or another gateway uses it.
     pub fn embedded(data: Option<&Path>, log: LogSink) -> Result<Self> {
         let (database, lock) = match data {
-            None => (dynoxide::Database::memory(), None),
+            None => {
+                let database = dynoxide::Database::memory();
+                (database.map_err(|error| format!("cannot make a database in memory: {error}"))?, None)
+            }
             Some(folder) => {
                 let (file, lock) = data::open(folder)?;
-                (dynoxide::Database::new(&file), Some(lock))
+                let database = dynoxide::Database::new(&file);
+                (database.map_err(|error| format!("--data: cannot open {file}: {error}"))?, Some(lock))
             }
         };
-        let database = database.map_err(|error| format!("cannot open the database: {error}"))?;
         let embedded = Arc::new(Embedded { database, _lock: lock, closed: watch::Sender::new(()) });
         tokio::spawn(sweep(Arc::downgrade(&embedded), log));
         Ok(Self::Embedded(embedded))
@@ -247,6 +250,23 @@ impl Client {
         let kind = body["__type"].as_str().unwrap_or_default();
         let message = body["message"].as_str().or(body["Message"].as_str()).unwrap_or_default();
         Err(failed(kind.rsplit('#').next().unwrap_or_default(), message.into()))
+    }
+}
+
+/// How long a DynamoDB may take to say that it is one.
+const REACH: Duration = Duration::from_secs(5);
+
+/// Whether a DynamoDB answers at a URL, so that nothing waits for one that never will.
+///
+/// # Errors
+///
+/// Nothing answers in time, or something else does.
+pub async fn reach(url: &str) -> Result<()> {
+    let call = Client::new(url);
+    match tokio::time::timeout(REACH, call.call("ListTables", &json!({}))).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(format!("--dynamodb: no DynamoDB at {url}: {error}").into()),
+        Err(_) => Err(format!("--dynamodb: no answer from {url} within {} s", REACH.as_secs()).into()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The front of DynamoDB: what functions and people call instead of the engine.
 //!
-//! It enforces the template's IAM statements on functions, adds the conflicts that the embedded
+//! It enforces the template's IAM statements on functions, adds the conflicts and limits that the embedded
 //! engine never has, and for tests keeps records of requests and brings faults about.
 
 use std::{
@@ -134,7 +134,7 @@ pub struct FrontOptions {
     pub keys: BTreeMap<String, Vec<String>>,
     pub latency: Latency,
     /// What the table's indexes take.
-    pub limits: Limits,
+    pub(crate) limits: Limits,
     /// Keep records; each request then asks for its consumed capacity.
     pub record: bool,
     /// By which names it may be called, beside those of this machine.
@@ -264,8 +264,8 @@ impl State {
         if let Fault::AnswerBefore(status, body) = &fault {
             return replaced(*status, body);
         }
-        if let Some(refusal) = self.options.limits.refusal(&request.operation, &request.body) {
-            return Ok(error(&refusal));
+        if let Err(excess) = self.options.limits.check(&request.operation, &request.body) {
+            return Ok(error(&excess));
         }
         let _under_way = match self.conflicts.enter(&request.operation, &request.body) {
             Ok(entered) => entered,

@@ -1,80 +1,121 @@
-//! AWS's limits that the embedded engine does not have: the size of an index's keys, and the length of a
-//! `ClientRequestToken`. The engine itself refuses what is too large of a table's keys, items, transactions, batches and
-//! expressions; `tests/limits.rs` holds all of it.
+//! The limits of DynamoDB that the embedded engine lacks, in AWS's words: the bytes of an index's keys, and an empty
+//! `ClientRequestToken`.
+//!
+//! The engine itself has the others, and `tests/limits.rs` holds it to them: bytes of the table's keys, empty keys, the size of
+//! an item, the number, size and repetitions of what is in a transaction or a batch, the length of a token and of expressions.
+//! An update is judged by what it assigns as it stands (`SET a = :a`), not by what an item's present attributes would make of
+//! it. Nobody looks at conditions of queries, at PartiQL, and at the 4 MB of a `TransactGetItems`, which no function uses.
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
 
-use serde_json::{Value, json};
+use base64::prelude::{BASE64_STANDARD, Engine};
+use serde_json::Value;
 
-use crate::iam;
+use crate::{
+    Template,
+    conflicts::{cancelled, exception},
+    iam,
+};
 
-/// The key attributes of a table's indexes.
-pub struct Limits {
-    table: String,
-    /// Each with the most bytes that it may have, and what AWS says of more.
-    attributes: Vec<(String, usize, &'static str)>,
+/// An attribute that is a key of an index, and the most bytes that it takes.
+struct IndexKey {
+    index: String,
+    attribute: String,
+    bytes: usize,
 }
 
-const HASH: (usize, &str) = (2048, "Size of hashkey has exceeded the maximum size limit of2048 bytes");
-const RANGE: (usize, &str) = (1024, "Aggregated size of all range keys has exceeded the size limit of 1024 bytes");
+pub(crate) struct Limits {
+    table: String,
+    keys: Vec<IndexKey>,
+}
 
 impl Limits {
-    /// Those of the table that an input of `CreateTable` makes.
-    pub(crate) fn new(table: &Value) -> Self {
-        let indexes = table["GlobalSecondaryIndexes"].as_array().into_iter().flatten();
-        let keys = indexes.flat_map(|index| index["KeySchema"].as_array().into_iter().flatten());
-        let attributes = keys.filter_map(|key| {
-            let (most, said) = if key["KeyType"] == "HASH" { HASH } else { RANGE };
-            Some((key["AttributeName"].as_str()?.to_owned(), most, said))
+    pub(crate) fn new(template: &Template) -> Self {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let indexes = template.table["GlobalSecondaryIndexes"].as_array().into_iter().flatten();
+        let keys = indexes.flat_map(|index| {
+            let keys = index["KeySchema"].as_array().into_iter().flatten();
+            keys.map(move |key| IndexKey {
+                index: text(&index["IndexName"]),
+                attribute: text(&key["AttributeName"]),
+                bytes: if key["KeyType"] == "HASH" { 2048 } else { 1024 },
+            })
         });
-        Self { table: table["TableName"].as_str().unwrap_or_default().to_owned(), attributes: attributes.collect() }
+        Self { table: template.table_name().into(), keys: keys.collect() }
     }
 
+    /// Judges a request before the engine gets it.
+    ///
+    /// # Errors
+    ///
     /// DynamoDB's answer to a request that is beyond a limit.
-    pub(crate) fn refusal(&self, operation: &str, body: &Value) -> Option<Value> {
-        let refused = match operation {
-            "PutItem" | "UpdateItem" => self.key_too_large(body),
+    pub(crate) fn check(&self, operation: &str, body: &Value) -> Result<(), Value> {
+        let refused = |message: &str| Err(exception("ValidationException", message));
+        match operation {
+            "PutItem" | "UpdateItem" => self.excess(&body["TableName"], body).map_or(Ok(()), |why| refused(&why)),
             "BatchWriteItem" => {
-                let requests = body["RequestItems"][&self.table].as_array().into_iter().flatten();
-                let items = requests.map(|request| &request["PutRequest"]["Item"]);
-                items.into_iter().find_map(|item| self.attribute_too_large(|name| &item[name]))
+                let tables = body["RequestItems"].as_object().into_iter().flatten();
+                let mut excess = tables.flat_map(|(table, requests)| {
+                    let requests = requests.as_array().into_iter().flatten();
+                    requests.filter_map(|request| self.excess(&table.as_str().into(), &request["PutRequest"]))
+                });
+                excess.next().map_or(Ok(()), |why| refused(&why))
             }
-            "TransactWriteItems" if body["ClientRequestToken"] == "" => Some(
-                "1 validation error detected: Value '' at 'clientRequestToken' failed to satisfy constraint: Member must \
-                 have length greater than or equal to 1"
-                    .to_owned(),
+            "TransactWriteItems" if body["ClientRequestToken"] == "" => refused(
+                "1 validation error detected: Value '' at 'clientRequestToken' failed to satisfy constraint: Member must have \
+                 length greater than or equal to 1",
             ),
-            "TransactWriteItems" => iam::parts(body).find_map(|(_, part)| self.key_too_large(part)),
-            _ => None,
-        };
-        refused.map(|message| json!({ "__type": "com.amazon.coral.validate#ValidationException", "message": message }))
+            "TransactWriteItems" => {
+                let parts = iam::parts(body).map(|(_, part)| self.excess(&part["TableName"], part));
+                let reasons: Vec<_> = parts.map(|why| why.map(|why| ("ValidationError", why))).collect();
+                if reasons.iter().any(Option::is_some) { Err(cancelled(&reasons)) } else { Ok(()) }
+            }
+            _ => Ok(()),
+        }
     }
 
-    /// What is wrong with a put, or with an update as far as it sets an attribute to a value of its own.
-    fn key_too_large(&self, request: &Value) -> Option<String> {
+    /// What is said of the first index key in a write that is too long.
+    fn excess(&self, table: &Value, write: &Value) -> Option<String> {
         // The name may be an ARN.
-        if request["TableName"].as_str()?.rsplit('/').next() != Some(&self.table) {
+        if table.as_str()?.rsplit('/').next()? != self.table {
             return None;
         }
-        if request.get("Item").is_some() {
-            return self.attribute_too_large(|name| &request["Item"][name]);
-        }
-        let expression = request["UpdateExpression"].as_str()?;
-        let set: Vec<(&str, &str)> = expression
-            .split(',')
-            .filter_map(|clause| clause.split_once('='))
-            .filter_map(|(name, value)| Some((name.split_whitespace().last()?, value.split_whitespace().next()?)))
-            .collect();
-        self.attribute_too_large(|attribute| {
-            let names = |name: &str| name == attribute || request["ExpressionAttributeNames"][name] == attribute;
-            let value = set.iter().find(|(name, _)| names(name)).map_or("", |(_, value)| value);
-            &request["ExpressionAttributeValues"][value]
+        let put = write["Item"].as_object().into_iter().flatten().map(|(name, value)| (name.as_str(), value));
+        let written: Vec<_> = put.chain(assigned(write)).collect();
+        self.keys.iter().find_map(|IndexKey { index, attribute, bytes }| {
+            let mut sizes = written.iter().filter(|(name, _)| name == attribute).map(|(_, value)| size(value));
+            let size = sizes.find(|size| size > bytes)?;
+            Some(format!(
+                "One or more parameter values were invalid: Size limit exceeded for Index Key {attribute} Actual Size: {size} \
+                 bytes Max Size: {bytes} bytes IndexName: {index}"
+            ))
         })
     }
+}
 
-    fn attribute_too_large<'a>(&self, value: impl Fn(&str) -> &'a Value) -> Option<String> {
-        let bytes = |name: &str| value(name)["S"].as_str().map_or(0, str::len);
-        let too_large = self.attributes.iter().find(|(name, most, _)| bytes(name) > *most);
-        too_large.map(|(_, _, said)| format!("One or more parameter values were invalid: {said}"))
+/// The attributes that an update sets to a value of the request: `#a = :a`, or as `AttributeUpdates` has it.
+fn assigned(update: &Value) -> Vec<(&str, &Value)> {
+    let mut expression = update["UpdateExpression"].as_str().unwrap_or_default();
+    let mut tokens = Vec::new();
+    while let Some(first) = expression.chars().next() {
+        let word = expression.find(|c: char| c.is_whitespace() || "=,()+-".contains(c)).unwrap_or(expression.len());
+        let (token, rest) = expression.split_at(word.max(first.len_utf8()));
+        tokens.extend(Some(token).filter(|token| !token.trim().is_empty()));
+        expression = rest;
     }
+    let of_expression = tokens.windows(3).enumerate().filter_map(|(at, token)| {
+        let &[name, "=", value] = token else { return None };
+        let is_all = !matches!(tokens.get(at + 3), Some(&("+" | "-")));
+        let name = update["ExpressionAttributeNames"][name].as_str().unwrap_or(name);
+        Some((name, update["ExpressionAttributeValues"].get(value)?)).filter(|_| is_all)
+    });
+    let legacy = update["AttributeUpdates"].as_object().into_iter().flatten();
+    let of_legacy = legacy.filter_map(|(name, update)| Some((name.as_str(), update.get("Value")?)));
+    of_expression.chain(of_legacy).collect()
+}
+
+/// The bytes of a string or binary value; a number is never too long for a key.
+fn size(value: &Value) -> usize {
+    let binary = || BASE64_STANDARD.decode(value["B"].as_str()?).ok().map(|bytes| bytes.len());
+    value["S"].as_str().map(str::len).or_else(binary).unwrap_or_default()
 }

@@ -1,7 +1,8 @@
 //! `rolecall`: the API on a laptop. `cargo run -- --help` lists what it can do.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read},
     path::PathBuf,
     process::{self, ExitCode},
     time::Duration,
@@ -9,13 +10,12 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use local::{
-    Host, Options, Result, Server, Template, demo, dynamodb::Client, front::Latency, functions, server, store::Store,
-    template, token, token::Flaw,
+    Host, Options, Result, Server, Template, demo, dynamodb, front::Latency, functions, server, store::Store, template,
+    token, token::Flaw,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use shared::{credential, time::Time};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::timeout;
 
 /// Where `serve` puts the API if nothing else is said.
 const PORT: u16 = 3000;
@@ -26,8 +26,8 @@ const DYNAMODB: &str = "http://127.0.0.1:8000";
 /// How long calls under way have to finish after Ctrl-C.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long another process may take to say that it is a DynamoDB.
-const REACH: Duration = Duration::from_secs(5);
+/// The longest event that Lambda takes, in bytes.
+const MAX_EVENT: u64 = 6 * 1024 * 1024;
 /// The longest address: RFC 5321, section 4.5.3.1.
 const MAX_ADDRESS: usize = 320;
 
@@ -174,11 +174,17 @@ fn load() -> Result<(PathBuf, Template)> {
 impl Build {
     fn run<'a>(self, functions: impl IntoIterator<Item = &'a str>) -> Result<PathBuf> {
         match self.bin_dir {
-            Some(folder) => match folder.canonicalize() {
-                Ok(found) if found.is_dir() => Ok(found),
-                Ok(_) => Err(format!("--bin-dir {}: not a folder", folder.display()).into()),
-                Err(error) => Err(format!("--bin-dir {}: {error}", folder.display()).into()),
-            },
+            Some(folder) => {
+                let wrong = |why: String| Err(format!("--bin-dir {}: {why}", folder.display()).into());
+                match folder.canonicalize() {
+                    Ok(found) if !found.is_dir() => wrong("not a folder".to_owned()),
+                    Ok(found) => match functions.into_iter().find(|name| !found.join(name).is_file()) {
+                        Some(name) => wrong(format!("no binary `{name}` in it")),
+                        None => Ok(found),
+                    },
+                    Err(error) => wrong(error.to_string()),
+                }
+            }
             None => functions::build(&load()?.0, functions, self.release),
         }
     }
@@ -273,7 +279,7 @@ async fn invoke(options: Invoke) -> Result<()> {
     let event = read_event(&options.event)?;
     let dynamodb = match options.dynamodb {
         Some(url) => Some(url),
-        None => Client::new(DYNAMODB).call("ListTables", &json!({})).await.is_ok().then(|| DYNAMODB.to_owned()),
+        None => dynamodb::reach(DYNAMODB).await.is_ok().then(|| DYNAMODB.to_owned()),
     };
     let bin_dir = match options.print {
         true => PathBuf::new(),
@@ -282,7 +288,8 @@ async fn invoke(options: Invoke) -> Result<()> {
     let server = Server::start(Options { dynamodb, ..Options::new(template.clone(), bin_dir) }).await?;
     let store = Store::new(&server.dynamodb_url(), template.table_name())?;
     demo::fill(&store, Time::now()).await?;
-    let event = token::fill(&store, &token::expected(&template)?, event, Time::now()).await?;
+    let event = token::fill(&store, &token::expected(&template)?, event, Time::now()).await;
+    let event = event.map_err(|why| format!("--event {}: {why}", options.event.display()))?;
     if options.print {
         println!("{event:#}");
         return Ok(());
@@ -297,7 +304,7 @@ async fn invoke(options: Invoke) -> Result<()> {
 
 async fn print_token(options: Token) -> Result<()> {
     let (_, template) = load()?;
-    let store = reach(&options.dynamodb, &template).await?;
+    let store = store_at(&options.dynamodb, &template).await?;
     let kind = match options.kind {
         Kind::Access => credential::Kind::Access,
         Kind::Session => credential::Kind::Session,
@@ -311,7 +318,7 @@ async fn print_token(options: Token) -> Result<()> {
 
 async fn seed(options: Seed) -> Result<()> {
     let (_, template) = load()?;
-    let store = reach(&options.dynamodb, &template).await?;
+    let store = store_at(&options.dynamodb, &template).await?;
     let bar = demo::bar();
     demo::seed(&store, &options.tenant, options.members, Time::now(), &bar).await?;
     bar.finish();
@@ -320,18 +327,9 @@ async fn seed(options: Seed) -> Result<()> {
 }
 
 /// The table at a DynamoDB that answers.
-async fn reach(url: &str, template: &Template) -> Result<Store> {
-    match timeout(REACH, Client::new(url).call("ListTables", &json!({}))).await {
-        Ok(Ok(_)) => Store::new(url, template.table_name()),
-        Ok(Err(error)) => {
-            Err(format!("no DynamoDB at {url}, `cargo run` starts one; or name another with --dynamodb: {error}")
-                .into())
-        }
-        Err(_) => {
-            Err(format!("no answer from {url} within {} s; name another DynamoDB with --dynamodb", REACH.as_secs())
-                .into())
-        }
-    }
+async fn store_at(url: &str, template: &Template) -> Result<Store> {
+    dynamodb::reach(url).await.map_err(|why| format!("{why}; `cargo run` starts one"))?;
+    Store::new(url, template.table_name())
 }
 
 /// An address as far as it can be one: more says the table.
@@ -344,11 +342,20 @@ fn check_address(text: &str) -> std::result::Result<String, String> {
     }
 }
 
+/// The event in a file, as far as it can be one: more says the function.
 fn read_event(file: &PathBuf) -> Result<Value> {
-    let text = match file.to_str() {
-        Some("-") => io::read_to_string(io::stdin()),
-        _ => fs::read_to_string(file),
+    let wrong = |why: String| format!("--event {}: {why}", file.display());
+    let mut text = String::new();
+    let most = MAX_EVENT + 1;
+    let read = match file.to_str() {
+        Some("-") => io::stdin().take(most).read_to_string(&mut text),
+        _ => fs::File::open(file).and_then(|file| file.take(most).read_to_string(&mut text)),
     };
-    let text = text.map_err(|error| format!("--event {}: {error}", file.display()))?;
-    serde_json::from_str(&text).map_err(|error| format!("--event {}: not JSON: {error}", file.display()).into())
+    match read {
+        Ok(bytes) if bytes as u64 == most => return Err(wrong(format!("more than {MAX_EVENT} bytes")).into()),
+        Ok(_) => {}
+        Err(error) => return Err(wrong(error.to_string()).into()),
+    }
+    let event: Value = serde_json::from_str(&text).map_err(|error| wrong(format!("not JSON: {error}")))?;
+    if event.is_object() { Ok(event) } else { Err(wrong("not an event: no JSON object".to_owned()).into()) }
 }

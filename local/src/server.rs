@@ -133,7 +133,11 @@ impl Server {
         allow_own_origins(&mut template, port, &options.hosts);
         let front_listener = listen(options.dynamodb_port, "--dynamodb-port").await?;
         let engine = match options.dynamodb {
-            Some(url) => Engine::remote(&check_url(&url)?),
+            Some(url) => {
+                let url = check_url(&url)?;
+                dynamodb::reach(&url).await?;
+                Engine::remote(&url)
+            }
             None => Engine::embedded(options.data.as_deref(), Arc::clone(&log))?,
         };
         dynamodb::ensure_table(&engine, &template).await?;
@@ -154,7 +158,7 @@ impl Server {
                 Engine::Remote { .. } => BTreeMap::new(),
             },
             latency: options.latency,
-            limits: Limits::new(&template.table),
+            limits: Limits::new(&template),
             record: options.record,
             hosts: options.hosts.clone(),
             log: Arc::clone(&log),
@@ -249,13 +253,20 @@ async fn listen(port: u16, option: &str) -> Result<TcpListener> {
 ///
 /// # Errors
 ///
-/// It is not an `http://` URL of a host.
+/// It is not `http://HOST` or `http://HOST:PORT`.
 pub fn check_url(url: &str) -> Result<String> {
     let parsed: Option<Uri> = url.parse().ok();
-    let is_plain = |url: &Uri| url.scheme_str() == Some("http") && url.host().is_some_and(|host| !host.is_empty());
+    let is_plain = |url: &Uri| {
+        // A port that is none would be taken for 80.
+        let port =
+            url.host().filter(|host| !host.is_empty()).and_then(|host| url.authority()?.as_str().strip_prefix(host));
+        let is_port =
+            |port: &str| port.is_empty() || port.strip_prefix(':').is_some_and(|it| it.parse::<u16>().is_ok());
+        url.scheme_str() == Some("http") && port.is_some_and(is_port) && url.path_and_query().is_none_or(|it| it == "/")
+    };
     match parsed.as_ref().is_some_and(is_plain) {
         true => Ok(url.to_owned()),
-        false => Err(format!("`{url}` is not an http:// URL").into()),
+        false => Err(format!("`{url}` is not a URL such as http://127.0.0.1:8000").into()),
     }
 }
 

@@ -343,6 +343,26 @@ async fn pages_of_allowed_origins_may_read_what_functions_answer() {
 }
 
 #[tokio::test]
+async fn the_gateway_and_its_functions_let_the_gateways_own_pages_in_and_agree_on_others() {
+    let text = TEMPLATE.replace("ISSUER:", "ALLOWED_ORIGINS: 'https://app.example,https://other.example', ISSUER:");
+    let (server, _) = start(|options| options.template = Template::parse(&text, &BTreeMap::new()).unwrap()).await;
+    let port = server.url().rsplit_once(':').unwrap().1.to_owned();
+    let told = post(&server, "/probe/1", "").await.body["environment"]["ALLOWED_ORIGINS"].as_str().unwrap().to_owned();
+    let told: Vec<_> = told.split(',').collect();
+    let own = ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("http://{host}:{port}"));
+    assert!(own.iter().all(|origin| told.contains(&origin.as_str())), "{told:?}");
+    let foreign = [format!("https://127.0.0.1:{port}"), "http://localhost:1".to_owned(), "http://localhost".to_owned()];
+    for origin in told.iter().copied().chain(foreign.iter().map(String::as_str)) {
+        let request = Request::options(server.url() + "/probe/1");
+        let request = request.header("origin", origin).header("access-control-request-method", "POST");
+        let reply = send(request.body(Full::default()).unwrap()).await;
+        let allowed = told.contains(&origin).then_some(origin);
+        assert_eq!(cors(&reply).get("allow-origin").copied(), allowed, "{origin}");
+    }
+    server.shutdown().await;
+}
+
+#[tokio::test]
 async fn functions_may_do_what_the_template_says_and_people_everything() {
     let (server, lines) = start(|options| options.record = true).await;
     let item = json!({ "TableName": "rolecall", "Item": { "PK": { "S": "a" }, "SK": { "S": "s" } } });

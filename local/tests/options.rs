@@ -2,10 +2,14 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::ffi::OsStringExt;
+use std::net::TcpListener;
+use std::os::unix::{ffi::OsStringExt, fs::PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
+
+use local::{Template, template};
 
 /// How long the program may take to refuse. Nothing that it could wait for is there.
 const SOON: Duration = Duration::from_secs(20);
@@ -23,6 +27,7 @@ fn nonsense(option: &str, folder: &Path) -> Vec<OsString> {
         "://",
         "http://",
         "ftp://127.0.0.1",
+        "http://127.0.0.1:99999",
         "../..",
         "\u{202e}",
     ]
@@ -39,6 +44,13 @@ fn nonsense(option: &str, folder: &Path) -> Vec<OsString> {
     });
     texts.push(folder.join("file").into());
     texts.push(folder.join("file/inside").into());
+    texts.extend(match option {
+        "--event" => vec!["/dev/zero".into(), folder.into(), folder.join("array.json").into()],
+        "--bin-dir" => vec![folder.join("empty").into()],
+        // Others may use it.
+        "--data" => vec![folder.join("empty").into()],
+        _ => vec![],
+    });
     texts
 }
 
@@ -65,24 +77,57 @@ const OPTIONS: [(&str, &[&str]); 19] = [
     ("--dynamodb", &["seed", "--tenant", "big", "--members", "2"]),
 ];
 
+/// A folder that has what commands ask for, and something else.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let template = Template::load(&template::find_root().unwrap().join("template.yaml")).unwrap();
+    for function in template.functions {
+        fs::write(folder.path().join(function.name), "").unwrap();
+    }
+    for (name, text) in [("file", "not JSON"), ("event.json", "{}"), ("array.json", "[]")] {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    let rights = fs::Permissions::from_mode(0o755);
+    fs::DirBuilder::new().create(folder.path().join("empty")).unwrap();
+    fs::set_permissions(folder.path().join("empty"), rights).unwrap();
+    folder
+}
+
+fn in_folder(command: &[&str], folder: &Path) -> Vec<String> {
+    command.iter().map(|word| word.replace("{folder}", folder.to_str().unwrap())).collect()
+}
+
 #[test]
 fn nonsense_is_refused_in_one_line() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    fs::write(folder.join("file"), "not JSON").unwrap();
-    fs::write(folder.join("event.json"), "{}").unwrap();
+    let folder = folder();
     for (option, command) in OPTIONS {
-        let command: Vec<_> = command.iter().map(|word| word.replace("{folder}", folder.to_str().unwrap())).collect();
-        for text in nonsense(option, folder) {
+        let command = in_folder(command, folder.path());
+        for text in nonsense(option, folder.path()) {
             let mut value = OsString::from(format!("{option}="));
             value.push(&text);
             let shown = format!("{command:?} {option}={:.80}", text.display());
             let said = refused(&command, value, &shown);
-            // What stands in the way may be a file, which is then named; of what is no text, no part can be.
-            let names = [option, folder.to_str().unwrap(), "invalid UTF-8"].iter().any(|name| said.contains(name));
+            // Of what is no text, the option is not told.
+            let names = said.contains(option) || text.to_str().is_none() && said.contains("invalid UTF-8");
             assert!(names, "{shown}: {said}");
         }
     }
+}
+
+#[test]
+fn what_never_answers_is_not_waited_for() {
+    let folder = folder();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let value = format!("--dynamodb=http://{}", silent.local_addr().unwrap());
+    thread::scope(|scope| {
+        for (_, command) in OPTIONS.iter().filter(|(option, _)| *option == "--dynamodb") {
+            let (command, value) = (in_folder(command, folder.path()), value.clone());
+            scope.spawn(move || {
+                let said = refused(&command, value.into(), &format!("{command:?}"));
+                assert!(said.contains("--dynamodb: no answer from http://127.0.0.1:"), "{said}");
+            });
+        }
+    });
 }
 
 /// What the program says on standard error, when it must refuse.
@@ -101,7 +146,7 @@ fn refused(command: &[String], value: OsString, shown: &str) -> String {
             process.kill().unwrap();
             panic!("{shown}: does not end");
         }
-        std::thread::sleep(Duration::from_millis(2));
+        thread::sleep(Duration::from_millis(2));
     }
     let output = process.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

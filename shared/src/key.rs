@@ -1,13 +1,16 @@
 //! Every key of the table is made here and nowhere else. The chart of them is in the README.
 
+use sha2::{Digest, Sha256};
+
 use crate::id::{GroupId, Kind, LabelId, PolicyId, RoleId, TenantId, UserId};
+use crate::model::event::hex;
 use crate::time::Time;
 
 /// The name of the overloaded index.
 pub const INDEX: &str = "GSI1";
 
-/// The most bytes that DynamoDB takes in a sort key, also of an index.
-pub const MAX_SORT_KEY: usize = 1024;
+/// The most bytes that DynamoDB takes for a sort key, of an index too.
+const SORT_KEY: usize = 1024;
 
 /// The primary key of one item.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,11 +26,16 @@ impl Key {
 
     /// A fence of the fact that is in this item: see [`fence`](crate::fence).
     pub fn fence(&self, number: u32) -> Self {
-        Self::alone(format!("{}#FENCE#{}#{number}", self.pk, self.sk))
+        Self::alone(&format!("{}#FENCE", self.pk), &format!("{}#{number}", self.sk))
     }
 
-    /// An item that is alone in its partition, under the same string twice.
-    fn alone(key: String) -> Self {
+    /// An item that is alone in its partition, under the same string twice: a kind, and a text of any length. A text that does
+    /// not fit is replaced by its hash behind a `#`, with which no text that is valid begins.
+    fn alone(kind: &str, text: &str) -> Self {
+        let key = match kind.len() + 1 + text.len() {
+            ..=SORT_KEY => format!("{kind}#{text}"),
+            _ => format!("{kind}##{}", hex(&Sha256::digest(text))),
+        };
         Self { sk: key.clone(), pk: key }
     }
 }
@@ -76,11 +84,11 @@ impl TenantKeys {
         Key::new(self.partition(), numbered("PICTURE", user))
     }
 
-    /// Where the index lists the tenant's members, by `name`: by as much of it as a sort key takes.
+    /// Where the index lists the tenant's members, by as much of `name` as fits.
     pub fn listed(self, name: &str, user: UserId) -> Key {
-        let (name, user) = (name.to_lowercase(), format!("#{user}"));
-        let name = &name[..name.floor_char_boundary(MAX_SORT_KEY - user.len())];
-        Key::new(format!("{}#MEMBERS", self.partition()), format!("{name}{user}"))
+        let (name, number) = (name.to_lowercase(), format!("#{user}"));
+        let fitting = name.floor_char_boundary(SORT_KEY - number.len());
+        Key::new(format!("{}#MEMBERS", self.partition()), name[..fitting].to_owned() + &number)
     }
 
     /// The edge that says that `user` holds `role`.
@@ -107,12 +115,12 @@ impl TenantKeys {
 
     /// The address that no second member of the tenant may have, compared without case.
     pub fn email(self, email: &str) -> Key {
-        Key::alone(format!("{}#EMAIL#{}", self.partition(), email.to_lowercase()))
+        Key::alone(&format!("{}#EMAIL", self.partition()), &email.to_lowercase())
     }
 
     /// What `caller` was answered under an `Idempotency-Key`, the last part of the key: nothing in it can reach another's record.
     pub fn idempotency(self, caller: UserId, key: &str) -> Key {
-        Key::alone(format!("{}#IDEMPOTENCY#{caller}#{key}", self.partition()))
+        Key::alone(&format!("{}#IDEMPOTENCY#{caller}", self.partition()), key)
     }
 }
 
@@ -121,12 +129,12 @@ pub fn user(user: UserId) -> Key {
 }
 
 pub fn slug(slug: &str) -> Key {
-    Key::alone(format!("SLUG#{slug}"))
+    Key::alone("SLUG", slug)
 }
 
 /// The person that an issuer knows as `subject`. A `#` in the issuer is escaped, so that two identities cannot share a key.
 pub fn identity(issuer: &str, subject: &str) -> Key {
-    Key::alone(format!("IDENTITY#{}#{subject}", issuer.replace('%', "%25").replace('#', "%23")))
+    Key::alone("IDENTITY", &format!("{}#{subject}", issuer.replace('%', "%25").replace('#', "%23")))
 }
 
 /// The keys that verify our tokens.
@@ -181,5 +189,33 @@ mod tests {
     fn an_issuer_cannot_pose_as_another() {
         assert_ne!(identity("https://a#b", "c"), identity("https://a", "b#c"));
         assert_ne!(identity("https://a#b", "c"), identity("https://a%23b", "c"));
+    }
+
+    #[test]
+    fn a_key_with_any_text_in_it_fits_and_differs_from_others() {
+        let (acme, last) = (TenantKeys(TenantId::new(i32::MAX as u32)), UserId::new(i32::MAX as u32));
+        // Of one to four bytes a character, and one that is longer in lower case.
+        for character in ["a", "Ä", "漢", "🦀", "İ"] {
+            for length in [1, 250, 501, 1024, 5000] {
+                let (text, other) = (character.repeat(length), character.repeat(length) + "b");
+                let of = |text: &str| {
+                    [
+                        acme.email(text),
+                        acme.idempotency(last, text),
+                        slug(text),
+                        identity(text, "s"),
+                        identity("i", text),
+                    ]
+                };
+                for (key, other) in of(&text).into_iter().zip(of(&other)) {
+                    assert!(key.pk.len() <= SORT_KEY && key.sk == key.pk, "{key:?}");
+                    assert_ne!(key, other);
+                }
+                let listed = acme.listed(&text, last);
+                let name = listed.sk.strip_suffix("#2147483647").expect("the number is whole");
+                assert!(listed.sk.len() <= SORT_KEY && text.to_lowercase().starts_with(name), "{listed:?}");
+                assert!(name.len() == text.to_lowercase().len() || listed.sk.len() > SORT_KEY - 4, "{listed:?}");
+            }
+        }
     }
 }

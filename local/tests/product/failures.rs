@@ -217,12 +217,13 @@ impl Running {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_server_has_lost_nothing_that_it_acknowledged() {
-    let folder = tempfile::tempdir().unwrap();
+    let parent = tempfile::tempdir().unwrap();
+    let data = parent.path().join("data");
     let template = the_template();
     let expected = token::expected(&template).unwrap();
     let mut acknowledged: Vec<String> = Vec::new();
     for _ in 0..5 {
-        let mut running = Running::start(folder.path());
+        let mut running = Running::start(&data);
         let store = Store::new(&running.dynamodb, template.table_name()).unwrap();
         let token = async || {
             let admin = ("acme", "admin@acme.example");
@@ -259,7 +260,7 @@ async fn a_killed_server_has_lost_nothing_that_it_acknowledged() {
         acknowledged.append(&mut done.lock().unwrap());
     }
 
-    let mut running = Running::start(folder.path());
+    let mut running = Running::start(&data);
     let store = Store::new(&running.dynamodb, template.table_name()).unwrap();
     let keys = TenantKeys(ACME);
     let member: Member = decode(store.get(&keys.member(USER)).await.unwrap().unwrap()).unwrap();
