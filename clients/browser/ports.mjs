@@ -5,7 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
-import { chromium } from 'playwright-core';
+import { endAfter, launch } from './chromium.mjs';
 
 const [api, dynamodb] = process.argv.slice(2);
 if (!dynamodb) {
@@ -17,10 +17,7 @@ const KEYS = ['LOCAL_SIGNING_KEY', 'JWKS'];
 // Milliseconds, of all of it.
 const ALL = 60_000;
 
-setTimeout(() => {
-  console.error(`not done after ${ALL / 1000} s`);
-  process.exit(1);
-}, ALL).unref();
+endAfter(ALL);
 
 const key = (name) => ({ PK: { S: 'CONFIG' }, SK: { S: name } });
 const read = (name) => ({ operation: 'GetItem', input: { TableName: TABLE, Key: key(name) } });
@@ -74,19 +71,7 @@ const page = createServer((request, response) => {
 });
 await new Promise((resolve) => page.listen(0, '127.0.0.1', resolve));
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: [
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-    '--host-resolver-rules=MAP evil.example 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
-  ],
-});
+const browser = await launch(['MAP evil.example 127.0.0.1']);
 try {
   await from('another origin', `http://evil.example:${page.address().port}/`, 200, api, dynamodb);
   // The browser takes what the ports answer under the page's name for the page's own.

@@ -5,7 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
-import { chromium } from 'playwright-core';
+import { endAfter, launch } from './chromium.mjs';
 
 const [url, out] = process.argv.slice(2);
 if (!out) {
@@ -18,10 +18,7 @@ const WIDE = { width: 1440, height: 900 };
 const STEP = 10_000;
 const ALL = 90_000;
 
-setTimeout(() => {
-  console.error(`not done after ${ALL / 1000} s`);
-  process.exit(1);
-}, ALL).unref();
+endAfter(ALL);
 
 await mkdir(out, { recursive: true });
 const response = await fetch(`${url}/openapi.json`);
@@ -32,19 +29,7 @@ const operations = Object.entries(paths).flatMap(([path, item]) =>
 );
 assert(operations.length >= 5, `only ${operations.length} operations have a body`);
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: [
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-    '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1',
-  ],
-});
+const browser = await launch();
 try {
   for (const theme of ['light', 'dark']) {
     await withPage(theme, theme, async (page) => {

@@ -30,7 +30,8 @@ impl Key {
     }
 
     /// An item that is alone in its partition, under the same string twice: a kind, and a text of any length. A text that does
-    /// not fit is replaced by its hash behind a `#`, with which no text that is valid begins.
+    /// not fit is replaced by `#` and its hash. No text of a kind that can be so long looks like that: an address has an `@`,
+    /// and an identity begins with its issuer, in which a `#` is escaped.
     fn alone(kind: &str, text: &str) -> Self {
         let key = match kind.len() + 1 + text.len() {
             ..=SORT_KEY => format!("{kind}#{text}"),

@@ -19,7 +19,7 @@ use crate::model::{Catalog, Change, Event, Member, Recorded, Status, Tenant, rol
 use crate::policy::{Action, Denial, Facts};
 use crate::problem::{Problem, Reference};
 use crate::serve::Boxed;
-use crate::table::{self, Committed, Condition, MAX_EDGES, Pause, Table, Transaction};
+use crate::table::{self, CONTENDED, Committed, Condition, MAX_EDGES, Pause, Table, Transaction};
 use crate::time::Time;
 
 /// How long an answer under an `Idempotency-Key` is kept: 24 hours.
@@ -113,7 +113,7 @@ impl App {
         render: fn(&View) -> Value,
     ) -> Boxed<'a, Answer> {
         Box::pin(async move {
-            let mut pause = Pause::contended();
+            let mut pause = Pause::default();
             loop {
                 let round = Round::read(self, call, caller, target, write).await?;
                 if let Some(answer) = round.replay()? {
@@ -126,7 +126,7 @@ impl App {
                     return Ok(answer);
                 }
                 call.meter.restarted();
-                if !pause.wait(&call.meter, call.deadline).await {
+                if !pause.wait(CONTENDED, &call.meter, call.deadline).await {
                     let why = "the member, the caller or the tenant changed during each of our tries";
                     return Err(Problem::Unavailable(why.to_owned()));
                 }

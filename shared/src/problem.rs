@@ -52,7 +52,7 @@ pub enum Wrong {
     Empty,
     /// More than so many characters or elements.
     TooLong(usize),
-    /// One of text or of its direction.
+    /// A control character, or one that turns the direction of text.
     ControlCharacter,
     Uuid,
     /// Outside of these bounds, both included.

@@ -134,10 +134,8 @@ pub enum Committed {
 enum Failure {
     /// Nothing was done, for want of capacity: worth another try.
     Throttled(String),
-    /// Nothing was done, since other transactions have the items at these places: worth another try.
+    /// Nothing was done, since other transactions have the item, or of a transaction those at these places: worth another try.
     Conflict(String, Vec<usize>),
-    /// Nothing was done, since a condition did not hold.
-    Moved,
     /// Whether anything was done is not known: the same call again will tell.
     Unknown(String),
     /// A defect: no other try is better.
@@ -155,7 +153,7 @@ impl<'a> Table<'a> {
             let keys = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
             let keys = keys.map_err(internal)?;
             let output = self
-                .retry("BatchGetItem", Pause::default(), || async {
+                .retry("BatchGetItem", || async {
                     let request = self.client.batch_get_item().request_items(self.name, keys.clone());
                     let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
                     request.send().await.map_err(|why| failure(&why))
@@ -172,7 +170,7 @@ impl<'a> Table<'a> {
             wanted = left.iter().map(key_of).collect::<Result<_, _>>()?;
             if !wanted.is_empty() {
                 self.meter.failed("BatchGetItem left keys unprocessed", true);
-                if !pause.wait(self.meter, self.deadline).await {
+                if !pause.wait(STARVED, self.meter, self.deadline).await {
                     return Err(Problem::TooManyRequests);
                 }
             }
@@ -190,7 +188,7 @@ impl<'a> Table<'a> {
         let mut start = None;
         loop {
             let output = self
-                .retry("Query", Pause::default(), || async {
+                .retry("Query", || async {
                     let request = self.client.query().table_name(self.name).consistent_read(true);
                     let request = request.key_condition_expression("PK = :pk AND begins_with(SK, :sk)");
                     let request = request.expression_attribute_values(":pk", AttributeValue::S(pk.clone()));
@@ -218,12 +216,12 @@ impl<'a> Table<'a> {
     /// proof.
     pub async fn write(self, mut transaction: Transaction<'_>) -> Result<Committed, Problem> {
         let (mut token, mut in_doubt, mut detours) = (token(), false, 0);
-        let mut pause = Pause::contended();
+        let mut pause = Pause::default();
         loop {
             let outcome = self.attempt("TransactWriteItems", self.transact(&transaction.items, &token)).await;
             let failure = match outcome {
-                Ok(()) => return Ok(Committed::Yes),
-                Err(Failure::Moved) => return Ok(Committed::Moved { in_doubt }),
+                Ok(true) => return Ok(Committed::Yes),
+                Ok(false) => return Ok(Committed::Moved { in_doubt }),
                 Err(failure) => failure,
             };
             if let (Failure::Conflict(_, places), false) = (&failure, in_doubt) {
@@ -240,31 +238,29 @@ impl<'a> Table<'a> {
                 }
             }
             in_doubt |= matches!(failure, Failure::Unknown(_));
-            let problem = self.note("TransactWriteItems", failure);
-            if matches!(problem, Problem::Internal(_)) || !pause.wait(self.meter, self.deadline).await {
-                return Err(problem);
-            }
+            self.pause_after(failure, "TransactWriteItems", &mut pause).await?;
         }
     }
 
-    async fn transact(self, items: &[TransactWriteItem], token: &str) -> Result<(), Failure> {
+    /// One try. Whether it was done; not so if a condition did not hold.
+    async fn transact(self, items: &[TransactWriteItem], token: &str) -> Result<bool, Failure> {
         let request = self.client.transact_write_items().set_transact_items(Some(items.to_vec()));
         let request = request.client_request_token(token).return_consumed_capacity(ReturnConsumedCapacity::Total);
         match request.send().await {
             Ok(output) => {
                 self.meter.wrote(output.consumed_capacity());
-                Ok(())
+                Ok(true)
             }
-            Err(why) => Err(match why.as_service_error() {
+            Err(why) => match why.as_service_error() {
                 Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
                     let reasons = cancelled.cancellation_reasons().iter();
                     cancelled_for(&reasons.map(|reason| reason.code().unwrap_or("None")).collect::<Vec<_>>())
                 }
                 Some(TransactWriteItemsError::TransactionInProgressException(_)) => {
-                    Failure::Unknown("the transaction is still in progress".to_owned())
+                    Err(Failure::Unknown("the transaction is still in progress".to_owned()))
                 }
-                _ => failure(&why),
-            }),
+                _ => Err(failure(&why)),
+            },
         }
     }
 
@@ -288,7 +284,7 @@ impl<'a> Table<'a> {
     /// Sets attributes of one item where a condition holds; where it does not, somebody else has done it.
     async fn set(self, key: &Key, what: &str, condition: Condition) -> Result<(), Problem> {
         let (expression, values) = (condition.expression, condition.named());
-        self.retry("UpdateItem", Pause::contended(), || async {
+        self.retry("UpdateItem", || async {
             let request = self.client.update_item().table_name(self.name).set_key(Some(key_attributes(key).into()));
             let request = request.update_expression(format!("SET {what}")).condition_expression(expression);
             let request = request.set_expression_attribute_values(values.clone());
@@ -306,18 +302,25 @@ impl<'a> Table<'a> {
     async fn retry<T, F: Future<Output = Result<T, Failure>>>(
         self,
         operation: &'static str,
-        mut pause: Pause,
         call: impl Fn() -> F,
     ) -> Result<T, Problem> {
+        let mut pause = Pause::default();
         loop {
-            let failure = match self.attempt(operation, call()).await {
+            match self.attempt(operation, call()).await {
                 Ok(value) => return Ok(value),
-                Err(failure) => failure,
-            };
-            let problem = self.note(operation, failure);
-            if matches!(problem, Problem::Internal(_)) || !pause.wait(self.meter, self.deadline).await {
-                return Err(problem);
+                Err(failure) => self.pause_after(failure, operation, &mut pause).await?,
             }
+        }
+    }
+
+    /// Waits for the next try, if one is worth it and time is left.
+    async fn pause_after(self, failure: Failure, operation: &str, pause: &mut Pause) -> Result<(), Problem> {
+        let most = if matches!(failure, Failure::Conflict(..)) { CONTENDED } else { STARVED };
+        let problem = self.note(operation, failure);
+        match problem {
+            Problem::Internal(_) => Err(problem),
+            _ if pause.wait(most, self.meter, self.deadline).await => Ok(()),
+            _ => Err(problem),
         }
     }
 
@@ -338,7 +341,6 @@ impl<'a> Table<'a> {
     fn note(self, operation: &str, failure: Failure) -> Problem {
         let (problem, why, throttled) = match failure {
             Failure::Fatal(why) => return Problem::Internal(why),
-            Failure::Moved => (Problem::Unavailable("a condition did not hold".to_owned()), "moved".to_owned(), false),
             Failure::Conflict(why, _) | Failure::Throttled(why) => (Problem::TooManyRequests, why, true),
             Failure::Unknown(why) => (Problem::Unavailable(why.clone()), why, false),
         };
@@ -347,53 +349,49 @@ impl<'a> Table<'a> {
     }
 }
 
-/// Waits between tries with full jitter: a random time below a bound that doubles from 20 ms to a most.
-pub struct Pause {
-    bound: Duration,
-    most: Duration,
-}
+/// The longest wait for an item that others write at the same time, and are soon done with. With a longer one whoever came
+/// first would come last.
+pub const CONTENDED: Duration = Duration::from_millis(160);
+/// The longest wait for a table that has no capacity or no answer.
+pub const STARVED: Duration = Duration::from_secs(1);
+
+/// Waits between tries with full jitter: a random time below a bound that begins at 20 ms and doubles.
+pub struct Pause(Duration);
 
 impl Default for Pause {
-    /// For a table that has no capacity or no answer: up to 1 s.
     fn default() -> Self {
-        Self { bound: Duration::from_millis(20), most: Duration::from_secs(1) }
+        Self(Duration::from_millis(20))
     }
 }
 
 impl Pause {
-    /// For an item that others write at the same time, and are soon done with: up to 160 ms. With a longer wait whoever came
-    /// first would come last.
-    pub fn contended() -> Self {
-        Self { most: Duration::from_millis(160), ..Self::default() }
-    }
-
-    /// Whether there was time to wait, and is time for another try before the deadline.
-    pub async fn wait(&mut self, meter: &Meter, deadline: Instant) -> bool {
-        let wait = self.bound.mul_f64(fastrand::f64());
+    /// Whether there was time to wait, for `most` at the longest, and is time for another try before the deadline.
+    pub async fn wait(&mut self, most: Duration, meter: &Meter, deadline: Instant) -> bool {
+        let wait = self.0.min(most).mul_f64(fastrand::f64());
         if Instant::now() + wait + LEAST >= deadline {
             return false;
         }
         tokio::time::sleep(wait).await;
         lock(&meter.cost).pauses += wait;
-        self.bound = (self.bound * 2).min(self.most);
+        self.0 = (self.0 * 2).min(STARVED);
         true
     }
 }
 
 /// What the codes of a cancelled transaction mean.
-fn cancelled_for(codes: &[&str]) -> Failure {
+fn cancelled_for(codes: &[&str]) -> Result<bool, Failure> {
     if codes.contains(&"ConditionalCheckFailed") {
-        return Failure::Moved;
+        return Ok(false);
     }
     let passing = ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
     let why = format!("transaction cancelled: {}", codes.join(", "));
     if !codes.iter().all(|code| passing.contains(code)) {
-        return Failure::Fatal(why);
+        return Err(Failure::Fatal(why));
     }
     let conflicts = codes.iter().enumerate().filter(|(_, code)| **code == "TransactionConflict");
     match conflicts.map(|(place, _)| place).collect::<Vec<_>>() {
-        places if places.is_empty() => Failure::Throttled(why),
-        places => Failure::Conflict(why, places),
+        places if places.is_empty() => Err(Failure::Throttled(why)),
+        places => Err(Failure::Conflict(why, places)),
     }
 }
 
@@ -405,10 +403,10 @@ fn failure<E: ProvideErrorMetadata, R>(why: &SdkError<E, R>) -> Failure {
             let code = error.code().unwrap_or("no code");
             let text = format!("{code}: {}", error.message().unwrap_or("no message"));
             match code {
-                "ProvisionedThroughputExceededException"
-                | "ThrottlingException"
-                | "RequestLimitExceeded"
-                | "TransactionConflictException" => Failure::Throttled(text),
+                "ProvisionedThroughputExceededException" | "ThrottlingException" | "RequestLimitExceeded" => {
+                    Failure::Throttled(text)
+                }
+                "TransactionConflictException" => Failure::Conflict(text, Vec::new()),
                 "AccessDeniedException"
                 | "ValidationException"
                 | "ResourceNotFoundException"
@@ -547,7 +545,7 @@ impl<'a> Transaction<'a> {
     /// Takes the next fence where others have the one that was taken. Whether that is all that stands in the way.
     fn take_next_fences(&mut self, conflicts: &[usize]) -> Result<bool, Problem> {
         let fenced = |place: &usize| self.facts.iter().any(|(at, fact, _)| at == place && fact.fences > 0);
-        if !conflicts.iter().all(fenced) {
+        if conflicts.is_empty() || !conflicts.iter().all(fenced) {
             return Ok(false);
         }
         for index in 0..self.facts.len() {

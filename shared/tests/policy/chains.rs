@@ -103,7 +103,8 @@ type Step = (usize, usize, usize);
 struct Tenant {
     catalog: Catalog,
     changes: Vec<Change>,
-    /// A rule that is not in force: the search must find what it is for.
+    /// A rule that is not in force, so that the search must find what it is for. What it denies counts as allowed, also where a
+    /// rule that stands after it in the file would deny as well.
     without: Option<&'static str>,
     ways: Vec<Way>,
     numbers: HashMap<String, u16>,
