@@ -171,6 +171,20 @@ async fn callers_who_rest_on_the_same_facts_do_not_turn_each_other_away() {
     let operations: Vec<_> = records.iter().map(|record| record.operation.as_str()).collect();
     assert_eq!(operations, ["BatchGetItem", "TransactWriteItems"]);
     assert_eq!(records[1].write_units, 14.0);
+
+    // Who changes the fact raises all fences before the answer. That is one round trip more, since it is done at once.
+    let demoted = product.patch_role(&tenant.owner_token, tenant.id, tenant.admin, role::USER).await;
+    assert_eq!(demoted.status, 200);
+    let records = product.server.take_records();
+    let written: Vec<_> = records.iter().map(|record| record.operation.as_str()).collect();
+    let raised = written.iter().filter(|operation| **operation == "UpdateItem").count();
+    assert_eq!(raised, FENCES as usize, "{written:?}");
+    let admin = product.member(tenant.id, tenant.admin).await;
+    let item = TenantKeys(tenant.id).member(tenant.admin);
+    for number in 0..FENCES {
+        let fence = product.store.get(&item.fence(number)).await.unwrap().unwrap();
+        assert_eq!(fence["version"].as_n(), Ok(&admin.authority.to_string()), "fence {number}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
