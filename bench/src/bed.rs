@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::fs;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
+use local::cases::{Cases, SUCCESS};
 use local::front::Latency;
 use local::functions::{Process, Processes};
 use local::store::Store;
@@ -81,13 +81,12 @@ impl Bed {
         let keys = store.get(&shared::key::jwks()).await?;
         let keys = keys.as_ref().and_then(|item| item.get("document")?.as_s().ok());
         let keys: Value = keys.and_then(|keys| serde_json::from_str(keys).ok()).unwrap_or_default();
-        let event = template::find_root()?.join("events").join(&ours.function.name).join("success.json");
-        let text = fs::read(&event).map_err(|error| format!("{}: {error}", event.display()))?;
+        let event = Cases::load(&template::find_root()?, &ours.function.name)?.get(SUCCESS)?.event;
         Ok(Self {
             tls: Front::start(listener, &host, address)?,
             expected: token::expected(&ours.template)?,
             jwk: keys["keys"][0].to_string(),
-            event: serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", event.display()))?,
+            event,
             processes: Processes::new(log.sink()),
             apart: record.then(Apart::new).transpose()?,
             folder: TempDir::new().map_err(|error| format!("no folder for temporary files: {error}"))?,

@@ -1,11 +1,10 @@
 //! The functions of the API reference: cold starts, by what is asked of them first.
 
-use std::fs;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use local::cases::{Cases, SUCCESS};
 use local::functions::{self, Processes};
-use local::template::{Function, find_root};
+use local::template::{Function, Kind, find_root};
 use local::{Result, Template};
 use serde_json::Value;
 
@@ -28,20 +27,14 @@ struct Case {
 pub async fn run(cold: u32, log: &Tail) -> Result<()> {
     let root = find_root()?;
     let template = Template::load(&root.join("template.yaml"))?;
-    let public: Vec<&Function> = template.functions.iter().filter(|function| function.is_public()).collect();
+    let public: Vec<&Function> =
+        template.functions.iter().filter(|function| function.kind == Some(Kind::Public)).collect();
     let bin_dir = functions::build(&root, public.iter().map(|function| function.name.as_str()), true)?;
     let mut cases = Vec::new();
     for function in public {
-        let folder = root.join("events").join(&function.name);
-        let files = fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        let files: Vec<PathBuf> = files.filter_map(|file| Some(file.ok()?.path())).collect();
-        for file in files {
-            let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if !name.starts_with("success") || name.ends_with(".answer.json") {
-                continue;
-            }
-            let event: Option<Value> = fs::read(&file).ok().and_then(|text| serde_json::from_slice(&text).ok());
-            let event = event.ok_or_else(|| format!("{} is no event", file.display()))?;
+        let successes = Cases::load(&root, &function.name)?.all()?;
+        for success in successes.into_iter().filter(|case| case.name.starts_with(SUCCESS)) {
+            let event = success.event;
             let name = event["rawPath"].as_str().unwrap_or_default().to_owned();
             let (init, first, cpu) = (Vec::new(), Vec::new(), Vec::new());
             cases.push(Case { function: function.clone(), name, event, init, first, cpu, memory: 0.0 });

@@ -251,7 +251,7 @@ fn cookies(headers: &HeaderMap) -> Vec<String> {
 }
 
 /// Names and values decoded, the values of a repeated name joined by commas.
-fn query_parameters(query: &str) -> Value {
+pub(crate) fn query_parameters(query: &str) -> Value {
     let mut parameters: Map<String, Value> = Map::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

@@ -9,8 +9,10 @@
 //! - [`dynamodb`] is the engine, embedded or another, and a small client; [`front`] is what functions and people call instead
 //!   of the engine: it enforces the statements and has DynamoDB's conflicts.
 //! - [`demo`] fills a table with tenants through [`store`], [`token`] signs tokens for their people.
+//! - [`cases`] reads and records the events of `events/` and their answers.
 //! - [`server`] puts them together; the binary `rolecall` and the tests start it.
 
+pub mod cases;
 mod conflicts;
 mod data;
 pub mod demo;

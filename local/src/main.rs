@@ -10,8 +10,14 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use local::{
-    Host, Options, Result, Server, Template, demo, dynamodb, front::Latency, functions, server, store::Store, template,
-    token, token::Flaw,
+    Host, Options, Result, Server, Template,
+    cases::{self, Cases},
+    demo, dynamodb,
+    front::Latency,
+    functions, server,
+    store::Store,
+    template,
+    token::{self, Flaw},
 };
 use serde_json::Value;
 use shared::{credential, time::Time};
@@ -84,9 +90,8 @@ struct Serve {
 struct Invoke {
     /// Name of the function, as in `functions/`
     function: String,
-    /// File of the event, - for standard input
-    #[arg(long, value_name = "FILE")]
-    event: PathBuf,
+    #[command(flatten)]
+    event: Event,
     /// Use this DynamoDB (http://…); otherwise the one on port 8000 if there is one, else an empty
     /// one
     #[arg(long, value_name = "URL", value_parser = server::check_url)]
@@ -96,6 +101,17 @@ struct Invoke {
     print: bool,
     #[command(flatten)]
     build: Build,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Event {
+    /// File of the event, - for standard input
+    #[arg(long, value_name = "FILE")]
+    event: Option<PathBuf>,
+    /// Name of a recorded event: `success`, or a case of `events/FUNCTION/cases.json`
+    #[arg(long, value_name = "NAME")]
+    case: Option<String>,
 }
 
 #[derive(Args)]
@@ -269,14 +285,21 @@ fn print_routes(template: &Template) {
 }
 
 async fn invoke(options: Invoke) -> Result<()> {
-    let (_, mut template) = load()?;
+    let (root, mut template) = load()?;
     // Events name the origin of `cargo run`, and this gateway is at another port.
     server::allow_own_origins(&mut template, PORT, &[]);
     let name = &options.function;
     if template.function(name).is_none() {
         return Err(format!("no function `{name}` in template.yaml; `routes` lists them").into());
     }
-    let event = read_event(&options.event)?;
+    let (event, from) = match (&options.event.event, &options.event.case) {
+        (Some(file), _) => (read_event(file)?, format!("--event {}", file.display())),
+        (None, case) => {
+            let case = case.as_deref().unwrap_or(cases::SUCCESS);
+            let found = Cases::load(&root, name).and_then(|cases| cases.get(case));
+            (found.map_err(|why| format!("--case: {why}"))?.event, format!("--case {case}"))
+        }
+    };
     let dynamodb = match options.dynamodb {
         Some(url) => Some(url),
         None => dynamodb::reach(DYNAMODB).await.is_ok().then(|| DYNAMODB.to_owned()),
@@ -289,7 +312,7 @@ async fn invoke(options: Invoke) -> Result<()> {
     let store = Store::new(&server.dynamodb_url(), template.table_name())?;
     demo::fill(&store, Time::now()).await?;
     let event = token::fill(&store, &token::expected(&template)?, event, Time::now()).await;
-    let event = event.map_err(|why| format!("--event {}: {why}", options.event.display()))?;
+    let event = event.map_err(|why| format!("{from}: {why}"))?;
     if options.print {
         println!("{event:#}");
         return Ok(());

@@ -77,6 +77,8 @@ pub struct Function {
     pub name: String,
     /// The name of the resource: `UsersUpdateFunction`.
     pub resource: String,
+    /// `Kind` in its `Metadata`, which SAM takes and ignores.
+    pub kind: Option<Kind>,
     pub description: String,
     pub routes: Vec<Route>,
     /// How long an invocation may take.
@@ -87,11 +89,13 @@ pub struct Function {
     pub statements: Vec<Statement>,
 }
 
-impl Function {
-    /// Whether it is granted nothing: it has no table, and asks nobody who they are.
-    pub fn is_public(&self) -> bool {
-        self.statements.is_empty()
-    }
+/// Who may call a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Anybody.
+    Public,
+    /// Whoever shows a credential.
+    Credential,
 }
 
 /// A route of the HTTP API.
@@ -400,7 +404,14 @@ impl Reader<'_> {
         if routes.is_empty() {
             return Err(format!("{}: no event of type HttpApi, so nothing can call it", at("Events")).into());
         }
+        let kind = match &definition["Metadata"]["Kind"] {
+            Value::Null => None,
+            kind if kind == "public" => Some(Kind::Public),
+            kind if kind == "credential" => Some(Kind::Credential),
+            kind => return Err(format!("{}: neither credential nor public, but {kind}", at("Metadata.Kind")).into()),
+        };
         Ok(Function {
+            kind,
             name: self.function_name(resource, &properties)?,
             resource: resource.into(),
             description,
@@ -840,6 +851,22 @@ Resources:
         .unwrap();
         let route = |method: &str, path: &str| Route { method: method.into(), path: path.into() };
         assert_eq!(template.functions[0].routes, [route("ANY", "$default"), route("ANY", "/f/{path+}")]);
+    }
+
+    #[test]
+    fn a_function_says_who_may_call_it() {
+        let kind = |metadata: &str| {
+            let text = format!(
+                "Resources:\n{TABLE}  ThingGetFunction: {{ Type: AWS::Serverless::Function, {metadata}
+    Properties: {{ CodeUri: functions/thing-get/, {EVENTS} }} }}\n"
+            );
+            Template::parse(&text, &BTreeMap::new()).map(|template| template.functions[0].kind)
+        };
+        assert_eq!(kind("Metadata: { BuildMethod: rust-cargolambda, Kind: public },"), Ok(Some(Kind::Public)));
+        assert_eq!(kind("Metadata: { Kind: credential },"), Ok(Some(Kind::Credential)));
+        assert_eq!(kind(""), Ok(None));
+        let error = kind("Metadata: { Kind: Public },").unwrap_err().to_string();
+        assert_eq!(error, "ThingGetFunction.Metadata.Kind: neither credential nor public, but \"Public\"");
     }
 
     #[test]

@@ -2,25 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use local::cases::{Case, Cases, FILES, SUCCESS};
 use local::event::Router;
-use local::template::find_root;
+use local::template::{Kind, find_root};
 use local::{Template, functions};
 use serde_json::{Value, json};
 
-/// The cases that each function has, and the statuses that their answers may have. Who anybody may call has the first.
+/// The cases that a function has whose callers show a credential, and the statuses that their answers may have. Public
+/// functions need only the first.
 const MANDATORY: [(&str, &[u64]); 5] = [
-    ("success", &[200, 201, 204]),
+    (SUCCESS, &[200, 201, 204]),
     ("no-credential", &[401]),
     ("forbidden", &[403]),
     // 401 where only the credentials name a tenant, and differ.
     ("foreign-tenant", &[401, 403]),
+    // Body, path, query or header: what the function reads.
     ("malformed", &[400, 422]),
 ];
-
-const EVENT: &str = ".json";
-const ANSWER: &str = ".answer.json";
 
 fn template() -> Template {
     Template::load(&find_root().unwrap().join("template.yaml")).unwrap()
@@ -31,23 +31,8 @@ fn names_in(folder: &Path) -> BTreeSet<String> {
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-fn read(file: &Path) -> Value {
-    serde_json::from_slice(&fs::read(file).unwrap()).unwrap_or_else(|why| panic!("{}: {why}", file.display()))
-}
-
-/// The events of a function and the answers beside them, each by the name of the case.
-fn cases(function: &str) -> [BTreeMap<String, PathBuf>; 2] {
-    let folder = find_root().unwrap().join("events").join(function);
-    let (mut events, mut answers) = (BTreeMap::new(), BTreeMap::new());
-    for name in names_in(&folder) {
-        let file = folder.join(&name);
-        match (name.strip_suffix(ANSWER), name.strip_suffix(EVENT)) {
-            (Some(case), _) => answers.insert(case.to_owned(), file),
-            (None, Some(case)) => events.insert(case.to_owned(), file),
-            (None, None) => panic!("{}: neither an event nor an answer", file.display()),
-        };
-    }
-    [events, answers]
+fn cases(function: &str) -> Vec<Case> {
+    Cases::load(&find_root().unwrap(), function).and_then(|cases| cases.all()).unwrap_or_else(|why| panic!("{why}"))
 }
 
 /// Headers that are there without a page's doing: of the browser, and of the gateway. And `content-encoding`: no page is to
@@ -119,7 +104,7 @@ fn a_function_has_one_name_in_all_places() {
         [
             (named, format!("functions/{name}: add a package `{name}` with one binary `{name}`")),
             (has_template, format!("template.yaml: add `{resource}` with `CodeUri: {code}`")),
-            (has_events, format!("events/{name}: add the folder, with an event for each case")),
+            (has_events, format!("events/{name}: add the folder, with {}", FILES.join(", "))),
         ]
         .into_iter()
         .filter_map(|(is_there, add)| (!is_there).then_some(add))
@@ -127,32 +112,74 @@ fn a_function_has_one_name_in_all_places() {
 }
 
 #[test]
+fn a_function_says_its_kind() {
+    each_function(in_template(), |name| {
+        let function = template().function(name).unwrap().clone();
+        let shows = cases(name).into_iter().find(|case| case.name == SUCCESS).unwrap().event.to_string().contains("{{");
+        let resource = &function.resource;
+        match function.kind {
+            None => {
+                Some(format!("template.yaml: add `Kind: credential` or `Kind: public` to the Metadata of {resource}"))
+            }
+            Some(Kind::Public) if shows => Some(format!(
+                "events/{name}/success.json: show no credential, or say `Kind: credential` for {resource}"
+            )),
+            Some(Kind::Credential) if !shows => {
+                Some(format!("events/{name}/success.json: show a credential, or say `Kind: public` for {resource}"))
+            }
+            Some(_) => None,
+        }
+    });
+}
+
+#[test]
 fn a_function_has_the_mandatory_cases() {
     each_function(in_template(), |name| {
-        let [events, answers] = cases(name);
-        let lacks = |(case, statuses): &(&str, &[u64])| match answers.get(*case).map(|file| read(file)) {
-            _ if !events.contains_key(*case) => Some(format!("events/{name}: add {case}{EVENT}")),
-            Some(answer) if !answer["statusCode"].as_u64().is_some_and(|it| statuses.contains(&it)) => {
-                Some(format!("events/{name}/{case}{ANSWER}: {} is none of {statuses:?}", answer["statusCode"]))
-            }
-            _ => None,
+        let cases = cases(name);
+        let lacks = |(name_of_case, statuses): &(&str, &[u64])| {
+            let Some(case) = cases.iter().find(|case| case.name == *name_of_case) else {
+                return Some(format!("events/{name}/cases.json: add the case `{name_of_case}`"));
+            };
+            let status = &case.answer.as_ref()?["statusCode"];
+            let is_none = !status.as_u64().is_some_and(|it| statuses.contains(&it));
+            is_none.then(|| format!("events/{name}, {name_of_case}: {status} is none of {statuses:?}"))
         };
-        let is_public = template().function(name).is_some_and(|it| it.is_public());
+        let is_public = template().function(name).is_some_and(|it| it.kind == Some(Kind::Public));
         MANDATORY[..if is_public { 1 } else { MANDATORY.len() }].iter().filter_map(lacks).collect::<Vec<_>>()
     });
 }
 
 #[test]
-fn an_event_has_an_answer_and_the_other_way_round() {
+fn a_case_has_an_answer() {
     each_function(in_template(), |name| {
-        let [events, answers] = cases(name);
-        let unanswered = events.keys().filter(|case| !answers.contains_key(*case));
+        let unanswered = cases(name).into_iter().filter(|case| case.answer.is_none());
         let unanswered = unanswered.map(|case| {
-            format!("events/{name}: add {case}{ANSWER} with `BLESS=1 cargo test -p local --test events`, and review it")
+            let name_of_case = case.name;
+            format!(
+                "events/{name}: record the answer to `{name_of_case}` with `BLESS=1 cargo test -p local --test events`"
+            )
         });
-        let unasked = answers.keys().filter(|case| !events.contains_key(*case));
-        let unasked = unasked.map(|case| format!("events/{name}: add {case}{EVENT}, or remove {case}{ANSWER}"));
-        unanswered.chain(unasked).collect::<Vec<_>>()
+        unanswered.collect::<Vec<_>>()
+    });
+}
+
+/// So a diff shows only what has changed. `BLESS=1` puts it in form.
+#[test]
+fn cases_are_written_in_one_form_and_nothing_is_beside_them() {
+    let root = find_root().unwrap();
+    each_function(in_template(), |name| {
+        let folder = root.join("events").join(name);
+        let cases = Cases::load(&root, name).unwrap_or_else(|why| panic!("{why}"));
+        if std::env::var_os("BLESS").is_some() {
+            cases.write(&BTreeMap::new()).unwrap();
+        }
+        let is_in_form = fs::read_to_string(folder.join(FILES[0])).unwrap() == cases.text(&BTreeMap::new()).unwrap();
+        let out_of_form = (!is_in_form).then(|| {
+            format!("events/{name}/cases.json: put it in form with `BLESS=1 cargo test -p local --test bundle`")
+        });
+        let others = names_in(&folder).into_iter().filter(|file| !FILES.contains(&file.as_str()));
+        let others = others.map(|file| format!("events/{name}/{file}: make it a case of cases.json"));
+        others.chain(out_of_form).collect::<Vec<_>>()
     });
 }
 
@@ -160,9 +187,8 @@ fn an_event_has_an_answer_and_the_other_way_round() {
 fn an_event_is_one_that_the_gateway_makes_for_its_function() {
     let router = Router::new(&template());
     each_function(in_template(), |name| {
-        let [events, _] = cases(name);
-        let foreign = events.into_values().filter(|file| {
-            let event = read(file);
+        let foreign = cases(name).into_iter().filter(|case| {
+            let event = &case.event;
             let [method, path] = [&event["requestContext"]["http"]["method"], &event["rawPath"]];
             let found = router.find(method.as_str().unwrap(), path.as_str().unwrap());
             !found.is_some_and(|found| {
@@ -173,7 +199,9 @@ fn an_event_is_one_that_the_gateway_makes_for_its_function() {
                     && event["pathParameters"].as_object().map_or(json!({}), |it| json!(it)) == json!(found.parameters)
             })
         });
-        foreign.map(|file| format!("{}: its path is not that of its route", file.display())).collect::<Vec<_>>()
+        foreign
+            .map(|case| format!("events/{name}, {}: its path is not that of its route", case.name))
+            .collect::<Vec<_>>()
     });
 }
 
@@ -183,9 +211,8 @@ fn a_route_has_a_success_and_a_handler_that_names_it() {
     each_function(in_template(), |name| {
         let main = format!("functions/{name}/src/main.rs");
         let code = fs::read_to_string(root.join(&main)).unwrap();
-        let [events, _] = cases(name);
-        let successes = events.iter().filter(|(case, _)| case.starts_with("success"));
-        let succeeding: Vec<Value> = successes.map(|(_, file)| read(file)["routeKey"].clone()).collect();
+        let successes = cases(name).into_iter().filter(|case| case.name.starts_with(SUCCESS));
+        let succeeding: Vec<Value> = successes.map(|case| case.event["routeKey"].clone()).collect();
         let routes = template.function(name).unwrap().routes.iter().map(|it| format!("{} {}", it.method, it.path));
         let lacks = |route: String| {
             let doc = format!("/// `{route}`");
@@ -207,13 +234,14 @@ fn a_page_may_send_what_functions_read_and_read_what_they_answer() {
     let template = template();
     let cors = template.cors.as_ref().unwrap();
     each_function(in_template(), |name| {
-        let headers = |files: BTreeMap<String, PathBuf>, anyway: fn(&str) -> bool| {
-            let headers = files.values().map(|file| read(file)["headers"].take());
-            let names =
-                headers.filter_map(|it| Some(it.as_object()?.keys().map(|it| it.to_lowercase()).collect::<Vec<_>>()));
+        let cases = cases(name);
+        let headers = |of: &dyn Fn(&Case) -> Option<Value>, anyway: fn(&str) -> bool| {
+            let headers = cases.iter().filter_map(of);
+            let names = headers.filter_map(|it| {
+                Some(it["headers"].as_object()?.keys().map(|it| it.to_lowercase()).collect::<Vec<_>>())
+            });
             names.flatten().filter(|name| !anyway(name)).collect::<BTreeSet<_>>()
         };
-        let [events, answers] = cases(name);
         let methods = template.function(name).unwrap().routes.iter().map(|route| route.method.clone()).collect();
         let lacks = |list: &str, allowed: &[String], needed: BTreeSet<String>| -> Vec<String> {
             let lacking = needed.into_iter().filter(|it| !allowed.contains(it));
@@ -221,8 +249,8 @@ fn a_page_may_send_what_functions_read_and_read_what_they_answer() {
         };
         [
             lacks("AllowMethods", &cors.methods, methods),
-            lacks("AllowHeaders", &cors.headers, headers(events, is_sent_anyway)),
-            lacks("ExposeHeaders", &cors.exposed, headers(answers, is_of_the_browser)),
+            lacks("AllowHeaders", &cors.headers, headers(&|case| Some(case.event.clone()), is_sent_anyway)),
+            lacks("ExposeHeaders", &cors.exposed, headers(&|case| case.answer.clone(), is_of_the_browser)),
         ]
         .concat()
     });

@@ -1,5 +1,5 @@
-//! Has the real functions answer every event of `events/`, each on fresh demo data in a real engine, and compares with
-//! the answers beside the events. `BLESS=1` records these anew: review the diff.
+//! Has the real functions answer every case of `events/`, each on fresh demo data in a real engine, and compares with
+//! the answers recorded there. `BLESS=1` records these anew: review the diff.
 //!
 //! Each answer is held against `openapi.json`, too. Which IAM actions each function was seen to use is left in
 //! `target/actions.json`, for `.ci/` to compare with what the deployed template grants. With `RIE`, the path of AWS's runtime
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
@@ -22,11 +22,12 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioExecutor;
+use local::cases::{Case, Cases};
 use local::dynamodb::Client;
 use local::store::Store;
 use local::template::Function;
 use local::{Options, Server, Template, demo, functions, server, template, token};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 use shared::key::Key;
 use shared::model::{Change, Event};
@@ -42,20 +43,20 @@ const SEEDED: i64 = 1_705_308_300_000;
 /// How many events are replayed at once.
 const LANES: usize = 2;
 
-/// What a function may ask the table for when it has just started: the keys, all that a decision needs, the catalog; and one
-/// write.
-const COLD: [&str; 4] = ["BatchGetItem", "BatchGetItem", "Query", "TransactWriteItems"];
-
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+/// What was answered, as it is recorded.
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Answer {
     status_code: u16,
     headers: BTreeMap<String, String>,
     body: Value,
     /// What the audit event says was changed, if anything was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     changes: Option<BTreeMap<String, Change>>,
 }
+
+/// The answers to the cases of each function.
+type Recorded = Arc<Mutex<BTreeMap<String, BTreeMap<String, Value>>>>;
 
 /// The actions that each function was seen to use.
 type Actions = Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>;
@@ -69,28 +70,37 @@ async fn every_event_gets_its_answer() {
     let template = template;
     let names = || template.functions.iter().map(|it| it.name.as_str());
     let bin_dir = functions::build(&root, names(), true).unwrap();
-    let events: Vec<_> = names().flat_map(|name| events(&root.join("events").join(name))).collect();
-    assert!(!events.is_empty());
+    let cases: BTreeMap<_, _> = names().map(|name| (name.to_owned(), Cases::load(&root, name).unwrap())).collect();
+    let all =
+        cases.iter().flat_map(|(name, cases)| cases.all().unwrap().into_iter().map(move |case| (name.clone(), case)));
+    let all: Vec<_> = all.collect();
+    assert!(!all.is_empty());
 
     let described = Arc::new(Described::committed());
-    let queue = Arc::new(Mutex::new(events.into_iter()));
-    let actions = Actions::default();
+    let queue = Arc::new(Mutex::new(all.into_iter()));
+    let (actions, recorded) = (Actions::default(), Recorded::default());
     let mut lanes = JoinSet::new();
     for _ in 0..LANES {
-        let (queue, template, bin_dir) = (Arc::clone(&queue), template.clone(), bin_dir.clone());
-        let (actions, described) = (Arc::clone(&actions), Arc::clone(&described));
+        let (queue, template, bin_dir, cases) = (Arc::clone(&queue), template.clone(), bin_dir.clone(), cases.clone());
+        let (actions, recorded, described) = (Arc::clone(&actions), Arc::clone(&recorded), Arc::clone(&described));
         lanes.spawn(async move {
             let mut failed = Vec::new();
             let next = || queue.lock().unwrap().next();
-            while let Some(event) = next() {
-                if let Err(why) = replay(&template, &bin_dir, &event, &actions, &described).await {
-                    failed.push(format!("{}: {why}", event.display()));
+            while let Some((name, case)) = next() {
+                let (function, may) = (template.function(&name).unwrap(), cases[&name].round_trips());
+                match replay(&template, &bin_dir, function, &case, may, &actions, &described).await {
+                    Ok(answer) => drop(recorded.lock().unwrap().entry(name).or_default().insert(case.name, answer)),
+                    Err(why) => failed.push(format!("{name}, {}: {why}", case.name)),
                 }
             }
             failed
         });
     }
     let failed = lanes.join_all().await.concat();
+    if blessing() {
+        let recorded = recorded.lock().unwrap();
+        recorded.iter().for_each(|(name, answers)| cases[name].write(answers).unwrap());
+    }
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
 
     if std::env::var_os("RIE").is_some() {
@@ -105,24 +115,20 @@ async fn every_event_gets_its_answer() {
     fs::write(bin_dir.join("../actions.json"), serde_json::to_string_pretty(&actions).unwrap()).unwrap();
 }
 
-fn events(folder: &Path) -> Vec<PathBuf> {
-    let files = fs::read_dir(folder).unwrap_or_else(|why| panic!("{}: {why}", folder.display()));
-    let files = files.map(|file| file.unwrap().path());
-    files.filter(|file| !file.to_string_lossy().ends_with(".answer.json")).collect()
+fn blessing() -> bool {
+    std::env::var_os("BLESS").is_some()
 }
 
-fn read<T: for<'a> Deserialize<'a>>(file: &Path) -> Result<T, String> {
-    let text = fs::read(file).map_err(|why| format!("{}: {why}", file.display()))?;
-    serde_json::from_slice(&text).map_err(|why| format!("{}: {why}", file.display()))
-}
-
+/// The answer to a case, if it is the recorded one or is recorded now.
 async fn replay(
     template: &Template,
     bin_dir: &Path,
-    file: &Path,
+    function: &Function,
+    case: &Case,
+    may: &[String],
     actions: &Actions,
     described: &Described,
-) -> Result<(), String> {
+) -> Result<Value, String> {
     let log = Arc::new(Mutex::new(String::new()));
     let sink = Arc::clone(&log);
     let mut options = Options::new(template.clone(), bin_dir.into());
@@ -133,30 +139,30 @@ async fn replay(
     demo::fill(&store, Time::from_millis(SEEDED)).await.unwrap();
     let expected = token::expected(template).unwrap();
     let started = Time::now();
-    let event = token::fill(&store, &expected, read(file)?, started).await;
+    let event = token::fill(&store, &expected, case.event.clone(), started).await;
     let event = event.map_err(|why| why.to_string())?;
 
-    let function = file.parent().and_then(Path::file_name).unwrap().to_str().unwrap();
     let before = items(&server, template).await;
     let answer = match std::env::var_os("RIE") {
-        Some(emulator) => Ok(emulate(&emulator, &server, template.function(function).unwrap(), bin_dir, &event).await?),
-        None => server.invoke(function, &event).await,
+        Some(emulator) => Ok(emulate(&emulator, &server, function, bin_dir, &event).await?),
+        None => server.invoke(&function.name, &event).await,
     };
     let after = items(&server, template).await;
-    let audit = |key: &&Key| key.sk.starts_with("EVENT#") && !before.contains_key(key);
-    let audit = match after.keys().find(audit) {
-        Some(key) => store.get(key).await.unwrap(),
-        None => None,
+    let audited: Vec<&Key> = after.keys().filter(|key| is_event(key) && !before.contains_key(key)).collect();
+    let audit = match audited[..] {
+        [] => None,
+        [key] => store.get(key).await.unwrap(),
+        _ => return Err(format!("an answer has room for the changes of one audit event, and there are {audited:?}")),
     };
     let by_function = server.take_records().into_iter().filter(|record| record.function.is_some());
     let mut operations = Vec::new();
     for record in by_function {
-        actions.lock().unwrap().entry(function.to_owned()).or_default().extend(record.actions);
+        actions.lock().unwrap().entry(function.name.clone()).or_default().extend(record.actions);
         operations.push(record.operation);
     }
     server.shutdown().await;
-    if !COLD.starts_with(&operations.iter().map(String::as_str).collect::<Vec<_>>()) {
-        return Err(format!("it took other round trips than a cold call may: {operations:?}"));
+    if !may.starts_with(&operations) {
+        return Err(format!("it took the round trips {operations:?}, and `roundTrips` of its cases.json are {may:?}"));
     }
 
     let answer = answer.map_err(|why| format!("{why}{}", log.lock().unwrap()))?;
@@ -169,29 +175,22 @@ async fn replay(
     };
     let route = event["routeKey"].as_str().unwrap();
     let media_type = answer.headers.get("content-type").map(String::as_str);
-    let blessing = std::env::var_os("BLESS").is_some();
     // What is described is made of what is recorded.
-    if !blessing {
+    if !blessing() {
         described.body(route, answer.status_code, media_type, &body)?;
         described.headers(route, answer.status_code, answer.headers.keys().map(String::as_str))?;
     }
     mask(&mut answer.body, started);
     shorten(&mut answer);
-    let answered = serde_json::to_string_pretty(&answer).unwrap() + "\n";
     let log = log.lock().unwrap();
-    let is_public = template.function(function).unwrap().is_public();
-    check(&answer, &event, is_public, &before, after).map_err(|why| format!("{why}: {answered}{log}"))?;
-
-    let beside = file.with_extension("answer.json");
-    if blessing {
-        fs::write(&beside, &answered).unwrap();
+    let answered = serde_json::to_value(&answer).unwrap();
+    check(&answer, &event, &before, after).map_err(|why| format!("{why}: {answered:#}{log}"))?;
+    match &case.answer {
+        _ if blessing() => Ok(answered),
+        Some(recorded) if *recorded == answered => Ok(answered),
+        Some(recorded) => Err(format!("answered {answered:#} instead of {recorded:#}{log}")),
+        None => Err(format!("no answer is recorded, and it answered {answered:#}{log}")),
     }
-    let recorded: Answer = read(&beside)?;
-    if answer == recorded {
-        return Ok(());
-    }
-    let recorded = serde_json::to_string_pretty(&recorded).unwrap();
-    Err(format!("answered {answered}instead of {recorded}{log}"))
 }
 
 /// Starts a function once the Runtime API listens, as on AWS. The emulator does not wait for its own, and our smallest functions
@@ -260,7 +259,10 @@ async fn items(server: &Server, template: &Template) -> HashMap<Key, Value> {
 
 /// The body as a client gets it.
 fn body_of(answer: &Value) -> Result<Vec<u8>, String> {
-    let body = answer["body"].as_str().ok_or("no body")?;
+    let body = match &answer["body"] {
+        Value::Null => "",
+        body => body.as_str().ok_or("the body is no text")?,
+    };
     if answer["isBase64Encoded"] != true {
         return Ok(body.as_bytes().to_vec());
     }
@@ -307,11 +309,24 @@ fn mask(value: &mut Value, started: Time) {
     }
 }
 
+fn is_event(key: &Key) -> bool {
+    key.sk.starts_with("EVENT#")
+}
+
+/// The versions in each audit chain: those that its record has had.
+fn chains(items: &HashMap<Key, Value>) -> BTreeMap<&str, BTreeSet<u64>> {
+    let mut chains: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for key in items.keys().filter(|key| is_event(key)) {
+        let version = key.sk["EVENT#".len()..].parse().unwrap();
+        chains.entry(key.pk.as_str()).or_default().insert(version);
+    }
+    chains
+}
+
 /// What holds for every answer, whatever is recorded.
 fn check(
     answer: &Answer,
     event: &Value,
-    is_public: bool,
     before: &HashMap<Key, Value>,
     mut after: HashMap<Key, Value>,
 ) -> Result<(), &'static str> {
@@ -319,20 +334,33 @@ fn check(
     if header("x-request-id") != event["requestContext"]["requestId"].as_str() {
         return Err("`x-request-id` is not that of the event");
     }
-    let is_event = |key: &&Key| key.sk.starts_with("EVENT#");
-    let audited = after.keys().filter(is_event).count() - before.keys().filter(is_event).count();
-    // The demo data's members have the version 1.
-    let etag = format!("\"{}\"", 1 + audited);
     if answer.status_code >= 500 {
         return Err("a failure of the function");
     }
-    if answer.status_code == 200 && !is_public && header("etag") != Some(&etag) {
-        return Err("`etag` and audit events differ");
+    let is_done = (200..300).contains(&answer.status_code);
+    let (old, new) = (chains(before), chains(&after));
+    if new.values().any(|versions| !versions.iter().copied().eq(1..=versions.len() as u64)) {
+        return Err("an audit chain has not the versions from 1 on");
     }
-    if answer.status_code == 200 {
+    // What has an `etag` is a record, which has as many versions as audit events: the one that was changed, else any.
+    let changed = new.iter().filter(|(record, versions)| old.get(*record) != Some(versions));
+    let changed: BTreeSet<String> = changed.map(|(_, versions)| format!("\"{}\"", versions.len())).collect();
+    let unchanged = || old.values().map(|versions| format!("\"{}\"", versions.len())).collect();
+    let may = if changed.is_empty() { unchanged() } else { changed.clone() };
+    match header("etag") {
+        Some(etag) if !may.contains(etag) => return Err("`etag` and audit events differ"),
+        None if !changed.is_empty() && [200, 201].contains(&answer.status_code) => {
+            return Err("a record was changed, and the answer has no `etag`");
+        }
+        _ => {}
+    }
+    if !is_done && !changed.is_empty() {
+        return Err("it was refused and done");
+    }
+    if is_done {
         after.retain(|key, _| !key.pk.contains("#IDEMPOTENCY#"));
     }
-    match audited == 0 && *before != after {
+    match changed.is_empty() && *before != after {
         true => Err("something was written and nothing audited"),
         false => Ok(()),
     }

@@ -55,7 +55,7 @@ fn nonsense(option: &str, folder: &Path) -> Vec<OsString> {
 }
 
 /// Each option of each command, and what else the command needs.
-const OPTIONS: [(&str, &[&str]); 19] = [
+const OPTIONS: [(&str, &[&str]); 20] = [
     ("--port", &["--bin-dir", "{folder}"]),
     ("--dynamodb-port", &["--bin-dir", "{folder}"]),
     ("--host", &["--bin-dir", "{folder}", "--port", "0", "--dynamodb-port", "0"]),
@@ -65,6 +65,7 @@ const OPTIONS: [(&str, &[&str]); 19] = [
     ("--bin-dir", &["--port", "0", "--dynamodb-port", "0"]),
     ("--bin-dir", &["serve", "--port", "0", "--dynamodb-port", "0"]),
     ("--event", &["invoke", "users-update", "--bin-dir", "{folder}", "--dynamodb", "http://127.0.0.1:9"]),
+    ("--case", &["invoke", "users-update", "--bin-dir", "{folder}", "--dynamodb", "http://127.0.0.1:9"]),
     ("--dynamodb", &["invoke", "users-update", "--bin-dir", "{folder}", "--event", "{folder}/event.json"]),
     ("--bin-dir", &["invoke", "users-update", "--event", "{folder}/event.json", "--dynamodb", "http://127.0.0.1:9"]),
     ("--tenant", &["token", "--user", "admin@acme.example", "--dynamodb", "http://127.0.0.1:9"]),

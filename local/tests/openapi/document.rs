@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use local::cases::{Case, Cases};
 use local::server::REFUSALS;
 use local::template::{Function, Route};
 use local::{Result, Template};
@@ -27,7 +28,7 @@ pub fn document(template: &Template, root: &Path, parts: &Path) -> Result<Value>
     let (mut tags, mut paths, mut components) = (Vec::new(), Map::new(), Map::new());
     for function in &template.functions {
         let code = read(&root.join("functions").join(&function.name).join("src/main.rs"))?;
-        let events = events(&root.join("events").join(&function.name))?;
+        let cases = cases(root, &function.name)?;
         for route in &function.routes {
             let key = format!("{} {}", route.method, route.path);
             let lacks = |what: &str| format!("{} ({key}): {what}", function.name);
@@ -51,7 +52,7 @@ pub fn document(template: &Template, root: &Path, parts: &Path) -> Result<Value>
             let comment = comment.ok_or_else(|| lacks(&format!("begin its handler's comment with /// `{key}`: …")))?;
             (operation["summary"], operation["description"]) = comment;
             parameters_are_those_of(&route.path, &operation).map_err(|what| lacks(&what))?;
-            let of_route: Vec<&Case> = events.iter().filter(|case| case.event["routeKey"] == *key).collect();
+            let of_route: Vec<&Case> = cases.iter().filter(|case| case.event["routeKey"] == *key).collect();
             give_examples(&mut operation, &of_route).map_err(|what| lacks(&what))?;
             add_gateway(&mut operation);
             sort_responses(&mut operation);
@@ -171,26 +172,11 @@ fn parameters_are_those_of(path: &str, operation: &Value) -> std::result::Result
     }
 }
 
-// ---- Events
-
-/// An event and its answer.
-struct Case {
-    name: String,
-    event: Value,
-    answer: Value,
-}
+// ---- Cases
 
 /// Those of a function, the ones to show first in front.
-fn events(folder: &Path) -> Result<Vec<Case>> {
-    let mut cases = Vec::new();
-    let files = fs::read_dir(folder).map_err(|why| format!("{}: {why}", folder.display()))?;
-    for file in files {
-        let file = file.map_err(|why| why.to_string())?.path();
-        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let Some(name) = name.strip_suffix(".json").filter(|name| !name.ends_with(".answer")) else { continue };
-        let (event, answer) = (json_of(&file)?, json_of(&file.with_extension("answer.json"))?);
-        cases.push(Case { name: name.to_owned(), event, answer });
-    }
+fn cases(root: &Path, function: &str) -> Result<Vec<Case>> {
+    let mut cases = Cases::load(root, function)?.all()?;
     let place = |case: &Case| FIRST.iter().position(|first| *first == case.name).unwrap_or(FIRST.len());
     cases.sort_by_cached_key(|case| (place(case), case.name.clone()));
     Ok(cases)
@@ -200,19 +186,22 @@ fn events(folder: &Path) -> Result<Vec<Case>> {
 fn give_examples(operation: &mut Value, cases: &[&Case]) -> std::result::Result<(), String> {
     let mut recorded: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     for case in cases {
-        let status = case.answer["statusCode"].to_string();
+        let answer = case.answer.as_ref().ok_or_else(|| format!("the event `{}` has no recorded answer", case.name))?;
+        let status = answer["statusCode"].to_string();
         if operation["responses"].get(&status).is_none() {
             return Err(format!("the answer to the event `{}` is {status}, which is not described", case.name));
         }
         let of_status = recorded.entry(status).or_default();
         if of_status.len() < SHOWN {
-            let mut body = case.answer["body"].clone();
+            let mut body = answer["body"].clone();
             give_times(&mut body);
             of_status.insert(case.name.clone(), json!({ "value": body }));
         }
     }
     for (status, examples) in recorded {
-        for content in object(&mut operation["responses"][&status]["content"]).values_mut() {
+        // A 204 has no content.
+        let content = operation["responses"][&status].get_mut("content").and_then(Value::as_object_mut);
+        for content in content.into_iter().flat_map(Map::values_mut) {
             content["examples"] = examples.clone().into();
         }
     }
@@ -229,7 +218,8 @@ fn give_examples(operation: &mut Value, cases: &[&Case]) -> std::result::Result<
         }
     }
     if let Some(body) = operation.get_mut("requestBody") {
-        let done = cases.iter().filter(|case| case.answer["statusCode"] == 200);
+        let status = |case: &Case| case.answer.as_ref().and_then(|answer| answer["statusCode"].as_u64());
+        let done = cases.iter().filter(|case| status(case).is_some_and(|status| (200..300).contains(&status)));
         let sent = done.filter_map(|case| {
             let body: Value = serde_json::from_str(case.event["body"].as_str()?).ok()?;
             Some((case.name.clone(), json!({ "value": body })))

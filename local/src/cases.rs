@@ -1,0 +1,327 @@
+//! The recorded events of a function and their answers, `events/FUNCTION/`: the tests replay them, `invoke --case` runs one.
+//!
+//! `success.json` is a whole event and `success.answer.json` its whole answer. Every other case is an entry of `cases.json`,
+//! which says what differs:
+//!
+//! ```json
+//! "forbidden": {
+//!   "event": { "pathParameters": { "id": "2" }, "body": { "name": "Uma" } },
+//!   "answer": { "statusCode": 403, "body": { "code": "forbidden" } }
+//! }
+//! ```
+//!
+//! - `event` is a JSON merge patch (RFC 7386) to the event of `success`, or of the case that `base` names: `null` removes. Only
+//!   `body` is never merged. A text is the body as it is; other JSON is written as JSON without spaces.
+//! - What follows from the rest may be left out: the request id, the method and path of the route with its parameters, the
+//!   query's parameters, the `content-length`.
+//! - `answer` with a `statusCode` is whole, but for `content-type: application/json` and `x-request-id`. Without one it is
+//!   a merge patch to the base's answer. Only `changes`, those of the audit event, are never the base's.
+//! - In a string `{{3 times ab}}` is `ababab`. An element of a list with `{{1 to 50}}` in it is there 50 times, each with its
+//!   number.
+//!
+//! `roundTrips` are the calls of the table that a function may make when it has just started: all of them or the first ones.
+
+mod form;
+mod patch;
+mod repeat;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use self::form::{pretty, read};
+use self::patch::{patched, shortened, whole};
+use self::repeat::spelled_out;
+use crate::{Error, Result};
+
+/// The case that is in files of its own.
+pub const SUCCESS: &str = "success";
+/// The files of a function.
+pub const FILES: [&str; 3] = ["cases.json", "success.answer.json", "success.json"];
+
+/// The cases of a function.
+#[derive(Debug, Clone)]
+pub struct Cases {
+    folder: PathBuf,
+    /// What messages call the folder: `events/users-update`.
+    shown: String,
+    success: Case,
+    document: Document,
+}
+
+/// A whole event, and what was recorded for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Case {
+    pub name: String,
+    /// `{{access acme admin@acme.example}}` and the like in it stand for tokens: [`crate::token::fill`].
+    pub event: Value,
+    /// `statusCode`, `headers`, `body`, and `changes` if something was changed; `None` before it is recorded.
+    pub answer: Option<Value>,
+}
+
+/// `cases.json`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Document {
+    round_trips: Vec<String>,
+    cases: Map<String, Value>,
+}
+
+/// An entry of it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    #[serde(default = "success")]
+    base: String,
+    event: Map<String, Value>,
+    answer: Option<Map<String, Value>>,
+}
+
+fn success() -> String {
+    SUCCESS.to_owned()
+}
+
+impl Cases {
+    /// Those of a function, below the folder of the template.
+    ///
+    /// # Errors
+    /// A file is missing, or is not as this module describes it.
+    pub fn load(root: &Path, function: &str) -> Result<Self> {
+        let shown = format!("events/{function}");
+        let folder = root.join("events").join(function);
+        let [cases, answer, event] = FILES.map(|name| (folder.join(name), format!("{shown}/{name}")));
+        let document = read(&cases.0, &cases.1)?;
+        let document: Document = serde_json::from_value(document).map_err(|why| format!("{}: {why}", cases.1))?;
+        if document.cases.contains_key(SUCCESS) {
+            return Err(format!("{}: `{SUCCESS}` has a file of its own", cases.1).into());
+        }
+        let answer = answer.0.exists().then(|| read(&answer.0, &answer.1)).transpose()?;
+        let success = Case { name: success(), event: read(&event.0, &event.1)?, answer };
+        Ok(Self { folder, shown, success, document })
+    }
+
+    /// The calls of the table that a function may make when it has just started: all of them or the first ones.
+    pub fn round_trips(&self) -> &[String] {
+        &self.document.round_trips
+    }
+
+    /// All of them, `success` first and the others in the order of the file.
+    ///
+    /// # Errors
+    /// One of them is not as this module describes it.
+    pub fn all(&self) -> Result<Vec<Case>> {
+        self.names().map(|name| self.get(name)).collect()
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        [SUCCESS].into_iter().chain(self.document.cases.keys().map(String::as_str))
+    }
+
+    /// # Errors
+    /// There is no such case, or it is not as this module describes it.
+    pub fn get(&self, name: &str) -> Result<Case> {
+        self.get_below(name, &[])
+    }
+
+    /// The same for a base, of `derived`.
+    fn get_below(&self, name: &str, derived: &[&str]) -> Result<Case> {
+        let at = |why: String| Error::from(format!("{}/cases.json: `{}`: {why}", self.shown, name.escape_debug()));
+        if name == SUCCESS {
+            return Ok(self.success.clone());
+        }
+        let entry = self.document.cases.get(name).ok_or_else(|| at(self.unknown(name)))?;
+        let entry: Entry = serde_json::from_value(spelled_out(entry)).map_err(|why| at(why.to_string()))?;
+        if derived.contains(&name) {
+            return Err(at("it is its own base".to_owned()));
+        }
+        let base = self.get_below(&entry.base, &[derived, &[name]].concat())?;
+        let event = patched(base.event, &entry.event, name).map_err(at)?;
+        let answer = entry.answer.map(|answer| whole(&answer, base.answer.as_ref(), name)).transpose().map_err(at)?;
+        Ok(Case { name: name.to_owned(), event, answer })
+    }
+
+    fn unknown(&self, name: &str) -> String {
+        let near = self.names().map(|it| (strsim::jaro_winkler(name, it), it));
+        let mut near: Vec<_> = near.filter(|(similarity, _)| *similarity > 0.8).collect();
+        near.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let list = |names: Vec<&str>| names.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ");
+        match near.is_empty() {
+            true => format!("no such case; there are {}", list(self.names().collect())),
+            false => format!("no such case; similar are {}", list(near.iter().take(3).map(|it| it.1).collect())),
+        }
+    }
+
+    /// `cases.json` as it is written, with these answers in the place of those that it has.
+    ///
+    /// # Errors
+    /// A case is not as this module describes it.
+    pub fn text(&self, answers: &BTreeMap<String, Value>) -> Result<String> {
+        let answer = |name: &str| match answers.get(name) {
+            Some(answer) => Ok(Some(answer.clone())),
+            None => self.get(name).map(|case| case.answer),
+        };
+        let mut document = self.document.clone();
+        for (name, entry) in &mut document.cases {
+            let Some(full) = answer(name)? else { continue };
+            let base = answer(entry["base"].as_str().unwrap_or(SUCCESS))?;
+            let written = spelled_out(&entry["answer"]);
+            let written = written.as_object().and_then(|answer| whole(answer, base.as_ref(), name).ok());
+            if written.as_ref() != Some(&full) {
+                entry["answer"] = shortened(&full, base.as_ref(), name).ok_or_else(|| {
+                    format!("{}/cases.json: `{name}`: its answer cannot be written: {full}", self.shown)
+                })?;
+            }
+        }
+        let document = serde_json::to_value(document).map_err(|why| why.to_string())?;
+        Ok(pretty(&document, 0, 0, 3) + "\n")
+    }
+
+    /// Records answers. The order of the cases and what they say of events stay.
+    ///
+    /// # Errors
+    /// See [`Cases::text`]; or a file cannot be written.
+    pub fn write(&self, answers: &BTreeMap<String, Value>) -> Result<()> {
+        let success = answers.get(SUCCESS).map(|answer| format!("{answer:#}\n"));
+        for (name, text) in [(FILES[0], Some(self.text(answers)?)), (FILES[1], success)] {
+            let Some(text) = text else { continue };
+            fs::write(self.folder.join(name), text).map_err(|why| format!("{}/{name}: {why}", self.shown))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// A folder with the cases of a function `f`: its `cases.json` has these.
+    fn folder(cases: &Value) -> TempDir {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("events/f");
+        fs::create_dir_all(&folder).unwrap();
+        let event = json!({
+            "routeKey": "PUT /t/{id}",
+            "rawPath": "/t/1",
+            "headers": { "accept": "*/*" },
+            "requestContext": { "http": {}, "requestId": "success-1" },
+            "pathParameters": { "id": "1" },
+            "body": "{}",
+        });
+        let answer = json!({
+            "statusCode": 200,
+            "headers": { "content-type": "application/json", "etag": "\"2\"", "x-request-id": "success-1" },
+            "body": { "id": 1, "name": null },
+            "changes": { "n": { "from": 1, "to": 2 } },
+        });
+        let document = json!({ "roundTrips": ["Query"], "cases": cases });
+        for (name, value) in FILES.iter().zip([document, answer, event]) {
+            fs::write(folder.join(name), value.to_string()).unwrap();
+        }
+        root
+    }
+
+    fn cases(cases: &Value) -> Cases {
+        Cases::load(folder(cases).path(), "f").unwrap()
+    }
+
+    #[test]
+    fn a_case_is_what_differs_from_its_base() {
+        let cases = cases(&json!({
+            "other": { "event": { "pathParameters": { "id": "2" } }, "answer": { "body": { "id": 2 } } },
+            "third": { "base": "other", "event": { "headers": { "x": "{{2 times y}}" } } },
+        }));
+        let all = cases.all().unwrap();
+        assert_eq!(all.iter().map(|case| case.name.as_str()).collect::<Vec<_>>(), ["success", "other", "third"]);
+        assert_eq!(all[1].event["rawPath"], "/t/2");
+        assert_eq!(all[1].answer.as_ref().unwrap()["body"], json!({ "id": 2, "name": null }));
+        assert_eq!((&all[2].event["rawPath"], &all[2].event["headers"]["x"]), (&json!("/t/2"), &json!("yy")));
+        assert_eq!(all[2].answer, None);
+        assert_eq!(cases.round_trips(), ["Query"]);
+    }
+
+    #[test]
+    fn what_makes_no_case_is_said_in_one_line() {
+        let entry = json!({ "event": {} });
+        for (name, entry, expected) in [
+            ("a", json!({}), "`a`: missing field `event`"),
+            (
+                "a",
+                json!({ "event": {}, "anwser": {} }),
+                "`a`: unknown field `anwser`, expected one of `base`, `event`, `answer`",
+            ),
+            ("a", json!({ "event": {}, "base": "a" }), "`a`: it is its own base"),
+            ("a", json!({ "event": {}, "base": "forbiden" }), "`forbiden`: no such case; similar are `forbidden`"),
+            ("a", json!({ "event": {}, "answer": { "status": 403 } }), "`a`: its answer has a member `status`"),
+            (
+                "x\ny",
+                json!({ "event": {} }),
+                "`x\\ny`: no such case; there are `success`, `forbidden`, `foreign-tenant`, `a`",
+            ),
+            ("foreign", json!({ "event": {} }), "`foreign`: no such case; similar are `foreign-tenant`, `forbidden`"),
+        ] {
+            let cases = cases(&json!({ "forbidden": { "event": {} }, "foreign-tenant": { "event": {} }, "a": entry }));
+            assert_eq!(cases.get(name).unwrap_err().to_string(), format!("events/f/cases.json: {expected}"));
+        }
+        let twice = folder(&json!({ "success": entry }));
+        let why = Cases::load(twice.path(), "f").unwrap_err().to_string();
+        assert_eq!(why, "events/f/cases.json: `success` has a file of its own");
+        let why = Cases::load(twice.path(), "g").unwrap_err().to_string();
+        assert!(why.starts_with("cannot read events/g/cases.json: "), "{why}");
+    }
+
+    #[test]
+    fn recording_changes_what_was_answered_and_nothing_else() {
+        let root = folder(&json!({
+            "z": { "event": { "body": { "b": ["{{1 to 2}}"], "a": 1 } }, "answer": { "body": { "id": 1 } } },
+            "new": { "base": "z", "event": { "body": "{{3 times x}}" } },
+            "a": { "event": {}, "answer": { "statusCode": 404, "body": { "id": 7 } } },
+        }));
+        let load = || Cases::load(root.path(), "f").unwrap();
+        let text = || fs::read_to_string(root.path().join("events/f/cases.json")).unwrap();
+        let before = load().all().unwrap();
+        let mut new = before[0].answer.clone().unwrap();
+        (new["headers"]["x-request-id"], new["body"]["name"]) = ("new-1".into(), "Uma".into());
+        let mut z = before[1].answer.clone().unwrap();
+        z["body"]["name"] = "{".repeat(50).into();
+        load().write(&BTreeMap::from([("new".to_owned(), new.clone()), ("z".to_owned(), z.clone())])).unwrap();
+        let expected = r#"{
+  "roundTrips": ["Query"],
+  "cases": {
+    "z": {
+      "event": { "body": { "b": ["{{1 to 2}}"], "a": 1 } },
+      "answer": { "body": { "name": "{{50 times {}}" } }
+    },
+    "new": {
+      "base": "z",
+      "event": { "body": "{{3 times x}}" },
+      "answer": { "body": { "name": "Uma" }, "changes": { "n": { "from": 1, "to": 2 } } }
+    },
+    "a": {
+      "event": {},
+      "answer": { "statusCode": 404, "body": { "id": 7 } }
+    }
+  }
+}
+"#;
+        assert_eq!(text(), expected);
+        let after = load().all().unwrap();
+        assert_eq!([&after[1].answer, &after[2].answer], [&Some(z), &Some(new)]);
+        assert_eq!([&after[0], &after[3]], [&before[0], &before[3]]);
+        assert!(after.iter().zip(&before).all(|(after, before)| after.event == before.event));
+        // Once more, nothing changes; nor if `success` is answered otherwise, except where cases follow it.
+        load().write(&BTreeMap::new()).unwrap();
+        assert_eq!(text(), expected);
+        let mut success = after[0].answer.clone().unwrap();
+        success["body"]["id"] = 3.into();
+        load().write(&BTreeMap::from([(SUCCESS.to_owned(), success.clone())])).unwrap();
+        let last = load().all().unwrap();
+        assert_eq!(last[0].answer, Some(success));
+        assert_eq!(last[1..], after[1..]);
+    }
+}
