@@ -9,7 +9,9 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use local::{Template, template};
+use local::cases::Cases;
+use local::{Options, Server, Template, template};
+use serde_json::Value;
 
 /// How long the program may take to refuse. Nothing that it could wait for is there.
 const SOON: Duration = Duration::from_secs(20);
@@ -129,6 +131,24 @@ fn what_never_answers_is_not_waited_for() {
             });
         }
     });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_case_is_printed_as_a_whole_event() {
+    let root = template::find_root().unwrap();
+    let template = Template::load(&root.join("template.yaml")).unwrap();
+    let server = Server::start(Options::new(template, "".into())).await.unwrap();
+    let url = server.dynamodb_url();
+    let print = ["invoke", "users-update", "--print", "--dynamodb", &url, "--case", "tenant-in-upper-case"];
+    let output = Command::new(env!("CARGO_BIN_EXE_rolecall")).args(print).output().unwrap();
+    server.shutdown().await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut event = Cases::load(&root, "users-update").unwrap().get("tenant-in-upper-case").unwrap().event;
+    // `{{access acme admin@acme.example}}` has become a token.
+    let [filled, placeholder] = [&mut printed, &mut event].map(|it| it["headers"]["authorization"].take());
+    assert!(filled.as_str().unwrap().starts_with("Bearer eyJ") && placeholder.as_str().unwrap().contains("{{"));
+    assert_eq!(printed, event);
 }
 
 /// What the program says on standard error, when it must refuse.

@@ -8,7 +8,7 @@ use std::fs;
 use std::sync::OnceLock;
 
 use local::{Template, functions, template};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The text of `openapi.json` as it should be, made once.
 fn made() -> &'static str {
@@ -128,6 +128,10 @@ fn what_is_not_described_is_seen() {
         assert!(described.body(route, status, media_type, body.as_bytes()).is_err(), "{status} {media_type:?} {body}");
     }
     assert!(described.body("GET /v1/users/{id}", 403, json, failure.as_bytes()).is_err());
+    let deletion = json!({ "paths": { "/t": { "delete": { "responses": { "204": { "description": "Done." } } } } } });
+    let empty = described::Described::new(deletion);
+    let fits = |media_type, body: &str| empty.body("DELETE /t", 204, media_type, body.as_bytes()).is_ok();
+    assert_eq!([fits(None, ""), fits(None, "{}"), fits(json, "")], [true, false, false]);
     let headers = |names: &[&str]| described.headers(route, 401, names.iter().copied());
     assert_eq!(headers(&["content-type", "x-request-id", "www-authenticate"]), Ok(()));
     assert!(headers(&["content-type", "x-request-id"]).is_err());
