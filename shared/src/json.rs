@@ -246,7 +246,7 @@ pub struct Object {
     faults: Vec<Fault>,
 }
 
-/// A value is missing or wrong. Its [`Object`] has the fault.
+/// A value is missing or wrong. Only the [`Object`] that has kept the fault makes one.
 #[derive(Debug)]
 pub struct Faulty(());
 

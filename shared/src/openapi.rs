@@ -3,7 +3,7 @@
 //! The test of a function makes an [`Operation`] from its wire types. `local/tests/openapi/` joins the operations with the
 //! routes of the template, the comments of the handlers and the recorded events.
 
-mod agreement;
+mod body;
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use crate::call::{MAX_BODY, MAX_IDEMPOTENCY_KEY};
 use crate::dialect::{Dialect, directory, membership, organization, tenant, users};
-use crate::json::{Faulty, MAX_SAFE_INTEGER, Object, Patch, Text, TextOrEmpty};
+use crate::json::{Faulty, MAX_SAFE_INTEGER, Object, Text, TextOrEmpty};
 use crate::policy::{Denial, NOT_PERMITTED, POLICY_ERROR};
 use crate::problem::{Fault, MAX_TOLD, Place, Problem, Reference, Step, Wrong};
 use crate::time::Time;
@@ -99,12 +99,12 @@ impl Operation {
     /// A write with a body, which `read` reads as the schema of `T` says.
     ///
     /// # Panics
-    /// `read` reads other members than the schema has, or has other rules for an absent one or `null`.
+    /// `read` disagrees with the schema: on a member's name, on `null`, on the required members.
     pub fn body<T: JsonSchema>(mut self, read: impl Fn(&mut Object) -> Result<T, Faulty>) -> Self {
         let mut settings = SchemaSettings::draft2020_12().for_deserialize();
-        settings.transforms.push(Box::new(RecursiveTransform(finish_body)));
+        settings.transforms.push(Box::new(RecursiveTransform(body::finish)));
         let schema = self.schema::<T>(settings);
-        agreement::check(schema.as_value(), &self.components["schemas"], read);
+        body::agree(schema.as_value(), &self.components["schemas"], read);
         let description =
             format!("Up to {} KiB, not compressed. What it does not mention stays as it is.", MAX_BODY / 1024);
         self.object["requestBody"] =
@@ -302,46 +302,6 @@ fn finish(schema: &mut Schema) {
     }
 }
 
-/// Marks the schema of a [`Patch`] until [`finish_body`] has seen it.
-const CLEARABLE: &str = "x-clearable";
-
-/// In a body, a [`Patch`] may be absent or `null`, and an `Option` may be absent only. Derives require the one and take `null`
-/// for the other.
-fn finish_body(schema: &mut Schema) {
-    let Some(object) = schema.as_object_mut() else { return };
-    let mut clearable = Vec::new();
-    for (name, property) in object.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
-        let Some(property) = property.as_object_mut() else { continue };
-        match property.remove(CLEARABLE) {
-            Some(_) => clearable.push(Value::from(name.clone())),
-            None => without_null(property),
-        }
-    }
-    if let Some(required) = object.get_mut("required").and_then(Value::as_array_mut) {
-        required.retain(|name| !clearable.contains(name));
-        if required.is_empty() {
-            object.remove("required");
-        }
-    }
-}
-
-/// The schema of an `Option`, without the `null`.
-fn without_null(schema: &mut Map<String, Value>) {
-    if let Some([kind, null]) = schema.get("type").and_then(Value::as_array).map(Vec::as_slice)
-        && null == "null"
-    {
-        let kind = kind.clone();
-        schema.insert("type".to_owned(), kind);
-    }
-    if let Some([Value::Object(other), null]) = schema.get("anyOf").and_then(Value::as_array).map(Vec::as_slice)
-        && null["type"] == "null"
-    {
-        let other = other.clone();
-        schema.remove("anyOf");
-        schema.extend(other);
-    }
-}
-
 /// The description of a dialect's operations together.
 fn family(dialect: Dialect) -> &'static str {
     match dialect {
@@ -460,21 +420,6 @@ impl<const MAX: usize> JsonSchema for TextOrEmpty<MAX> {
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string", "maxLength": MAX, "pattern": format!("^[^{CONTROL}]*$") })
-    }
-}
-
-/// A value, or `null` to clear it.
-impl<T: JsonSchema> JsonSchema for Patch<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        T::schema_name()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let mut schema = generator.subschema_for::<Option<T>>();
-        schema.insert(CLEARABLE.to_owned(), true.into());
-        schema
     }
 }
 
