@@ -1,4 +1,4 @@
-//! One request and its answer, as the handlers see them.
+//! One request and its answer, for the handlers.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::OnceLock;
@@ -8,7 +8,6 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use lambda_http::http::header;
 use lambda_http::{Body, LambdaEvent};
-use serde::de::DeserializeOwned;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
@@ -16,27 +15,27 @@ use sha2::{Digest, Sha256};
 
 use crate::credential;
 use crate::dialect::Dialect;
-use crate::id::{TenantId, UserId};
-use crate::json;
+use crate::id::{TenantId, UserId, Uuid, parse_uuid};
+use crate::json::Object;
 use crate::model::event::hex;
 use crate::problem::{Fault, Problem, Wrong};
 use crate::table::Meter;
 
-/// The largest body in bytes.
+/// The bytes that a body may have, unless its endpoint needs more.
 pub const MAX_BODY: usize = 64 * 1024;
 
 /// The longest `Idempotency-Key`: 1 to 255 visible ASCII characters.
 pub const MAX_IDEMPOTENCY_KEY: usize = 255;
 
-/// Time kept for the answer, before Lambda ends the function.
+/// The time that we keep for the answer before Lambda ends the function.
 const RESERVE: Duration = Duration::from_millis(300);
 
 /// The longest trace header in bytes; AWS's own have up to 200.
 const MAX_TRACE: usize = 256;
 
-/// A request as an HTTP API of API Gateway hands it over, in payload format 2.0, as far as anything is made of it.
+/// The parts that we need of an event of API Gateway's HTTP APIs, in payload format 2.0.
 ///
-/// `lambda_http` makes a URL of the `host` and other headers, and ends the process where they make none. Here whatever a client
+/// `lambda_http` builds a URL from `host` and other headers, and ends the process where that fails. Here all that a client
 /// sends is text, and no text fails. <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -70,9 +69,9 @@ pub struct Call {
     pub request_id: String,
     /// Lambda's own id of the invocation, under which its Runtime API takes the answer.
     pub invocation: String,
-    /// X-Ray's header, if it is one.
+    /// The header of X-Ray, if it is well-formed.
     pub trace: Option<String>,
-    /// Who calls, for the log, as soon as a credential says so: a tenant and a user.
+    /// The tenant and the user of the first verified credential, for the log.
     pub caller: OnceLock<(TenantId, UserId)>,
     pub started: Instant,
     /// When the answer must be on its way.
@@ -80,7 +79,7 @@ pub struct Call {
     pub meter: Meter,
     method: String,
     path: String,
-    /// What stands behind the `?`, as it came.
+    /// The text behind the `?`, still percent-encoded.
     pub query: String,
     /// By their names in lower case.
     headers: HashMap<String, String>,
@@ -111,7 +110,7 @@ impl IfMatch {
         }
     }
 
-    /// `None` for what is neither `*` nor a list of quoted tags, in ASCII as ours are.
+    /// `None` for a text that is neither `*` nor a list of quoted tags. Our tags are ASCII.
     fn parse(text: &str) -> Option<Self> {
         if !text.is_ascii() {
             return None;
@@ -140,7 +139,7 @@ impl IfMatch {
 #[derive(Clone, Debug)]
 pub struct Idempotency {
     pub key: String,
-    /// SHA-256 of method, path and body, in hex; tenant and caller are in the record's key.
+    /// SHA-256 of method, path, query and body, in hex. The record's key holds tenant and caller.
     pub fingerprint: String,
 }
 
@@ -168,7 +167,7 @@ impl Call {
             method: request.request_context.http.method,
             path: request.raw_path.unwrap_or_default(),
             query: request.raw_query_string.unwrap_or_default(),
-            // Apart from the headers; who makes events by hand may leave them there.
+            // API Gateway takes cookies out of the headers. Events that people write by hand may still have them there.
             cookies: request.cookies.unwrap_or_else(|| headers.remove("cookie").into_iter().collect()),
             headers,
             parameters: request.path_parameters.unwrap_or_default(),
@@ -181,13 +180,18 @@ impl Call {
         self.parameters.get(name).map_or("", String::as_str)
     }
 
+    /// A path parameter that must be a UUID.
+    pub fn path_uuid(&self, name: &'static str) -> Result<Uuid, Fault> {
+        parse_uuid(self.path(name)).ok_or_else(|| Fault::here(Wrong::Uuid).within(name).within("path"))
+    }
+
     /// A path parameter that must be an integer from `least` to `most`.
     pub fn path_integer(&self, name: &'static str, least: i64, most: i64) -> Result<i64, Fault> {
         let number = self.path_digits(name)?.parse().ok().filter(|number| (least..=most).contains(number));
         number.ok_or_else(|| Fault::here(Wrong::OutOfRange(least, most)).within(name).within("path"))
     }
 
-    /// A path parameter that must be an integer of any size, as it was written: one that has no other spelling.
+    /// A path parameter that must be an integer of any size in its one spelling, as text.
     pub fn path_digits(&self, name: &'static str) -> Result<&str, Fault> {
         let text = self.path(name);
         let digits = text.strip_prefix('-').unwrap_or(text);
@@ -198,7 +202,7 @@ impl Call {
         }
     }
 
-    /// The value of a header by its name in lower case. Any text: who wants more of it looks.
+    /// The value of a header by its name in lower case. It can be any text.
     pub fn header(&self, name: impl AsRef<str>) -> Option<&str> {
         self.headers.get(name.as_ref()).map(String::as_str)
     }
@@ -208,7 +212,7 @@ impl Call {
         credential::cookie(self.cookies.iter().map(String::as_str), name)
     }
 
-    /// Whether the caller takes an answer in that content coding (RFC 9110, section 12.5.3); who does not say so does not.
+    /// Whether the caller names a content coding and accepts it (RFC 9110, section 12.5.3).
     pub fn accepts(&self, coding: &str) -> bool {
         let codings = self.header(header::ACCEPT_ENCODING).unwrap_or_default().split(',');
         codings.map(|it| it.split_once(';').unwrap_or((it, ""))).any(|(name, weight)| {
@@ -223,17 +227,22 @@ impl Call {
         essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
     }
 
-    /// Whether the body is in no content coding but `identity`, the one that changes nothing.
+    /// Whether the body has no content coding beside `identity`, which changes nothing.
     fn is_plain(&self) -> bool {
         let mut codings = self.header(header::CONTENT_ENCODING).unwrap_or_default().split(',').map(str::trim);
         codings.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case("identity"))
     }
 
-    /// Reads the body of a write as the wire type `T`, and the write's conditions.
-    pub fn write<T: DeserializeOwned>(&self) -> Result<(T, Write), Problem> {
-        let bytes = self.body.as_ref().map_err(|_| Problem::InvalidJson("it is not in base64".to_owned()))?;
-        if bytes.len() > MAX_BODY {
-            return Err(Problem::PayloadTooLarge);
+    /// The body; 400 if the gateway's base64 cannot be decoded.
+    fn bytes(&self) -> Result<&[u8], Problem> {
+        self.body.as_deref().map_err(|_| Problem::InvalidJson("it is not in base64".to_owned()))
+    }
+
+    /// Reads a body of at most `most` bytes, which must be one JSON object.
+    pub fn body(&self, most: usize) -> Result<Object, Problem> {
+        let bytes = self.bytes()?;
+        if bytes.len() > most {
+            return Err(Problem::PayloadTooLarge(most));
         }
         if !self.is_plain() {
             return Err(Problem::UnsupportedContentCoding);
@@ -241,7 +250,12 @@ impl Call {
         if !self.is_json() {
             return Err(Problem::UnsupportedMediaType);
         }
-        let body = json::read(bytes)?;
+        Object::of_body(bytes)
+    }
+
+    /// Reads the conditions of a write, with or without a body.
+    pub fn conditions(&self) -> Result<Write, Problem> {
+        let body = self.bytes()?;
         let mut faults = Vec::new();
         let mut fault = |name, wrong| faults.push(Fault::here(wrong).within(name).within("header"));
         let if_match = self.header(header::IF_MATCH).and_then(|value| {
@@ -257,16 +271,16 @@ impl Call {
             } else if key.len() > MAX_IDEMPOTENCY_KEY {
                 fault("idempotency-key", Wrong::TooLong(MAX_IDEMPOTENCY_KEY));
             } else {
-                return Some(Idempotency { key: key.to_owned(), fingerprint: self.fingerprint(bytes) });
+                return Some(Idempotency { key: key.to_owned(), fingerprint: self.fingerprint(body) });
             }
             None
         });
-        if faults.is_empty() { Ok((body, Write { if_match, idempotency })) } else { Err(Problem::Invalid(faults)) }
+        if faults.is_empty() { Ok(Write { if_match, idempotency }) } else { Err(Problem::Invalid(faults)) }
     }
 
     fn fingerprint(&self, body: &[u8]) -> String {
         let mut hash = Sha256::new();
-        for part in [self.method.as_bytes(), self.path.as_bytes(), body] {
+        for part in [self.method.as_bytes(), self.path.as_bytes(), self.query.as_bytes(), body] {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
@@ -274,9 +288,9 @@ impl Call {
     }
 }
 
-/// Whether a text is a trace header of X-Ray: a `Root`, and what else AWS is known to put beside it, in any order.
+/// Whether a text is a trace header of X-Ray: a `Root`, and fields that AWS is known to put beside it, in any order.
 ///
-/// A client may send one, and Lambda hands over what came. Example: `Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1`.
+/// Lambda passes on whatever header a client sent. Example: `Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1`.
 /// <https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>
 pub fn is_trace(text: &str) -> bool {
     let hex = |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -300,7 +314,7 @@ pub fn is_trace(text: &str) -> bool {
     text.len() <= MAX_TRACE && text.split(';').all(is_field) && names.contains("Root")
 }
 
-/// What a handler answers. The dialect made the body; `serve` adds the request id.
+/// The answer of a handler. `serve` adds the request id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,
@@ -323,7 +337,7 @@ impl Answer {
     }
 }
 
-/// As API Gateway takes it: payload format 2.0.
+/// In API Gateway's payload format 2.0.
 impl Serialize for Answer {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let headers: BTreeMap<_, _> = self.headers.iter().map(|(name, value)| (name, value)).collect();

@@ -1,13 +1,11 @@
-//! Reading a body strictly: absent, `null` and a value are three things, and all that is wrong is reported at once.
+//! Strict JSON: absent, `null` and a value are three things, and an answer tells all faults of a request at once.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
-use std::marker::PhantomData;
 use std::ops::Range;
 
-use serde::Deserialize;
-use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use unicode_normalization::UnicodeNormalization;
 use uuid::Uuid;
@@ -15,17 +13,7 @@ use uuid::Uuid;
 use crate::id::parse_uuid;
 use crate::problem::{Fault, Problem, Step, Wrong};
 
-/// Reads a body that must be one JSON object. A repeated key at any depth and trailing text are no JSON here.
-pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    let value = read_exactly(body).map_err(|why| Problem::InvalidJson(explain(&why)))?;
-    if !value.is_object() {
-        return Err(Problem::Invalid(vec![Fault::here(Wrong::Type("an object")).within("body")]));
-    }
-    // A wire type takes any value for each of its fields, see `Field`.
-    serde_json::from_value(value).map_err(|why| Problem::Internal(format!("a wire type refused an object: {why}")))
-}
-
-/// What serde_json says without what the caller sent.
+/// serde_json's message, without the text that the caller sent.
 fn explain(why: &serde_json::Error) -> String {
     let what = match why.classify() {
         serde_json::error::Category::Eof => "it ends too early",
@@ -35,7 +23,7 @@ fn explain(why: &serde_json::Error) -> String {
     format!("{what} at line {} column {}", why.line(), why.column())
 }
 
-/// A JSON value without repeated keys. In the place of its floats it gets these, in the order of the text.
+/// Reads a JSON value and refuses repeated keys. It puts these numbers in place of the floats, in the order of the text.
 #[derive(Clone, Copy)]
 struct Strict<'a>(&'a RefCell<std::vec::IntoIter<Value>>);
 
@@ -102,17 +90,17 @@ pub(crate) fn read_strict(bytes: &[u8]) -> Option<Value> {
 
 // ---- Numbers
 //
-// To JSON a number is an integer if it has no fraction, however it is written. serde_json makes a rounded float of `1.0`, as
-// of what is next to it, and an error of `1e400`. So these are found before, and read here. (Its feature
-// `arbitrary_precision` would keep each number of all our dependencies as text, and take an object with a certain key for one.)
+// In JSON a number without a fraction is an integer, however it is written. serde_json reads `1.0` as a float, rounds it, and
+// refuses `1e400`. So this code finds such numbers first and reads them itself. (The feature `arbitrary_precision` of
+// serde_json would keep the numbers of all our dependencies as text, and would take an object with a certain key for a number.)
 
-/// The same, and of its numbers those that are integers as such. One too large for an `i64` is the largest or smallest of
-/// these, and a fraction is any fraction: no field takes either.
+/// Reads a JSON value without repeated keys, and its numbers exactly. An integer that is too large for an `i64` becomes the
+/// largest or smallest `i64`, and each fraction becomes 0.5: no type takes either.
 fn read_exactly(text: &[u8]) -> serde_json::Result<Value> {
     let floats = floats(text);
     let mut text = Cow::Borrowed(text);
     for (place, _) in &floats {
-        // Any other float that is as long, so that places in the text stay, but for `-0`, which is one already.
+        // serde_json reads another float of the same length, so that places in the text stay. `-0` is a float already.
         if let [one, point, zeros @ ..] = &mut text.to_mut()[place.clone()]
             && !zeros.is_empty()
         {
@@ -123,7 +111,7 @@ fn read_exactly(text: &[u8]) -> serde_json::Result<Value> {
     read_with(&text, floats.into_iter().map(|(_, value)| value).collect())
 }
 
-/// The numbers that serde_json would make floats of: where they are and what they are.
+/// The numbers that serde_json would read as floats: their places and their values.
 fn floats(text: &[u8]) -> Vec<(Range<usize>, Value)> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -144,7 +132,7 @@ fn floats(text: &[u8]) -> Vec<(Range<usize>, Value)> {
     found
 }
 
-/// How long the rest of a string is, its closing quote included.
+/// The length of the rest of a string, including the closing quote.
 fn length_of_string(rest: &[u8]) -> usize {
     let mut escaped = false;
     let end = rest.iter().position(|byte| {
@@ -155,7 +143,7 @@ fn length_of_string(rest: &[u8]) -> usize {
     end.map_or(rest.len(), |end| end + 1)
 }
 
-/// What a number is that serde_json would make a float of; `None` for another one, and for what is no number.
+/// The value of a number that serde_json would read as a float; `None` for any other text.
 fn float(text: &str) -> Option<Value> {
     if text != "-0" && (text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok()) {
         return None;
@@ -193,7 +181,7 @@ fn too_large(sign: &str) -> i64 {
     if sign.is_empty() { i64::MAX } else { i64::MIN }
 }
 
-/// A type that a value in a body is read as.
+/// A type that a value of a body can have.
 pub trait Wire: Sized {
     fn read(value: Value) -> Result<Self, Vec<Fault>>;
 }
@@ -202,76 +190,7 @@ fn wrong<T>(wrong: Wrong) -> Result<T, Vec<Fault>> {
     Err(vec![Fault::here(wrong)])
 }
 
-/// A field of a wire type, of which `P` tells whether it must be there. Deserialising one never fails: what is wrong with it
-/// is kept until all fields are read.
-#[derive(Debug)]
-pub struct Field<T, P> {
-    said: Said<T>,
-    presence: PhantomData<P>,
-}
-
-/// A field that must have a value.
-pub type Required<T> = Field<T, Must>;
-
-/// A field that may be absent, but not `null`.
-pub type Optional<T> = Field<T, May>;
-
-/// A field that may be absent, or `null` to clear it.
-pub type Clearable<T> = Field<T, MayClear>;
-
-/// Whether a field must be there, and may be `null`.
-pub trait Presence {
-    const REQUIRED: bool;
-    const NULLABLE: bool;
-}
-
-#[derive(Debug)]
-pub enum Must {}
-#[derive(Debug)]
-pub enum May {}
-#[derive(Debug)]
-pub enum MayClear {}
-
-impl Presence for Must {
-    const REQUIRED: bool = true;
-    const NULLABLE: bool = false;
-}
-
-impl Presence for May {
-    const REQUIRED: bool = false;
-    const NULLABLE: bool = false;
-}
-
-impl Presence for MayClear {
-    const REQUIRED: bool = false;
-    const NULLABLE: bool = true;
-}
-
-#[derive(Debug)]
-enum Said<T> {
-    Nothing,
-    Null,
-    Value(T),
-    Wrong(Vec<Fault>),
-}
-
-impl<T, P> Default for Field<T, P> {
-    fn default() -> Self {
-        Self { said: Said::Nothing, presence: PhantomData }
-    }
-}
-
-impl<'de, T: Wire, P> Deserialize<'de> for Field<T, P> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let said = match Value::deserialize(deserializer)? {
-            Value::Null => Said::Null,
-            value => T::read(value).map_or_else(Said::Wrong, Said::Value),
-        };
-        Ok(Self { said, presence: PhantomData })
-    }
-}
-
-/// What a request says of an attribute: nothing, that it goes, or what it becomes.
+/// A request keeps an attribute, clears it, or sets it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Patch<T> {
     #[default]
@@ -289,7 +208,7 @@ impl<T> Patch<T> {
         }
     }
 
-    /// What a list becomes, if anything: to clear it is to empty it.
+    /// The new list, if there is one. Clearing a list empties it.
     pub fn value_or_default(self) -> Option<T>
     where
         T: Default,
@@ -307,7 +226,7 @@ impl<T> Patch<T> {
 }
 
 impl<T> Patch<Option<T>> {
-    /// To set nothing is to clear.
+    /// Setting nothing clears.
     pub fn flatten(self) -> Patch<T> {
         match self {
             Patch::Keep => Patch::Keep,
@@ -317,59 +236,97 @@ impl<T> Patch<Option<T>> {
     }
 }
 
-/// Collects what is wrong with a request while its parts are read.
-#[derive(Debug, Default)]
-pub struct Faults(pub Vec<Fault>);
+/// One JSON object of a request. Its readers take members by name and collect the faults, so that one answer tells all of
+/// them. Members that nobody reads are ignored.
+#[derive(Debug)]
+pub struct Object {
+    /// The part of the request that the object is; `None` for an object inside of another value.
+    part: Option<&'static str>,
+    members: Map<String, Value>,
+    faults: Vec<Fault>,
+}
 
-impl Faults {
-    fn keep(&mut self, name: &'static str, faults: Vec<Fault>) {
-        self.0.extend(faults.into_iter().map(|fault| fault.within(name).within("body")));
+/// A value is missing or wrong. Only the [`Object`] that has kept the fault makes one.
+#[derive(Debug)]
+pub struct Faulty(());
+
+impl Object {
+    /// Reads a body that must be one JSON object. A repeated key at any depth and trailing text make it malformed.
+    pub fn of_body(body: &[u8]) -> Result<Self, Problem> {
+        let value = read_exactly(body).map_err(|why| Problem::InvalidJson(explain(&why)))?;
+        Ok(Self::of(value, Some("body"))?)
     }
 
-    /// Where the field has no value, the result is `None` and [`Faults::check`] fails.
-    pub fn required<T>(&mut self, name: &'static str, field: Required<T>) -> Option<T> {
-        self.value(name, field.said)
+    fn of(value: Value, part: Option<&'static str>) -> Result<Self, Vec<Fault>> {
+        let mut object = Self { part, members: Map::new(), faults: Vec::new() };
+        match value {
+            Value::Object(members) => object.members = members,
+            _ => object.refuse(Fault::here(Wrong::Type("an object"))),
+        }
+        if object.is_sound() { Ok(object) } else { Err(object.faults) }
     }
 
-    pub fn optional<T>(&mut self, name: &'static str, field: Optional<T>) -> Option<T> {
-        match field.said {
-            Said::Nothing => None,
-            said => self.value(name, said),
+    /// Gives what `read` makes of the members if nothing was wrong, else all faults.
+    pub fn all<T>(mut self, read: impl FnOnce(&mut Self) -> Result<T, Faulty>) -> Result<T, Vec<Fault>> {
+        match read(&mut self) {
+            Ok(read) if self.faults.is_empty() => Ok(read),
+            _ => Err(self.faults),
         }
     }
 
-    pub fn clearable<T>(&mut self, name: &'static str, field: Clearable<T>) -> Patch<T> {
-        match field.said {
-            Said::Nothing => Patch::Keep,
-            Said::Null => Patch::Clear,
-            said => self.value(name, said).map_or(Patch::Keep, Patch::Set),
+    /// Takes a member that must be there.
+    pub fn required<T: Wire>(&mut self, name: &'static str) -> Result<T, Faulty> {
+        let read = match self.members.remove(name) {
+            None => wrong(Wrong::Missing),
+            Some(Value::Null) => wrong(Wrong::Null),
+            Some(value) => T::read(value),
+        };
+        read.map_err(|faults| {
+            faults.into_iter().for_each(|fault| self.refuse(fault.within(name)));
+            Faulty(())
+        })
+    }
+
+    /// Takes a member that may be absent, but not `null`. A wrong one is `None`, too, and then [`Object::all`] fails.
+    pub fn optional<T: Wire>(&mut self, name: &'static str) -> Option<T> {
+        if self.members.contains_key(name) { self.required(name).ok() } else { None }
+    }
+
+    /// Takes a member that may be absent, or `null` to clear it. A wrong one is kept, and then [`Object::all`] fails.
+    pub fn clearable<T: Wire>(&mut self, name: &'static str) -> Patch<T> {
+        match self.members.get(name) {
+            None => Patch::Keep,
+            Some(Value::Null) => Patch::Clear,
+            Some(_) => self.required(name).map_or(Patch::Keep, Patch::Set),
         }
     }
 
-    fn value<T>(&mut self, name: &'static str, said: Said<T>) -> Option<T> {
-        match said {
-            Said::Value(value) => return Some(value),
-            Said::Nothing => self.keep(name, vec![Fault::here(Wrong::Missing)]),
-            Said::Null => self.keep(name, vec![Fault::here(Wrong::Null)]),
-            Said::Wrong(faults) => self.keep(name, faults),
-        }
-        None
+    /// Adds a fault that no single member shows. Its place begins within the object.
+    pub fn refuse(&mut self, fault: Fault) {
+        self.faults.push(match self.part {
+            Some(part) => fault.within(part),
+            None => fault,
+        });
     }
 
-    /// Something wrong that no single field shows.
-    pub fn add(&mut self, place: impl IntoIterator<Item = &'static str>, wrong: Wrong) {
-        self.0.push(Fault { place: place.into_iter().map(Step::from).collect(), wrong });
+    /// Takes a value from elsewhere in the request, such as a header. Its fault is told with those of the object.
+    pub fn join<T>(&mut self, value: Result<T, Fault>) -> Result<T, Faulty> {
+        value.map_err(|fault| {
+            self.faults.push(fault);
+            Faulty(())
+        })
     }
 
-    /// For an object inside the body: its faults without the `body` in front, which the object itself will get.
-    pub fn nested(mut self) -> Vec<Fault> {
-        self.0.iter_mut().for_each(|fault| drop(fault.place.remove(0)));
-        self.0
+    /// Whether no fault was found yet.
+    pub fn is_sound(&self) -> bool {
+        self.faults.is_empty()
     }
+}
 
-    /// 400 if anything was wrong.
-    pub fn check(self) -> Result<(), Problem> {
-        if self.0.is_empty() { Ok(()) } else { Err(Problem::Invalid(self.0)) }
+/// For an object inside of another value: `Object::read(value)?.all(…)`.
+impl Wire for Object {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        Self::of(value, None)
     }
 }
 
@@ -393,14 +350,14 @@ impl<const MAX: usize> Wire for Text<MAX> {
     }
 }
 
-/// Control characters, and those of Unicode that turn the direction of all text up to their end: with them, a name reads as
-/// another, and so does what stands around it. The marks U+061C, U+200E and U+200F stay: they move no letter, and names of
+/// Control characters, and the characters of Unicode that turn the direction of all text up to their end: they make a name,
+/// and the text around it, read as another. The marks U+061C, U+200E and U+200F stay: they move no letter, and names of
 /// Arabic and Hebrew letters beside digits or points need them.
 fn is_control(it: char) -> bool {
     it.is_control() || matches!(it, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Whether nothing of a text is to be seen: spaces, and what Unicode lets be ignored where it cannot be shown
+/// Whether a text shows nothing: it has only spaces and characters that Unicode lets programs ignore
 /// (`Default_Ignorable_Code_Point`), such as joiners, marks of direction, fillers, variation selectors and tags.
 pub fn is_blank(text: &str) -> bool {
     text.chars().all(|it| {
@@ -413,7 +370,7 @@ pub fn is_blank(text: &str) -> bool {
     })
 }
 
-/// The same, or nothing for an empty text.
+/// The same, or `None` for an empty text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextOrEmpty<const MAX: usize>(pub Option<String>);
 
@@ -450,7 +407,7 @@ impl Wire for Uuid {
     }
 }
 
-/// Elements are read like fields that must have a value.
+/// No element may be `null`.
 impl<T: Wire> Wire for Vec<T> {
     fn read(value: Value) -> Result<Self, Vec<Fault>> {
         let Value::Array(values) = value else { return wrong(Wrong::Type("an array")) };
@@ -466,12 +423,4 @@ impl<T: Wire> Wire for Vec<T> {
         }
         if faults.is_empty() { Ok(read) } else { Err(faults) }
     }
-}
-
-/// An object is read as the wire type `T`, which then says for itself what is wrong with its fields.
-pub fn object<T: DeserializeOwned>(value: Value) -> Result<T, Vec<Fault>> {
-    if !value.is_object() {
-        return wrong(Wrong::Type("an object"));
-    }
-    serde_json::from_value(value).map_err(|_| vec![Fault::here(Wrong::Type("an object"))])
 }

@@ -1,7 +1,9 @@
-//! What a function says of itself for the API reference, in a test and nowhere else: no function has any of this.
+//! The part of the API reference that a function knows itself. Only tests use this module; no function contains it.
 //!
-//! A function's test makes an [`Operation`] of its wire types; `local/tests/openapi/` puts those of all functions together
-//! with the routes of the template, the comments of the handlers and the recorded events.
+//! The test of a function makes an [`Operation`] from its wire types. `local/tests/openapi/` joins the operations with the
+//! routes of the template, the comments of the handlers and the recorded events.
+
+mod body;
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -14,15 +16,15 @@ use serde_json::{Map, Value, json};
 
 use crate::call::{MAX_BODY, MAX_IDEMPOTENCY_KEY};
 use crate::dialect::{Dialect, directory, membership, organization, tenant, users};
-use crate::json::{Field, MAX_SAFE_INTEGER, Patch, Presence, Text, TextOrEmpty};
+use crate::json::{Faulty, MAX_SAFE_INTEGER, Object, Text, TextOrEmpty};
 use crate::policy::{Denial, NOT_PERMITTED, POLICY_ERROR};
 use crate::problem::{Fault, MAX_TOLD, Place, Problem, Reference, Step, Wrong};
 use crate::time::Time;
 
-/// The folder that [`Operation::describe`] leaves its part of `openapi.json` in, if there is one.
+/// The variable that names the folder for the parts of `openapi.json`, see [`Operation::describe`].
 pub const PARTS: &str = "OPENAPI_PARTS";
 
-/// What an operation that anybody may call may not find.
+/// The thing that a public operation may not find.
 const FILE: &str = "file";
 
 const JSON: &str = "application/json";
@@ -38,7 +40,7 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// An operation of a dialect: its credential, and what it says of problems.
+    /// An operation of a dialect, with the dialect's credential and problems.
     pub fn new(dialect: Dialect) -> Self {
         let mut new = Self::public(dialect.name(), family(dialect));
         new.dialect = Some(dialect);
@@ -50,7 +52,7 @@ impl Operation {
         new
     }
 
-    /// An operation that anybody may call, in a family of that name.
+    /// A public operation, in a family with this name.
     pub fn public(tag: &'static str, description: &'static str) -> Self {
         Self {
             dialect: None,
@@ -62,7 +64,7 @@ impl Operation {
         }
     }
 
-    /// Which of its function's routes it is, where there are several.
+    /// The route of the operation, where its function has several.
     pub fn route(mut self, route: &'static str) -> Self {
         self.route = Some(route);
         self
@@ -94,9 +96,15 @@ impl Operation {
         self
     }
 
-    /// A write that is told what to do by a body.
-    pub fn body<T: JsonSchema>(mut self) -> Self {
-        let schema = self.schema::<T>(SchemaSettings::draft2020_12().for_deserialize());
+    /// A write with a body, which `read` reads as the schema of `T` says.
+    ///
+    /// # Panics
+    /// `read` disagrees with the schema: on a member's name, on `null`, on the required members.
+    pub fn body<T: JsonSchema>(mut self, read: impl Fn(&mut Object) -> Result<T, Faulty>) -> Self {
+        let mut settings = SchemaSettings::draft2020_12().for_deserialize();
+        settings.transforms.push(Box::new(RecursiveTransform(body::finish)));
+        let schema = self.schema::<T>(settings);
+        body::agree(schema.as_value(), &self.components["schemas"], read);
         let description =
             format!("Up to {} KiB, not compressed. What it does not mention stays as it is.", MAX_BODY / 1024);
         self.object["requestBody"] =
@@ -135,7 +143,7 @@ impl Operation {
         )
     }
 
-    /// What the answer to a success holds: a member, whose version is its `etag`. Said after [`Operation::write`].
+    /// The answer to a success is a member, whose version is the `etag`. Call [`Operation::write`] first.
     pub fn answer<T: JsonSchema>(mut self) -> Self {
         let schema = self.schema::<T>(SchemaSettings::draft2020_12().for_serialize());
         let mut headers = vec!["x-request-id", "etag", "policy-notices"];
@@ -146,7 +154,7 @@ impl Operation {
         self
     }
 
-    /// What the answer to a success is, where it is no member, and its headers.
+    /// The answer to a success, where it is no member, and its headers.
     pub fn content(
         mut self,
         media_type: &'static str,
@@ -158,16 +166,16 @@ impl Operation {
         self
     }
 
-    /// That what is asked for need not exist, for an operation that anybody may call.
+    /// A public operation may not find its file.
     pub fn not_found(mut self) -> Self {
         self.problems(Dialect::Users, [Problem::NotFound(FILE)]);
         self
     }
 
-    /// Hands the description to who puts all of them together; does nothing more than make it if nobody does.
+    /// Writes the description into the folder that [`PARTS`] names. Without that variable nothing is written.
     ///
     /// # Panics
-    /// It cannot be written.
+    /// The file cannot be written.
     pub fn describe(self) {
         let Some(folder) = std::env::var_os(PARTS) else { return };
         let package = std::env::var("CARGO_PKG_NAME").expect("cargo runs this");
@@ -248,7 +256,7 @@ impl Operation {
     }
 
     /// # Panics
-    /// There is another component of that kind and name.
+    /// Another component has that kind and name.
     fn component(&mut self, kind: &str, name: &str, component: Value) {
         let components = self.components.entry(kind).or_insert_with(|| json!({}));
         let known = components.as_object_mut().expect("an object").entry(name).or_insert(component.clone());
@@ -263,25 +271,16 @@ pub fn schema_of<T: JsonSchema>() -> Schema {
     schema
 }
 
-/// The schema of a UUID in a header: not by its format, of which generated clients make a type that no header takes.
+/// The schema of a UUID in a header. It has no `format`: generated clients would make a type of it that no header takes.
 pub fn uuid_in_header() -> Schema {
     json_schema!({ "type": "string", "pattern": "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$" })
 }
 
-/// Says of a schema what derives cannot: which fields must be there, and how large our numbers are.
+/// Adds the bounds of our numbers to a schema, which derives do not know.
 fn finish(schema: &mut Schema) {
     let Some(object) = schema.as_object_mut() else { return };
-    let mut required = Vec::new();
-    for (name, property) in object.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
-        if property.as_object_mut().and_then(|property| property.remove(REQUIRED)).is_some() {
-            required.push(Value::from(name.clone()));
-        }
-    }
-    if !required.is_empty() {
-        object.insert("required".to_owned(), required.into());
-    }
     let bounds = match object.get("format").and_then(Value::as_str) {
-        // The numbers of JSON that everybody can hold: `Wire for i64`, versions.
+        // Numbers that every client can hold: `Wire for i64`, versions.
         Some("int64") => Some(("int64", -MAX_SAFE_INTEGER, MAX_SAFE_INTEGER)),
         Some("uint64") => Some(("int64", 1, MAX_SAFE_INTEGER)),
         // Ids.
@@ -303,10 +302,7 @@ fn finish(schema: &mut Schema) {
     }
 }
 
-/// Marks a property for [`finish`], which makes its object require it.
-const REQUIRED: &str = "x-required";
-
-/// What the reference says of a dialect's operations together.
+/// The description of a dialect's operations together.
 fn family(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Tenant => "As clients of Neostra know it: ids by UUID, number or name.",
@@ -390,13 +386,13 @@ fn header(name: &str) -> Value {
     json!({ "required": required, "description": description, "schema": schema, "example": example })
 }
 
-// ---- Schemas of types that are read or written by hand
+// ---- Schemas of types without a derive
 
-/// Control characters, as [`Text`] refuses them, in a class of a pattern.
+/// The control characters that [`Text`] refuses, for a class of a pattern.
 const CONTROL: &str = r"\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069";
 
-/// What is not to be seen, beside those and spaces. What stands above U+FFFF does so as it is: clients' languages do not agree
-/// on how to write it.
+/// The invisible characters beside control characters and spaces. Those above U+FFFF stand here unescaped, because the
+/// languages of clients escape them in different ways.
 const IGNORABLE: &str = concat!(
     r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb",
     "\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}",
@@ -424,35 +420,6 @@ impl<const MAX: usize> JsonSchema for TextOrEmpty<MAX> {
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string", "maxLength": MAX, "pattern": format!("^[^{CONTROL}]*$") })
-    }
-}
-
-impl<T: JsonSchema, P: Presence> JsonSchema for Field<T, P> {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        T::schema_name()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let mut schema = if P::NULLABLE { Patch::<T>::json_schema(generator) } else { generator.subschema_for::<T>() };
-        if P::REQUIRED {
-            schema.insert(REQUIRED.to_owned(), true.into());
-        }
-        schema
-    }
-}
-
-/// A value, or `null` to clear it.
-impl<T: JsonSchema> JsonSchema for Patch<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        T::schema_name()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<Option<T>>()
     }
 }
 
@@ -490,7 +457,7 @@ fn number_or_name<T>(named: &[(i64, &str, T)]) -> Schema {
     let numbers: Vec<i64> = named.iter().map(|(number, ..)| *number).collect();
     let list: Vec<String> = named.iter().map(|(number, name, _)| format!("{number} {name}")).collect();
     let names: Vec<&str> = named.iter().map(|(_, name, _)| *name).collect();
-    // Any case, in the words of a pattern.
+    // A pattern that ignores case.
     let letter = |letter: char| format!("[{letter}{}]", letter.to_ascii_lowercase());
     let any_case: Vec<String> = names.iter().map(|name| name.chars().map(letter).collect()).collect();
     json_schema!({
@@ -516,7 +483,7 @@ fn of_writes(problem: &Problem) -> bool {
         | Problem::Unavailable(_)
         | Problem::Internal(_) => false,
         Problem::InvalidJson(_)
-        | Problem::PayloadTooLarge
+        | Problem::PayloadTooLarge(_)
         | Problem::UnsupportedMediaType
         | Problem::UnsupportedContentCoding
         | Problem::InvalidReference { .. }
@@ -527,13 +494,13 @@ fn of_writes(problem: &Problem) -> bool {
     }
 }
 
-/// When it comes, for who reads the reference.
+/// The cause of a problem, for readers of the reference.
 fn meaning(problem: &Problem) -> &'static str {
     match problem {
         Problem::Unauthenticated(_) => "there is no credential, or one that does not count",
         Problem::InvalidJson(_) => "the body is not JSON, or has a key twice",
         Problem::Invalid(_) => "something is missing, or not what it must be",
-        Problem::PayloadTooLarge => "the body is too large",
+        Problem::PayloadTooLarge(_) => "the body is too large",
         Problem::UnsupportedMediaType => "the content type is not `application/json`",
         Problem::UnsupportedContentCoding => "the body is in another content coding than `identity`",
         Problem::TenantMismatch => "the credential is for another tenant",
@@ -551,7 +518,7 @@ fn meaning(problem: &Problem) -> &'static str {
     }
 }
 
-/// A cause, which is for the log. No answer to a client holds it.
+/// A cause for the log. No answer to a client holds it.
 pub const CAUSE: &str = "secret cause";
 
 fn place(steps: &[&'static str]) -> Place {
@@ -604,8 +571,8 @@ pub fn problems() -> Vec<Problem> {
     let mut problems = vec![
         Problem::Unauthenticated(CAUSE),
         Problem::InvalidJson("unexpected character at line 1 column 2".to_owned()),
-        Problem::PayloadTooLarge,
-        // The one with a header first: it is described for the status.
+        Problem::PayloadTooLarge(MAX_BODY),
+        // The problem with a header comes first: the first one describes the status.
         Problem::UnsupportedContentCoding,
         Problem::UnsupportedMediaType,
         Problem::TenantMismatch,

@@ -168,8 +168,8 @@ pub enum Problem {
     InvalidJson(String),
     /// 400
     Invalid(Vec<Fault>),
-    /// 413
-    PayloadTooLarge,
+    /// 413: the body is larger than so many bytes.
+    PayloadTooLarge(usize),
     /// 415
     UnsupportedMediaType,
     /// 415: the body is compressed, or coded in another way.
@@ -205,7 +205,7 @@ impl Problem {
             Problem::Unauthenticated(_) => "unauthenticated",
             Problem::InvalidJson(_) => "invalid_json",
             Problem::Invalid(_) => "invalid_input",
-            Problem::PayloadTooLarge => "payload_too_large",
+            Problem::PayloadTooLarge(_) => "payload_too_large",
             Problem::UnsupportedMediaType | Problem::UnsupportedContentCoding => "unsupported_media_type",
             Problem::TenantMismatch => "tenant_mismatch",
             Problem::Forbidden(_) => "forbidden",
@@ -230,7 +230,7 @@ impl Problem {
             Problem::NotFound(_) => 404,
             Problem::LastOwner => 409,
             Problem::VersionMismatch => 412,
-            Problem::PayloadTooLarge => 413,
+            Problem::PayloadTooLarge(_) => 413,
             Problem::UnsupportedMediaType | Problem::UnsupportedContentCoding => 415,
             Problem::InvalidReference { .. } | Problem::IdempotencyMismatch | Problem::TooManyChanges => 422,
             Problem::TooManyRequests => 429,
@@ -281,7 +281,7 @@ impl fmt::Display for Problem {
             Problem::Unauthenticated(_) => f.write_str("a valid credential is required"),
             Problem::InvalidJson(why) => write!(f, "the body is not valid JSON: {why}"),
             Problem::Invalid(faults) => f.write_str(&listed(faults).join("; ")),
-            Problem::PayloadTooLarge => write!(f, "the body must not be larger than {} bytes", crate::call::MAX_BODY),
+            Problem::PayloadTooLarge(most) => write!(f, "the body must not be larger than {most} bytes"),
             Problem::UnsupportedMediaType => f.write_str("the content type must be `application/json`"),
             Problem::UnsupportedContentCoding => {
                 f.write_str("the body must not be compressed: no content coding but `identity` is taken")
@@ -316,6 +316,12 @@ impl fmt::Display for Problem {
             Problem::Unavailable(_) => f.write_str("not available at the moment: try again later"),
             Problem::Internal(_) => f.write_str("an internal error"),
         }
+    }
+}
+
+impl From<Vec<Fault>> for Problem {
+    fn from(faults: Vec<Fault>) -> Self {
+        Problem::Invalid(faults)
     }
 }
 

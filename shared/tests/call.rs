@@ -1,9 +1,10 @@
-//! What a client sends around the body: all of it is text, and no text fails a function.
+//! A request around its body: all that a client sends is text, and no text fails a function.
 
 use lambda_http::{Body, Context, LambdaEvent};
-use serde_json::{Map, Value, json};
-use shared::call::{Request, is_trace};
-use shared::id::UserId;
+use serde_json::{Value, json};
+use shared::call::{IfMatch, MAX_BODY, Request, is_trace};
+use shared::dialect::users;
+use shared::id::{TenantId, UserId};
 use shared::{Answer, Call, Dialect, Problem};
 
 /// An event of API Gateway for a write.
@@ -46,8 +47,10 @@ fn with(pointer: &str, value: impl Into<Value>) -> Value {
     event
 }
 
-fn write(call: &Call) -> Result<Map<String, Value>, Problem> {
-    call.write().map(|(body, _)| body)
+/// Reads the body and the conditions of a write, as the functions do. Gives the member `it`.
+fn write(call: &Call) -> Result<i64, Problem> {
+    let (body, _) = (call.body(MAX_BODY)?, call.conditions()?);
+    Ok(body.all(|body| body.required("it"))?)
 }
 
 #[test]
@@ -128,14 +131,14 @@ fn nothing_around_the_body_can_fail_a_function() {
             let call = call(with(place, text));
             let read = (call.path("id"), call.header("x-tenant-id"), call.request_id.as_str());
             assert_eq!(read, ("7", Some("8"), "request-1"), "{place} {text:?}");
-            assert!(write(&call).is_ok_and(|body| body["it"] == 1), "{place} {text:?}");
+            assert!(write(&call).is_ok_and(|it| it == 1), "{place} {text:?}");
         }
     }
     for text in odd {
         assert_eq!(call(with("/pathParameters/id", text)).path("id"), text);
         assert_eq!(call(with("/headers/x-tenant-id", text)).header("x-tenant-id"), Some(text));
         for name in ["authorization", "content-type", "content-encoding", "if-match", "idempotency-key", "cookie"] {
-            // Good or not, it is told in the dialect.
+            // The answer may be a problem of the dialect.
             let _: Result<_, Problem> = write(&call(with(&format!("/headers/{name}"), text)));
         }
         let cookies = call(with("/cookies", json!([text, "session=a.b.c", text])));
@@ -155,7 +158,7 @@ fn what_an_event_lacks_is_empty() {
         assert_eq!((call.path("id"), call.header("host"), call.query.as_str()), ("", None, ""));
         assert!(matches!(write(&call), Err(Problem::UnsupportedMediaType)));
     }
-    // What no gateway has sent is refused as a whole.
+    // No gateway sends this.
     assert!(serde_json::from_str::<Request>("{}").is_err());
 }
 
@@ -172,10 +175,79 @@ fn headers_have_names_in_any_case() {
 fn a_body_is_text_or_base64() {
     let mut event = with("/isBase64Encoded", true);
     event["body"] = "eyJpdCI6Mn0=".into();
-    assert!(write(&call(event.clone())).is_ok_and(|body| body["it"] == 2));
+    assert!(write(&call(event.clone())).is_ok_and(|it| it == 2));
     for body in ["{\"it\":1}", "eyJpdCI6Mn0", "eyJpdCI6Mn0=\n", "\u{fc}"] {
         event["body"] = body.into();
         assert!(matches!(write(&call(event.clone())), Err(Problem::InvalidJson(_))), "{body}");
+        // A write that reads no body does not take this one for an empty body.
+        assert!(matches!(call(event.clone()).conditions(), Err(Problem::InvalidJson(_))), "{body}");
+    }
+}
+
+#[test]
+fn a_body_has_the_limit_of_its_endpoint() {
+    for most in [MAX_BODY, 256 * 1024] {
+        let of_bytes = |bytes: usize| {
+            let mut event = event();
+            event["body"] = format!("{{\"it\":1{}}}", " ".repeat(bytes - 8)).into();
+            event
+        };
+        assert!(call(of_bytes(most)).body(most).is_ok());
+        // The size is told first.
+        let mut large = of_bytes(most + 1);
+        large["headers"] = json!({ "content-encoding": "gzip" });
+        let problem = call(large).body(most).unwrap_err();
+        assert_eq!(
+            (problem.status(), problem.to_string()),
+            (413, format!("the body must not be larger than {most} bytes"))
+        );
+    }
+}
+
+// ---- Conditions
+
+#[test]
+fn a_write_has_conditions_with_or_without_a_body() {
+    let mut event = event();
+    for (method, body) in [("PUT", json!("{}")), ("DELETE", Value::Null)] {
+        event["requestContext"]["http"]["method"] = method.into();
+        event["body"] = body;
+        event["headers"] = json!({});
+        let none = call(event.clone()).conditions().unwrap();
+        assert!(none.if_match.is_none() && none.idempotency.is_none(), "{method}");
+
+        event["headers"] = json!({ "if-match": "\"7\"", "idempotency-key": "key-1" });
+        let both = call(event.clone()).conditions().unwrap();
+        assert_eq!(both.if_match, Some(IfMatch::OneOf(vec!["7".to_owned()])), "{method}");
+        assert_eq!(both.idempotency.unwrap().key, "key-1", "{method}");
+
+        event["headers"] = json!({ "if-match": "7", "idempotency-key": "" });
+        let told = call(event.clone()).conditions().unwrap_err().to_string();
+        let (tags, key) = ("`if-match` must be `*` or a list of quoted entity tags", "visible ASCII characters");
+        assert_eq!(told, format!("{tags}; `idempotency-key` must be {key}"), "{method}");
+    }
+}
+
+#[test]
+fn an_idempotency_key_is_for_one_method_path_query_and_body() {
+    let fingerprint = |change: &dyn Fn(&mut Value)| {
+        let mut event = with("/headers/idempotency-key", "key-1");
+        change(&mut event);
+        call(event).conditions().unwrap().idempotency.unwrap().fingerprint
+    };
+    let first = fingerprint(&|_| ());
+    assert_eq!(fingerprint(&|event| event["headers"]["user-agent"] = "other".into()), first);
+    assert_eq!(fingerprint(&|event| event["requestContext"]["requestId"] = "request-2".into()), first);
+    for change in [
+        |event: &mut Value| event["requestContext"]["http"]["method"] = "PATCH".into(),
+        |event: &mut Value| event["rawPath"] = "/main/v1/users/8".into(),
+        |event: &mut Value| event["rawQueryString"] = "a=2".into(),
+        |event: &mut Value| event["rawQueryString"] = Value::Null,
+        |event: &mut Value| event["body"] = "{\"it\":2}".into(),
+        // The same bytes, divided at another place.
+        |event: &mut Value| (event["rawPath"], event["rawQueryString"]) = ("/main/v1/users/7a".into(), "=1".into()),
+    ] {
+        assert_ne!(fingerprint(&change), first);
     }
 }
 
@@ -195,7 +267,7 @@ fn cookies_are_a_list_or_a_header() {
     }
     let header = "theme=dunkelgr\u{fc}n; session=a.b.c";
     assert_eq!(session(with("/headers/cookie", header)).as_deref(), Some("a.b.c"));
-    // Where it is both, it is the same once more.
+    // The list alone counts.
     let mut both = with("/headers/cookie", header);
     both["cookies"] = json!(["session=a.b.c"]);
     assert_eq!(session(both).as_deref(), Some("a.b.c"));
@@ -237,6 +309,25 @@ fn an_integer_in_a_path_has_one_spelling() {
     for text in ["08", "003", "0000000007"] {
         assert_eq!(UserId::parse(text), None, "{text}");
     }
+}
+
+#[test]
+fn an_id_of_the_users_dialect_is_a_uuid() {
+    const TENANT: &str = "726f6c65-6361-8001-8000-000000000008";
+    let path = |text: &str| call(with("/pathParameters/id", text)).path_uuid("id").map_err(|fault| fault.to_string());
+    let header = |event| users::tenant(&call(event)).map_err(|fault| fault.to_string());
+    let tenant = |text: &str| header(with("/headers/x-tenant-id", text));
+    assert_eq!(path(TENANT), Ok(TenantId::new(8).uuid()));
+    assert_eq!(tenant(TENANT), Ok(Some(TenantId::new(8))));
+    // This is a user's.
+    assert_eq!(tenant("726f6c65-6361-8002-8000-000000000008"), Ok(None));
+    for text in ["", "7", "me"] {
+        assert_eq!(path(text), Err("`id` must be a UUID".to_owned()));
+        assert_eq!(tenant(text), Err("`X-Tenant-ID` must be a UUID".to_owned()));
+    }
+    let mut without = event();
+    without["headers"] = json!({});
+    assert_eq!(header(without), Err("`X-Tenant-ID` is required".to_owned()));
 }
 
 // ---- Traces

@@ -36,7 +36,7 @@ fn name(problem: &Problem) -> &'static str {
         Problem::Unauthenticated(_) => PROBLEMS[0],
         Problem::InvalidJson(_) => PROBLEMS[1],
         Problem::Invalid(_) => PROBLEMS[2],
-        Problem::PayloadTooLarge => PROBLEMS[3],
+        Problem::PayloadTooLarge(_) => PROBLEMS[3],
         Problem::UnsupportedMediaType => PROBLEMS[4],
         Problem::TenantMismatch => PROBLEMS[5],
         Problem::Forbidden(_) => PROBLEMS[6],

@@ -1,24 +1,38 @@
-use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::app::App;
-use shared::call::{Answer, Call};
+use shared::call::{Answer, Call, MAX_BODY};
 use shared::dialect::directory::{Role, Status, Wrap};
 use shared::id::UserId;
-use shared::json::{self, Clearable, Faults, Optional, Required, Wire};
+use shared::json::{Faulty, Object, Patch, Wire};
 use shared::members::{Fields, Groups, Roles, Target, Update, View};
 use shared::problem::Fault;
 use shared::{Dialect, Problem};
 
 /// `DTO_tenant_user_update`
-#[derive(Default, Deserialize)]
-#[serde(default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "DTO_tenant_user_update"))]
 struct Body {
     /// The groups that the member is in from now on; `null` for none. Who manages one that stays goes on managing it.
-    groups: Clearable<Vec<Reference>>,
+    groups: Patch<Vec<Reference>>,
     /// Replaces the built-in role; the tenant's own roles stay.
-    role: Optional<Role>,
-    status: Optional<Status>,
+    role: Option<Role>,
+    status: Option<Status>,
+}
+
+impl Body {
+    fn read(body: &mut Object) -> Result<Self, Faulty> {
+        Ok(Self { groups: body.clearable("groups"), role: body.optional("role"), status: body.optional("status") })
+    }
+
+    fn update(self) -> Update {
+        let groups = self.groups.value_or_default();
+        Update {
+            roles: self.role.map(|role| Roles::BuiltIn(role.0)),
+            status: self.status.map(|status| status.0),
+            groups: groups.map(|groups| Groups::Exactly(groups.into_iter().map(|group| group.id).collect())),
+            fields: Fields { groups: "groups", ..Fields::default() },
+            ..Update::default()
+        }
+    }
 }
 
 /// `DTO_reference`: the rest of it is read-only.
@@ -29,14 +43,7 @@ struct Reference {
 
 impl Wire for Reference {
     fn read(value: Value) -> Result<Self, Vec<Fault>> {
-        #[derive(Default, Deserialize)]
-        #[serde(default)]
-        struct Object {
-            id: Required<i64>,
-        }
-        let mut faults = Faults::default();
-        let id = faults.required("id", json::object::<Object>(value)?.id);
-        id.map(|id| Reference { id }).ok_or_else(|| faults.nested())
+        Object::read(value)?.all(|object| Ok(Self { id: object.required("id")? }))
     }
 }
 
@@ -50,26 +57,14 @@ async fn update_user(app: &App, call: &Call) -> Result<Answer, Problem> {
         return Err(Problem::NotFound("version of the API"));
     }
     let caller = app.bearer(call).await?;
-    let (body, write) = call.write::<Body>()?;
-    let mut faults = Faults::default();
-    let groups = faults.clearable("groups", body.groups);
-    let role = faults.optional("role", body.role);
-    let status = faults.optional("status", body.status);
-    // A number that is too large for an id is nobody's: not found.
-    let user = call.path_digits("id").map_err(|fault| faults.0.push(fault)).ok().and_then(UserId::parse);
-    faults.check()?;
+    let (body, write) = (call.body(MAX_BODY)?, call.conditions()?);
+    let (update, id) = body.all(|body| {
+        let (read, id) = (Body::read(body), body.join(call.path_digits("id")));
+        Ok((read?.update(), id?))
+    })?;
     caller.same_slug(call.path("tenant"))?;
-
-    let update = Update {
-        roles: role.map(|role| Roles::BuiltIn(role.0)),
-        status: status.map(|status| status.0),
-        groups: groups
-            .value_or_default()
-            .map(|groups| Groups::Exactly(groups.into_iter().map(|group| group.id).collect())),
-        fields: Fields { groups: "groups", ..Fields::default() },
-        ..Update::default()
-    };
-    let target = Target::User(user);
+    // No user has a number that is too large for an id: 404.
+    let target = Target::User(UserId::parse(id));
     app.update_member(call, &caller, target, &update, &write, render).await
 }
 
@@ -96,7 +91,7 @@ fn description() {
             "The user's number.",
             json_schema!({ "type": "integer", "format": "int32", "minimum": 1, "maximum": i32::MAX }),
         )
-        .body::<Body>()
+        .body(Body::read)
         .answer::<Wrap>()
         .describe();
 }

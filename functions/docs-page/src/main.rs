@@ -21,12 +21,13 @@ fn docs(call: &Call) -> Result<Answer, Problem> {
 /// Anybody may read it; what it calls asks for a credential.
 fn page(credentials: &str) -> Result<Answer, Problem> {
     let nonce = nonce()?;
-    // Scalar makes its style sheets in the page; it needs neither style attributes nor fonts, see `build.rs`.
+    // Scalar adds its style sheets to the page. It needs no style attributes and no fonts, see `build.rs`.
     let policy = format!(
         "default-src 'none'; script-src 'self'; style-src 'nonce-{nonce}'; connect-src 'self'; img-src 'self' data:; \
          base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
-    // Not executed, so not blocked either. A `<` in JSON is in a text: escaped there, nothing ends the element early.
+    // Browsers do not execute JSON, so the policy does not block it. Every `<` of JSON is in a string: escaped there, it
+    // cannot end the element.
     let credentials = match credentials {
         "" => String::new(),
         json => {
@@ -51,7 +52,7 @@ fn page(credentials: &str) -> Result<Answer, Problem> {
 fn file(name: &str, hash: &str) -> Result<Answer, Problem> {
     let found = FILES.iter().find(|(it, ..)| *it == name);
     let (_, own, content) = found.ok_or(Problem::NotFound("file"))?;
-    // A page of another version still gets its script while a deployment is under way, and does not keep it.
+    // During a deployment, a page of another version still gets its script. Its browser does not keep it.
     let keep = if hash == *own { "public, max-age=31536000, immutable" } else { "no-cache" };
     Ok(Answer::new(200, "text/javascript; charset=utf-8", (*content).into())
         .with_header("content-encoding", "gzip")

@@ -1,28 +1,58 @@
-use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::app::App;
-use shared::call::{Answer, Call};
+use shared::call::{Answer, Call, MAX_BODY};
 use shared::dialect::membership::Success;
 use shared::id::UserId;
-use shared::json::{self, Clearable, Faults, MAX_SAFE_INTEGER, Optional, Patch, TextOrEmpty, Wire};
+use shared::json::{Faulty, MAX_SAFE_INTEGER, Object, Patch, TextOrEmpty, Wire};
 use shared::members::{Fields, Groups, Roles, Target, Update, View};
 use shared::problem::{Fault, Wrong};
 use shared::{Dialect, Problem};
 
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "UserOrganizationUpdate"))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "UserOrganizationUpdate", rename_all = "camelCase"))]
 struct Body {
     /// Empty clears it, like `null`.
-    first_name: Clearable<TextOrEmpty<250>>,
+    first_name: Patch<TextOrEmpty<250>>,
     /// Empty clears it, like `null`.
-    last_name: Clearable<TextOrEmpty<250>>,
+    last_name: Patch<TextOrEmpty<250>>,
     /// The number of a label.
-    profession_id: Clearable<i64>,
+    profession_id: Patch<i64>,
     /// 1 for a manager, 2 for a member.
-    #[cfg_attr(test, schemars(with = "Optional<i64>", extend("enum" = [1, 2], "x-enum-varnames" = ["MANAGER", "MEMBER"])))]
-    scope: Optional<Scope>,
-    permissions: Clearable<Permissions>,
+    #[cfg_attr(test, schemars(with = "Option<i64>", extend("enum" = [1, 2], "x-enum-varnames" = ["MANAGER", "MEMBER"])))]
+    scope: Option<Scope>,
+    permissions: Patch<Permissions>,
+}
+
+impl Body {
+    fn read(body: &mut Object) -> Result<Self, Faulty> {
+        Ok(Self {
+            scope: body.optional("scope"),
+            permissions: body.clearable("permissions"),
+            first_name: body.clearable("firstName"),
+            last_name: body.clearable("lastName"),
+            profession_id: body.clearable("professionId"),
+        })
+    }
+
+    fn update(self) -> Update {
+        let permissions = match self.permissions {
+            Patch::Keep => None,
+            Patch::Clear => Some(Permissions { group: Patch::Clear, read: Patch::Clear, manage: Patch::Clear }),
+            Patch::Set(permissions) => Some(permissions),
+        };
+        Update {
+            first_name: self.first_name.map(|name| name.0).flatten(),
+            last_name: self.last_name.map(|name| name.0).flatten(),
+            profession: self.profession_id,
+            roles: self.scope.map(|scope| Roles::Manager(scope.manager)),
+            groups: permissions.map(|it| Groups::Parts {
+                primary: it.group,
+                read: it.read.value_or_default(),
+                manage: it.manage.value_or_default(),
+            }),
+            fields: Fields { roles: "scope", groups: "permissions", profession: "professionId" },
+            ..Update::default()
+        }
+    }
 }
 
 /// 1 for a manager, 2 for a member.
@@ -41,8 +71,7 @@ impl Wire for Scope {
 }
 
 /// Numbers of groups: the primary one, those that the user may read, those that the user manages.
-#[derive(Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(default, rename = "UserOrganizationPermissionsUpdate"))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "UserOrganizationPermissionsUpdate"))]
 struct Permissions {
     /// The primary one, which the user may read, too.
     group: Patch<i64>,
@@ -54,21 +83,24 @@ struct Permissions {
 
 impl Wire for Permissions {
     fn read(value: Value) -> Result<Self, Vec<Fault>> {
-        #[derive(Default, Deserialize)]
-        #[serde(default)]
-        struct Object {
-            group: Clearable<i64>,
-            read: Clearable<Vec<i64>>,
-            manage: Clearable<Vec<i64>>,
+        Object::read(value)?.all(|object| {
+            Ok(Self {
+                group: object.clearable("group"),
+                read: object.clearable("read"),
+                manage: object.clearable("manage"),
+            })
+        })
+    }
+}
+
+/// The user of the path; `None` for a number that cannot be an id.
+fn target(call: &Call) -> Result<Target, Fault> {
+    match call.path("userId") {
+        "me" => Ok(Target::Me),
+        _ => {
+            let user = call.path_integer("userId", -MAX_SAFE_INTEGER, MAX_SAFE_INTEGER)?;
+            Ok(Target::User(UserId::try_from(user).ok()))
         }
-        let Object { group, read, manage } = json::object(value)?;
-        let mut faults = Faults::default();
-        let permissions = Permissions {
-            group: faults.clearable("group", group),
-            read: faults.clearable("read", read),
-            manage: faults.clearable("manage", manage),
-        };
-        if faults.0.is_empty() { Ok(permissions) } else { Err(faults.nested()) }
     }
 }
 
@@ -80,38 +112,11 @@ impl Wire for Permissions {
 /// own names and profession, and give up a scope and groups of their own.
 async fn update_user(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer_and_session(call).await?;
-    let (body, write) = call.write::<Body>()?;
-    let mut faults = Faults::default();
-    let scope = faults.optional("scope", body.scope);
-    let permissions = match faults.clearable("permissions", body.permissions) {
-        Patch::Keep => None,
-        Patch::Clear => Some(Permissions { group: Patch::Clear, read: Patch::Clear, manage: Patch::Clear }),
-        Patch::Set(permissions) => Some(permissions),
-    };
-    let update = Update {
-        first_name: faults.clearable("firstName", body.first_name).map(|name| name.0).flatten(),
-        last_name: faults.clearable("lastName", body.last_name).map(|name| name.0).flatten(),
-        profession: faults.clearable("professionId", body.profession_id),
-        roles: scope.map(|scope| Roles::Manager(scope.manager)),
-        groups: permissions.map(|it| Groups::Parts {
-            primary: it.group,
-            read: it.read.value_or_default(),
-            manage: it.manage.value_or_default(),
-        }),
-        fields: Fields { roles: "scope", groups: "permissions", profession: "professionId" },
-        ..Update::default()
-    };
-    let target = match call.path("userId") {
-        "me" => Target::Me,
-        _ => match call.path_integer("userId", -MAX_SAFE_INTEGER, MAX_SAFE_INTEGER) {
-            Ok(user) => Target::User(UserId::try_from(user).ok()),
-            Err(fault) => {
-                faults.0.push(fault);
-                Target::User(None)
-            }
-        },
-    };
-    faults.check()?;
+    let (body, write) = (call.body(MAX_BODY)?, call.conditions()?);
+    let (update, target) = body.all(|body| {
+        let (read, target) = (Body::read(body), body.join(target(call)));
+        Ok((read?.update(), target?))
+    })?;
     app.update_member(call, &caller, target, &update, &write, render).await
 }
 
@@ -130,7 +135,7 @@ fn description() {
     let user = json_schema!({ "anyOf": [number, { "type": "string", "enum": ["me"] }] });
     shared::openapi::Operation::new(Dialect::Membership)
         .path("userId", "The user's number, or `me` for the caller.", user)
-        .body::<Body>()
+        .body(Body::read)
         .answer::<Success>()
         .describe();
 }

@@ -1,19 +1,22 @@
-use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::app::App;
-use shared::call::{Answer, Call};
+use shared::call::{Answer, Call, MAX_BODY};
 use shared::dialect::tenant::Success;
 use shared::id::UserId;
-use shared::json::{Faults, Required, Text};
+use shared::json::{Faulty, Object, Text};
 use shared::members::{Fields, Roles, Target, Update, View};
 use shared::{Dialect, Problem};
 
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "TenantUserRoleUpdate"))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "TenantUserRoleUpdate", rename_all = "camelCase"))]
 struct Body {
     /// A role's UUID, number or name.
-    role_id: Required<Text<250>>,
+    role_id: Text<250>,
+}
+
+impl Body {
+    fn read(body: &mut Object) -> Result<Self, Faulty> {
+        Ok(Self { role_id: body.required("roleId")? })
+    }
 }
 
 /// `PATCH /api/v1/tenant/{tenantId}/user/{userId}`: updates the role of a user in a tenant (seed 000).
@@ -23,14 +26,12 @@ struct Body {
 /// Needs `member:assign-role`; anybody may take a lower role themselves.
 async fn update_user_role(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
-    let (body, write) = call.write::<Body>()?;
-    let mut faults = Faults::default();
-    let role = faults.required("roleId", body.role_id);
-    faults.check()?;
+    let (body, write) = (call.body(MAX_BODY)?, call.conditions()?);
+    let body = body.all(Body::read)?;
     caller.same_tenant(caller.tenant_spelled(call.path("tenantId")))?;
 
     let update = Update {
-        roles: Some(Roles::Exactly(role.into_iter().map(|role| role.0).collect())),
+        roles: Some(Roles::Exactly(vec![body.role_id.0])),
         fields: Fields { roles: "roleId", ..Fields::default() },
         ..Update::default()
     };
@@ -52,7 +53,7 @@ fn description() {
     shared::openapi::Operation::new(Dialect::Tenant)
         .path("tenantId", "The tenant's UUID, number or slug: the credential's.", json_schema!({ "type": "string" }))
         .path("userId", "The user's UUID or number.", json_schema!({ "type": "string" }))
-        .body::<Body>()
+        .body(Body::read)
         .answer::<Success>()
         .describe();
 }

@@ -5,10 +5,22 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::by_field;
+use crate::call::Call;
+use crate::id::{TenantId, parse_uuid};
 use crate::members::View;
 use crate::model::Status;
-use crate::problem::{Problem, Reference, told};
+use crate::problem::{Fault, Problem, Reference, Wrong, told};
 use crate::time::Time;
+
+/// The tenant that the header `X-Tenant-ID` names; `None` for the UUID of anything else.
+///
+/// # Errors
+/// The header is missing, or is no UUID.
+pub fn tenant(call: &Call) -> Result<Option<TenantId>, Fault> {
+    let text = call.header("x-tenant-id").ok_or(Wrong::Missing);
+    let uuid = text.and_then(|text| parse_uuid(text).ok_or(Wrong::Uuid));
+    uuid.map(TenantId::from_uuid).map_err(|wrong| Fault::here(wrong).within("X-Tenant-ID").within("header"))
+}
 
 /// A member of the tenant.
 #[derive(Serialize)]
