@@ -16,7 +16,6 @@ use local::{LogSink, Options, Result, Server, demo, template};
 use serde_json::{Value, json};
 use shared::credential::{Expected, Kind};
 use shared::id::{TenantId, UserId};
-use shared::time::Time;
 use tempfile::TempDir;
 
 use crate::gauge::Apart;
@@ -77,8 +76,8 @@ impl Bed {
         let address: Option<SocketAddr> = server.dynamodb_url().strip_prefix("http://").and_then(|it| it.parse().ok());
         let address = address.ok_or_else(|| format!("{} has no address", server.dynamodb_url()))?;
         let store = Store::new(&server.dynamodb_url(), ours.template.table_name())?;
-        demo::fill(&store, Time::now()).await?;
-        let keys = store.get(&shared::key::jwks()).await?;
+        demo::fill(&store, shared::now()).await?;
+        let keys = store.get(&shared::table::key::jwks()).await?;
         let keys = keys.as_ref().and_then(|item| item.get("document")?.as_s().ok());
         let keys: Value = keys.and_then(|keys| serde_json::from_str(keys).ok()).unwrap_or_default();
         let event = Cases::load(&template::find_root()?, &ours.function.name)?.get(SUCCESS)?.event;
@@ -98,7 +97,7 @@ impl Bed {
     /// A new tenant, whose second member is the admin that calls.
     pub async fn tenant(&self, slug: &str, members: u32, progress: &ProgressBar) -> Result<Tenant> {
         let put = async |items| self.server.import(items);
-        demo::seed_by(&self.store, slug, members, Time::now(), progress, put).await?;
+        demo::seed_by(&self.store, slug, members, shared::now(), progress, put).await?;
         let (id, owner) = demo::find(&self.store, slug, &format!("member1@{slug}.example")).await?;
         let token = self.token(slug, Flaw::None).await?;
         Ok(Tenant { id, owner, slug: slug.to_owned(), token })
@@ -106,7 +105,7 @@ impl Bed {
 
     async fn token(&self, slug: &str, flaw: Flaw) -> Result<Arc<str>> {
         let admin = format!("member2@{slug}.example");
-        let now = Time::now();
+        let now = shared::now();
         Ok(token::issue(&self.store, &self.expected, (slug, &admin), Kind::Access, TTL, flaw, now).await?.into())
     }
 

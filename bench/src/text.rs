@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use local::{Result, template};
-use shared::time::Time;
 
 use crate::subjects::{self, Subject};
 
@@ -84,7 +83,7 @@ pub fn heading(subjects: &[Subject]) -> Result<()> {
     let cores = std::thread::available_parallelism().map_err(|error| error.to_string())?;
     let arguments: Vec<_> = std::env::args().skip(1).collect();
 
-    println!("- Date: {}", Time::now());
+    println!("- Date: {}", shared::now());
     println!("- Commit: {}{changed}", git(&["rev-parse", "--short=12", "HEAD"])?);
     println!(
         "- Command: `{}`",

@@ -1,10 +1,10 @@
 //! A function like those of the bundle, but for its defect: `?panic` in its path's id.
 
 use serde_json::json;
-use shared::{Answer, Dialect};
+use shared::Answer;
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::serve(Dialect::Users, |_, call| {
+    shared::serve(&shared::dialect::USERS, |_, call| {
         Box::pin(async move {
             let id = call.path("id");
             assert!(id != "panic", "made for {id}");

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use shared::credential::Kind as TokenKind;
-use shared::id::{GroupId, Kind, LabelId, MembershipId, PermissionId, PolicyId, RoleId, TenantId, UserId, is_slug};
-use shared::key::{self, TenantKeys};
-use shared::model::{Entry, Group, Label, Member, Permission, Policy, Role, Status, Tenant, role};
-use shared::policy;
+use shared::domain::{
+    Entry, Group, Label, Member, Numbers, Permission, Policy, Role, Status, Tenant, Time, policy, role,
+};
+use shared::id::{GroupId, Kind, LabelId, MembershipId, PolicyId, RoleId, TenantId, UserId, is_slug};
+use shared::table::key::{self, TenantKeys};
 use shared::table::{Item, encode};
-use shared::time::Time;
 
-use crate::store::{Store, local_user, member_items, referred, tenant_items, user_items};
+use crate::store::{Store, local_user, record_items, referred, tenant_items, user_items};
 use crate::token::{self, Flaw};
 use crate::{Result, Template};
 
@@ -28,8 +28,8 @@ pub async fn fill(store: &Store, now: Time) -> Result<()> {
         return Ok(());
     }
     let (acme, globex) = (TenantId::new(1), TenantId::new(2));
-    let mut items = tenant_items(&tenant(acme, "acme", "Acme", now), &acme_catalog(now))?;
-    items.extend(tenant_items(&tenant(globex, "globex", "Globex", now), &globex_catalog())?);
+    let mut items = tenant_items(tenant(acme, "acme", "Acme", now), &acme_catalog(now))?;
+    items.extend(tenant_items(tenant(globex, "globex", "Globex", now), &globex_catalog())?);
     let people = [
         ("owner@acme.example", "Olivia", "Owner"),
         ("admin@acme.example", "Adam", "Admin"),
@@ -69,19 +69,10 @@ pub async fn fill(store: &Store, now: Time) -> Result<()> {
             (1, 8) => (it.groups, it.manages) = (groups([1]), groups([1])),
             _ => {}
         }
-        items.extend(member_items(it)?);
+        items.extend(record_items(it.tenant, &it, now)?);
     }
     store.put_all(items).await?;
-    let counters = [
-        (Kind::Tenant, 2),
-        (Kind::User, 8),
-        (Kind::Membership, 9),
-        (Kind::Role, 4),
-        (Kind::Group, 2),
-        (Kind::Label, 2),
-        (Kind::Policy, 1),
-        (Kind::Permission, 10),
-    ];
+    let counters = [(Kind::Tenant, 2), (Kind::User, 8), (Kind::Membership, 9)];
     for (kind, count) in counters {
         store.allocate(kind, count).await?;
     }
@@ -99,8 +90,7 @@ fn groups<const N: usize>(numbers: [u32; N]) -> BTreeSet<GroupId> {
 }
 
 fn acme_catalog(now: Time) -> Vec<Entry> {
-    let permission = |number, name: &str, description: &str, access| Permission {
-        id: PermissionId::new(number),
+    let permission = |name: &str, description: &str, access| Permission {
         name: name.to_owned(),
         description: Some(description.to_owned()),
         access,
@@ -109,17 +99,18 @@ fn acme_catalog(now: Time) -> Vec<Entry> {
     let label = |number, name: &str| Entry::Label(Label { id: LabelId::new(number), name: name.to_owned() });
     vec![
         Entry::Role(Role {
-            id: BILLING_MANAGER,
-            name: "billing-manager".to_owned(),
             description: Some("Pays the bills".to_owned()),
-            rank: 1,
             permissions: vec![
-                permission(7, "billing:read", "See invoices", true),
-                permission(8, "billing:write", "Change payment methods", true),
-                permission(9, "member:set-status", "Activate and deactivate a member", false),
+                permission("billing:read", "See invoices", true),
+                permission("billing:write", "Change payment methods", true),
+                permission("member:set-status", "Activate and deactivate a member", false),
             ],
-            created_at: Some(now),
-            updated_at: Some(now),
+            ..Role::new(BILLING_MANAGER, "billing-manager", now)
+        }),
+        Entry::Role(Role {
+            description: Some("Sees everybody, changes nobody".to_owned()),
+            permissions: vec![permission("member:read", "See the members of the tenant", true)],
+            ..Role::new(RoleId::new(5), "auditor", now)
         }),
         group(1, "Engineering"),
         group(2, "Support"),
@@ -141,6 +132,7 @@ fn tenant(id: TenantId, slug: &str, name: &str, now: Time) -> Tenant {
         owners: 1,
         catalog_version: 1,
         fences: 0,
+        numbers: Numbers::default(),
         created_at: now,
     }
 }
@@ -188,7 +180,7 @@ pub async fn seed_by(
     let first_user = store.allocate(Kind::User, count).await?;
     let first_member = store.allocate(Kind::Membership, count).await?;
     progress.set_length(u64::from(count));
-    put(tenant_items(&tenant(id, slug, slug, now), &[])?).await?;
+    put(tenant_items(tenant(id, slug, slug, now), &[])?).await?;
     for start in (0..count).step_by(AT_ONCE) {
         let places = start..count.min(start + AT_ONCE as u32);
         let mut items = Vec::new();
@@ -199,7 +191,7 @@ pub async fn seed_by(
             let mut it = member(MembershipId::new(first_member + place), id, user, &email, role, now);
             (it.first_name, it.last_name) = (Some("Member".to_owned()), Some((place + 1).to_string()));
             items.extend(user_items(&local_user(user, &email, now))?);
-            items.extend(member_items(it)?);
+            items.extend(record_items(it.tenant, &it, now)?);
         }
         put(items).await?;
         progress.inc(places.len() as u64);
@@ -242,7 +234,7 @@ impl Credentials {
         const DAY: i64 = 24 * 60 * 60;
         let expected = token::expected(template)?;
         let admin = ("acme", "admin@acme.example");
-        let token = async |kind| token::issue(store, &expected, admin, kind, DAY, Flaw::None, Time::now()).await;
+        let token = async |kind| token::issue(store, &expected, admin, kind, DAY, Flaw::None, shared::now()).await;
         Ok(Self { access: token(TokenKind::Access).await?, session: token(TokenKind::Session).await? })
     }
 
@@ -266,6 +258,6 @@ pub fn calls(Credentials { access, session }: &Credentials, url: &str) -> String
          curl -X PUT {url}/api/acme/v1/users/3 {bearer} {content} -d '{{\"groups\": [{{\"id\": 1}}, {{\"id\": 2}}], \"role\": 3, \"status\": 1}}'\n\n\
          curl -X PATCH {url}/main/users-organizations/v1/rs/users/3 {bearer} -H 'x-session-token: {session}' {content} -d '{{\"firstName\": \"John\", \"lastName\": \"Doe\", \"professionId\": 1, \"scope\": 1}}'\n\n\
          curl -X PUT {url}/api/v1/organizations/{tenant}/users/roles -b 'session={session}' {content} -d '{{\"user_id\": \"{user}\", \"organization_id\": \"{tenant}\", \"role_id\": \"{role}\"}}'\n",
-        role = role::USER.uuid(),
+        role = role::USER.uuid_in(TenantId::new(1)),
     )
 }

@@ -20,7 +20,7 @@ use local::{
     token::{self, Flaw},
 };
 use serde_json::Value;
-use shared::{credential, time::Time};
+use shared::credential;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Where `serve` puts the API if nothing else is said.
@@ -222,7 +222,7 @@ async fn serve(options: Serve) -> Result<()> {
         })
         .await?;
         let store = Store::new(&server.dynamodb_url(), template.table_name())?;
-        demo::fill(&store, Time::now()).await?;
+        demo::fill(&store, shared::now()).await?;
         let credentials = demo::Credentials::issue(&store, &template).await;
         Ok::<_, local::Error>((server, credentials))
     };
@@ -310,8 +310,8 @@ async fn invoke(options: Invoke) -> Result<()> {
     };
     let server = Server::start(Options { dynamodb, ..Options::new(template.clone(), bin_dir) }).await?;
     let store = Store::new(&server.dynamodb_url(), template.table_name())?;
-    demo::fill(&store, Time::now()).await?;
-    let event = token::fill(&store, &token::expected(&template)?, event, Time::now()).await;
+    demo::fill(&store, shared::now()).await?;
+    let event = token::fill(&store, &token::expected(&template)?, event, shared::now()).await;
     let event = event.map_err(|why| format!("{from}: {why}"))?;
     if options.print {
         println!("{event:#}");
@@ -334,7 +334,7 @@ async fn print_token(options: Token) -> Result<()> {
     };
     let expected = token::expected(&template)?;
     let member = (options.tenant.as_str(), options.user.as_str());
-    let token = token::issue(&store, &expected, member, kind, options.ttl, Flaw::None, Time::now()).await?;
+    let token = token::issue(&store, &expected, member, kind, options.ttl, Flaw::None, shared::now()).await?;
     println!("{token}");
     Ok(())
 }
@@ -343,7 +343,7 @@ async fn seed(options: Seed) -> Result<()> {
     let (_, template) = load()?;
     let store = store_at(&options.dynamodb, &template).await?;
     let bar = demo::bar();
-    demo::seed(&store, &options.tenant, options.members, Time::now(), &bar).await?;
+    demo::seed(&store, &options.tenant, options.members, shared::now(), &bar).await?;
     bar.finish();
     println!("tenant `{}` has {} members", options.tenant, options.members);
     Ok(())

@@ -6,11 +6,12 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, ReturnValue, WriteRequest};
+use shared::domain::event::Stamp;
+use shared::domain::{Author, Entry, Member, Numbers, Tenant, Time, User};
 use shared::id::{Id, TenantId, UserId};
-use shared::key::{self, Key, TenantKeys};
-use shared::model::{Entry, Event, Member, Tenant, User};
+use shared::table::key::{self, Key, TenantKeys};
+use shared::table::stored::{Reference, Stored, stamp};
 use shared::table::{Item, decode, encode};
-use shared::time::Time;
 use tokio::task::JoinSet;
 
 use crate::Result;
@@ -35,7 +36,7 @@ impl Store {
     pub fn new(endpoint: &str, table: &str) -> Result<Self> {
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
-            .http_client(shared::connection::http_client()?)
+            .http_client(shared::table::client::http_client()?)
             .endpoint_url(endpoint)
             .region(Region::from_static("us-east-1"))
             .credentials_provider(Credentials::new("local", "local", None, None, "local"))
@@ -139,21 +140,25 @@ impl Store {
 }
 
 /// The items of a tenant that is new, without its members: itself, its slug, its catalog.
-pub fn tenant_items(tenant: &Tenant, catalog: &[Entry]) -> Result<Vec<Item>> {
+pub fn tenant_items(mut tenant: Tenant, catalog: &[Entry]) -> Result<Vec<Item>> {
     let keys = TenantKeys(tenant.id);
-    let mut items = vec![
-        encode(&keys.tenant(), None, tenant).map_err(said)?,
-        encode(&key::slug(&tenant.slug), None, &Reference { number: tenant.id }).map_err(said)?,
-    ];
+    let mut items = vec![encode(&key::slug(&tenant.slug), None, &Reference { number: tenant.id }).map_err(said)?];
+    let Numbers { roles, groups, labels, policies } = &mut tenant.numbers;
     for entry in catalog {
-        let key = match entry {
-            Entry::Role(role) => keys.role(role.id),
-            Entry::Group(group) => keys.group(group.id),
-            Entry::Label(label) => keys.label(label.id),
-            Entry::Policy(policy) => keys.policy(policy.id),
+        let (last, number, key) = match entry {
+            Entry::Role(role) => {
+                items.extend(record_items(tenant.id, role, tenant.created_at)?);
+                *roles = role.id.number().max(*roles);
+                continue;
+            }
+            Entry::Group(group) => (&mut *groups, group.id.number(), keys.group(group.id)),
+            Entry::Label(label) => (&mut *labels, label.id.number(), keys.label(label.id)),
+            Entry::Policy(policy) => (&mut *policies, policy.id.number(), keys.policy(policy.id)),
         };
+        *last = number.max(*last);
         items.push(encode(&key, None, entry).map_err(said)?);
     }
+    items.push(encode(&keys.tenant(), None, &tenant).map_err(said)?);
     Ok(items)
 }
 
@@ -165,40 +170,17 @@ pub fn user_items(user: &User) -> Result<Vec<Item>> {
     ])
 }
 
-/// The items of a member who is new: the member, the address, the edges, the first event.
-pub fn member_items(mut member: Member) -> Result<Vec<Item>> {
-    let keys = TenantKeys(member.tenant);
-    let event = Event {
-        tenant: member.tenant,
-        user: member.user,
-        version: 1,
-        at: member.created_at,
-        actor: None,
+/// The items of a record that is new: as a function would write it, by nobody.
+pub fn record_items<R: Stored>(tenant: TenantId, record: &R, now: Time) -> Result<Vec<Item>> {
+    let by = Stamp {
+        tenant,
+        at: now,
+        author: Author::Product("seed".to_owned()),
         request: "seed".to_owned(),
         transaction: String::new(),
-        changes: Default::default(),
-        previous: String::new(),
     };
-    (member.version, member.authority, member.head) = (1, 1, event.hash());
-    let listed = keys.listed(&member.label(), member.user);
-    let happened = keys.happened(event.at, event.user, event.version);
-    let mut items = vec![
-        encode(&keys.member(member.user), Some(&listed), &member).map_err(said)?,
-        encode(&keys.email(&member.email), None, &Reference { number: member.user }).map_err(said)?,
-        encode(&keys.event(event.user, event.version), Some(&happened), &event).map_err(said)?,
-    ];
-    let roles = member.roles.iter().map(|role| keys.holder(*role, member.user));
-    let groups = member.groups.iter().map(|group| keys.in_group(*group, member.user));
-    for edge in roles.chain(groups) {
-        items.push(encode(&edge, None, &serde_json::json!({})).map_err(said)?);
-    }
-    Ok(items)
-}
-
-/// What an item of a unique name holds: whose it is.
-#[derive(serde::Serialize)]
-struct Reference<const KIND: u8> {
-    number: Id<KIND>,
+    let written = stamp(&by, None, None, Some(&mut record.clone())).map_err(|problem| problem.to_string())?;
+    Ok(written.map(|written| written.items()).transpose().map_err(said)?.unwrap_or_default())
 }
 
 /// A member's sessions as the attribute of their item.

@@ -7,9 +7,8 @@ use ed25519_dalek::pkcs8::EncodePrivateKey;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use shared::credential::{Claims, Expected, Kind};
-use shared::key;
-use shared::table::{Item, encode};
-use shared::time::Time;
+use shared::domain::Time;
+use shared::table::{Item, encode, key};
 
 use crate::store::Store;
 use crate::{Result, Template, demo};

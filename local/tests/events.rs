@@ -31,10 +31,10 @@ use local::template::Function;
 use local::{Options, Server, Template, demo, functions, server, template, token};
 use serde::Serialize;
 use serde_json::{Value, json};
-use shared::key::Key;
-use shared::model::{Change, Event};
+use shared::domain::Time;
+use shared::domain::{Difference, Event};
 use shared::table::decode;
-use shared::time::Time;
+use shared::table::key::Key;
 use tokio::task::JoinSet;
 
 use check::{check, is_event};
@@ -53,9 +53,9 @@ struct Answer {
     status_code: u16,
     headers: BTreeMap<String, String>,
     body: Value,
-    /// What the audit event says was changed, if anything was.
+    /// What the audit events of the record say was changed, if anything was.
     #[serde(skip_serializing_if = "Option::is_none")]
-    changes: Option<BTreeMap<String, Change>>,
+    changes: Option<BTreeMap<String, Difference>>,
 }
 
 /// The answers to the cases of each function.
@@ -141,7 +141,7 @@ async fn replay(
     let store = Store::new(&server.dynamodb_url(), template.table_name()).unwrap();
     demo::fill(&store, Time::from_millis(SEEDED)).await.unwrap();
     let expected = token::expected(template).unwrap();
-    let started = Time::now();
+    let started = shared::now();
     let event = token::fill(&store, &expected, case.event.clone(), started).await;
     let event = event.map_err(|why| why.to_string())?;
 
@@ -151,12 +151,20 @@ async fn replay(
         None => server.invoke(&function.name, &event).await,
     };
     let after = items(&server, template).await;
-    let audited: Vec<&Key> = after.keys().filter(|key| is_event(key) && !before.contains_key(key)).collect();
-    let audit = match audited[..] {
-        [] => None,
-        [key] => store.get(key).await.unwrap(),
-        _ => return Err(format!("an answer has room for the changes of one audit event, and there are {audited:?}")),
-    };
+    let mut audited: Vec<&Key> = after.keys().filter(|key| is_event(key) && !before.contains_key(key)).collect();
+    audited.sort_by_key(|key| &key.sk);
+    if audited.iter().any(|key| key.pk != audited[0].pk) {
+        return Err(format!("an answer has room for the changes of one record, and there are {audited:?}"));
+    }
+    let mut changes: Option<BTreeMap<String, Difference>> = None;
+    for key in audited {
+        let event: Event = decode(store.get(key).await.unwrap().unwrap()).unwrap();
+        let changes = changes.get_or_insert_default();
+        for (name, change) in event.changes {
+            let from = changes.remove(&name).map_or(change.from, |earlier| earlier.from);
+            changes.insert(name, Difference { from, to: change.to });
+        }
+    }
     let by_function = server.take_records().into_iter().filter(|record| record.function.is_some());
     let mut operations = Vec::new();
     for record in by_function {
@@ -174,7 +182,7 @@ async fn replay(
         status_code: serde_json::from_value(answer["statusCode"].clone()).unwrap(),
         headers: serde_json::from_value(answer["headers"].clone()).unwrap(),
         body: serde_json::from_slice(&body).unwrap_or_else(|_| String::from_utf8_lossy(&body).into()),
-        changes: audit.map(|event| decode::<Event>(event).unwrap().changes),
+        changes,
     };
     let route = event["routeKey"].as_str().unwrap();
     let media_type = answer.headers.get("content-type").map(String::as_str);
@@ -184,6 +192,10 @@ async fn replay(
         described.headers(route, answer.status_code, answer.headers.keys().map(String::as_str))?;
     }
     mask(&mut answer.body, started);
+    for change in answer.changes.iter_mut().flat_map(BTreeMap::values_mut) {
+        mask(&mut change.from, started);
+        mask(&mut change.to, started);
+    }
     shorten(&mut answer);
     let log = log.lock().unwrap();
     let answered = serde_json::to_value(&answer).unwrap();
@@ -306,7 +318,7 @@ fn mask(value: &mut Value, started: Time) {
             let time = serde_json::from_value::<Time>(json!(text)).ok();
             match time.filter(|time| time.to_string() == *text) {
                 Some(time) if time.millis() == SEEDED => *text = "<seeded>".into(),
-                Some(time) if (started..=Time::now()).contains(&time) => *text = "<now>".into(),
+                Some(time) if (started..=shared::now()).contains(&time) => *text = "<now>".into(),
                 _ => {}
             }
         }

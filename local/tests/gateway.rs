@@ -581,7 +581,7 @@ async fn invoke_runs_one_function_on_one_event() {
 }
 
 #[tokio::test]
-async fn a_panic_is_a_logged_500_in_the_dialect_and_the_process_goes_on_anew() {
+async fn a_panic_is_logged_and_the_gateway_answers_for_the_process_that_ends() {
     let text = TEMPLATE.replace("ProbeFunction", "PanicsFunction").replace("probe", "panics");
     let text = text.replace("AUDIENCE: an audience", "AUDIENCE: an audience, ALLOWED_ORIGINS: '', SERVICE: test");
     let (server, lines) = start(|options| options.template = Template::parse(&text, &BTreeMap::new()).unwrap()).await;
@@ -589,13 +589,9 @@ async fn a_panic_is_a_logged_500_in_the_dialect_and_the_process_goes_on_anew() {
     let panicked = post(&server, "/panics/panic", "").await;
     let after = post(&server, "/panics/1", "").await;
 
-    assert_eq!((before.status, panicked.status, after.status), (200, 500, 200));
-    assert_eq!(panicked.body["code"], "internal");
-    assert_eq!(panicked.headers["content-type"], "application/json");
-    assert_eq!(panicked.headers["x-request-id"], panicked.headers["apigw-requestid"]);
-    assert_eq!(before.body["pid"], after.body["pid"], "Lambda sees no process end");
+    assert_eq!((before.status, panicked.status, after.status), (200, 502, 200));
+    assert_ne!(before.body["pid"], after.body["pid"], "no state of a process that panicked is used again");
     let lines = lines.lock().unwrap().clone();
-    assert!(!lines.join("\n").contains("runtime exited"), "{lines:#?}");
     let line = |index: usize| -> Value {
         let lines = lines.iter().filter_map(|line| line.strip_prefix("[panics] {"));
         let mut lines = lines.map(|line| serde_json::from_str(&format!("{{{line}")).unwrap());
@@ -603,7 +599,7 @@ async fn a_panic_is_a_logged_500_in_the_dialect_and_the_process_goes_on_anew() {
     };
     assert_eq!((&line(0)["cold"], &line(1)["cold"], &line(2)["cold"]), (&json!(1), &json!(0), &json!(1)));
     assert_eq!((&line(1)["level"], &line(1)["faults"]), (&json!("ERROR"), &json!(1)));
-    assert_eq!(line(1)["request_id"], panicked.headers["x-request-id"].to_str().unwrap());
+    assert_eq!(line(1)["request_id"], panicked.headers["apigw-requestid"].to_str().unwrap());
     let cause = line(1)["cause"].as_str().unwrap().to_owned();
     // What it was about is a caller's, so only where it happened is told.
     assert!(cause.starts_with("panicked at local/examples/panics.rs:") && !cause.contains("made for"), "{cause}");

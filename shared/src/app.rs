@@ -1,31 +1,26 @@
 //! What a function keeps while it is warm: the connection, the keys, the catalogs.
 
-use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::Client;
+use domain::{Problem, Time};
 use lambda_http::http::header;
-use serde_json::json;
 
-use crate::call::Call;
-use crate::connection;
-use crate::credential::{self, Credential, Expected, Keys, Kind};
-use crate::id::{TenantId, UserId};
-use crate::key::{self, TenantKeys};
+use crate::answer::Answer;
+use crate::gate::{self, Asked, Caller, Catalogs, Conditions, PlanFn, ReadFn, Reads};
+use crate::http::call::Call;
+use crate::http::credential::{self, Credential, Expected, Keys, Kind};
 use crate::lock;
-use crate::log::{self, Level};
-use crate::model::{Catalog, Tenant};
-use crate::problem::Problem;
-use crate::serve::Boxed;
-use crate::table::{ATTEMPT, Meter, Table};
-use crate::time::Time;
+use crate::table::meter::Meter;
+use crate::table::{ATTEMPT, Table, client, key};
 
 /// How often an unknown `kid` may make a function read the keys again.
 const KEYS_AGAIN: Duration = Duration::from_secs(10);
 
-/// How many tenants' catalogs are kept; past that, all are dropped and read again when needed.
-const MAX_CATALOGS: usize = 256;
+/// A boxed future. Boxing keeps shared async code from being compiled again into every function.
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, Problem>> + Send + 'a>>;
 
 /// The state of a function.
 pub struct App {
@@ -37,7 +32,7 @@ pub struct App {
     /// Says what time it is.
     pub clock: fn() -> Time,
     keys: Mutex<Option<KnownKeys>>,
-    catalogs: Mutex<HashMap<TenantId, Arc<Catalog>>>,
+    catalogs: Catalogs,
 }
 
 #[derive(Clone)]
@@ -46,39 +41,9 @@ struct KnownKeys {
     read_at: Instant,
 }
 
-/// Who calls: proven by one or two tokens, of sessions that are yet to be looked up.
-#[derive(Clone, Debug)]
-pub struct Caller {
-    pub user: UserId,
-    pub tenant: TenantId,
-    slug: String,
-    pub sessions: Vec<String>,
-}
-
-impl Caller {
-    /// The tenant by its UUID, its number or, if it is the caller's, its slug. Nothing is read for that.
-    pub fn tenant_spelled(&self, spelling: &str) -> Option<TenantId> {
-        if spelling == self.slug { Some(self.tenant) } else { TenantId::parse(spelling) }
-    }
-
-    /// 403 unless that is the credential's tenant.
-    pub fn same_tenant(&self, tenant: Option<TenantId>) -> Result<(), Problem> {
-        if tenant == Some(self.tenant) { Ok(()) } else { Err(Problem::TenantMismatch) }
-    }
-
-    /// 403 unless that is the slug of the credential's tenant.
-    pub fn same_slug(&self, slug: &str) -> Result<(), Problem> {
-        if slug == self.slug { Ok(()) } else { Err(Problem::TenantMismatch) }
-    }
-
-    pub fn keys(&self) -> TenantKeys {
-        TenantKeys(self.tenant)
-    }
-}
-
 impl From<Credential> for Caller {
     fn from(it: Credential) -> Self {
-        Self { user: it.user, tenant: it.tenant, slug: it.slug, sessions: vec![it.session] }
+        Caller::new(it.user, it.tenant, it.slug, it.session)
     }
 }
 
@@ -90,7 +55,7 @@ impl App {
     pub async fn from_env() -> Result<Self, String> {
         let origins = variable("ALLOWED_ORIGINS")?;
         Ok(Self {
-            client: connection::client().await?,
+            client: client::client().await?,
             table: variable("TABLE")?,
             expected: Expected { issuer: variable("ISSUER")?, audience: variable("AUDIENCE")? },
             allowed_origins: origins
@@ -98,13 +63,13 @@ impl App {
                 .map(|origin| origin.trim().to_owned())
                 .filter(|it| !it.is_empty())
                 .collect(),
-            clock: Time::now,
+            clock: crate::now,
             keys: Mutex::default(),
-            catalogs: Mutex::default(),
+            catalogs: Catalogs::default(),
         })
     }
 
-    pub fn table<'a>(&'a self, call: &'a Call) -> Table<'a> {
+    fn table<'a>(&'a self, call: &'a Call) -> Table<'a> {
         self.table_until(&call.meter, call.deadline)
     }
 
@@ -182,26 +147,40 @@ impl App {
         self.verify(call, call.cookie("session"), Kind::Session).await.map(Caller::from)
     }
 
-    /// The catalog of a tenant at its current version, from memory if it is the same.
-    pub async fn catalog(&self, call: &Call, tenant: &Tenant) -> Result<Arc<Catalog>, Problem> {
-        let known = lock(&self.catalogs).get(&tenant.id).cloned();
-        if let Some(catalog) = known.filter(|catalog| catalog.version == tenant.catalog_version) {
-            return Ok(catalog);
+    /// Makes a change, if the caller may. See [`gate::change`] for what can stop it.
+    pub fn change<'a>(
+        &'a self,
+        call: &'a Call,
+        caller: &'a Caller,
+        reads: Reads,
+        conditions: &'a Conditions,
+        plan: &'a PlanFn<'a>,
+    ) -> Boxed<'a, Answer> {
+        Box::pin(async move { gate::change(&self.asked(call), caller, &reads, conditions, plan).await })
+    }
+
+    /// Answers with what the caller may see. See [`gate::read`] for what can stop it.
+    pub fn read<'a>(
+        &'a self,
+        call: &'a Call,
+        caller: &'a Caller,
+        reads: Reads,
+        answer: &'a ReadFn<'a>,
+    ) -> Boxed<'a, Answer> {
+        Box::pin(async move { gate::read(&self.asked(call), caller, &reads, answer).await })
+    }
+
+    fn asked<'a>(&'a self, call: &'a Call) -> Asked<'a> {
+        Asked {
+            request: &call.request_id,
+            dialect: call.dialect.name,
+            pictures: call.dialect.pictures,
+            clock: self.clock,
+            meter: &call.meter,
+            deadline: call.deadline,
+            table: self.table(call),
+            catalogs: &self.catalogs,
         }
-        let catalog = Arc::new(self.table(call).catalog(TenantKeys(tenant.id), tenant.catalog_version).await?);
-        for (policy, why) in catalog.policies.broken() {
-            log::line(
-                Level::Error,
-                "a tenant's policy cannot be used; nothing is allowed there until it is mended",
-                &|| json!({ "request_id": call.request_id, "tenant": tenant.id.number(), "policy": policy, "cause": why }),
-            );
-        }
-        let mut catalogs = lock(&self.catalogs);
-        if catalogs.len() >= MAX_CATALOGS {
-            catalogs.clear();
-        }
-        catalogs.insert(tenant.id, catalog.clone());
-        Ok(catalog)
     }
 }
 

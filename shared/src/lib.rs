@@ -1,39 +1,41 @@
-//! What all functions of Rolecall share. From the outside in:
+//! What all functions of Rolecall share. Each floor uses only what stands below it (`local/tests/floors.rs`):
 //!
-//! - [`serve`](serve()): the runtime of a function; [`call`]: one request and its answer; [`log`]: the line it leaves
-//! - [`dialect`]: the five ways to speak; [`json`] and [`problem`]: reading strictly, failing clearly
-//! - [`credential`] and [`signature`]: who calls; [`app`]: what a warm function keeps
-//! - [`members`]: the read, the decision, the write; [`policy`]: Cedar
-//! - [`fence`]: what lets many requests at once rest on one fact
-//! - `openapi`: what functions say of themselves for the API reference; in tests only
-//! - [`model`]: what the table holds; [`table`], [`connection`], [`key`], [`id`], [`time`]: how
+//! 1. `domain`, a package of its own: what is decided, and on what; pure
+//! 2. [`log`], [`answer`]: leaves
+//! 3. `table`: alone knows DynamoDB; functions cannot reach it
+//! 4. [`gate`]: the one way to the table: read, decide, write
+//! 5. [`http`]: one request, its body and its credential
+//! 6. [`dialect`]: the five ways to speak
+//! 7. [`app`]: what a warm function keeps; [`serve`](serve()): the runtime of a function
 
+pub mod answer;
 pub mod app;
-pub mod call;
-pub mod connection;
-pub mod credential;
 pub mod dialect;
-pub mod fence;
-pub mod id;
-pub mod json;
-pub mod key;
+pub mod gate;
+pub mod http;
 pub mod log;
-pub mod members;
-pub mod model;
 #[cfg(feature = "openapi")]
 pub mod openapi;
-pub mod policy;
-pub mod problem;
-pub mod serve;
-pub mod signature;
+mod serve;
+#[cfg(feature = "table")]
 pub mod table;
-pub mod time;
+#[cfg(not(feature = "table"))]
+mod table;
 
-pub use app::App;
-pub use call::{Answer, Call};
-pub use dialect::Dialect;
-pub use problem::Problem;
+pub use answer::Answer;
+pub use app::{App, Boxed};
+pub use domain::{self, Problem, id, problem};
+pub use gate::{Plan, Reads, Step, View};
+pub use http::Dialect;
+pub use http::call::{self, Call};
+pub use http::{credential, json, signature};
 pub use serve::{serve, serve_public};
+
+/// What the machine's clock says.
+pub fn now() -> domain::Time {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    domain::Time::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
 
 /// Locks; what a panic left behind in our maps and options is whole, since they are set in one piece.
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -1,7 +1,6 @@
 //! What a function writes to its log: JSON, a line each, with codes and numbers, no names, addresses, tokens or bodies.
 //!
-//! Every request leaves one line, which CloudWatch also takes its metrics from, so that it is written whatever the level.
-//! Format: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
+//! The line that each request leaves is in `serve/line.rs`.
 
 use std::io::Write;
 use std::str::FromStr;
@@ -10,15 +9,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Value, json};
-
-use crate::call::Call;
-use crate::id::{TenantId, UserId};
-use crate::problem::Problem;
-use crate::table::Cost;
-use crate::time::Time;
-
-/// The time past which a call is to explain itself.
-const SLOW: Duration = Duration::from_millis(500);
 
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -53,17 +43,21 @@ pub struct Source {
 
 static SOURCE: OnceLock<Source> = OnceLock::new();
 
+/// The writer, once it is known.
+pub fn source() -> Option<&'static Source> {
+    SOURCE.get()
+}
+
 /// Says who writes, once, at the start of a process. Nothing is written before.
 pub fn start(source: Source) {
     let _ = SOURCE.set(source); // A process is one function.
 }
 
-/// Writes a line beside those of requests. Its fields are made only if it is written; by way of a pointer, so that this is
-/// compiled once.
+/// Writes a line beside those of requests. `fields` is called only if the level is on; it is `dyn` so that this compiles once.
 pub fn line(level: Level, message: &str, fields: &dyn Fn() -> Value) {
     let Some(source) = SOURCE.get().filter(|source| level <= source.level) else { return };
     let mut line = json!({
-        "timestamp": Time::now(), "level": level, "message": message,
+        "timestamp": crate::now(), "level": level, "message": message,
         "service": source.service, "function": source.function,
     });
     if let (Value::Object(line), Value::Object(fields)) = (&mut line, fields()) {
@@ -72,7 +66,8 @@ pub fn line(level: Level, message: &str, fields: &dyn Fn() -> Value) {
     write(&line);
 }
 
-fn write(line: &impl Serialize) {
+/// Writes one line.
+pub fn write(line: &impl Serialize) {
     // INVARIANT: all keys are strings.
     let mut text = serde_json::to_vec(line).unwrap_or_default();
     text.push(b'\n');
@@ -80,237 +75,7 @@ fn write(line: &impl Serialize) {
     let _ = std::io::stdout().lock().write_all(&text);
 }
 
-#[derive(Debug, Serialize)]
-struct Line<'a> {
-    #[serde(rename = "_aws")]
-    metrics: Metrics,
-    timestamp: Time,
-    level: Level,
-    message: &'static str,
-    service: &'a str,
-    function: &'a str,
-    request_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trace: Option<&'a str>,
-    dialect: &'static str,
-    /// A number, like that of the caller: what they are called is not for logs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tenant: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    caller: Option<u32>,
-    status: u16,
-    outcome: &'static str,
-    /// The policy that denied.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rule: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cause: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    failures: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    advice: Option<&'static str>,
-    faults: u8,
-    denials: u8,
-    cold: u8,
-    /// From the start of the process until it asked for work, where this is its first request.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    init_ms: Option<f64>,
-    round_trips: u32,
-    read_units: f64,
-    write_units: f64,
-    throttles: u32,
-    restarts: u32,
-    table_ms: f64,
-    pauses_ms: f64,
-    ms: f64,
-}
-
-/// Writes the line of a request that has been answered so. `init` is how long the process took to start, if this is its
-/// first.
-pub fn request(call: &Call, now: Time, status: u16, problem: Option<&Problem>, init: Option<Duration>) {
-    let Some(source) = SOURCE.get() else { return };
-    let cost = call.meter.cost();
-    let took = call.started.elapsed();
-    let fault = status >= 500;
-    let slow = slow(&cost, took);
-    let (tenant, caller) = call.caller.get().copied().unzip();
-    let line = Line {
-        metrics: Metrics::at(now),
-        timestamp: now,
-        level: match fault {
-            true => Level::Error,
-            false if slow.is_some() || status == 429 => Level::Warn,
-            false => Level::Info,
-        },
-        message: "request",
-        service: &source.service,
-        function: &source.function,
-        request_id: &call.request_id,
-        trace: call.trace.as_deref(),
-        dialect: call.dialect.name(),
-        tenant: tenant.map(TenantId::number),
-        caller: caller.map(UserId::number),
-        status,
-        outcome: problem.map_or("ok", Problem::code),
-        rule: match problem {
-            Some(Problem::Forbidden(denial)) => Some(&denial.rule),
-            _ => None,
-        },
-        cause: problem.and_then(Problem::cause),
-        failures: &cost.failures,
-        advice: problem.and_then(Problem::advice).or(slow),
-        faults: fault.into(),
-        denials: (status == 403).into(),
-        cold: init.is_some().into(),
-        init_ms: init.map(millis),
-        round_trips: cost.round_trips,
-        read_units: cost.read_units,
-        write_units: cost.write_units,
-        throttles: cost.throttles,
-        restarts: cost.restarts,
-        table_ms: millis(cost.table),
-        pauses_ms: millis(cost.pauses),
-        ms: millis(took),
-    };
-    write(&line);
-}
-
-/// What most of the time of a slow call went to, and so what to look at.
-fn slow(cost: &Cost, took: Duration) -> Option<&'static str> {
-    let own = took.saturating_sub(cost.table).saturating_sub(cost.pauses);
-    (took > SLOW).then_some(if cost.table >= cost.pauses.max(own) {
-        "slow: most of it was waiting for the table's answers: compare its SuccessfulRequestLatency"
-    } else if cost.pauses >= own {
-        "slow: most of it was waiting between tries that failed: see `failures`"
-    } else {
-        "slow: most of it was the function's own work: more MemorySize is more CPU"
-    })
-}
-
-/// Which members of the line are metrics.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Metrics {
-    timestamp: i64,
-    cloud_watch_metrics: [Directive; 2],
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Directive {
-    namespace: &'static str,
-    dimensions: [&'static [&'static str]; 1],
-    metrics: &'static [Metric],
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Metric {
-    name: &'static str,
-    unit: &'static str,
-}
-
-const fn count(name: &'static str) -> Metric {
-    Metric { name, unit: "Count" }
-}
-
-impl Metrics {
-    const ALL: [Metric; 9] = [
-        Metric { name: "ms", unit: "Milliseconds" },
-        count("faults"),
-        count("denials"),
-        count("cold"),
-        count("throttles"),
-        count("restarts"),
-        count("round_trips"),
-        count("read_units"),
-        count("write_units"),
-    ];
-
-    fn at(now: Time) -> Self {
-        let of = |dimensions, metrics| Directive { namespace: "Rolecall", dimensions: [dimensions], metrics };
-        // Metrics by function cost money for each function, so they are the first two.
-        let by_function = of(&["service", "function"], &const { Self::ALL }[..2]);
-        Self { timestamp: now.millis(), cloud_watch_metrics: [of(&["service"], &const { Self::ALL }), by_function] }
-    }
-}
-
 /// Milliseconds, to the microsecond.
 pub fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_slow_call_says_where_its_time_went() {
-        let cost = |table, pauses| Cost {
-            table: Duration::from_millis(table),
-            pauses: Duration::from_millis(pauses),
-            ..Cost::default()
-        };
-        let advice = |table, pauses, took| slow(&cost(table, pauses), Duration::from_millis(took)).unwrap_or_default();
-        assert_eq!(advice(400, 90, 500), "");
-        assert!(advice(400, 90, 501).contains("the table's answers"));
-        assert!(advice(100, 300, 501).contains("`failures`"));
-        assert!(advice(100, 100, 501).contains("own work"));
-    }
-
-    #[test]
-    fn every_metric_is_on_the_dashboard() {
-        let template = include_str!("../../template.yaml");
-        for Metric { name, .. } in Metrics::ALL {
-            let found = [
-                format!("\"{name}\", \"service\""),
-                format!("\"{name}\", \".\""),
-                format!("MetricName=\\\"{name}\\\""),
-            ];
-            assert!(found.iter().any(|text| template.contains(text)), "{name}");
-        }
-    }
-
-    #[test]
-    fn every_metric_is_a_number_of_the_line() {
-        let line = json!(Line {
-            metrics: Metrics::at(Time::from_millis(1)),
-            timestamp: Time::from_millis(1),
-            level: Level::Info,
-            message: "request",
-            service: "rolecall",
-            function: "f",
-            request_id: "r",
-            trace: None,
-            dialect: "tenant",
-            tenant: None,
-            caller: None,
-            status: 200,
-            outcome: "ok",
-            rule: None,
-            cause: None,
-            failures: &[],
-            advice: None,
-            faults: 0,
-            denials: 0,
-            cold: 0,
-            init_ms: None,
-            round_trips: 0,
-            read_units: 0.0,
-            write_units: 0.0,
-            throttles: 0,
-            restarts: 0,
-            table_ms: 0.0,
-            pauses_ms: 0.0,
-            ms: 0.0,
-        });
-        for directive in line["_aws"]["CloudWatchMetrics"].as_array().unwrap() {
-            for metric in directive["Metrics"].as_array().unwrap() {
-                assert!(line[metric["Name"].as_str().unwrap()].is_number(), "{metric}");
-            }
-            for dimension in directive["Dimensions"][0].as_array().unwrap() {
-                assert!(line[dimension.as_str().unwrap()].is_string(), "{dimension}");
-            }
-        }
-    }
 }

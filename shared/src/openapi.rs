@@ -14,12 +14,14 @@ use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema, json_schema};
 use serde_json::{Map, Value, json};
 
-use crate::call::{MAX_BODY, MAX_IDEMPOTENCY_KEY};
-use crate::dialect::{Dialect, directory, membership, organization, tenant, users};
-use crate::json::{Faulty, MAX_SAFE_INTEGER, Object, Text, TextOrEmpty};
-use crate::policy::{Denial, NOT_PERMITTED, POLICY_ERROR};
-use crate::problem::{Fault, MAX_TOLD, Place, Problem, Reference, Step, Wrong};
-use crate::time::Time;
+use domain::member::MAX_EDGES;
+use domain::policy::{NOT_PERMITTED, POLICY_ERROR};
+use domain::problem::{Denial, Fault, MAX_TOLD, Place, Problem, Reference, Step, Wrong};
+
+use crate::dialect::{USERS, directory, membership, organization, tenant, users};
+use crate::http::Dialect;
+use crate::http::call::{MAX_BODY, MAX_IDEMPOTENCY_KEY};
+use crate::http::json::{Faulty, MAX_SAFE_INTEGER, Object, Text, TextOrEmpty};
 
 /// The variable that names the folder for the parts of `openapi.json`, see [`Operation::describe`].
 pub const PARTS: &str = "OPENAPI_PARTS";
@@ -31,7 +33,7 @@ const JSON: &str = "application/json";
 
 /// One operation: an Operation Object of OpenAPI 3.1, and the components that it refers to.
 pub struct Operation {
-    dialect: Option<Dialect>,
+    dialect: Option<&'static Dialect>,
     tag: Value,
     route: Option<&'static str>,
     writes: bool,
@@ -41,14 +43,14 @@ pub struct Operation {
 
 impl Operation {
     /// An operation of a dialect, with the dialect's credential and problems.
-    pub fn new(dialect: Dialect) -> Self {
-        let mut new = Self::public(dialect.name(), family(dialect));
+    pub fn new(dialect: &'static Dialect) -> Self {
+        let mut new = Self::public(dialect.name, family(dialect));
         new.dialect = Some(dialect);
         new.object["security"] = security(dialect);
         for (name, scheme) in security_schemes() {
             new.component("securitySchemes", name, scheme);
         }
-        new.problems(dialect, problems().into_iter().filter(|problem| !of_writes(problem)));
+        new.problems_of(Scope::Any);
         new
     }
 
@@ -105,8 +107,8 @@ impl Operation {
         settings.transforms.push(Box::new(RecursiveTransform(body::finish)));
         let schema = self.schema::<T>(settings);
         body::agree(schema.as_value(), &self.components["schemas"], read);
-        let description =
-            format!("Up to {} KiB, not compressed. What it does not mention stays as it is.", MAX_BODY / 1024);
+        self.problems_of(Scope::Bodies);
+        let description = format!("Up to {} KiB, not compressed.", MAX_BODY / 1024);
         self.object["requestBody"] =
             json!({ "description": description, "required": true, "content": { JSON: { "schema": schema } } });
         self.write()
@@ -115,9 +117,7 @@ impl Operation {
     /// A write: its conditions, and the problems that only writes have.
     pub fn write(mut self) -> Self {
         self.writes = true;
-        if let Some(dialect) = self.dialect {
-            self.problems(dialect, problems().into_iter().filter(of_writes));
-        }
+        self.problems_of(Scope::Writes);
         let tag = r#"(W/)?"[\t !#-~]*""#;
         let tags = format!(r"^{tag}([\t ]*,[\t ]*{tag})*$");
         let tags =
@@ -129,7 +129,7 @@ impl Operation {
             "header",
             "If-Match",
             false,
-            "The versions of the member for which the request is meant: the `etag` of an earlier answer. For any other the \
+            "The versions of the record for which the request is meant: the `etag` of an earlier answer. For any other the \
              answer is 412.",
             tags,
         )
@@ -149,9 +149,33 @@ impl Operation {
         let mut headers = vec!["x-request-id", "etag", "policy-notices"];
         if self.writes {
             headers.push("idempotent-replayed");
+            self.problems_of(Scope::Members);
         }
-        self.response(200, "Done, or nothing was to be done", JSON, schema, &headers);
+        let description = if self.writes { "Done, or nothing was to be done" } else { "Found" };
+        self.response(200, description, Some((JSON, schema)), &headers);
         self
+    }
+
+    /// The answer to a success is a new role.
+    pub fn created<T: JsonSchema>(mut self) -> Self {
+        let schema = self.schema::<T>(SchemaSettings::draft2020_12().for_serialize());
+        self.problems_of(Scope::NewRoles);
+        let headers = ["x-request-id", "location", "etag", "policy-notices", "idempotent-replayed"];
+        self.response(201, "Made", Some((JSON, schema)), &headers);
+        self
+    }
+
+    /// The answer to a success says nothing: a role is gone.
+    pub fn deleted(mut self) -> Self {
+        self.problems_of(Scope::OldRoles);
+        self.response(204, "Gone", None, &["x-request-id", "policy-notices", "idempotent-replayed"]);
+        self
+    }
+
+    fn problems_of(&mut self, scope: Scope) {
+        if let Some(dialect) = self.dialect {
+            self.problems(dialect, problems().into_iter().filter(|problem| scope_of(problem) == scope));
+        }
     }
 
     /// The answer to a success, where it is no member, and its headers.
@@ -162,13 +186,13 @@ impl Operation {
         schema: Schema,
         headers: &[&'static str],
     ) -> Self {
-        self.response(200, description, media_type, schema, &[&["x-request-id"], headers].concat());
+        self.response(200, description, Some((media_type, schema)), &[&["x-request-id"], headers].concat());
         self
     }
 
     /// A public operation may not find its file.
     pub fn not_found(mut self) -> Self {
-        self.problems(Dialect::Users, [Problem::NotFound(FILE)]);
+        self.problems(&USERS, [Problem::NotFound(FILE)]);
         self
     }
 
@@ -187,7 +211,7 @@ impl Operation {
         std::fs::write(PathBuf::from(folder).join(file), part.to_string()).expect("the folder can be written to");
     }
 
-    fn response(&mut self, status: u16, description: &str, media_type: &str, schema: Schema, headers: &[&'static str]) {
+    fn response(&mut self, status: u16, description: &str, content: Option<(&str, Schema)>, headers: &[&'static str]) {
         for name in headers {
             self.component("headers", name, header(name));
         }
@@ -198,25 +222,28 @@ impl Operation {
         self.object["responses"][status.to_string()] = json!({
             "description": description,
             "headers": headers,
-            "content": { media_type: { "schema": schema } },
         });
+        if let Some((media_type, schema)) = content {
+            self.object["responses"][status.to_string()]["content"] = json!({ media_type: { "schema": schema } });
+        }
     }
 
     /// Describes the answers to problems, each with an example.
-    fn problems(&mut self, dialect: Dialect, problems: impl IntoIterator<Item = Problem>) {
+    fn problems(&mut self, dialect: &'static Dialect, problems: impl IntoIterator<Item = Problem>) {
         for problem in problems {
             let answer = dialect.problem(&problem);
             let body: Value = serde_json::from_slice(&answer.body).expect("problems are JSON");
             let status = answer.status.to_string();
             if self.object["responses"].get(&status).is_none() {
                 let settings = SchemaSettings::draft2020_12().for_serialize();
-                let schema = match (dialect, body["detail"].is_array()) {
-                    (Dialect::Tenant, _) => self.schema::<tenant::Failure>(settings),
-                    (Dialect::Users, _) => self.schema::<users::Failure>(settings),
-                    (Dialect::Directory, _) => self.schema::<directory::Failure>(settings),
-                    (Dialect::Membership, _) => self.schema::<membership::Failure>(settings),
-                    (Dialect::Organization, true) => self.schema::<organization::Invalid>(settings),
-                    (Dialect::Organization, false) => self.schema::<organization::Failure>(settings),
+                let schema = match (dialect.name, body["detail"].is_array()) {
+                    ("tenant", _) => self.schema::<tenant::Failure>(settings),
+                    ("users", _) => self.schema::<users::Failure>(settings),
+                    ("directory", _) => self.schema::<directory::Failure>(settings),
+                    ("membership", _) => self.schema::<membership::Failure>(settings),
+                    ("organization", true) => self.schema::<organization::Invalid>(settings),
+                    ("organization", false) => self.schema::<organization::Failure>(settings),
+                    (name, _) => panic!("say here what a failure is in the dialect {name}"),
                 };
                 let more = answer.headers.iter().map(|(name, _)| match name.as_str() {
                     "retry-after" => "retry-after",
@@ -226,7 +253,7 @@ impl Operation {
                 });
                 let headers: Vec<&'static str> = more.collect();
                 let reason = StatusCode::from_u16(answer.status).ok().and_then(|status| status.canonical_reason());
-                self.response(answer.status, reason.unwrap_or_default(), JSON, schema, &headers);
+                self.response(answer.status, reason.unwrap_or_default(), Some((JSON, schema)), &headers);
             }
             let response = &mut self.object["responses"][status];
             let text = response["description"].as_str().unwrap_or_default().to_owned();
@@ -303,23 +330,24 @@ fn finish(schema: &mut Schema) {
 }
 
 /// The description of a dialect's operations together.
-fn family(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::Tenant => "As clients of Neostra know it: ids by UUID, number or name.",
-        Dialect::Users => "Rolecall's own: UUIDs, and failures with a code; as clients of JITSudo know it.",
-        Dialect::Directory => "As clients of DeskHero know it: the tenant by its slug, all else by numbers.",
-        Dialect::Membership => "As clients of Kare know it: numbers, and two tokens.",
-        Dialect::Organization => {
+fn family(dialect: &'static Dialect) -> &'static str {
+    match dialect.name {
+        "tenant" => "As clients of Neostra know it: ids by UUID, number or name.",
+        "users" => "Rolecall's own: UUIDs, and failures with a code; as clients of JITSudo know it.",
+        "directory" => "As clients of DeskHero know it: the tenant by its slug, all else by numbers.",
+        "membership" => "As clients of Kare know it: numbers, and two tokens.",
+        "organization" => {
             "As clients of LlamaCloud know it: UUIDs, a session cookie, and failures as FastAPI has them."
         }
+        name => panic!("say here what the dialect {name} is"),
     }
 }
 
-fn security(dialect: Dialect) -> Value {
-    match dialect {
-        Dialect::Tenant | Dialect::Users | Dialect::Directory => json!([{ "bearer": [] }]),
-        Dialect::Membership => json!([{ "bearer": [], "sessionToken": [] }]),
-        Dialect::Organization => json!([{ "bearer": [] }, { "sessionCookie": [] }]),
+fn security(dialect: &'static Dialect) -> Value {
+    match dialect.name {
+        "membership" => json!([{ "bearer": [], "sessionToken": [] }]),
+        "organization" => json!([{ "bearer": [] }, { "sessionCookie": [] }]),
+        _ => json!([{ "bearer": [] }]),
     }
 }
 
@@ -345,10 +373,11 @@ fn header(name: &str) -> Value {
     let (required, description, schema, example) = match name {
         "etag" => (
             true,
-            "The member's version, strong: for `If-Match`.",
+            "The version of the record, strong: for `If-Match`.",
             json!({ "type": "string", "pattern": "^\"[1-9][0-9]*\"$" }),
             "\"2\"",
         ),
+        "location" => (true, "Where the new record is.", text, "/v1/roles/726f6c65-6361-8004-8000-000080000005"),
         "idempotent-replayed" => (
             false,
             "That this is the first answer under the `Idempotency-Key` again.",
@@ -423,18 +452,6 @@ impl<const MAX: usize> JsonSchema for TextOrEmpty<MAX> {
     }
 }
 
-impl JsonSchema for Time {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        "Time".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "date-time" })
-    }
-}
-
 impl JsonSchema for directory::Role {
     fn schema_name() -> Cow<'static, str> {
         "ENUM_tenant_user_role".into()
@@ -471,8 +488,25 @@ fn number_or_name<T>(named: &[(i64, &str, T)]) -> Schema {
 
 // ---- Problems
 
-/// Whether only a write can have the problem.
-fn of_writes(problem: &Problem) -> bool {
+/// Which operations can have a problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    Any,
+    /// Those that write.
+    Writes,
+    /// Those that take a body.
+    Bodies,
+    /// Those that change a member.
+    Members,
+    /// Those that make a role.
+    NewRoles,
+    /// Those that delete a role.
+    OldRoles,
+    /// Those that show a secret.
+    Secrets,
+}
+
+fn scope_of(problem: &Problem) -> Scope {
     match problem {
         Problem::Unauthenticated(_)
         | Problem::Invalid(_)
@@ -481,16 +515,16 @@ fn of_writes(problem: &Problem) -> bool {
         | Problem::NotFound(_)
         | Problem::TooManyRequests
         | Problem::Unavailable(_)
-        | Problem::Internal(_) => false,
+        | Problem::Internal(_) => Scope::Any,
+        Problem::VersionMismatch(_) | Problem::IdempotencyMismatch => Scope::Writes,
         Problem::InvalidJson(_)
         | Problem::PayloadTooLarge(_)
         | Problem::UnsupportedMediaType
-        | Problem::UnsupportedContentCoding
-        | Problem::InvalidReference { .. }
-        | Problem::LastOwner
-        | Problem::TooManyChanges
-        | Problem::VersionMismatch
-        | Problem::IdempotencyMismatch => true,
+        | Problem::UnsupportedContentCoding => Scope::Bodies,
+        Problem::InvalidReference { .. } | Problem::LastOwner | Problem::TooManyChanges(_) => Scope::Members,
+        Problem::LimitReached(..) | Problem::Exists(_) => Scope::NewRoles,
+        Problem::InUse(_) => Scope::OldRoles,
+        Problem::SecretAlreadyShown(_) => Scope::Secrets,
     }
 }
 
@@ -506,11 +540,15 @@ fn meaning(problem: &Problem) -> &'static str {
         Problem::TenantMismatch => "the credential is for another tenant",
         Problem::Forbidden(_) => "the caller may not do this",
         Problem::NotFound(FILE) => "there is no such file",
-        Problem::NotFound(_) => "there is no such member in the tenant",
+        Problem::NotFound(_) => "there is no such record in the tenant",
         Problem::InvalidReference { .. } => "a role, group or label does not exist, or a role is named twice",
         Problem::LastOwner => "the tenant would be left without an owner",
-        Problem::TooManyChanges => "more roles and groups change than one request can change",
-        Problem::VersionMismatch => "the member is not of a version that `If-Match` names",
+        Problem::TooManyChanges(_) => "more roles and groups change than one request can change",
+        Problem::LimitReached(..) => "there would be more than there can be",
+        Problem::Exists(_) => "another one has that name",
+        Problem::InUse(_) => "the role is held by members",
+        Problem::SecretAlreadyShown(_) => "the first answer held a secret, which is shown once",
+        Problem::VersionMismatch(_) => "the version is none that `If-Match` names",
         Problem::IdempotencyMismatch => "the `Idempotency-Key` was used for another request",
         Problem::TooManyRequests => "there are too many requests",
         Problem::Unavailable(_) => "the table gave no good answer in time",
@@ -589,8 +627,12 @@ pub fn problems() -> Vec<Problem> {
         reference(Reference::Group, "groups", &["7"; MAX_TOLD + 4]),
         reference(Reference::Label, "professionId", &["7"]),
         Problem::LastOwner,
-        Problem::TooManyChanges,
-        Problem::VersionMismatch,
+        Problem::LimitReached("roles in a tenant", 500),
+        Problem::Exists("role"),
+        Problem::InUse("role"),
+        Problem::SecretAlreadyShown("7".to_owned()),
+        Problem::TooManyChanges(MAX_EDGES),
+        Problem::VersionMismatch("member"),
         Problem::IdempotencyMismatch,
         Problem::TooManyRequests,
         Problem::Unavailable(CAUSE.to_owned()),

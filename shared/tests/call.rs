@@ -2,10 +2,12 @@
 
 use lambda_http::{Body, Context, LambdaEvent};
 use serde_json::{Value, json};
-use shared::call::{IfMatch, MAX_BODY, Request, is_trace};
+use shared::call::{MAX_BODY, Request, is_trace};
+use shared::dialect::USERS;
 use shared::dialect::users;
+use shared::gate::IfMatch;
 use shared::id::{TenantId, UserId};
-use shared::{Answer, Call, Dialect, Problem};
+use shared::{Answer, Call, Problem};
 
 /// An event of API Gateway for a write.
 fn event() -> Value {
@@ -36,7 +38,7 @@ fn event() -> Value {
 /// The event as a function gets it.
 fn call(event: Value) -> Call {
     let request: Request = serde_json::from_str(&event.to_string()).unwrap_or_else(|why| panic!("{why}: {event}"));
-    Call::new(Dialect::Users, LambdaEvent::new(request, Context::default()))
+    Call::new(&USERS, LambdaEvent::new(request, Context::default()))
 }
 
 /// An event with another value at a place.
@@ -287,7 +289,7 @@ fn a_body_in_a_content_coding_is_refused() {
         let refused = write(&call(with("/headers/content-encoding", coding)));
         assert!(matches!(refused, Err(Problem::UnsupportedContentCoding)), "{coding}");
     }
-    let answer = Dialect::Users.problem(&Problem::UnsupportedContentCoding);
+    let answer = USERS.problem(&Problem::UnsupportedContentCoding);
     assert_eq!(answer.status, 415);
     assert!(answer.headers.contains(&("accept-encoding".to_owned(), "identity".to_owned())));
 }
@@ -339,7 +341,7 @@ fn a_trace_is_one_of_x_ray() {
         let request: Request = serde_json::from_value(event()).unwrap();
         let mut context = Context::default();
         context.xray_trace_id = Some(trace.to_owned());
-        Call::new(Dialect::Users, LambdaEvent::new(request, context)).trace
+        Call::new(&USERS, LambdaEvent::new(request, context)).trace
     };
     for rest in [
         "",

@@ -12,8 +12,8 @@ use shared::Problem;
 use shared::credential::{
     self, Credential, Expected, Keys, Kind, LEEWAY, MAX_SESSION_ID, MAX_TOKEN, MAX_VERIFIED, bearer, cookie, verify,
 };
+use shared::domain::Time;
 use shared::id::{MembershipId, TenantId, UserId};
-use shared::time::Time;
 
 const NOW: i64 = 1_800_000_000;
 

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 use shared::Problem;
+use shared::domain::Patch;
 use shared::id::Uuid;
-use shared::json::{Faulty, Object, Patch, Text, Wire};
+use shared::json::{Faulty, Object, Text, Wire};
 use shared::problem::{Fault, Step, Wrong, dotted};
 
 fn object(body: impl AsRef<[u8]>) -> Object {

@@ -1,12 +1,12 @@
 use serde_json::{Value, json};
-use shared::app::App;
-use shared::call::{Answer, Call, MAX_BODY};
-use shared::dialect::directory::{Role, Status, Wrap};
+use shared::call::MAX_BODY;
+use shared::dialect::directory::{DIRECTORY, Role, Status, Wrap};
+use shared::domain::Patch;
+use shared::domain::member::{Fields, Groups, MemberEdit, Roles};
 use shared::id::UserId;
-use shared::json::{Faulty, Object, Patch, Wire};
-use shared::members::{Fields, Groups, Roles, Target, Update, View};
+use shared::json::{Faulty, Object, Wire};
 use shared::problem::Fault;
-use shared::{Dialect, Problem};
+use shared::{Answer, App, Call, Problem, Reads};
 
 /// `DTO_tenant_user_update`
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "DTO_tenant_user_update"))]
@@ -23,14 +23,14 @@ impl Body {
         Ok(Self { groups: body.clearable("groups"), role: body.optional("role"), status: body.optional("status") })
     }
 
-    fn update(self) -> Update {
+    fn update(self) -> MemberEdit {
         let groups = self.groups.value_or_default();
-        Update {
+        MemberEdit {
             roles: self.role.map(|role| Roles::BuiltIn(role.0)),
             status: self.status.map(|status| status.0),
             groups: groups.map(|groups| Groups::Exactly(groups.into_iter().map(|group| group.id).collect())),
             fields: Fields { groups: "groups", ..Fields::default() },
-            ..Update::default()
+            ..MemberEdit::default()
         }
     }
 }
@@ -57,29 +57,30 @@ async fn update_user(app: &App, call: &Call) -> Result<Answer, Problem> {
         return Err(Problem::NotFound("version of the API"));
     }
     let caller = app.bearer(call).await?;
-    let (body, write) = (call.body(MAX_BODY)?, call.conditions()?);
+    let (body, conditions) = (call.body(MAX_BODY)?, call.conditions()?);
     let (update, id) = body.all(|body| {
         let (read, id) = (Body::read(body), body.join(call.path_digits("id")));
         Ok((read?.update(), id?))
     })?;
     caller.same_slug(call.path("tenant"))?;
     // No user has a number that is too large for an id: 404.
-    let target = Target::User(UserId::parse(id));
-    app.update_member(call, &caller, target, &update, &write, render).await
-}
-
-fn render(view: &View) -> Value {
-    json!(Wrap::new(view))
+    let user = UserId::parse(id);
+    app.change(call, &caller, Reads::member(user), &conditions, &|plan| {
+        let member = plan.update(plan.facts().member(user)?, &update);
+        let view = plan.view(&member);
+        Ok(Answer::json(200, &json!(Wrap::new(&view))).with_etag(view.version()).into())
+    })
+    .await
 }
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::serve(Dialect::Directory, |app, call| Box::pin(update_user(app, call)))
+    shared::serve(&DIRECTORY, |app, call| Box::pin(update_user(app, call)))
 }
 
 #[test]
 fn description() {
     use schemars::json_schema;
-    shared::openapi::Operation::new(Dialect::Directory)
+    shared::openapi::Operation::new(&DIRECTORY)
         .path(
             "tenant",
             "The tenant's slug: the credential's.",

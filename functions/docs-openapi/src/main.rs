@@ -1,5 +1,5 @@
-use shared::call::{Answer, Call};
 use shared::problem::Problem;
+use shared::{Answer, Call};
 
 const DOCUMENT: &str = include_str!("../../../openapi.json");
 const GZIP: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.gz"));

@@ -1,7 +1,7 @@
 use std::fmt::Write;
 
-use shared::call::{Answer, Call};
 use shared::problem::Problem;
+use shared::{Answer, Call};
 
 /// Each file's name, the hash of its content, and that content, gzipped: `build.rs`.
 const FILES: [(&str, &str, &[u8]); 2] = include!(concat!(env!("OUT_DIR"), "/files.rs"));

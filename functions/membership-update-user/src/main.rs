@@ -1,12 +1,12 @@
 use serde_json::{Value, json};
-use shared::app::App;
-use shared::call::{Answer, Call, MAX_BODY};
-use shared::dialect::membership::Success;
+use shared::call::MAX_BODY;
+use shared::dialect::membership::{MEMBERSHIP, Success};
+use shared::domain::Patch;
+use shared::domain::member::{Fields, Groups, MemberEdit, Roles};
 use shared::id::UserId;
-use shared::json::{Faulty, MAX_SAFE_INTEGER, Object, Patch, TextOrEmpty, Wire};
-use shared::members::{Fields, Groups, Roles, Target, Update, View};
+use shared::json::{Faulty, MAX_SAFE_INTEGER, Object, TextOrEmpty, Wire};
 use shared::problem::{Fault, Wrong};
-use shared::{Dialect, Problem};
+use shared::{Answer, App, Call, Problem, Reads};
 
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "UserOrganizationUpdate", rename_all = "camelCase"))]
 struct Body {
@@ -33,13 +33,13 @@ impl Body {
         })
     }
 
-    fn update(self) -> Update {
+    fn update(self) -> MemberEdit {
         let permissions = match self.permissions {
             Patch::Keep => None,
             Patch::Clear => Some(Permissions { group: Patch::Clear, read: Patch::Clear, manage: Patch::Clear }),
             Patch::Set(permissions) => Some(permissions),
         };
-        Update {
+        MemberEdit {
             first_name: self.first_name.map(|name| name.0).flatten(),
             last_name: self.last_name.map(|name| name.0).flatten(),
             profession: self.profession_id,
@@ -50,7 +50,7 @@ impl Body {
                 manage: it.manage.value_or_default(),
             }),
             fields: Fields { roles: "scope", groups: "permissions", profession: "professionId" },
-            ..Update::default()
+            ..MemberEdit::default()
         }
     }
 }
@@ -94,13 +94,10 @@ impl Wire for Permissions {
 }
 
 /// The user of the path; `None` for a number that cannot be an id.
-fn target(call: &Call) -> Result<Target, Fault> {
+fn user(call: &Call, me: UserId) -> Result<Option<UserId>, Fault> {
     match call.path("userId") {
-        "me" => Ok(Target::Me),
-        _ => {
-            let user = call.path_integer("userId", -MAX_SAFE_INTEGER, MAX_SAFE_INTEGER)?;
-            Ok(Target::User(UserId::try_from(user).ok()))
-        }
+        "me" => Ok(Some(me)),
+        _ => call.path_integer("userId", -MAX_SAFE_INTEGER, MAX_SAFE_INTEGER).map(|user| UserId::try_from(user).ok()),
     }
 }
 
@@ -112,20 +109,21 @@ fn target(call: &Call) -> Result<Target, Fault> {
 /// own names and profession, and give up a scope and groups of their own.
 async fn update_user(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer_and_session(call).await?;
-    let (body, write) = (call.body(MAX_BODY)?, call.conditions()?);
-    let (update, target) = body.all(|body| {
-        let (read, target) = (Body::read(body), body.join(target(call)));
-        Ok((read?.update(), target?))
+    let (body, conditions) = (call.body(MAX_BODY)?, call.conditions()?);
+    let (update, user) = body.all(|body| {
+        let (read, user) = (Body::read(body), body.join(user(call, caller.user)));
+        Ok((read?.update(), user?))
     })?;
-    app.update_member(call, &caller, target, &update, &write, render).await
-}
-
-fn render(view: &View) -> Value {
-    json!(Success::new(view))
+    app.change(call, &caller, Reads::member(user), &conditions, &|plan| {
+        let member = plan.update(plan.facts().member(user)?, &update);
+        let view = plan.view(&member);
+        Ok(Answer::json(200, &json!(Success::new(&view))).with_etag(view.version()).into())
+    })
+    .await
 }
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::serve(Dialect::Membership, |app, call| Box::pin(update_user(app, call)))
+    shared::serve(&MEMBERSHIP, |app, call| Box::pin(update_user(app, call)))
 }
 
 #[test]
@@ -133,7 +131,7 @@ fn description() {
     use schemars::json_schema;
     let number = json_schema!({ "type": "integer", "minimum": -MAX_SAFE_INTEGER, "maximum": MAX_SAFE_INTEGER });
     let user = json_schema!({ "anyOf": [number, { "type": "string", "enum": ["me"] }] });
-    shared::openapi::Operation::new(Dialect::Membership)
+    shared::openapi::Operation::new(&MEMBERSHIP)
         .path("userId", "The user's number, or `me` for the caller.", user)
         .body(Body::read)
         .answer::<Success>()

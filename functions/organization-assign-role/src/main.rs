@@ -1,12 +1,11 @@
-use serde_json::{Value, json};
-use shared::app::App;
-use shared::call::{Answer, Call, MAX_BODY};
-use shared::dialect::organization::Assignment;
+use serde_json::json;
+use shared::call::MAX_BODY;
+use shared::dialect::organization::{Assignment, ORGANIZATION};
+use shared::domain::member::{Fields, MemberEdit, Roles};
 use shared::id::{TenantId, UserId, Uuid};
 use shared::json::{Faulty, Object, Text};
-use shared::members::{Fields, Roles, Target, Update, View};
 use shared::problem::{Fault, Wrong};
-use shared::{Dialect, Problem};
+use shared::{Answer, App, Call, Problem, Reads};
 
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "UserOrganizationRoleAssignment"))]
 struct Body {
@@ -42,31 +41,32 @@ impl Body {
 async fn assign_role(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer_or_cookie(call).await?;
     let tenant = caller.tenant_spelled(call.path("organization_id"));
-    let (body, write) = (call.body(MAX_BODY)?, call.conditions()?);
+    let (body, conditions) = (call.body(MAX_BODY)?, call.conditions()?);
     let body = body.all(|body| Body::read(body, tenant))?;
     caller.same_tenant(tenant)?;
 
-    let update = Update {
+    let update = MemberEdit {
         roles: Some(Roles::Exactly(vec![body.role_id.to_string()])),
         fields: Fields { roles: "role_id", ..Fields::default() },
-        ..Update::default()
+        ..MemberEdit::default()
     };
-    let target = Target::User(UserId::parse(&body.user_id.0));
-    app.update_member(call, &caller, target, &update, &write, render).await
-}
-
-fn render(view: &View) -> Value {
-    json!(Assignment::new(view))
+    let user = UserId::parse(&body.user_id.0);
+    app.change(call, &caller, Reads::member(user), &conditions, &|plan| {
+        let member = plan.update(plan.facts().member(user)?, &update);
+        let view = plan.view(&member);
+        Ok(Answer::json(200, &json!(Assignment::new(&view))).with_etag(view.version()).into())
+    })
+    .await
 }
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::serve(Dialect::Organization, |app, call| Box::pin(assign_role(app, call)))
+    shared::serve(&ORGANIZATION, |app, call| Box::pin(assign_role(app, call)))
 }
 
 #[test]
 fn description() {
     use schemars::json_schema;
-    shared::openapi::Operation::new(Dialect::Organization)
+    shared::openapi::Operation::new(&ORGANIZATION)
         .path(
             "organization_id",
             "The organization's UUID, number or slug: the credential's.",

@@ -1,11 +1,10 @@
-use serde_json::{Value, json};
-use shared::app::App;
-use shared::call::{Answer, Call, MAX_BODY};
-use shared::dialect::tenant::Success;
+use serde_json::json;
+use shared::call::MAX_BODY;
+use shared::dialect::tenant::{Success, TENANT};
+use shared::domain::member::{Fields, MemberEdit, Roles};
 use shared::id::UserId;
 use shared::json::{Faulty, Object, Text};
-use shared::members::{Fields, Roles, Target, Update, View};
-use shared::{Dialect, Problem};
+use shared::{Answer, App, Call, Problem, Reads};
 
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "TenantUserRoleUpdate", rename_all = "camelCase"))]
 struct Body {
@@ -26,31 +25,32 @@ impl Body {
 /// Needs `member:assign-role`; anybody may take a lower role themselves.
 async fn update_user_role(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
-    let (body, write) = (call.body(MAX_BODY)?, call.conditions()?);
+    let (body, conditions) = (call.body(MAX_BODY)?, call.conditions()?);
     let body = body.all(Body::read)?;
     caller.same_tenant(caller.tenant_spelled(call.path("tenantId")))?;
 
-    let update = Update {
+    let update = MemberEdit {
         roles: Some(Roles::Exactly(vec![body.role_id.0])),
         fields: Fields { roles: "roleId", ..Fields::default() },
-        ..Update::default()
+        ..MemberEdit::default()
     };
-    let target = Target::User(UserId::parse(call.path("userId")));
-    app.update_member(call, &caller, target, &update, &write, render).await
-}
-
-fn render(view: &View) -> Value {
-    json!(Success::new(view))
+    let user = UserId::parse(call.path("userId"));
+    app.change(call, &caller, Reads::member(user), &conditions, &|plan| {
+        let member = plan.update(plan.facts().member(user)?, &update);
+        let view = plan.view(&member);
+        Ok(Answer::json(200, &json!(Success::new(&view))).with_etag(view.version()).into())
+    })
+    .await
 }
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::serve(Dialect::Tenant, |app, call| Box::pin(update_user_role(app, call)))
+    shared::serve(&TENANT, |app, call| Box::pin(update_user_role(app, call)))
 }
 
 #[test]
 fn description() {
     use schemars::json_schema;
-    shared::openapi::Operation::new(Dialect::Tenant)
+    shared::openapi::Operation::new(&TENANT)
         .path("tenantId", "The tenant's UUID, number or slug: the credential's.", json_schema!({ "type": "string" }))
         .path("userId", "The user's UUID or number.", json_schema!({ "type": "string" }))
         .body(Body::read)

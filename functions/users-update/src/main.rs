@@ -1,12 +1,13 @@
-use serde_json::{Value, json};
-use shared::app::App;
-use shared::call::{Answer, Call, MAX_BODY};
-use shared::dialect::users::{self, User};
+#[cfg(test)]
+use serde_json::Value;
+use serde_json::json;
+use shared::call::MAX_BODY;
+use shared::dialect::users::{self, USERS, User};
+use shared::domain::member::{Fields, MemberEdit, Roles};
 use shared::id::UserId;
 use shared::json::{Faulty, Object, Text};
-use shared::members::{Fields, Roles, Target, Update, View};
 use shared::problem::{Fault, Wrong};
-use shared::{Dialect, Problem};
+use shared::{Answer, App, Call, Problem, Reads};
 
 /// The most roles that a member can be given.
 const MAX_ROLES: usize = 50;
@@ -33,11 +34,11 @@ impl Body {
         Ok(read)
     }
 
-    fn update(self) -> Update {
-        let mut update = Update {
+    fn update(self) -> MemberEdit {
+        let mut update = MemberEdit {
             roles: self.roles.map(|roles| Roles::Exactly(roles.into_iter().map(|role| role.0).collect())),
             fields: Fields { roles: "roles", ..Fields::default() },
-            ..Update::default()
+            ..MemberEdit::default()
         };
         if let Some(name) = self.name {
             update.set_name(&name.0);
@@ -60,29 +61,30 @@ fn has(name: &str) -> Value {
 /// give up roles of their own.
 async fn update_user(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
-    let (body, write) = (call.body(MAX_BODY)?, call.conditions()?);
+    let (body, conditions) = (call.body(MAX_BODY)?, call.conditions()?);
     let (update, user, tenant) = body.all(|body| {
         let read = Body::read(body);
         let (user, tenant) = (body.join(call.path_uuid("id")), body.join(users::tenant(call)));
         Ok((read?.update(), user?, tenant?))
     })?;
     caller.same_tenant(tenant)?;
-    let target = Target::User(UserId::from_uuid(user));
-    app.update_member(call, &caller, target, &update, &write, render).await
-}
-
-fn render(view: &View) -> Value {
-    json!(User::new(view))
+    let user = UserId::from_uuid(user);
+    app.change(call, &caller, Reads::member(user), &conditions, &|plan| {
+        let member = plan.update(plan.facts().member(user)?, &update);
+        let view = plan.view(&member);
+        Ok(Answer::json(200, &json!(User::new(&view))).with_etag(view.version()).into())
+    })
+    .await
 }
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::serve(Dialect::Users, |app, call| Box::pin(update_user(app, call)))
+    shared::serve(&USERS, |app, call| Box::pin(update_user(app, call)))
 }
 
 #[test]
 fn description() {
     use shared::openapi::{Operation, schema_of, uuid_in_header};
-    Operation::new(Dialect::Users)
+    Operation::new(&USERS)
         .path("id", "The user's UUID.", schema_of::<shared::id::Uuid>())
         .header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header())
         .body(Body::read)

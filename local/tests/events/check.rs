@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
-use shared::key::Key;
+use shared::table::key::Key;
 
 pub fn is_event(key: &Key) -> bool {
     key.sk.starts_with("EVENT#")

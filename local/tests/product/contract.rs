@@ -2,10 +2,10 @@
 
 use serde_json::json;
 use shared::credential::Kind;
-use shared::id::{GroupId, PermissionId, RoleId, TenantId, UserId};
-use shared::key::TenantKeys;
-use shared::model::{Entry, Member, Permission, Role, Status, Tenant, role};
+use shared::domain::{Entry, Member, Permission, Role, Status, Tenant, role};
+use shared::id::{GroupId, RoleId, TenantId, UserId};
 use shared::table::encode;
+use shared::table::key::TenantKeys;
 
 use local::token::Flaw;
 
@@ -27,7 +27,7 @@ async fn put(product: &Product, member: &Member) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_is_answered_as_api_gateway_does() {
     let product = Product::start().await;
-    for (method, path) in [("GET", "/v1/users/1"), ("PUT", "/v1/users"), ("PUT", "/other/v1/users/1"), ("PUT", "/")] {
+    for (method, path) in [("GET", "/nowhere"), ("PUT", "/v1/users"), ("PUT", "/other/v1/users/1"), ("PUT", "/")] {
         let reply = product.call(method, path, &[], "").await;
         assert_eq!((reply.status, &reply.bytes[..]), (404, &br#"{"message":"Not Found"}"#[..]), "{method} {path}");
     }
@@ -106,7 +106,7 @@ async fn an_idempotency_key_gets_the_first_answer_back_byte_for_byte_in_each_dia
         let first = calls.set_role_with(function, role::ADMIN, &key).await;
         assert_eq!(first.status, 200, "{}: {first:?}", function);
         assert_eq!(first.header("idempotent-replayed"), None);
-        let version = product.member(ACME, USER).await.version;
+        let version = product.member(ACME, USER).await.meta.version;
         // Something else happens in between.
         assert_eq!(calls.set_role(function, role::USER).await.status, 200);
 
@@ -117,15 +117,15 @@ async fn an_idempotency_key_gets_the_first_answer_back_byte_for_byte_in_each_dia
             (again.header("etag"), again.header("content-type")),
             (first.header("etag"), first.header("content-type"))
         );
-        assert_eq!(product.member(ACME, USER).await.version, version + 1, "the repeat changed nothing");
+        assert_eq!(product.member(ACME, USER).await.meta.version, version + 1, "the repeat changed nothing");
 
         let other = calls.set_role_with(function, role::USER, &key).await;
         let status = if function.starts_with("directory") { 400 } else { 422 };
         assert_eq!(other.status, status, "{}: {other:?}", function);
         let record = TenantKeys(ACME).idempotency(UserId::new(2), "one-and-the-same");
-        let mut recorded: shared::model::Recorded =
+        let mut recorded: shared::gate::Recorded =
             shared::table::decode(product.store.get(&record).await.unwrap().unwrap()).unwrap();
-        let left = recorded.expires_at - shared::time::Time::now().seconds();
+        let left = recorded.expires_at - shared::now().seconds();
         assert!((86_000..=86_400).contains(&left), "kept for 24 hours: {left}");
 
         // TTL deletes late: a record that has expired is none.
@@ -165,7 +165,7 @@ async fn if_match_lets_one_of_two_through_in_each_dialect() {
     let product = Product::start().await;
     let calls = Dialects::new(&product).await;
     for function in FUNCTIONS {
-        let tag = format!("\"{}\"", product.member(ACME, USER).await.version);
+        let tag = format!("\"{}\"", product.member(ACME, USER).await.meta.version);
         let first = calls.set_role_with(function, role::ADMIN, &[("if-match", &tag)]).await;
         assert_eq!(first.status, 200, "{}: {first:?}", function);
         let second = calls.set_role_with(function, role::USER, &[("if-match", &tag)]).await;
@@ -246,17 +246,17 @@ async fn a_member_who_is_deleted_or_invited_is_shown_so() {
     let calls = Dialects::new(&product).await;
     let mut member = product.member(ACME, USER).await;
     member.status = Status::Invited;
-    member.created_by = Some(product.member(ACME, UserId::new(1)).await.as_actor());
-    member.last_seen = Some(member.created_at);
+    member.meta.created_by = Some((&product.member(ACME, UserId::new(1)).await).into());
+    member.last_seen = Some(member.meta.created_at);
     put(&product, &member).await;
     let user = calls.set_role("directory-update-user", role::USER).await.json();
     assert_eq!(user["data"]["tenant_user"]["status"], 0);
-    assert_eq!(user["data"]["tenant_user"]["last_seen"], json!(member.created_at));
+    assert_eq!(user["data"]["tenant_user"]["last_seen"], json!(member.meta.created_at));
     let creator = json!({ "profile_pic": null, "email": "owner@acme.example", "id": 1, "label": "Olivia Owner" });
     assert_eq!(user["data"]["created_by"], creator);
     assert_eq!(calls.set_role("users-update", role::USER).await.json()["status"], "invited");
 
-    member.deleted_at = Some(member.created_at);
+    member.deleted_at = Some(member.meta.created_at);
     put(&product, &member).await;
     for function in FUNCTIONS {
         assert_eq!(calls.set_role(function, role::USER).await.status, 404, "{}", function);
@@ -304,17 +304,8 @@ async fn nobody_sheds_a_denial_to_edit_the_members_of_their_group() {
 /// Gives a member a new role of the tenant's own that denies one permission.
 async fn deny(product: &Product, user: UserId, permission: &str) -> RoleId {
     let id = RoleId::new(77);
-    let denied =
-        Permission { id: PermissionId::new(77), name: permission.to_owned(), description: None, access: false };
-    let role = Role {
-        id,
-        name: "denied".to_owned(),
-        description: None,
-        rank: 1,
-        permissions: vec![denied],
-        created_at: None,
-        updated_at: None,
-    };
+    let denied = Permission { name: permission.to_owned(), description: None, access: false };
+    let role = Role { permissions: vec![denied], ..Role::new(id, "denied", shared::now()) };
     let keys = TenantKeys(ACME);
     product.store.put(encode(&keys.role(id), None, &Entry::Role(role)).unwrap()).await.unwrap();
     let tenant = product.tenant(ACME).await;
@@ -351,7 +342,7 @@ async fn roles_and_groups_can_be_found_by_their_holders() {
 async fn more_roles_and_groups_than_a_transaction_holds_are_refused() {
     let product = Product::start().await;
     let catalog = (100..200).map(|number| {
-        let group = shared::model::Group { id: GroupId::new(number), name: format!("Group {number}") };
+        let group = shared::domain::Group { id: GroupId::new(number), name: format!("Group {number}") };
         encode(&TenantKeys(ACME).group(group.id), None, &Entry::Group(group)).unwrap()
     });
     product.store.put_all(catalog.collect()).await.unwrap();
@@ -373,7 +364,8 @@ async fn a_cookie_counts_only_from_pages_that_are_known() {
     let product = Product::start_with(|options| options.hosts = vec!["proxy.example".parse().unwrap()]).await;
     let session = product.token("acme", "admin@acme.example", Kind::Session, Flaw::None).await;
     let cookie = format!("other=1; session={session}");
-    let body = json!({ "user_id": "3", "organization_id": ACME.uuid(), "role_id": role::USER.uuid() }).to_string();
+    let body =
+        json!({ "user_id": "3", "organization_id": ACME.uuid(), "role_id": role::USER.uuid_in(ACME) }).to_string();
     let put = async |origin: Option<&str>| {
         let mut headers = vec![("cookie", cookie.as_str()), ("content-type", "application/json")];
         headers.extend(origin.map(|origin| ("origin", origin)));

@@ -1,8 +1,8 @@
 //! What a call costs, exactly: requests to the table, and capacity units.
 
 use local::store;
+use shared::domain::{Member, role};
 use shared::id::{MembershipId, UserId};
-use shared::model::{Member, role};
 use shared::table::Item;
 
 use crate::harness::{ACME, Dialects, FUNCTIONS, Product, USER, turn};
@@ -88,5 +88,5 @@ fn member_items(model: &Member, number: u32) -> Vec<Item> {
         email: format!("member{number}@acme.example"),
         ..model.clone()
     };
-    store::member_items(member).unwrap()
+    store::record_items(member.tenant, &member, member.meta.created_at).unwrap()
 }

@@ -14,10 +14,9 @@ use local::store::Store;
 use local::token::{self, Flaw};
 use serde_json::{Value, json};
 use shared::credential::Kind;
-use shared::key::TenantKeys;
-use shared::model::{Event, Member, verify_chain};
+use shared::domain::{Event, Member, Subject, verify_chain};
 use shared::table::decode;
-use shared::time::Time;
+use shared::table::key::TenantKeys;
 
 use crate::harness::{ACME, FUNCTIONS, Product, Reply, USER, bin_dir, eventually, the_template, turn};
 
@@ -122,11 +121,11 @@ async fn an_outage_is_a_503_in_each_dialect_that_says_when_to_come_back_and_noth
         let calls = crate::harness::Dialects::new(&product).await;
         // Warm, so that the keys are known and the outage is met by the request's own read.
         for function in FUNCTIONS {
-            assert_eq!(calls.set_role(function, shared::model::role::USER).await.status, 200);
+            assert_eq!(calls.set_role(function, shared::domain::role::USER).await.status, 200);
         }
         product.server.set_fault(Some(always(fault)));
         let names = FUNCTIONS;
-        let replies = join_all(names.iter().map(|name| calls.set_role(name, shared::model::role::ADMIN))).await;
+        let replies = join_all(names.iter().map(|name| calls.set_role(name, shared::domain::role::ADMIN))).await;
         for (name, reply) in names.iter().zip(replies) {
             assert_eq!(reply.status, status.as_u16(), "{name}: {reply:?}");
             assert_eq!(reply.header("retry-after"), Some("1"), "{name}");
@@ -174,7 +173,7 @@ async fn killed_functions_leave_nothing_half_done() {
     }
     // Its chain is checked, too: each version has its event, each event its version.
     let events = product.events(ACME, USER).await;
-    let versions = product.member(ACME, USER).await.version as usize;
+    let versions = product.member(ACME, USER).await.meta.version as usize;
     assert_eq!(events.len(), versions);
     assert!(versions > acknowledged, "{versions} versions for {acknowledged} changes acknowledged after the first");
     assert_eq!(rename(&product, "Well Again").await.status, 200);
@@ -227,7 +226,7 @@ async fn a_killed_server_has_lost_nothing_that_it_acknowledged() {
         let store = Store::new(&running.dynamodb, template.table_name()).unwrap();
         let token = async || {
             let admin = ("acme", "admin@acme.example");
-            token::issue(&store, &expected, admin, Kind::Access, 600, Flaw::None, Time::now()).await.unwrap()
+            token::issue(&store, &expected, admin, Kind::Access, 600, Flaw::None, shared::now()).await.unwrap()
         };
         let token = token().await;
         let client = Arc::new(crate::harness::http_client());
@@ -264,11 +263,11 @@ async fn a_killed_server_has_lost_nothing_that_it_acknowledged() {
     let store = Store::new(&running.dynamodb, template.table_name()).unwrap();
     let keys = TenantKeys(ACME);
     let member: Member = decode(store.get(&keys.member(USER)).await.unwrap().unwrap()).unwrap();
-    let mut chain = keys.event(USER, 0);
+    let mut chain = keys.event(Subject::Member(USER), 0);
     chain.sk = "EVENT#".to_owned();
     let events = store.query(&chain).await.unwrap();
     let events: Vec<Event> = events.into_iter().map(|item| decode(item).unwrap()).collect();
-    verify_chain(&member, &events).unwrap();
+    verify_chain(ACME, &member, &events).unwrap();
     let recorded: Vec<&str> = events.iter().filter_map(|event| event.changes.get("first_name")?.to.as_str()).collect();
     for name in &acknowledged {
         let times = recorded.iter().filter(|recorded| *recorded == name).count();

@@ -18,11 +18,10 @@ use local::{Options, Server, Template, demo, event::Router, functions, template}
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shared::credential::Kind;
+use shared::domain::{Event, Member, Subject, Tenant, verify_chain};
 use shared::id::{RoleId, TenantId, UserId};
-use shared::key::{Key, TenantKeys};
-use shared::model::{Event, Member, Tenant, verify_chain};
+use shared::table::key::{Key, TenantKeys};
 use shared::table::{decode, encode};
-use shared::time::Time;
 
 use crate::described::Described;
 
@@ -103,7 +102,7 @@ impl Product {
         let template = options.template.clone();
         let server = Server::start(options).await.unwrap();
         let store = Store::new(&server.dynamodb_url(), template.table_name()).unwrap();
-        demo::fill(&store, Time::now()).await.unwrap();
+        demo::fill(&store, shared::now()).await.unwrap();
         server.take_records();
         let client = http_client();
         Self { server, store, template, lines, client }
@@ -111,7 +110,7 @@ impl Product {
 
     pub async fn token(&self, slug: &str, email: &str, kind: Kind, flaw: Flaw) -> String {
         let expected = token::expected(&self.template).unwrap();
-        token::issue(&self.store, &expected, (slug, email), kind, token::TTL, flaw, Time::now()).await.unwrap()
+        token::issue(&self.store, &expected, (slug, email), kind, token::TTL, flaw, shared::now()).await.unwrap()
     }
 
     pub async fn access(&self, slug: &str, email: &str) -> String {
@@ -202,11 +201,11 @@ impl Product {
 
     /// All events of a member, after checking that their chain holds.
     pub async fn events(&self, tenant: TenantId, user: UserId) -> Vec<Event> {
-        let mut key = TenantKeys(tenant).event(user, 0);
+        let mut key = TenantKeys(tenant).event(Subject::Member(user), 0);
         key.sk = "EVENT#".to_owned();
         let items = self.store.query(&key).await.unwrap();
         let events: Vec<Event> = items.into_iter().map(|item| decode(item).unwrap()).collect();
-        verify_chain(&self.member(tenant, user).await, &events).unwrap();
+        verify_chain(tenant, &self.member(tenant, user).await, &events).unwrap();
         events
     }
 
@@ -250,7 +249,7 @@ impl Product {
 
     /// A new tenant of `members`, with tokens for its first two, an owner and an admin.
     pub async fn new_tenant(&self, slug: &str, members: u32) -> NewTenant {
-        demo::seed(&self.store, slug, members, Time::now(), &indicatif::ProgressBar::hidden()).await.unwrap();
+        demo::seed(&self.store, slug, members, shared::now(), &indicatif::ProgressBar::hidden()).await.unwrap();
         let (owner_email, admin_email) = (format!("member1@{slug}.example"), format!("member2@{slug}.example"));
         let (id, owner) = demo::find(&self.store, slug, &owner_email).await.unwrap();
         NewTenant {
@@ -328,7 +327,7 @@ impl<'a> Dialects<'a> {
     pub async fn set_role_with(&self, function: &str, role: RoleId, further: &[(&str, &str)]) -> Reply {
         let tenant = ACME.uuid().to_string();
         let (bearer, cookie) = (format!("Bearer {}", self.access), format!("session={}", self.session));
-        let admin = role == shared::model::role::ADMIN;
+        let admin = role == shared::domain::role::ADMIN;
         let name = if admin { "admin" } else { "user" };
         let mut headers = vec![("content-type", "application/json")];
         headers.extend(further);
@@ -353,7 +352,7 @@ impl<'a> Dialects<'a> {
             }
             "organization-assign-role" => {
                 headers.push(("cookie", cookie.as_str()));
-                let body = json!({ "user_id": "3", "organization_id": tenant, "role_id": role.uuid() });
+                let body = json!({ "user_id": "3", "organization_id": tenant, "role_id": role.uuid_in(ACME) });
                 ("PUT", "/api/v1/organizations/1/users/roles".to_owned(), body)
             }
             other => panic!("no call for {other}"),

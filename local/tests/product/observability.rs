@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use local::front::Fault;
 use serde_json::{Value, json};
-use shared::model::role;
+use shared::domain::role;
 
 use crate::harness::{ACME, Dialects, FUNCTIONS, Product, USER, turn};
 

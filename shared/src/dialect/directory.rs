@@ -3,12 +3,15 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::id::RoleId;
-use crate::json::Wire;
-use crate::members::View;
-use crate::model::{self, Actor, Catalog, Language, Member, role};
-use crate::problem::{Fault, Problem, Wrong, listed};
-use crate::time::Time;
+use crate::gate::View;
+use crate::http::Dialect;
+use crate::http::json::Wire;
+use domain::Time;
+use domain::id::RoleId;
+use domain::problem::{Fault, Problem, Wrong, listed};
+use domain::{Actor, Catalog, Language, Member, role};
+
+pub static DIRECTORY: Dialect = Dialect { name: "directory", pictures: true, problem };
 
 /// `ENUM tenant_user_role` as it is sent: by number or by name, in any case.
 pub struct Role(pub RoleId);
@@ -25,11 +28,11 @@ impl Wire for Role {
 }
 
 /// `ENUM tenant_user_status` as it is sent: by number or by name, in any case.
-pub struct Status(pub model::Status);
+pub struct Status(pub domain::Status);
 
 impl Status {
-    pub(crate) const NAMED: [(i64, &str, model::Status); 2] =
-        [(1, "ACTIVE", model::Status::Active), (2, "DEACTIVE", model::Status::Deactivated)];
+    pub(crate) const NAMED: [(i64, &str, domain::Status); 2] =
+        [(1, "ACTIVE", domain::Status::Active), (2, "DEACTIVE", domain::Status::Deactivated)];
 }
 
 impl Wire for Status {
@@ -142,8 +145,8 @@ impl<'a> User<'a> {
                 status: status_number(member.status),
                 last_seen: member.last_seen,
             },
-            created_by: member.created_by.as_ref().map(ReferenceUser::new),
-            last_updated_by: member.updated_by.as_ref().map(ReferenceUser::new),
+            created_by: member.meta.created_by.as_ref().map(ReferenceUser::new),
+            last_updated_by: member.meta.updated_by.as_ref().map(ReferenceUser::new),
             language: member.language.as_deref().and_then(Language::by_code).map(|it| TranslationLanguage {
                 id: it.id,
                 name: it.name,
@@ -157,8 +160,8 @@ impl<'a> User<'a> {
             family_name: member.last_name.as_deref(),
             full_name: member.name(),
             profile_pic: picture,
-            created: member.created_at,
-            last_updated: member.updated_at,
+            created: member.meta.created_at,
+            last_updated: member.meta.updated_at,
             display_absolute_time: member.absolute_time,
         }
     }
@@ -191,11 +194,11 @@ fn role_number(built_in: RoleId) -> u8 {
 }
 
 /// `ENUM tenant_user_status`, which has no word for an invitation.
-fn status_number(status: model::Status) -> u8 {
+fn status_number(status: domain::Status) -> u8 {
     match status {
-        model::Status::Invited => 0,
-        model::Status::Active => 1,
-        model::Status::Deactivated => 2,
+        domain::Status::Invited => 0,
+        domain::Status::Active => 1,
+        domain::Status::Deactivated => 2,
     }
 }
 
@@ -209,7 +212,7 @@ pub struct Failure<'a> {
 }
 
 /// `{"data": null, "errors": […]}`. This API knows no 409 and no 422: those are 400.
-pub fn problem(problem: &Problem) -> (u16, Value) {
+fn problem(problem: &Problem) -> (u16, Value) {
     let status = match problem.status() {
         409 | 422 => 400,
         status => status,

@@ -4,10 +4,13 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::by_field;
-use crate::members::View;
-use crate::model::role;
-use crate::problem::{Problem, dotted, told};
-use crate::time::Time;
+use crate::gate::View;
+use crate::http::Dialect;
+use domain::Time;
+use domain::problem::{Problem, dotted, told};
+use domain::role;
+
+pub static MEMBERSHIP: Dialect = Dialect { name: "membership", pictures: false, problem };
 
 /// A user in an organization, wrapped.
 #[derive(Serialize)]
@@ -63,8 +66,8 @@ impl UserOrganization {
                 manage: member.manages.iter().map(|id| id.number()).collect(),
             },
             deleted_at: member.deleted_at,
-            updated_at: member.updated_at,
-            created_at: member.created_at,
+            updated_at: member.meta.updated_at,
+            created_at: member.meta.created_at,
         }
     }
 }
@@ -86,7 +89,7 @@ struct Cause {
 }
 
 /// `{"error": {"code", "message", "details"}}`, `details` by field.
-pub fn problem(problem: &Problem) -> (u16, Value) {
+fn problem(problem: &Problem) -> (u16, Value) {
     let (mut details, mut more) = (Map::new(), None);
     match problem {
         Problem::Invalid(faults) => (details, more) = by_field(faults),

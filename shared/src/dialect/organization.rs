@@ -7,10 +7,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::members::View;
-use crate::model;
-use crate::problem::{Fault, Problem, Step, Wrong, told};
-use crate::time::Time;
+use crate::gate::View;
+use crate::http::Dialect;
+use domain::Time;
+use domain::id::{TenantId, permission_uuid};
+use domain::problem::{Fault, Problem, Step, Wrong, told};
+
+pub static ORGANIZATION: Dialect = Dialect { name: "organization", pictures: false, problem };
 
 /// A user's role in an organization.
 #[derive(Serialize)]
@@ -56,33 +59,33 @@ impl<'a> Assignment<'a> {
         let role = catalog.roles(&member.roles).next();
         Self {
             id: member.id.uuid(),
-            created_at: member.created_at,
-            updated_at: member.updated_at,
+            created_at: member.meta.created_at,
+            updated_at: member.meta.updated_at,
             user_id: member.user.uuid(),
             organization_id: tenant.id.uuid(),
-            role_id: role.map(|role| role.id.uuid()),
-            role: role.map(|role| Role::new(role, tenant.id.uuid())),
+            role_id: role.map(|role| role.id.uuid_in(tenant.id)),
+            role: role.map(|role| Role::new(role, tenant.id)),
         }
     }
 }
 
 impl<'a> Role<'a> {
-    fn new(role: &'a model::Role, organization: Uuid) -> Self {
-        let built_in = model::role::BUILT_IN.contains(&role.id);
+    fn new(role: &'a domain::Role, tenant: TenantId) -> Self {
+        let (created_at, updated_at) = role.times().unzip();
         let permissions = role.permissions.iter().map(|permission| Permission {
-            id: permission.id.uuid(),
-            created_at: role.created_at,
-            updated_at: role.updated_at,
+            id: permission_uuid(&permission.name),
+            created_at,
+            updated_at,
             name: &permission.name,
             description: permission.description.as_deref(),
             access: permission.access,
         });
         Self {
-            id: role.id.uuid(),
-            created_at: role.created_at,
-            updated_at: role.updated_at,
+            id: role.id.uuid_in(tenant),
+            created_at,
+            updated_at,
             name: &role.name,
-            organization_id: (!built_in).then_some(organization),
+            organization_id: (!role.is_built_in()).then(|| tenant.uuid()),
             permissions: permissions.collect(),
         }
     }
@@ -115,7 +118,7 @@ const BODY: &[Step] = &[Step::Name(Cow::Borrowed("body"))];
 const KEY: &[Step] = &[Step::Name(Cow::Borrowed("header")), Step::Name(Cow::Borrowed("idempotency-key"))];
 
 /// `{"detail": [{"loc", "msg", "type"}]}` for whatever is wrong with the request, else `{"detail": "…"}`.
-pub fn problem(problem: &Problem) -> (u16, Value) {
+fn problem(problem: &Problem) -> (u16, Value) {
     let causes = match problem {
         Problem::InvalidJson(why) => {
             vec![Cause { loc: BODY, msg: format!("JSON decode error: {why}"), r#type: "json_invalid" }]
@@ -127,7 +130,7 @@ pub fn problem(problem: &Problem) -> (u16, Value) {
         }
         Problem::InvalidReference { place, .. } => vec![value_error(place, problem)],
         Problem::IdempotencyMismatch => vec![value_error(KEY, problem)],
-        Problem::TooManyChanges => vec![value_error(BODY, problem)],
+        Problem::TooManyChanges(_) | Problem::LimitReached(..) => vec![value_error(BODY, problem)],
         _ => return (problem.status(), json!(Failure { detail: problem.to_string() })),
     };
     (422, json!(Invalid { detail: causes }))

@@ -5,9 +5,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::members::View;
-use crate::problem::{Problem, listed};
-use crate::time::Time;
+use crate::gate::View;
+use crate::http::Dialect;
+use domain::Time;
+use domain::problem::{Problem, listed};
+
+pub static TENANT: Dialect = Dialect { name: "tenant", pictures: false, problem };
 
 /// A user's role in a tenant, wrapped.
 #[derive(Serialize)]
@@ -49,9 +52,9 @@ impl<'a> Success<'a> {
             data: UserRole {
                 tenant_id: view.tenant.id.uuid(),
                 user_id: view.member.user.uuid(),
-                role_id: role.map(|role| role.id.uuid()),
-                role: role.map(|role| Role { id: role.id.uuid(), name: &role.name }),
-                updated_at: view.member.updated_at,
+                role_id: role.map(|role| role.id.uuid_in(view.tenant.id)),
+                role: role.map(|role| Role { id: role.id.uuid_in(view.tenant.id), name: &role.name }),
+                updated_at: view.member.meta.updated_at,
             },
             errors: [],
         }
@@ -73,7 +76,7 @@ pub struct Failure<'a> {
 }
 
 /// `{"error": reason phrase, "message", "code": status}`, with `errors` where there are several causes.
-pub fn problem(problem: &Problem) -> (u16, Value) {
+fn problem(problem: &Problem) -> (u16, Value) {
     let status = problem.status();
     let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Error");
     let message = match problem {

@@ -5,12 +5,15 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::by_field;
-use crate::call::Call;
-use crate::id::{TenantId, parse_uuid};
-use crate::members::View;
-use crate::model::Status;
-use crate::problem::{Fault, Problem, Reference, Wrong, told};
-use crate::time::Time;
+use domain::id::{TenantId, parse_uuid};
+use domain::problem::{Fault, Problem, Reference, Wrong, told};
+use domain::{Status, Time};
+
+use crate::gate::View;
+use crate::http::Dialect;
+use crate::http::call::Call;
+
+pub static USERS: Dialect = Dialect { name: "users", pictures: true, problem };
 
 /// The tenant that the header `X-Tenant-ID` names; `None` for the UUID of anything else.
 ///
@@ -71,14 +74,67 @@ impl<'a> User<'a> {
             status: member.status,
             groups: groups
                 .map(|group| Group {
-                    id: group.id.uuid(),
+                    id: group.id.uuid_in(tenant.id),
                     name: &group.name,
                     is_admin: member.manages.contains(&group.id),
                 })
                 .collect(),
-            created_at: member.created_at,
-            updated_at: member.updated_at,
-            version: member.version,
+            created_at: member.meta.created_at,
+            updated_at: member.meta.updated_at,
+            version: member.meta.version,
+        }
+    }
+}
+
+/// A role.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct Role<'a> {
+    pub id: Uuid,
+    /// The id as the number that some dialects use.
+    pub number: u32,
+    pub name: &'a str,
+    pub description: Option<&'a str>,
+    /// 1 or 2; 3 for `owner`. A member of a lower rank can neither give the role nor change a member who holds it.
+    pub rank: u8,
+    pub permissions: Vec<Permission<'a>>,
+    pub is_built_in: bool,
+    /// Null for a built-in role.
+    pub created_at: Option<Time>,
+    pub updated_at: Option<Time>,
+    /// Raised by one with every change; the `etag`.
+    pub version: u64,
+}
+
+/// A permission that a role grants or denies.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "RolePermission"))]
+pub struct Permission<'a> {
+    pub name: &'a str,
+    pub description: Option<&'a str>,
+    /// `false` for a permission that the role denies: a denial wins over every grant.
+    pub access: bool,
+}
+
+impl<'a> Role<'a> {
+    pub fn new(role: &'a domain::Role, tenant: TenantId) -> Self {
+        let (created_at, updated_at) = role.times().unzip();
+        let permissions = role.permissions.iter().map(|it| Permission {
+            name: &it.name,
+            description: it.description.as_deref(),
+            access: it.access,
+        });
+        Self {
+            id: role.id.uuid_in(tenant),
+            number: role.id.number(),
+            name: &role.name,
+            description: role.description.as_deref(),
+            rank: role.rank,
+            permissions: permissions.collect(),
+            is_built_in: role.is_built_in(),
+            created_at,
+            updated_at,
+            version: role.meta.version,
         }
     }
 }
@@ -120,7 +176,7 @@ struct Details<'a> {
 }
 
 /// `{"code", "message", "details", "notices"}`, always all four.
-pub fn problem(problem: &Problem) -> (u16, Value) {
+fn problem(problem: &Problem) -> (u16, Value) {
     let mut details = Details::default();
     let mut notices: &[String] = &[];
     match problem {

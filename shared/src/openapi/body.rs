@@ -1,35 +1,16 @@
 //! The schema of a body: the rules for absent members and `null`. The reader of a body must agree with it, since both name
 //! each member.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use schemars::generate::SchemaGenerator;
-use schemars::{JsonSchema, Schema};
+use domain::problem::{Wrong, dotted};
+use domain::schema::CLEARABLE;
+use schemars::Schema;
 use serde_json::{Map, Value, json};
 
-use crate::json::{Faulty, Object, Patch};
-use crate::problem::{Wrong, dotted};
+use crate::http::json::{Faulty, Object};
 
-/// A value, or `null` to clear it.
-impl<T: JsonSchema> JsonSchema for Patch<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        T::schema_name()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let mut schema = generator.subschema_for::<Option<T>>();
-        schema.insert(CLEARABLE.to_owned(), true.into());
-        schema
-    }
-}
-
-/// Marks the schema of a [`Patch`] until [`finish`] has seen it.
-const CLEARABLE: &str = "x-clearable";
-
-/// In a body, a [`Patch`] may be absent or `null`, and an `Option` may be absent only. Derives require the one and take `null`
+/// In a body, a [`Patch`](domain::Patch) may be absent or `null`, and an `Option` may be absent only. Derives require the one and take `null`
 /// for the other.
 pub(super) fn finish(schema: &mut Schema) {
     let Some(object) = schema.as_object_mut() else { return };

@@ -1,0 +1,151 @@
+//! What a tenant has beside its members: its roles, groups, labels and policies.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{GroupId, LabelId, PolicyId, RoleId, TenantId};
+use crate::member::Member;
+use crate::policy::Policies;
+use crate::role::{self, Permission, Role};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    pub id: GroupId,
+    pub name: String,
+}
+
+/// A profession.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Label {
+    pub id: LabelId,
+    pub name: String,
+}
+
+/// Cedar text of the tenant, `forbid` only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    pub id: PolicyId,
+    pub text: String,
+    /// What functions read of it: `policy::check_text` makes it when the text is written.
+    #[serde(default)]
+    pub compiled: String,
+}
+
+/// One item of the catalog.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Entry {
+    Role(Role),
+    Group(Group),
+    Label(Label),
+    Policy(Policy),
+}
+
+/// All roles, groups, labels and policies of a tenant, at one catalog version.
+#[derive(Debug)]
+pub struct Catalog {
+    pub version: u64,
+    pub policies: Policies,
+    roles: BTreeMap<RoleId, Role>,
+    groups: BTreeMap<GroupId, Group>,
+    labels: BTreeMap<LabelId, Label>,
+}
+
+impl Catalog {
+    /// The catalog that a tenant's own entries make together with what is built in.
+    pub fn new(version: u64, entries: impl IntoIterator<Item = Entry>) -> Self {
+        let mut roles: BTreeMap<_, _> = Role::built_in().map(|role| (role.id, role)).collect();
+        let (mut groups, mut labels, mut policies) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        for entry in entries {
+            match entry {
+                Entry::Role(role) => drop(roles.insert(role.id, role)),
+                Entry::Group(group) => drop(groups.insert(group.id, group)),
+                Entry::Label(label) => drop(labels.insert(label.id, label)),
+                Entry::Policy(policy) => policies.push(policy),
+            }
+        }
+        Self { version, policies: Policies::new(&policies), roles, groups, labels }
+    }
+
+    pub fn role(&self, id: RoleId) -> Option<&Role> {
+        self.roles.get(&id)
+    }
+
+    pub fn role_named(&self, name: &str) -> Option<&Role> {
+        self.roles.values().find(|role| role.name == name)
+    }
+
+    /// A role by UUID, number or name, in this order.
+    pub fn role_spelled(&self, spelling: &str, tenant: TenantId) -> Option<&Role> {
+        let by_id = RoleId::parse_in(spelling, tenant).and_then(|id| self.role(id));
+        by_id.or_else(|| self.role_named(spelling))
+    }
+
+    /// All roles, those built in included.
+    pub fn all_roles(&self) -> impl Iterator<Item = &Role> {
+        self.roles.values()
+    }
+
+    /// How many roles are the tenant's own.
+    pub fn own_roles(&self) -> usize {
+        self.roles.len() - role::BUILT_IN.len()
+    }
+
+    pub fn group(&self, id: GroupId) -> Option<&Group> {
+        self.groups.get(&id)
+    }
+
+    pub fn label(&self, id: LabelId) -> Option<&Label> {
+        self.labels.get(&id)
+    }
+
+    /// The roles of a member; an id that the catalog no longer has gives nothing.
+    pub fn roles<'a>(&'a self, held: &'a BTreeSet<RoleId>) -> impl Iterator<Item = &'a Role> {
+        held.iter().filter_map(|id| self.roles.get(id))
+    }
+
+    /// The highest rank among the roles held, 0 without any.
+    pub fn rank(&self, held: &BTreeSet<RoleId>) -> u8 {
+        self.roles(held).map(|role| role.rank).max().unwrap_or(0)
+    }
+
+    /// What the roles held allow: all that one of them grants and none denies.
+    ///
+    /// [`role::EVERYTHING`] stands for every name in the catalog, so that the result holds names that can be compared.
+    pub fn permissions(&self, held: &BTreeSet<RoleId>) -> BTreeSet<&str> {
+        &self.named(held, true) - &self.denied(held)
+    }
+
+    /// What one of the roles held denies.
+    pub fn denied(&self, held: &BTreeSet<RoleId>) -> BTreeSet<&str> {
+        self.named(held, false)
+    }
+
+    /// The names of the permissions that a member gains by the change of `before` into `after`. A right that a member has
+    /// gained is one over other members, so these count, too:
+    ///
+    /// - a permission that is no longer denied, whether a role grants it or not: a manager of a group may hold it by the group;
+    /// - where the rank rises, each permission over members, and what comes with a managed group: it reaches more of them.
+    pub fn gains(&self, before: &Member, after: &Member) -> BTreeSet<&str> {
+        let (held, denied) = (self.permissions(&after.roles), self.denied(&after.roles));
+        let mut gains = &held - &self.permissions(&before.roles);
+        gains.extend(&self.denied(&before.roles) - &denied);
+        if self.rank(&after.roles) > self.rank(&before.roles) {
+            gains.extend(held.iter().filter(|name| name.starts_with(role::OVER_MEMBERS)));
+            let managed = role::OF_GROUP_MANAGERS.into_iter().filter(|name| !denied.contains(name));
+            gains.extend(managed.filter(|_| !after.manages.is_empty()));
+        }
+        gains
+    }
+
+    fn named<'a>(&'a self, held: &BTreeSet<RoleId>, access: bool) -> BTreeSet<&'a str> {
+        let name = |permission: &'a Permission| permission.name.as_str();
+        let permissions = held.iter().filter_map(|id| self.roles.get(id)).flat_map(|role| &role.permissions);
+        let names: BTreeSet<_> = permissions.filter(|permission| permission.access == access).map(name).collect();
+        match names.contains(role::EVERYTHING) {
+            true => self.roles.values().flat_map(|role| &role.permissions).map(name).collect(),
+            false => names,
+        }
+    }
+}

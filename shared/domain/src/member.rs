@@ -1,0 +1,179 @@
+//! A member: a user in a tenant, and everything that the tenant says of them.
+
+mod edit;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{GroupId, LabelId, MembershipId, RoleId, TenantId, UserId};
+use crate::record::Meta;
+use crate::role;
+use crate::time::Time;
+
+pub use edit::{Fields, Groups, MAX_EDGES, MemberEdit, Roles};
+
+/// How many sessions a member may have at once: with one more, the one that ends first has ended.
+pub const MAX_SESSIONS: usize = 50;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "MemberStatus"))]
+pub enum Status {
+    Invited,
+    Active,
+    Deactivated,
+}
+
+impl Status {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Invited => "invited",
+            Status::Active => "active",
+            Status::Deactivated => "deactivated",
+        }
+    }
+}
+
+/// A user in a tenant, with everything that the tenant says of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    pub id: MembershipId,
+    pub tenant: TenantId,
+    pub user: UserId,
+    pub email: String,
+    pub auth_provider: String,
+    /// At its end, the spaces but one that stood before the last name where a full name was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profession: Option<LabelId>,
+    /// An ISO 639-1 code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// Whether the member wants times shown as such, not as "3 days ago".
+    #[serde(default)]
+    pub absolute_time: bool,
+    pub roles: BTreeSet<RoleId>,
+    pub status: Status,
+    // INVARIANT: `manages` and `primary_group` lie within `groups`.
+    pub groups: BTreeSet<GroupId>,
+    pub manages: BTreeSet<GroupId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary_group: Option<GroupId>,
+    /// The live sessions by their ids, and when each ends, in seconds since the epoch. They are here because what is checked
+    /// together must be read from one item: a batch read is no snapshot. Who ends one raises `authority`.
+    #[serde(default)]
+    pub sessions: BTreeMap<String, i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<Time>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<Time>,
+    /// The version that last changed what the member may do: roles, status, groups, deletion.
+    pub authority: u64,
+    /// How many fences stand around the authority.
+    #[serde(default)]
+    pub fences: u32,
+    #[serde(flatten)]
+    pub meta: Meta,
+}
+
+impl Member {
+    /// An active member who is not written yet, with an account of ours and nothing else said of them.
+    pub fn new(id: MembershipId, tenant: TenantId, user: UserId, email: &str, now: Time) -> Self {
+        Self {
+            id,
+            tenant,
+            user,
+            email: email.to_owned(),
+            auth_provider: "local".to_owned(),
+            first_name: None,
+            last_name: None,
+            profession: None,
+            language: None,
+            absolute_time: false,
+            roles: BTreeSet::new(),
+            status: Status::Active,
+            groups: BTreeSet::new(),
+            manages: BTreeSet::new(),
+            primary_group: None,
+            sessions: BTreeMap::new(),
+            last_seen: None,
+            deleted_at: None,
+            authority: 0,
+            fences: 0,
+            meta: Meta::new(now),
+        }
+    }
+
+    /// First and last name as they were written, or the empty string.
+    pub fn name(&self) -> String {
+        let names: Vec<&str> = [&self.first_name, &self.last_name].into_iter().flatten().map(String::as_str).collect();
+        names.join(" ").trim_end().to_owned()
+    }
+
+    /// The name, or the address where there is none: what lists show and sort by.
+    pub fn label(&self) -> String {
+        Some(self.name()).filter(|name| !name.is_empty()).unwrap_or_else(|| self.email.clone())
+    }
+
+    /// Whether the session has neither ended nor expired.
+    pub fn has_session(&self, id: &str, now: Time) -> bool {
+        self.sessions.get(id).is_some_and(|ends| *ends > now.seconds())
+    }
+
+    /// Adds a session that lasts until `ends`, in seconds since the epoch. Expired ones go, and past [`MAX_SESSIONS`] those
+    /// that would end first.
+    pub fn start_session(&mut self, id: String, ends: i64, now: Time) {
+        self.sessions.insert(id, ends);
+        self.sessions.retain(|_, ends| *ends > now.seconds());
+        while self.sessions.len() > MAX_SESSIONS {
+            let first = self.sessions.iter().min_by_key(|(_, ends)| **ends).map(|(id, _)| id.clone());
+            first.map(|id| self.sessions.remove(&id));
+        }
+    }
+
+    pub fn is_present(&self) -> bool {
+        self.deleted_at.is_none()
+    }
+
+    pub fn is_active(&self) -> bool {
+        self.is_present() && self.status == Status::Active
+    }
+
+    pub fn is_owner(&self) -> bool {
+        self.roles.contains(&role::OWNER)
+    }
+
+    /// Whether the member counts among the tenant's owners.
+    pub fn is_acting_owner(&self) -> bool {
+        self.is_active() && self.is_owner()
+    }
+
+    /// The highest built-in role that the member holds, read as `user` where there are only custom ones.
+    pub fn built_in_role(&self) -> RoleId {
+        [role::OWNER, role::ADMIN].into_iter().find(|id| self.roles.contains(id)).unwrap_or(role::USER)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_keeps_the_sessions_that_end_last() {
+        let now = Time::from_millis(1_000_000);
+        let (id, tenant, user) = (MembershipId::new(1), TenantId::new(1), UserId::new(1));
+        let mut member = Member::new(id, tenant, user, "ann@acme.example", now);
+        member.start_session("expired".to_owned(), 1_000, now);
+        assert_eq!(member.sessions, BTreeMap::new());
+        for ends in 0..60 {
+            member.start_session(format!("s{ends}"), 1_001 + ends, now);
+        }
+        assert_eq!(member.sessions.len(), MAX_SESSIONS);
+        assert!(!member.has_session("s9", now) && member.has_session("s10", now) && member.has_session("s59", now));
+        assert!(!member.has_session("s10", Time::from_millis(1_011_000)), "it ends at that second");
+    }
+}

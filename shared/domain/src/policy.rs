@@ -1,0 +1,250 @@
+//! The decision: Cedar policies over facts that were just read.
+//!
+//! The base policies are in `policies/base.cedar`, what they can say in `policies/schema.cedarschema`.
+
+pub mod eval;
+pub mod format;
+#[cfg(feature = "cedar")]
+mod text;
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+#[cfg(feature = "cedar")]
+pub use text::{MAX_COMPILED_BYTES, MAX_POLICY_BYTES, MAX_POLICY_DEPTH, Refused, check_text, compile};
+
+use crate::catalog::{Catalog, Policy};
+use crate::id::{GroupId, TenantId};
+use crate::member::{Member, Status};
+use crate::problem::Denial;
+use crate::role::Role;
+use eval::{Entity, Erred, Request};
+use format::{Effect, Record, Rule, Uid, Value};
+
+pub const BASE: &str = include_str!("../policies/base.cedar");
+/// What [`BASE`] means, as functions read it: `tests/evaluation.rs` makes it, and holds it against the text.
+pub const COMPILED_BASE: &str = include_str!("../policies/base.json");
+
+/// The rule named by a denial when no policy allowed.
+pub const NOT_PERMITTED: &str = "not-permitted";
+/// The rule named by a denial when a policy could not be evaluated, or a tenant's text is none that may be.
+pub const POLICY_ERROR: &str = "policy-error";
+
+/// What a member asks to do: to another member, or to a role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action<'a> {
+    CreateRole,
+    DeleteRole,
+    Read,
+    UpdateProfile,
+    AssignRole { adds: BTreeSet<&'a str>, removes: BTreeSet<&'a str>, rank: u8, gains: BTreeSet<&'a str> },
+    SetStatus(Status),
+    SetGroups { joins: BTreeSet<GroupId>, leaves: BTreeSet<GroupId>, manages: BTreeSet<GroupId> },
+}
+
+impl Action<'_> {
+    /// The name of the action, and of the permission that allows it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Action::CreateRole => "role:create",
+            Action::DeleteRole => "role:delete",
+            Action::Read => "member:read",
+            Action::UpdateProfile => "member:update-profile",
+            Action::AssignRole { .. } => "member:assign-role",
+            Action::SetStatus(_) => "member:set-status",
+            Action::SetGroups { .. } => "member:set-groups",
+        }
+    }
+
+    /// Whether it is about what the member may do, even if the member may do just that already.
+    pub fn is_of_authority(&self) -> bool {
+        matches!(self, Action::AssignRole { .. } | Action::SetStatus(_) | Action::SetGroups { .. })
+    }
+
+    /// Whether it is about the tenant's rules.
+    pub fn is_of_rules(&self) -> bool {
+        matches!(self, Action::CreateRole | Action::DeleteRole)
+    }
+
+    /// What policies know of it, in the dialect of that name.
+    pub fn context(&self, dialect: &str) -> Record {
+        let mut pairs = vec![("dialect", string(dialect))];
+        match self {
+            Action::CreateRole | Action::DeleteRole | Action::Read | Action::UpdateProfile => {}
+            Action::AssignRole { adds, removes, rank, gains } => pairs.extend([
+                ("adds", strings(adds.iter().copied())),
+                ("removes", strings(removes.iter().copied())),
+                ("rank", Value::Long(i64::from(*rank))),
+                ("gains", strings(gains.iter().copied())),
+            ]),
+            Action::SetStatus(status) => pairs.push(("status", string(status.as_str()))),
+            Action::SetGroups { joins, leaves, manages } => {
+                pairs.extend([("joins", groups(joins)), ("leaves", groups(leaves)), ("manages", groups(manages))])
+            }
+        }
+        record(pairs)
+    }
+}
+
+/// The policies of one tenant: the base ones and its own.
+#[derive(Debug)]
+pub struct Policies {
+    /// Each under the name that a denial gives.
+    own: Vec<(String, Rule)>,
+    /// The policies of the tenant that could not be taken in, by their numbers, and why: while there is one, nothing is
+    /// allowed, since it might have forbidden anything.
+    broken: Vec<(u32, &'static str)>,
+}
+
+impl Policies {
+    /// The base policies and those of a tenant.
+    pub fn new(own: &[Policy]) -> Self {
+        let mut policies = Self { own: Vec::new(), broken: Vec::new() };
+        for policy in own {
+            match read_own(policy) {
+                Ok(rules) => policies.own.extend(rules),
+                Err(why) => policies.broken.push((policy.id.number(), why)),
+            }
+        }
+        policies
+    }
+
+    /// The policies of the tenant that cannot be used, and why.
+    pub fn broken(&self) -> &[(u32, &'static str)] {
+        &self.broken
+    }
+
+    /// Whether `principal` may act in the tenant at all.
+    pub fn enter(&self, principal: &Entity, tenant: TenantId) -> Result<Vec<String>, Denial> {
+        self.decide("tenant:enter", principal, None, &Uid::new("Tenant", tenant), Record::new())
+    }
+
+    /// Whether `principal` may do `action` to `resource`; the notices that come with the permission.
+    pub fn allow(
+        &self,
+        dialect: &str,
+        principal: &Entity,
+        action: &Action,
+        resource: &Entity,
+    ) -> Result<Vec<String>, Denial> {
+        self.decide(action.name(), principal, Some(resource), &resource.uid, action.context(dialect))
+    }
+
+    fn decide(
+        &self,
+        action: &'static str,
+        principal: &Entity,
+        known: Option<&Entity>,
+        resource: &Uid,
+        context: Record,
+    ) -> Result<Vec<String>, Denial> {
+        let error = |_| Denial { rule: POLICY_ERROR.to_owned(), action, notices: Vec::new() };
+        if !self.broken.is_empty() {
+            return Err(error(Erred));
+        }
+        let entity = action_entity(action);
+        let uids = [&principal.uid, &entity.uid, resource];
+        let entities = [Some(principal), Some(&entity), known];
+        let request = Request::new(uids, context, entities.into_iter().flatten().collect());
+
+        let (mut permits, mut forbids) = (Vec::new(), Vec::new());
+        for (name, rule) in base().iter().chain(&self.own) {
+            // Cedar skips a policy that errs, a `forbid` too; we do not.
+            if request.fits(rule).map_err(error)? {
+                let those = if rule.effect == Effect::Forbid { &mut forbids } else { &mut permits };
+                those.push((name, rule));
+            }
+        }
+        let denied = !forbids.is_empty() || permits.is_empty();
+        let decided = if denied { forbids } else { permits };
+        let mut notices: Vec<String> = Vec::new();
+        for notice in decided.iter().filter_map(|(_, rule)| rule.annotations.notice.as_ref()) {
+            if !notice.is_empty() && !notices.contains(notice) {
+                notices.push(notice.clone());
+            }
+        }
+        match denied {
+            false => Ok(notices),
+            true => {
+                let rule = decided.first().map_or(NOT_PERMITTED, |(name, _)| name);
+                Err(Denial { rule: rule.to_owned(), action, notices })
+            }
+        }
+    }
+}
+
+/// A member as policies know them.
+pub fn member(member: &Member, catalog: &Catalog) -> Entity {
+    let attributes = [
+        ("status", string(member.status.as_str())),
+        ("roles", strings(catalog.roles(&member.roles).map(|role| role.name.as_str()))),
+        ("rank", Value::Long(i64::from(catalog.rank(&member.roles)))),
+        ("holds", strings(catalog.permissions(&member.roles))),
+        ("denies", strings(catalog.denied(&member.roles))),
+        ("groups", groups(&member.groups)),
+        ("manages", groups(&member.manages)),
+    ];
+    let mut ancestors: BTreeSet<_> = member.groups.iter().map(|group| Uid::new("Group", group)).collect();
+    ancestors.insert(Uid::new("Tenant", member.tenant));
+    Entity { uid: Uid::new("Member", member.user), attributes: record(attributes), ancestors }
+}
+
+/// A role as policies know it.
+pub fn role(role: &Role, tenant: TenantId) -> Entity {
+    let attributes = [
+        ("name", string(&role.name)),
+        ("builtIn", Value::Bool(role.is_built_in())),
+        ("rank", Value::Long(i64::from(role.rank))),
+        ("grants", strings(role.names(true))),
+        ("denies", strings(role.names(false))),
+    ];
+    let ancestors = [Uid::new("Tenant", tenant)].into();
+    Entity { uid: Uid::new("Role", role.id), attributes: record(attributes), ancestors }
+}
+
+/// The action in its group: what the schema says of groups, is known in a decision only from the entities it is given.
+pub fn action_entity(action: &str) -> Entity {
+    let group = action.starts_with("member:").then(|| Uid::new("Action", "member:any"));
+    Entity { uid: Uid::new("Action", action), attributes: Record::new(), ancestors: group.into_iter().collect() }
+}
+
+/// Reads one policy item of a tenant, which may hold several statements; each gets a name that names the item.
+fn read_own(policy: &Policy) -> Result<Vec<(String, Rule)>, &'static str> {
+    let rules = format::read(&policy.compiled).map_err(|_| "not compiled, or for another version")?;
+    if rules.iter().any(|rule| rule.effect == Effect::Permit) {
+        return Err("a permit");
+    }
+    let named = |(index, rule)| (format!("tenant-policy-{}-{index}", policy.id), rule);
+    Ok(rules.into_iter().enumerate().map(named).collect())
+}
+
+/// Reads the base policies, which the first decision would do otherwise.
+pub fn warm_up() {
+    base();
+}
+
+/// The base policies under their own ids.
+fn base() -> &'static [(String, Rule)] {
+    static BASE_POLICIES: LazyLock<Vec<(String, Rule)>> = LazyLock::new(|| {
+        let rules = format::read(COMPILED_BASE).expect("a test reads the base policies");
+        rules.into_iter().map(|rule| (rule.annotations.id.clone().unwrap_or_default(), rule)).collect()
+    });
+    &BASE_POLICIES
+}
+
+fn record(pairs: impl IntoIterator<Item = (&'static str, Value)>) -> Record {
+    pairs.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect()
+}
+
+fn string(text: &str) -> Value {
+    Value::String(text.to_owned())
+}
+
+fn strings<'a>(texts: impl IntoIterator<Item = &'a str>) -> Value {
+    Value::Set(texts.into_iter().map(string).collect())
+}
+
+fn groups(ids: &BTreeSet<GroupId>) -> Value {
+    Value::Set(ids.iter().map(|id| Value::Entity { uid: Uid::new("Group", id) }).collect())
+}

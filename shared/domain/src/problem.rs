@@ -1,0 +1,363 @@
+//! Everything that can stop a request, without HTTP. Each dialect answers all of it, or does not compile.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Serialize;
+
+/// Why a request was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// The policy that decided, or [`NOT_PERMITTED`](crate::policy::NOT_PERMITTED), or
+    /// [`POLICY_ERROR`](crate::policy::POLICY_ERROR).
+    pub rule: String,
+    pub action: &'static str,
+    /// What the policies that decided have to say to the caller.
+    pub notices: Vec<String>,
+}
+
+/// A step of the way to a value in a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "Step"))]
+pub enum Step {
+    Name(Cow<'static, str>),
+    Index(usize),
+}
+
+impl From<usize> for Step {
+    fn from(index: usize) -> Self {
+        Step::Index(index)
+    }
+}
+
+impl From<&'static str> for Step {
+    fn from(name: &'static str) -> Self {
+        Step::Name(Cow::Borrowed(name))
+    }
+}
+
+/// Where in a request: `body`, `path`, `header` or `cookie`, and then names and indexes.
+pub type Place = Vec<Step>;
+
+/// `permissions.read[1]`, without the part of the request it is in; that part, where it is meant as a whole.
+pub fn dotted(place: &[Step]) -> String {
+    if place.len() <= 1 {
+        return part(place).to_owned();
+    }
+    let mut text = String::new();
+    for step in place.iter().skip(1) {
+        match step {
+            Step::Name(name) if text.is_empty() => text.push_str(name),
+            Step::Name(name) => text.extend([".", name.as_ref()]),
+            Step::Index(index) => text.push_str(&format!("[{index}]")),
+        }
+    }
+    text
+}
+
+/// What is wrong with a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    Missing,
+    /// `null` where nothing can be cleared.
+    Null,
+    /// Of another JSON type than the named one.
+    Type(&'static str),
+    Empty,
+    /// More than so many characters or elements.
+    TooLong(usize),
+    /// A control character, or one that turns the direction of text.
+    ControlCharacter,
+    Uuid,
+    /// Outside of these bounds, both included.
+    OutOfRange(i64, i64),
+    /// None of what may stand here.
+    NotOneOf(&'static str),
+    /// Not of the syntax named.
+    Syntax(&'static str),
+    /// Differs from the value named.
+    Differs(&'static str),
+    /// One of the named fields must be there.
+    NothingOf(&'static str),
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Wrong::Missing => write!(f, "is required"),
+            Wrong::Null => write!(f, "must not be null"),
+            Wrong::Type(name) => write!(f, "must be {name}"),
+            Wrong::Empty => write!(f, "must not be empty"),
+            Wrong::TooLong(most) => write!(f, "must not be longer than {most}"),
+            Wrong::ControlCharacter => {
+                write!(f, "must not have control characters, nor those that turn the direction of text")
+            }
+            Wrong::Uuid => write!(f, "must be a UUID"),
+            Wrong::OutOfRange(least, most) => write!(f, "must be from {least} to {most}"),
+            Wrong::NotOneOf(what) => write!(f, "must be one of {what}"),
+            Wrong::Syntax(what) => write!(f, "must be {what}"),
+            Wrong::Differs(what) => write!(f, "must be the same as {what}"),
+            Wrong::NothingOf(what) => write!(f, "must have at least one of {what}"),
+        }
+    }
+}
+
+/// One thing wrong with a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub place: Place,
+    pub wrong: Wrong,
+}
+
+impl Fault {
+    /// A fault of a value as a whole; the readers of what it stands in put their steps before it.
+    pub fn here(wrong: Wrong) -> Self {
+        Self { place: Vec::new(), wrong }
+    }
+
+    pub fn within(mut self, step: impl Into<Step>) -> Self {
+        self.place.insert(0, step.into());
+        self
+    }
+}
+
+/// The field and what is wrong with it.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self.place.len() <= 1 {
+            true => write!(f, "the {} {}", part(&self.place), self.wrong),
+            false => write!(f, "`{}` {}", dotted(&self.place), self.wrong),
+        }
+    }
+}
+
+fn part(place: &[Step]) -> &str {
+    match place.first() {
+        Some(Step::Name(name)) => name,
+        _ => "request",
+    }
+}
+
+/// How many faults, or values that do not exist, an answer tells one by one.
+pub const MAX_TOLD: usize = 20;
+
+/// The first of them, and how many more there are, if any.
+pub fn told<T>(all: &[T]) -> (&[T], Option<usize>) {
+    match all.split_at_checked(MAX_TOLD) {
+        Some((told, more)) if !more.is_empty() => (told, Some(more.len())),
+        _ => (all, None),
+    }
+}
+
+/// Faults one by one, and as the last how many more there are.
+pub fn listed(faults: &[Fault]) -> Vec<String> {
+    let (told, more) = told(faults);
+    told.iter().map(ToString::to_string).chain(more.map(|more| format!("and {more} more"))).collect()
+}
+
+/// What a request may refer to that need not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reference {
+    Role,
+    Group,
+    Label,
+}
+
+impl Reference {
+    pub fn name(self) -> &'static str {
+        match self {
+            Reference::Role => "role",
+            Reference::Group => "group",
+            Reference::Label => "label",
+        }
+    }
+}
+
+/// Why a request was not done. What [`fmt::Display`] says is for the caller; only the log sees a cause.
+#[derive(Debug)]
+pub enum Problem {
+    /// 401: no credential, or one that does not count; for the log, why.
+    Unauthenticated(&'static str),
+    /// 400: not JSON; what is wrong with it, and where.
+    InvalidJson(String),
+    /// 400
+    Invalid(Vec<Fault>),
+    /// 413: more bytes than this.
+    PayloadTooLarge(usize),
+    /// 415
+    UnsupportedMediaType,
+    /// 415: the body is compressed, or coded in another way.
+    UnsupportedContentCoding,
+    /// 403: the request names another tenant than the credential.
+    TenantMismatch,
+    /// 403
+    Forbidden(Denial),
+    /// 404: the named thing, or the route.
+    NotFound(&'static str),
+    /// 422: what the request refers to does not exist, or twice.
+    InvalidReference { kind: Reference, place: Place, values: Vec<String> },
+    /// 409: the tenant would be without an owner.
+    LastOwner,
+    /// 422: more roles and groups than these, which are all that one transaction can hold.
+    TooManyChanges(usize),
+    /// 422: the tenant, or what the request makes, would have more of these than so many.
+    LimitReached(&'static str, usize),
+    /// 409: another one in the tenant has that name.
+    Exists(&'static str),
+    /// 409: the role is held by members.
+    InUse(&'static str),
+    /// 409: the answer to this `Idempotency-Key` held a secret, which is shown once; the id of what was made.
+    SecretAlreadyShown(String),
+    /// 412: the named thing is at another version.
+    VersionMismatch(&'static str),
+    /// 422: the `Idempotency-Key` was used for something else.
+    IdempotencyMismatch,
+    /// 429
+    TooManyRequests,
+    /// 503: worth trying again; for the log, why.
+    Unavailable(String),
+    /// 500: for the log, why.
+    Internal(String),
+}
+
+impl Problem {
+    /// The outcome in the log and in the dialects that have codes.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Problem::Unauthenticated(_) => "unauthenticated",
+            Problem::InvalidJson(_) => "invalid_json",
+            Problem::Invalid(_) => "invalid_input",
+            Problem::PayloadTooLarge(_) => "payload_too_large",
+            Problem::UnsupportedMediaType | Problem::UnsupportedContentCoding => "unsupported_media_type",
+            Problem::TenantMismatch => "tenant_mismatch",
+            Problem::Forbidden(_) => "forbidden",
+            Problem::NotFound(_) => "not_found",
+            Problem::InvalidReference { kind: Reference::Role, .. } => "invalid_roles",
+            Problem::InvalidReference { .. } | Problem::TooManyChanges(_) => "invalid_input",
+            Problem::LimitReached(..) => "limit_reached",
+            Problem::Exists(_) => "already_exists",
+            Problem::InUse(_) => "in_use",
+            Problem::SecretAlreadyShown(_) => "secret_already_shown",
+            Problem::LastOwner => "last_owner",
+            Problem::VersionMismatch(_) => "version_mismatch",
+            Problem::IdempotencyMismatch => "idempotency_mismatch",
+            Problem::TooManyRequests => "too_many_requests",
+            Problem::Unavailable(_) => "unavailable",
+            Problem::Internal(_) => "internal",
+        }
+    }
+
+    /// The status of the common rules; `directory` and `organization` know fewer.
+    pub fn status(&self) -> u16 {
+        match self {
+            Problem::InvalidJson(_) | Problem::Invalid(_) => 400,
+            Problem::Unauthenticated(_) => 401,
+            Problem::TenantMismatch | Problem::Forbidden(_) => 403,
+            Problem::NotFound(_) => 404,
+            Problem::LastOwner | Problem::Exists(_) | Problem::InUse(_) | Problem::SecretAlreadyShown(_) => 409,
+            Problem::VersionMismatch(_) => 412,
+            Problem::PayloadTooLarge(_) => 413,
+            Problem::UnsupportedMediaType | Problem::UnsupportedContentCoding => 415,
+            Problem::InvalidReference { .. }
+            | Problem::IdempotencyMismatch
+            | Problem::TooManyChanges(_)
+            | Problem::LimitReached(..) => 422,
+            Problem::TooManyRequests => 429,
+            Problem::Internal(_) => 500,
+            Problem::Unavailable(_) => 503,
+        }
+    }
+
+    /// What the log says of the cause, where the caller is not told.
+    pub fn cause(&self) -> Option<&str> {
+        match self {
+            Problem::Unavailable(cause) | Problem::Internal(cause) => Some(cause),
+            Problem::Unauthenticated(cause) => Some(cause),
+            _ => None,
+        }
+    }
+
+    /// What the log tells who is woken by it to do.
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            Problem::TooManyRequests => Some(
+                "the table turned tries away, see `failures`: with throttling look at its throttle metrics and at the \
+                 tenant's traffic, with conflicts at who writes to this tenant at once; nothing was done, callers are \
+                 told to try again",
+            ),
+            Problem::Unavailable(_) => Some(
+                "the table gave no good answer in time, see `failures`: check DynamoDB's health in this region and the \
+                 function's way to it; nothing is half done, callers are told to try again, with their Idempotency-Key",
+            ),
+            Problem::Internal(_) => Some(
+                "a defect, or a deployment that does not fit, see `cause`: with AccessDeniedException the function's \
+                 statements lack an action, with ResourceNotFoundException TABLE names no table; if it began with a \
+                 deployment, roll back",
+            ),
+            _ => None,
+        }
+    }
+
+    /// After how many seconds another try may be worth it.
+    pub fn retry_after(&self) -> Option<u32> {
+        matches!(self, Problem::TooManyRequests | Problem::Unavailable(_)).then_some(1)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Problem::Unauthenticated(_) => f.write_str("a valid credential is required"),
+            Problem::InvalidJson(why) => write!(f, "the body is not valid JSON: {why}"),
+            Problem::Invalid(faults) => f.write_str(&listed(faults).join("; ")),
+            Problem::PayloadTooLarge(most) => write!(f, "the body must not be larger than {most} bytes"),
+            Problem::UnsupportedMediaType => f.write_str("the content type must be `application/json`"),
+            Problem::UnsupportedContentCoding => {
+                f.write_str("the body must not be compressed: no content coding but `identity` is taken")
+            }
+            Problem::TenantMismatch => f.write_str("the credential is for another tenant"),
+            Problem::Forbidden(denial) => match denial.notices.first() {
+                Some(notice) => f.write_str(notice),
+                None => write!(f, "you may not do `{}` here", denial.action),
+            },
+            Problem::NotFound(what) => write!(f, "the {what} was not found"),
+            Problem::InvalidReference { kind, values, .. } if values.is_empty() => {
+                write!(f, "at least one {} is required", kind.name())
+            }
+            Problem::InvalidReference { kind, values, .. } => {
+                let (values, more) = told(values);
+                write!(f, "unknown or repeated {}: `{}`", kind.name(), values.join("`, `"))?;
+                more.map_or(Ok(()), |more| write!(f, " and {more} more"))
+            }
+            Problem::LastOwner => {
+                f.write_str("the tenant would be left without an active owner: make somebody else owner first")
+            }
+            Problem::TooManyChanges(most) => {
+                write!(
+                    f,
+                    "one request can add and remove at most {most} roles and groups together: change them in steps"
+                )
+            }
+            Problem::LimitReached(what, most) => write!(f, "there can be at most {most} {what}"),
+            Problem::Exists(what) => write!(f, "a {what} of that name exists already: names differ in more than case"),
+            Problem::InUse(what) => write!(f, "the {what} is held by members: take it from them first"),
+            Problem::SecretAlreadyShown(id) => {
+                write!(f, "the first answer held a secret, which is shown once: `{id}` was made by that request")
+            }
+            Problem::VersionMismatch(what) => write!(f, "the {what} has changed since: read it again and decide anew"),
+            Problem::IdempotencyMismatch => {
+                f.write_str("the idempotency key was used for another request: take a new one")
+            }
+            Problem::TooManyRequests => f.write_str("too many requests: try again later"),
+            Problem::Unavailable(_) => f.write_str("not available at the moment: try again later"),
+            Problem::Internal(_) => f.write_str("an internal error"),
+        }
+    }
+}
+
+impl From<Vec<Fault>> for Problem {
+    fn from(faults: Vec<Fault>) -> Self {
+        Problem::Invalid(faults)
+    }
+}

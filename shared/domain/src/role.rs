@@ -1,0 +1,214 @@
+//! A role: what it lets its holders do.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::Catalog;
+use crate::id::{RoleId, TenantId, parse_uuid};
+use crate::policy::eval::Entity;
+use crate::policy::{self, Action};
+use crate::problem::Problem;
+use crate::record::{Change, Meta, Record, Subject, Tally};
+use crate::time::Time;
+
+pub const OWNER: RoleId = RoleId::new(1);
+pub const ADMIN: RoleId = RoleId::new(2);
+pub const USER: RoleId = RoleId::new(3);
+
+/// The built-in roles, the same in every tenant.
+pub const BUILT_IN: [RoleId; 3] = [OWNER, ADMIN, USER];
+
+/// Every permission there is: what an owner holds.
+pub const EVERYTHING: &str = "*";
+
+/// What the names of all permissions over members begin with.
+pub const OVER_MEMBERS: &str = "member:";
+
+/// What a group's manager may do to its members, unless a role denies it.
+pub const OF_GROUP_MANAGERS: [&str; 2] = ["member:read", "member:update-profile"];
+
+/// The most roles that a tenant can have of its own.
+pub const MAX_ROLES: usize = 500;
+
+/// The most permissions that a role can grant and deny.
+pub const MAX_PERMISSIONS: usize = 200;
+
+/// The product's own permissions, each with the lowest rank that holds it and what it is for.
+const PERMISSIONS: [(&str, u8, &str); 9] = [
+    (EVERYTHING, 3, "Everything, whatever it is called"),
+    ("member:read", 1, "See the members of the tenant"),
+    ("member:update-profile", 2, "Change names and profession of a member"),
+    ("member:assign-role", 2, "Change the roles of a member"),
+    ("member:set-status", 2, "Activate and deactivate a member"),
+    ("member:set-groups", 2, "Change the groups of a member"),
+    ("member:invite", 2, "Invite members, and end an invitation"),
+    ("role:create", 2, "Define roles"),
+    ("role:delete", 2, "Delete roles that nobody holds"),
+];
+
+/// One named permission of a role: granted, or explicitly denied, which wins over every grant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Permission {
+    /// `resource:action`.
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    pub access: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Role {
+    pub id: RoleId,
+    /// Unique in the tenant without regard to case, and neither a number nor a UUID.
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// 1 to 3; who is below may neither grant the role nor touch who holds it. A tenant's own roles have 1 or 2.
+    pub rank: u8,
+    pub permissions: Vec<Permission>,
+    /// Whether it is about to be deleted: nobody can be given the role any more.
+    #[serde(default)]
+    pub retiring: bool,
+    /// Of a built-in role: version 0, of no time.
+    #[serde(flatten)]
+    pub meta: Meta,
+}
+
+/// What a request wants to become of a role.
+#[derive(Debug)]
+pub enum RoleEdit {
+    /// Give it to nobody any more, or do so again.
+    Retire(bool),
+}
+
+/// Whether a text can be the name of a role: it is no number and no UUID, by which roles are named, too.
+pub fn is_name(text: &str) -> bool {
+    !text.bytes().all(|byte| byte.is_ascii_digit()) && parse_uuid(text).is_none()
+}
+
+/// Whether a text can be the name of a permission: parts of ASCII letters, digits and `._/-`, at least two, with a `:` between
+/// them; or [`EVERYTHING`].
+pub fn is_permission(text: &str) -> bool {
+    let is_part = |part: &str| {
+        !part.is_empty() && part.bytes().all(|it| it.is_ascii_alphanumeric() || matches!(it, b'.' | b'_' | b'/' | b'-'))
+    };
+    text == EVERYTHING || text.contains(':') && text.split(':').all(is_part)
+}
+
+impl Role {
+    /// A role that is not written yet.
+    pub fn new(id: RoleId, name: &str, now: Time) -> Self {
+        let name = name.to_owned();
+        Self { id, name, description: None, rank: 1, permissions: Vec::new(), retiring: false, meta: Meta::new(now) }
+    }
+
+    pub fn is_built_in(&self) -> bool {
+        BUILT_IN.contains(&self.id)
+    }
+
+    /// When it was made and last changed; nothing of a built-in one.
+    pub fn times(&self) -> Option<(Time, Time)> {
+        (!self.is_built_in()).then_some((self.meta.created_at, self.meta.updated_at))
+    }
+
+    /// The names of the permissions that it grants, or those that it denies.
+    pub fn names(&self, access: bool) -> BTreeSet<&str> {
+        let permissions = self.permissions.iter().filter(|permission| permission.access == access);
+        permissions.map(|permission| permission.name.as_str()).collect()
+    }
+
+    pub(crate) fn built_in() -> impl Iterator<Item = Role> {
+        [(OWNER, "owner", 3), (ADMIN, "admin", 2), (USER, "user", 1)].into_iter().map(|(id, name, rank)| {
+            let held = PERMISSIONS.iter().filter(|(_, least, _)| *least <= rank);
+            let permissions = held.map(|(name, _, description)| Permission {
+                name: (*name).to_owned(),
+                description: Some((*description).to_owned()),
+                access: true,
+            });
+            Role { rank, permissions: permissions.collect(), ..Role::new(id, name, Time::from_millis(0)) }
+        })
+    }
+}
+
+impl Record for Role {
+    type Edit = RoleEdit;
+
+    fn subject(&self) -> Subject {
+        Subject::Role(self.id)
+    }
+
+    fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    fn meta_mut(&mut self) -> &mut Meta {
+        &mut self.meta
+    }
+
+    fn apply(&mut self, edit: &RoleEdit, _: &Catalog) -> Result<(), Problem> {
+        let RoleEdit::Retire(retiring) = edit;
+        self.retiring = *retiring;
+        Ok(())
+    }
+
+    fn fits(&self, catalog: &Catalog) -> Result<(), Problem> {
+        if catalog.own_roles() >= MAX_ROLES {
+            return Err(Problem::LimitReached("roles of its own in a tenant", MAX_ROLES));
+        }
+        let name = self.name.to_lowercase();
+        match catalog.all_roles().any(|role| role.name.to_lowercase() == name) {
+            true => Err(Problem::Exists("role")),
+            false => Ok(()),
+        }
+    }
+
+    fn actions<'a>(change: Change<'a, Self>, _: &'a Catalog) -> Vec<Action<'a>> {
+        match change {
+            Change::Create(_) => vec![Action::CreateRole],
+            // To retire a role is the first half of its deletion.
+            Change::Update { edit: RoleEdit::Retire(_), .. } | Change::Delete(_) => vec![Action::DeleteRole],
+        }
+    }
+
+    fn entity(&self, tenant: TenantId, _: &Catalog) -> Entity {
+        policy::role(self, tenant)
+    }
+
+    fn tally(before: Option<&Self>, after: Option<&Self>) -> Tally {
+        Tally { owners: 0, rules: before != after }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_roles_and_permissions() {
+        for name in ["clerk", "7 eleven", "7a", "owner"] {
+            assert!(is_name(name), "{name}");
+        }
+        for name in ["7", "007", "726f6c65-6361-8004-8000-000000000001", "726F6C65-6361-8004-8000-000000000001"] {
+            assert!(!is_name(name), "{name}");
+        }
+        for name in ["*", "a:b", "billing:invoice:read", "a.b/c-d_e:F9"] {
+            assert!(is_permission(name), "{name}");
+        }
+        for name in ["", "a", ":", "a:", ":b", "a::b", "billing:*", "**", "a b:c", "é:a", "a:b "] {
+            assert!(!is_permission(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_role_fits_among_the_others_of_its_tenant() {
+        let role = |number, name: &str| Role::new(RoleId::new(number), name, Time::from_millis(0));
+        let catalog = Catalog::new(1, [crate::Entry::Role(role(4, "Straße"))]);
+        assert!(role(5, "clerk").fits(&catalog).is_ok());
+        for name in ["Straße", "straße", "STRAßE", "Owner", "ADMIN"] {
+            assert!(matches!(role(5, name).fits(&catalog), Err(Problem::Exists("role"))), "{name}");
+        }
+        let many = (0..MAX_ROLES as u32).map(|it| crate::Entry::Role(role(10 + it, &format!("role {it}"))));
+        assert!(matches!(role(5, "clerk").fits(&Catalog::new(1, many)), Err(Problem::LimitReached(_, MAX_ROLES))));
+    }
+}

@@ -1,0 +1,43 @@
+//! Who asks.
+
+use domain::Problem;
+use domain::id::{TenantId, UserId};
+
+use crate::table::key::TenantKeys;
+
+/// Who calls: a member, proven by one or two tokens, of sessions that are yet to be looked up.
+///
+/// Other kinds of caller come here with the credentials that prove them. What the gate needs of each is the same: the items
+/// that tell what it may do now, and the [`Author`](domain::Author) that events name.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub user: UserId,
+    pub tenant: TenantId,
+    slug: String,
+    pub(crate) sessions: Vec<String>,
+}
+
+impl Caller {
+    pub(crate) fn new(user: UserId, tenant: TenantId, slug: String, session: String) -> Self {
+        Self { user, tenant, slug, sessions: vec![session] }
+    }
+
+    /// The tenant by its UUID, its number or, if it is the caller's, its slug. Nothing is read for that.
+    pub fn tenant_spelled(&self, spelling: &str) -> Option<TenantId> {
+        if spelling == self.slug { Some(self.tenant) } else { TenantId::parse(spelling) }
+    }
+
+    /// 403 unless that is the credential's tenant.
+    pub fn same_tenant(&self, tenant: Option<TenantId>) -> Result<(), Problem> {
+        if tenant == Some(self.tenant) { Ok(()) } else { Err(Problem::TenantMismatch) }
+    }
+
+    /// 403 unless that is the slug of the credential's tenant.
+    pub fn same_slug(&self, slug: &str) -> Result<(), Problem> {
+        if slug == self.slug { Ok(()) } else { Err(Problem::TenantMismatch) }
+    }
+
+    pub(super) fn keys(&self) -> TenantKeys {
+        TenantKeys(self.tenant)
+    }
+}

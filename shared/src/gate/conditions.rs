@@ -1,0 +1,73 @@
+//! What a client says a write depends on.
+
+/// The conditions of a write: `If-Match` and `Idempotency-Key`.
+#[derive(Debug, Default)]
+pub struct Conditions {
+    pub if_match: Option<IfMatch>,
+    pub idempotency: Option<Idempotency>,
+}
+
+/// RFC 9110, section 13.1.1. A weak tag never matches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IfMatch {
+    Any,
+    OneOf(Vec<String>),
+}
+
+impl IfMatch {
+    pub fn matches(&self, version: u64) -> bool {
+        match self {
+            IfMatch::Any => true,
+            IfMatch::OneOf(tags) => tags.iter().any(|tag| *tag == version.to_string()),
+        }
+    }
+
+    /// `None` for what is neither `*` nor a list of quoted tags, in ASCII as ours are.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        if !text.is_ascii() {
+            return None;
+        }
+        if text.trim() == "*" {
+            return Some(IfMatch::Any);
+        }
+        let mut tags = Vec::new();
+        let mut rest = text.trim();
+        loop {
+            let (weak, quoted) = rest.strip_prefix("W/").map_or((false, rest), |quoted| (true, quoted));
+            // A tag may have commas in it.
+            let (tag, after) = quoted.strip_prefix('"')?.split_once('"')?;
+            if !weak {
+                tags.push(tag.to_owned());
+            }
+            rest = after.trim_start();
+            if rest.is_empty() {
+                return Some(IfMatch::OneOf(tags));
+            }
+            rest = rest.strip_prefix(',')?.trim_start();
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Idempotency {
+    pub key: String,
+    /// SHA-256 of method, path and body, in hex; tenant and caller are in the record's key.
+    pub fingerprint: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn if_match_is_a_strong_comparison() {
+        let tags = IfMatch::parse(r#""7", W/"8", "9""#).unwrap();
+        assert!(tags.matches(7) && tags.matches(9));
+        assert!(!tags.matches(8) && !tags.matches(1));
+        assert!(IfMatch::parse(" * ").unwrap().matches(1));
+        assert!(IfMatch::parse(r#""a,b","7""#).unwrap().matches(7));
+        for text in ["", "7", "\"7", "\"7\",", "\"7\" \"8\"", "w/\"7\""] {
+            assert_eq!(IfMatch::parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The one way to the table: read, decide, write.
+//!
+//! Everything that a decision was based on is a condition of the transaction that writes. Where one no longer holds, the
+//! request starts again from the read, so that what is committed was allowed by facts that were true at that moment.
+//!
+//! A function says what becomes of which record. The record says which actions that is. The gate decides, guards, numbers,
+//! chains the event, and writes.
+
+mod caller;
+mod conditions;
+mod facts;
+mod plan;
+mod replay;
+
+use std::time::Instant;
+
+use domain::{Problem, Time};
+
+use crate::answer::Answer;
+use crate::table::fence::Fact;
+use crate::table::meter::Meter;
+use crate::table::{CONTENDED, Committed, Pause, Table, Transaction, decode};
+
+pub use caller::Caller;
+pub use conditions::{Conditions, Idempotency, IfMatch};
+pub use facts::{Catalogs, Facts, Reads, Unseen, View};
+pub use plan::{Plan, Reading, Step};
+pub use replay::Recorded;
+
+use plan::Allowed;
+
+/// What the gate has to know of a request.
+pub struct Asked<'a> {
+    pub request: &'a str,
+    /// The name of the dialect, for policies.
+    pub dialect: &'static str,
+    /// Whether the answer shows the pictures of members, which are then read along.
+    pub pictures: bool,
+    pub clock: fn() -> Time,
+    pub meter: &'a Meter,
+    /// When the answer must be on its way.
+    pub deadline: Instant,
+    pub table: Table<'a>,
+    pub catalogs: &'a Catalogs,
+}
+
+/// Says what becomes of which records, and what is answered if that is allowed and done.
+pub type PlanFn<'p> = dyn Fn(&mut Plan) -> Result<Step, Problem> + Send + Sync + 'p;
+
+/// Makes the answer of what may be seen.
+pub type ReadFn<'p> = dyn Fn(&mut Reading) -> Result<Answer, Problem> + Send + Sync + 'p;
+
+/// Makes a change, if the caller may.
+///
+/// # Errors
+/// In this order, the first that applies: [`Problem::Unauthenticated`] (the session has ended), [`Problem::Forbidden`] (the
+/// caller is no active member), [`Problem::IdempotencyMismatch`], [`Problem::NotFound`], [`Problem::Forbidden`],
+/// what the plan refuses or the records refer to in vain, [`Problem::LastOwner`], [`Problem::VersionMismatch`].
+pub async fn change(
+    asked: &Asked<'_>,
+    caller: &Caller,
+    reads: &Reads,
+    conditions: &Conditions,
+    plan: &PlanFn<'_>,
+) -> Result<Answer, Problem> {
+    let mut pause = Pause::default();
+    // The version was compared when the first half was allowed.
+    let mut if_match = conditions.if_match.as_ref();
+    loop {
+        let facts = Facts::read(asked, caller, reads, conditions.idempotency.as_ref()).await?;
+        if let Some(answer) = facts.replay(conditions.idempotency.as_ref())? {
+            // Whoever made the change may have died before it was in force.
+            put_in_force(asked.table, facts.facts()).await?;
+            return Ok(answer);
+        }
+        let mut planned = Plan::new(&facts);
+        let step = plan(&mut planned)?;
+        let (is_half, answer) = match step {
+            Step::Answer(answer) => (false, answer),
+            Step::Half => (true, Answer::empty(204)),
+        };
+        let idempotency = conditions.idempotency.as_ref().filter(|_| !is_half);
+        let allowed = planned.decide(if_match, idempotency, answer)?;
+        match commit(asked.table, &facts, &allowed).await? {
+            Committed::Yes if is_half => if_match = None,
+            Committed::Yes => return Ok(allowed.answer),
+            Committed::Taken(what) => return Err(Problem::Exists(what)),
+            Committed::Moved { .. } => {
+                asked.meter.restarted();
+                if !pause.wait(CONTENDED, asked.meter, asked.deadline).await {
+                    let why = "the record, the caller or the tenant changed during each of our tries";
+                    return Err(Problem::Unavailable(why.to_owned()));
+                }
+            }
+        }
+    }
+}
+
+/// Answers with what the caller may see.
+///
+/// # Errors
+/// In this order, the first that applies: [`Problem::Unauthenticated`], [`Problem::Forbidden`] (the caller is no active
+/// member), [`Problem::NotFound`], [`Problem::Forbidden`].
+pub async fn read(asked: &Asked<'_>, caller: &Caller, reads: &Reads, answer: &ReadFn<'_>) -> Result<Answer, Problem> {
+    let facts = Facts::read(asked, caller, reads, None).await?;
+    let mut reading = Reading::new(&facts);
+    let answer = answer(&mut reading)?;
+    Ok(reading.answer(answer))
+}
+
+/// Writes all of it or nothing, and only while everything that was read still holds. Then puts in force what changed of what
+/// others rest on.
+async fn commit(table: Table<'_>, facts: &Facts, allowed: &Allowed) -> Result<Committed, Problem> {
+    let mut transaction = Transaction::new(table);
+    if !allowed.written.is_empty() {
+        for written in &allowed.written {
+            transaction.write(written)?;
+        }
+        let changed = |fact: &Fact| allowed.written.iter().any(|written| written.key() == Some(&fact.item));
+        if let Some(fact) = facts.principal().rests_on().filter(|fact| !changed(fact)) {
+            transaction.rest_on(fact)?;
+        }
+        transaction.tenant(facts.tenant(), &allowed.tenant)?;
+    }
+    if let Some((item, condition)) = allowed.record()? {
+        transaction.put(item, Some(condition))?;
+    }
+    if !transaction.is_empty() {
+        match table.write(transaction).await? {
+            Committed::Yes => {}
+            Committed::Moved { in_doubt: true } if is_on_record(table, allowed).await? => {}
+            moved => return Ok(moved),
+        }
+    }
+    put_in_force(table, allowed.changed.iter().cloned()).await?;
+    Ok(Committed::Yes)
+}
+
+/// Waits until nothing can commit any more on what was so before. See [`fence`](crate::table::fence).
+async fn put_in_force(table: Table<'_>, facts: impl IntoIterator<Item = Fact>) -> Result<(), Problem> {
+    for fact in facts.into_iter().filter(|fact| fact.fences > 0) {
+        table.raise_fences(&fact).await?;
+    }
+    Ok(())
+}
+
+/// Whether the change was written, by the very transaction that its events name.
+async fn is_on_record(table: Table<'_>, allowed: &Allowed) -> Result<bool, Problem> {
+    let Some(written) = allowed.written.first() else { return Ok(false) };
+    let key = written.event_key();
+    let item = table.get([key.clone()]).await?.remove(&key);
+    let found: Option<domain::Event> = item.map(decode).transpose()?;
+    Ok(found.is_some_and(|found| found.transaction == written.event.transaction))
+}

@@ -1,0 +1,263 @@
+//! What is to become of which records, and whether that is allowed.
+
+use domain::id::Id;
+use domain::policy::Action;
+use domain::{Change, Member, Numbers, Problem, Record, Time};
+
+use super::facts::{Facts, Unseen, View};
+use super::{Idempotency, IfMatch, Recorded};
+use crate::answer::Answer;
+use crate::table::fence::Fact;
+use crate::table::key::Key;
+use crate::table::stored::{Stored, TenantChange, Written, stamp};
+use crate::table::{Condition, Item, encode};
+
+/// What a plan comes to.
+pub enum Step {
+    /// The change, and what is answered once it is done.
+    Answer(Answer),
+    /// The first half of a change: it is written and put in force, and then the facts are read anew and the plan is made again.
+    Half,
+}
+
+impl From<Answer> for Step {
+    fn from(answer: Answer) -> Self {
+        Step::Answer(answer)
+    }
+}
+
+/// Changes that are planned over one reading of the facts, each decided at once. Nothing is told of a refusal before all of it
+/// is decided: who may not do a thing learns nothing else.
+pub struct Plan<'f> {
+    facts: &'f Facts,
+    written: Vec<Written>,
+    tenant: TenantChange,
+    numbers: Numbers,
+    /// What others rest on, as it will be. A request that asks for what is so already counts, too: the request that made it so
+    /// may have died before it was in force.
+    changed: Vec<Fact>,
+    /// Whether it is about the tenant's rules.
+    is_of_rules: bool,
+    /// The first record that is changed, and the version that it has.
+    first: Option<(&'static str, Option<u64>)>,
+    denied: Option<Problem>,
+    refused: Option<Problem>,
+    notices: Vec<String>,
+}
+
+impl<'f> Plan<'f> {
+    pub(super) fn new(facts: &'f Facts) -> Self {
+        Self {
+            facts,
+            written: Vec::new(),
+            tenant: TenantChange::default(),
+            numbers: facts.tenant().numbers.clone(),
+            changed: Vec::new(),
+            is_of_rules: false,
+            first: None,
+            denied: None,
+            refused: None,
+            notices: Vec::new(),
+        }
+    }
+
+    pub fn facts(&self) -> &'f Facts {
+        self.facts
+    }
+
+    /// A member as they will be, for the answer.
+    pub fn view<'a>(&'a self, member: &'a Member) -> View<'a> {
+        self.facts.view(member)
+    }
+
+    /// The next number of a kind that is numbered in the tenant: `plan.number(|numbers| &mut numbers.roles)`.
+    pub fn number<const KIND: u8>(&mut self, of: fn(&mut Numbers) -> &mut u32) -> Result<Id<KIND>, Problem> {
+        let number = of(&mut self.numbers);
+        *number = number.saturating_add(1);
+        i64::from(*number).try_into().map_err(|_| Problem::LimitReached("ids of a kind", i32::MAX as usize))
+    }
+
+    /// Makes a new record; returns it as it will be.
+    pub fn create<R: Stored>(&mut self, mut new: R) -> R {
+        let actions = R::actions(Change::Create(&new), self.facts.catalog());
+        self.decide_on(actions, &new);
+        if let Err(why) = new.fits(self.facts.catalog()) {
+            self.refuse(why);
+        }
+        self.first.get_or_insert((new.subject().kind(), None));
+        self.keep(None, Some(&mut new));
+        new
+    }
+
+    /// Makes an edit; returns the record as it will be, as far as that can be.
+    pub fn update<R: Stored>(&mut self, before: Unseen<'f, R>, edit: &R::Edit) -> R {
+        let Unseen(before) = before;
+        let (catalog, mut after) = (self.facts.catalog(), before.clone());
+        if let Err(why) = after.apply(edit, catalog) {
+            self.refuse(why);
+        }
+        let actions = R::actions(Change::Update { before, after: &after, edit }, catalog);
+        let of_authority = actions.iter().any(Action::is_of_authority);
+        self.decide_on(actions, before);
+        self.first.get_or_insert((before.subject().kind(), Some(before.meta().version)));
+        self.keep(Some(before), Some(&mut after));
+        self.changed.extend(after.fact().filter(|_| of_authority));
+        after
+    }
+
+    pub fn delete<R: Stored>(&mut self, before: Unseen<'f, R>) {
+        let Unseen(before) = before;
+        let actions = R::actions(Change::Delete(before), self.facts.catalog());
+        self.decide_on(actions, before);
+        self.first.get_or_insert((before.subject().kind(), Some(before.meta().version)));
+        self.keep(Some(before), None);
+    }
+
+    /// Refuses the whole of it, if it is allowed. The first refusal counts.
+    pub fn refuse(&mut self, why: Problem) {
+        self.refused.get_or_insert(why);
+    }
+
+    /// Decides on what a change amounts to. What amounts to nothing is none of the changes that there are rules for.
+    fn decide_on<R: Record>(&mut self, actions: Vec<Action>, resource: &R) {
+        if actions.is_empty() {
+            let why = format!("a change of a {} that no action stands for", resource.subject().kind());
+            self.denied.get_or_insert(Problem::Internal(why));
+        }
+        self.is_of_rules |= actions.iter().any(Action::is_of_rules);
+        for action in &actions {
+            match self.facts.allow(action, resource) {
+                Ok(notices) => self.notices.extend(notices),
+                Err(denial) => drop(self.denied.get_or_insert(Problem::Forbidden(denial))),
+            }
+        }
+    }
+
+    /// Stamps a change, and counts what it does to the tenant.
+    fn keep<R: Stored>(&mut self, before: Option<&R>, after: Option<&mut R>) {
+        let tally = R::tally(before, after.as_deref());
+        match stamp(self.facts.stamp(), Some(self.facts.principal().actor()), before, after) {
+            Ok(None) => {}
+            Ok(Some(written)) => {
+                self.tenant.owners += tally.owners;
+                if tally.rules {
+                    self.tenant.rules = Some(self.numbers.clone());
+                }
+                self.written.push(written);
+            }
+            Err(why) => drop(self.denied.get_or_insert(why)),
+        }
+    }
+
+    /// The result is the only thing that is ever written, and exists only if every action was allowed.
+    pub(super) fn decide(
+        self,
+        if_match: Option<&IfMatch>,
+        idempotency: Option<&Idempotency>,
+        answer: Answer,
+    ) -> Result<Allowed, Problem> {
+        if let Some(why) = self.denied.or(self.refused) {
+            return Err(why);
+        }
+        let Some((kind, version)) = self.first else {
+            return Err(Problem::Internal("a plan that changes nothing".to_owned()));
+        };
+        if self.tenant.owners < 0 && i64::from(self.facts.tenant().owners) + self.tenant.owners < 1 {
+            return Err(Problem::LastOwner);
+        }
+        // RFC 9110, section 13.1.1: what is not there yet has no version that could match.
+        if if_match.is_some_and(|tags| !version.is_some_and(|version| tags.matches(version))) {
+            return Err(Problem::VersionMismatch(kind));
+        }
+        let answer = with_notices(answer, &self.notices);
+        let recorded = idempotency.map(|asked| {
+            let recorded = Recorded::new(asked, &answer, self.facts.now());
+            (self.facts.record_key(asked), recorded)
+        });
+        let mut changed = self.changed;
+        if self.is_of_rules {
+            let rules = Fact::rules(self.facts.tenant());
+            let version = rules.version + u64::from(self.tenant.rules.is_some());
+            changed.push(Fact { version, ..rules });
+        }
+        let now = self.facts.now();
+        Ok(Allowed { written: self.written, tenant: self.tenant, changed, recorded, now, answer })
+    }
+}
+
+/// A change that was decided and not yet written.
+pub struct Allowed {
+    pub(super) written: Vec<Written>,
+    pub(super) tenant: TenantChange,
+    /// What others rest on, as it is from now on.
+    pub(super) changed: Vec<Fact>,
+    recorded: Option<(Key, Recorded)>,
+    now: Time,
+    pub(super) answer: Answer,
+}
+
+impl Allowed {
+    /// The answer as it goes on record, if it does, and under which condition.
+    pub(super) fn record(&self) -> Result<Option<(Item, Condition)>, Problem> {
+        let Some((key, recorded)) = &self.recorded else { return Ok(None) };
+        let free = Condition::new("attribute_not_exists(PK) OR expires_at <= :now").with(":now", self.now.seconds())?;
+        Ok(Some((encode(key, None, recorded)?, free)))
+    }
+}
+
+/// What a request may see, of facts that were read.
+pub struct Reading<'f> {
+    facts: &'f Facts,
+    notices: Vec<String>,
+}
+
+impl<'f> Reading<'f> {
+    pub(super) fn new(facts: &'f Facts) -> Self {
+        Self { facts, notices: Vec::new() }
+    }
+
+    pub fn facts(&self) -> &'f Facts {
+        self.facts
+    }
+
+    /// A member, if the caller may see them.
+    ///
+    /// # Errors
+    /// [`Problem::Forbidden`]
+    pub fn see(&mut self, member: Unseen<'f, Member>) -> Result<View<'f>, Problem> {
+        let Unseen(member) = member;
+        self.notices.extend(self.facts.allow(&Action::Read, member).map_err(Problem::Forbidden)?);
+        Ok(self.facts.view(member))
+    }
+
+    pub(super) fn answer(&self, answer: Answer) -> Answer {
+        with_notices(answer, &self.notices)
+    }
+}
+
+/// The answer with what the policies that allowed it have to say, each notice once.
+fn with_notices(answer: Answer, notices: &[String]) -> Answer {
+    let mut once: Vec<&String> = Vec::new();
+    for notice in notices {
+        if !once.contains(&notice) {
+            once.push(notice);
+        }
+    }
+    if once.is_empty() { answer } else { answer.with_header("policy-notices", structured_list(&once)) }
+}
+
+/// A list of strings as a structured header field (RFC 9651): quoted where they are ASCII, else as display strings.
+fn structured_list(texts: &[&String]) -> String {
+    let item = |text: &&String| {
+        if text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+            return format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+        }
+        let escaped = text.bytes().map(|byte| match byte {
+            b'%' | b'"' => format!("%{byte:02x}"),
+            0x20..=0x7e => char::from(byte).to_string(),
+            _ => format!("%{byte:02x}"),
+        });
+        format!("%\"{}\"", escaped.collect::<String>())
+    };
+    texts.iter().map(item).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,88 @@
+//! Answers on record: a request under an `Idempotency-Key` is answered once more, and nothing is done twice.
+
+use domain::{Problem, Time};
+use serde::{Deserialize, Serialize};
+
+use super::Idempotency;
+use crate::answer::Answer;
+
+/// How long an answer under an `Idempotency-Key` is kept: 24 hours.
+const REMEMBER_SECONDS: i64 = 24 * 60 * 60;
+
+/// The first answer to a request that had an `Idempotency-Key`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// SHA-256 of what was asked, in hex.
+    pub fingerprint: String,
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    /// Empty if the answer held a secret.
+    pub body: String,
+    /// The id of the thing whose secret the answer held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_of: Option<String>,
+    /// Seconds since the epoch; the table's TTL attribute. TTL deletes late, so a reader compares it, too.
+    pub expires_at: i64,
+}
+
+impl Recorded {
+    pub(super) fn new(asked: &Idempotency, answer: &Answer, now: Time) -> Self {
+        let body = match answer.secret_of {
+            Some(_) => String::new(),
+            None => String::from_utf8_lossy(&answer.body).into_owned(),
+        };
+        Self {
+            fingerprint: asked.fingerprint.clone(),
+            status: answer.status,
+            headers: answer.headers.clone(),
+            body,
+            secret_of: answer.secret_of.clone(),
+            expires_at: now.seconds() + REMEMBER_SECONDS,
+        }
+    }
+
+    /// The answer again.
+    ///
+    /// # Errors
+    /// [`Problem::IdempotencyMismatch`], [`Problem::SecretAlreadyShown`].
+    pub(super) fn replay(&self, asked: &Idempotency) -> Result<Answer, Problem> {
+        if asked.fingerprint != self.fingerprint {
+            return Err(Problem::IdempotencyMismatch);
+        }
+        if let Some(id) = &self.secret_of {
+            return Err(Problem::SecretAlreadyShown(id.clone()));
+        }
+        let body = if self.body.is_empty() { lambda_http::Body::Empty } else { self.body.as_str().into() };
+        let answer = Answer { status: self.status, headers: self.headers.clone(), body, secret_of: None };
+        Ok(answer.with_header("idempotent-replayed", "true"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(fingerprint: &str) -> Idempotency {
+        Idempotency { key: "k".to_owned(), fingerprint: fingerprint.to_owned() }
+    }
+
+    #[test]
+    fn an_answer_is_given_again_to_the_same_request_only() {
+        let answer = Answer::json(201, &serde_json::json!({ "id": 7 })).with_etag(1);
+        let recorded = Recorded::new(&asked("a"), &answer, Time::from_millis(5_000));
+        assert_eq!(recorded.expires_at, 5 + 24 * 60 * 60);
+        assert_eq!(recorded.replay(&asked("a")).unwrap(), answer.with_header("idempotent-replayed", "true"));
+        assert!(matches!(recorded.replay(&asked("b")), Err(Problem::IdempotencyMismatch)));
+        let empty = Recorded::new(&asked("a"), &Answer::empty(204), Time::from_millis(0));
+        assert_eq!(empty.replay(&asked("a")).unwrap().body, lambda_http::Body::Empty);
+    }
+
+    #[test]
+    fn a_secret_is_shown_once_and_kept_nowhere() {
+        let answer = Answer::json(201, &serde_json::json!({ "id": 7, "secret": "s3cr3t" })).secret("7");
+        let recorded = Recorded::new(&asked("a"), &answer, Time::from_millis(0));
+        assert!(!serde_json::to_string(&recorded).unwrap().contains("s3cr3t"));
+        assert!(matches!(recorded.replay(&asked("a")), Err(Problem::SecretAlreadyShown(id)) if id == "7"));
+        assert!(matches!(recorded.replay(&asked("b")), Err(Problem::IdempotencyMismatch)));
+    }
+}

@@ -1,0 +1,259 @@
+//! One request and its answer, for the handlers.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use domain::id::{TenantId, UserId, Uuid, hex, parse_uuid};
+use domain::problem::{Fault, Problem, Wrong};
+use lambda_http::LambdaEvent;
+use lambda_http::http::header;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::gate::{Conditions, Idempotency, IfMatch};
+use crate::http::json::{Faulty, Object};
+use crate::http::{Dialect, credential};
+use crate::table::meter::Meter;
+
+/// The bytes that a body may have, unless its endpoint needs more.
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// The longest `Idempotency-Key`: 1 to 255 visible ASCII characters.
+pub const MAX_IDEMPOTENCY_KEY: usize = 255;
+
+/// The time that we keep for the answer before Lambda ends the function.
+const RESERVE: Duration = Duration::from_millis(300);
+
+/// The longest trace header in bytes; AWS's own have up to 200.
+const MAX_TRACE: usize = 256;
+
+/// The parts that we need of an event of API Gateway's HTTP APIs, in payload format 2.0.
+///
+/// `lambda_http` builds a URL from `host` and other headers, and ends the process where that fails. Here all that a client
+/// sends is text, and no text fails. <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    request_context: RequestContext,
+    raw_path: Option<String>,
+    raw_query_string: Option<String>,
+    headers: Option<HashMap<String, String>>,
+    cookies: Option<Vec<String>>,
+    path_parameters: Option<BTreeMap<String, String>>,
+    body: Option<String>,
+    #[serde(default)]
+    is_base64_encoded: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RequestContext {
+    request_id: Option<String>,
+    http: Http,
+}
+
+#[derive(Deserialize)]
+struct Http {
+    method: String,
+}
+
+/// One request.
+pub struct Call {
+    pub dialect: &'static Dialect,
+    pub request_id: String,
+    /// The header of X-Ray, if it is well-formed.
+    pub trace: Option<String>,
+    /// The tenant and the user of the first verified credential, for the log.
+    pub caller: OnceLock<(TenantId, UserId)>,
+    pub started: Instant,
+    /// When the answer must be on its way.
+    pub deadline: Instant,
+    pub meter: Meter,
+    method: String,
+    path: String,
+    /// The text behind the `?`, still percent-encoded.
+    pub query: String,
+    /// By their names in lower case.
+    headers: HashMap<String, String>,
+    cookies: Vec<String>,
+    parameters: BTreeMap<String, String>,
+    body: Result<Vec<u8>, base64::DecodeError>,
+}
+
+impl Call {
+    pub fn new(dialect: &'static Dialect, event: LambdaEvent<Request>) -> Self {
+        let started = Instant::now();
+        let LambdaEvent { payload: request, context } = event;
+        let left = context.deadline().duration_since(std::time::SystemTime::now()).unwrap_or_default();
+        let request_id = request.request_context.request_id.unwrap_or_else(|| context.request_id.clone());
+        let mut headers = HashMap::new();
+        for (mut name, value) in request.headers.unwrap_or_default() {
+            name.make_ascii_lowercase();
+            headers.insert(name, value);
+        }
+        let body = request.body.unwrap_or_default();
+        Self {
+            dialect,
+            meter: Meter::of(&request_id),
+            request_id,
+            trace: context.xray_trace_id.filter(|trace| is_trace(trace)),
+            caller: OnceLock::new(),
+            started,
+            deadline: started + left.saturating_sub(RESERVE),
+            method: request.request_context.http.method,
+            path: request.raw_path.unwrap_or_default(),
+            query: request.raw_query_string.unwrap_or_default(),
+            // API Gateway takes cookies out of the headers. Events that people write by hand may still have them there.
+            cookies: request.cookies.unwrap_or_else(|| headers.remove("cookie").into_iter().collect()),
+            headers,
+            parameters: request.path_parameters.unwrap_or_default(),
+            body: if request.is_base64_encoded { BASE64_STANDARD.decode(body) } else { Ok(body.into_bytes()) },
+        }
+    }
+
+    /// A path parameter of the route, percent-decoded; empty if the route has none of that name.
+    pub fn path(&self, name: &str) -> &str {
+        self.parameters.get(name).map_or("", String::as_str)
+    }
+
+    /// A path parameter that must be a UUID.
+    pub fn path_uuid(&self, name: &'static str) -> Result<Uuid, Fault> {
+        parse_uuid(self.path(name)).ok_or_else(|| Fault::here(Wrong::Uuid).within(name).within("path"))
+    }
+
+    /// A path parameter that must be an integer from `least` to `most`.
+    pub fn path_integer(&self, name: &'static str, least: i64, most: i64) -> Result<i64, Fault> {
+        let number = self.path_digits(name)?.parse().ok().filter(|number| (least..=most).contains(number));
+        number.ok_or_else(|| Fault::here(Wrong::OutOfRange(least, most)).within(name).within("path"))
+    }
+
+    /// A path parameter that must be an integer of any size in its one spelling, as text.
+    pub fn path_digits(&self, name: &'static str) -> Result<&str, Fault> {
+        let text = self.path(name);
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        let is_integer = text == "0" || !digits.is_empty() && !digits.starts_with('0');
+        match is_integer && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            true => Ok(text),
+            false => Err(Fault::here(Wrong::Type("an integer")).within(name).within("path")),
+        }
+    }
+
+    /// The value of a header by its name in lower case. It can be any text.
+    pub fn header(&self, name: impl AsRef<str>) -> Option<&str> {
+        self.headers.get(name.as_ref()).map(String::as_str)
+    }
+
+    /// The value of a cookie that is there exactly once.
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        credential::cookie(self.cookies.iter().map(String::as_str), name)
+    }
+
+    /// Whether the caller names a content coding and accepts it (RFC 9110, section 12.5.3).
+    pub fn accepts(&self, coding: &str) -> bool {
+        let codings = self.header(header::ACCEPT_ENCODING).unwrap_or_default().split(',');
+        codings.map(|it| it.split_once(';').unwrap_or((it, ""))).any(|(name, weight)| {
+            let weight = weight.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f32>);
+            name.trim().eq_ignore_ascii_case(coding) && weight.is_ok_and(|weight| weight > 0.0)
+        })
+    }
+
+    /// Whether the content type is `application/json`, with or without parameters.
+    pub fn is_json(&self) -> bool {
+        let essence = self.header(header::CONTENT_TYPE).and_then(|value| value.split(';').next());
+        essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+    }
+
+    /// Whether the body has no content coding beside `identity`, which changes nothing.
+    fn is_plain(&self) -> bool {
+        let mut codings = self.header(header::CONTENT_ENCODING).unwrap_or_default().split(',').map(str::trim);
+        codings.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case("identity"))
+    }
+
+    /// The body; 400 if the gateway's base64 cannot be decoded.
+    fn bytes(&self) -> Result<&[u8], Problem> {
+        self.body.as_deref().map_err(|_| Problem::InvalidJson("it is not in base64".to_owned()))
+    }
+
+    /// Gives what `read` makes of a request that has no body, or all faults that it joins.
+    pub fn all<T>(&self, read: impl FnOnce(&mut Object) -> Result<T, Faulty>) -> Result<T, Vec<Fault>> {
+        Object::empty().all(read)
+    }
+
+    /// Reads a body of at most `most` bytes, which must be one JSON object.
+    pub fn body(&self, most: usize) -> Result<Object, Problem> {
+        let bytes = self.bytes()?;
+        if bytes.len() > most {
+            return Err(Problem::PayloadTooLarge(most));
+        }
+        if !self.is_plain() {
+            return Err(Problem::UnsupportedContentCoding);
+        }
+        if !self.is_json() {
+            return Err(Problem::UnsupportedMediaType);
+        }
+        Object::of_body(bytes)
+    }
+
+    /// Reads the conditions of a write, with or without a body.
+    pub fn conditions(&self) -> Result<Conditions, Problem> {
+        let body = self.bytes()?;
+        let mut faults = Vec::new();
+        let mut fault = |name, wrong| faults.push(Fault::here(wrong).within(name).within("header"));
+        let if_match = self.header(header::IF_MATCH).and_then(|value| {
+            let parsed = IfMatch::parse(value);
+            if parsed.is_none() {
+                fault("if-match", Wrong::Syntax("`*` or a list of quoted entity tags"));
+            }
+            parsed
+        });
+        let idempotency = self.header("idempotency-key").and_then(|key| {
+            if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+                fault("idempotency-key", Wrong::Syntax("visible ASCII characters"));
+            } else if key.len() > MAX_IDEMPOTENCY_KEY {
+                fault("idempotency-key", Wrong::TooLong(MAX_IDEMPOTENCY_KEY));
+            } else {
+                return Some(Idempotency { key: key.to_owned(), fingerprint: self.fingerprint(body) });
+            }
+            None
+        });
+        if faults.is_empty() { Ok(Conditions { if_match, idempotency }) } else { Err(Problem::Invalid(faults)) }
+    }
+
+    fn fingerprint(&self, body: &[u8]) -> String {
+        let mut hash = Sha256::new();
+        for part in [self.method.as_bytes(), self.path.as_bytes(), self.query.as_bytes(), body] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        hex(&hash.finalize())
+    }
+}
+
+/// Whether a text is a trace header of X-Ray: a `Root`, and fields that AWS is known to put beside it, in any order.
+///
+/// Lambda passes on whatever header a client sent. Example: `Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1`.
+/// <https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>
+pub fn is_trace(text: &str) -> bool {
+    let hex = |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = |text: &str| match text.split('-').collect::<Vec<_>>()[..] {
+        ["1", seconds, random] => hex(seconds, 8) && hex(random, 24),
+        _ => false,
+    };
+    let is_lineage = |byte: u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'|');
+    let mut names = BTreeSet::new();
+    let is_field = |field: &str| {
+        let (name, value) = field.split_once('=').unwrap_or((field, ""));
+        let fits = match name {
+            "Root" | "Self" => id(value),
+            "Parent" => hex(value, 16),
+            "Sampled" => matches!(value, "0" | "1" | "?"),
+            "Lineage" => !value.is_empty() && value.bytes().all(is_lineage),
+            _ => false,
+        };
+        fits && names.insert(name.to_owned())
+    };
+    text.len() <= MAX_TRACE && text.split(';').all(is_field) && names.contains("Root")
+}

@@ -1,0 +1,271 @@
+//! Credentials: who calls, for which tenant, in which session. Nothing else is ever taken from a token.
+//!
+//! `jsonwebtoken` verifies the signature; its defaults are lax, so what RFC 8725 asks for is required here: the algorithm
+//! belongs to the key, every claim must be there, nothing may be said twice, and extensions (`crit`) are refused.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, KeyOperations, PublicKeyUse};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde::{Deserialize, Serialize};
+
+use crate::http::json::read_strict;
+use crate::http::signature;
+use crate::lock;
+use domain::Time;
+use domain::id::{TenantId, UserId, is_slug, parse_uuid};
+use domain::problem::Problem;
+
+/// The longest token in bytes.
+pub const MAX_TOKEN: usize = 4096;
+
+/// How many tokens a key set remembers to have verified; past that, all are forgotten and verified again.
+pub const MAX_VERIFIED: usize = 256;
+
+/// The longest id of a session: 1 to 128 visible ASCII characters. No member's item has another.
+pub const MAX_SESSION_ID: usize = 128;
+
+/// How many seconds clocks may differ.
+pub const LEEWAY: i64 = 5;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// For the `Authorization` header.
+    Access,
+    /// For a cookie or the `x-session-token` header.
+    Session,
+}
+
+/// The claims of our tokens, all required.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Claims {
+    pub iss: String,
+    pub aud: String,
+    /// The user's UUID.
+    pub sub: String,
+    /// The tenant's UUID.
+    pub tid: String,
+    pub slug: String,
+    /// The session's id: it must not have ended.
+    pub sid: String,
+    /// Seconds since the epoch, like `iat` and `nbf`.
+    pub exp: i64,
+    pub iat: i64,
+    pub nbf: i64,
+    pub typ: Kind,
+}
+
+/// What a verified token says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    pub user: UserId,
+    pub tenant: TenantId,
+    pub slug: String,
+    pub session: String,
+    pub kind: Kind,
+}
+
+/// The keys that verify our tokens.
+pub struct Keys {
+    by_kid: HashMap<String, (Algorithm, DecodingKey)>,
+    /// What the tokens say whose signatures these keys have verified. It goes with the set: a key that is removed or
+    /// replaced vouches for nothing.
+    verified: Mutex<HashMap<String, Arc<Claims>>>,
+}
+
+impl Keys {
+    /// Reads a JWK Set (RFC 7517): Ed25519 and P-256 public keys that sign, each under a `kid` of its own.
+    ///
+    /// # Errors
+    /// What is wrong with which key: one bad key refuses the whole set, since somebody made a mistake with it.
+    pub fn parse(document: &str) -> Result<Self, String> {
+        let value = read_strict(document.as_bytes()).ok_or("the key set is not JSON, or has a repeated key")?;
+        if value["keys"].as_array().is_some_and(|keys| keys.iter().any(|key| key.get("d").is_some())) {
+            return Err("a private key is in the key set: replace it".to_owned());
+        }
+        let set: JwkSet = serde_json::from_value(value).map_err(|why| format!("the key set: {why}"))?;
+        let mut keys = HashMap::new();
+        for jwk in &set.keys {
+            let kid = jwk.common.key_id.clone().filter(|kid| !kid.is_empty()).ok_or("a key without `kid`")?;
+            let key = verifying_key(jwk).map_err(|why| format!("key `{kid}`: {why}"))?;
+            if keys.insert(kid.clone(), key).is_some() {
+                return Err(format!("key `{kid}` is there twice"));
+            }
+        }
+        Ok(Self { by_kid: keys, verified: Mutex::default() })
+    }
+
+    pub fn has(&self, kid: &str) -> bool {
+        self.by_kid.contains_key(kid)
+    }
+
+    /// What a token says whose signature was verified before.
+    pub fn verified(&self, token: &str) -> Option<Arc<Claims>> {
+        lock(&self.verified).get(token).cloned()
+    }
+
+    fn remember(&self, token: &str, claims: Claims) -> Arc<Claims> {
+        let mut verified = lock(&self.verified);
+        if verified.len() >= MAX_VERIFIED {
+            verified.clear();
+        }
+        verified.entry(token.to_owned()).or_insert(Arc::new(claims)).clone()
+    }
+}
+
+fn verifying_key(jwk: &Jwk) -> Result<(Algorithm, DecodingKey), String> {
+    let algorithm = match &jwk.algorithm {
+        AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
+            // Small-order points verify signatures that nobody made.
+            let bytes = BASE64_URL_SAFE_NO_PAD.decode(&key.x).map_err(|why| why.to_string())?;
+            let bytes = bytes.as_slice().try_into().map_err(|_| "an Ed25519 key has 32 bytes")?;
+            let point = ed25519_dalek::VerifyingKey::from_bytes(bytes).map_err(|why| why.to_string())?;
+            if point.is_weak() {
+                return Err("a weak key".to_owned());
+            }
+            Algorithm::EdDSA
+        }
+        AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => Algorithm::ES256,
+        _ => return Err("neither Ed25519 nor P-256".to_owned()),
+    };
+    let named = match jwk.common.key_algorithm {
+        None => true,
+        Some(KeyAlgorithm::EdDSA) => algorithm == Algorithm::EdDSA,
+        Some(KeyAlgorithm::ES256) => algorithm == Algorithm::ES256,
+        Some(_) => false,
+    };
+    let signs = matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature));
+    let verifies = jwk.common.key_operations.as_ref().is_none_or(|ops| ops.contains(&KeyOperations::Verify));
+    if !(named && signs && verifies) {
+        return Err("its `alg`, `use` or `key_ops` is not for verifying with it".to_owned());
+    }
+    let key = DecodingKey::from_jwk(jwk).map_err(|why| why.to_string())?;
+    if algorithm == Algorithm::ES256 {
+        // A point beside the curve would be noticed only with the first token.
+        let point = key.try_get_as_bytes().map_err(|why| why.to_string())?;
+        p256::PublicKey::from_sec1_bytes(point).map_err(|_| "not a point of P-256")?;
+    }
+    Ok((algorithm, key))
+}
+
+/// The header of a token, as far as it may say anything.
+#[derive(Deserialize)]
+struct Header {
+    kid: String,
+    #[serde(default)]
+    typ: Option<String>,
+    #[serde(default, deserialize_with = "is_there")]
+    crit: bool,
+}
+
+/// Whatever it is, `null` too.
+fn is_there<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    serde::de::IgnoredAny::deserialize(deserializer).map(|_| true)
+}
+
+/// Whom tokens are from and for.
+#[derive(Clone, Debug)]
+pub struct Expected {
+    pub issuer: String,
+    pub audience: String,
+}
+
+/// The `kid` that a token claims to be signed with.
+pub fn kid(token: &str) -> Result<String, Problem> {
+    header(token).map(|header| header.kid)
+}
+
+fn header(token: &str) -> Result<Header, Problem> {
+    if token.len() > MAX_TOKEN {
+        return Err(Problem::Unauthenticated("a token that is too long"));
+    }
+    let first = token.split('.').next().unwrap_or_default();
+    let header: Header = part(first).ok_or(Problem::Unauthenticated("a malformed token header"))?;
+    if header.crit || header.typ.as_ref().is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
+        return Err(Problem::Unauthenticated("a token header with `crit` or a foreign `typ`"));
+    }
+    Ok(header)
+}
+
+fn part<T: serde::de::DeserializeOwned>(part: &str) -> Option<T> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(part).ok()?;
+    // A type that is read from an object can be read from an array as well.
+    serde_json::from_value(read_strict(&bytes).filter(serde_json::Value::is_object)?).ok()
+}
+
+/// Verifies a token of the wanted kind. A signature is verified once for a key set; all else is looked at each time.
+pub fn verify(token: &str, kind: Kind, keys: &Keys, expected: &Expected, now: Time) -> Result<Credential, Problem> {
+    let refuse = Problem::Unauthenticated;
+    let claims = match keys.verified(token) {
+        Some(claims) => claims,
+        None => keys.remember(token, signed(token, keys, expected)?),
+    };
+    if claims.iss != expected.issuer || claims.aud != expected.audience {
+        return Err(refuse(NOT_SIGNED));
+    }
+    if claims.exp.saturating_add(LEEWAY) <= now.seconds() {
+        return Err(refuse("an expired token"));
+    }
+    if claims.nbf.max(claims.iat) > now.seconds() + LEEWAY {
+        return Err(refuse("a token that is not valid yet"));
+    }
+    if claims.typ != kind {
+        return Err(refuse("a token of the other kind"));
+    }
+    let user = parse_uuid(&claims.sub).and_then(UserId::from_uuid);
+    let tenant = parse_uuid(&claims.tid).and_then(TenantId::from_uuid);
+    let (Some(user), Some(tenant)) = (user, tenant) else {
+        return Err(refuse("a token whose `sub` or `tid` is none"));
+    };
+    if !is_slug(&claims.slug) {
+        return Err(refuse("a token whose `slug` is none"));
+    }
+    if !(1..=MAX_SESSION_ID).contains(&claims.sid.len()) || !claims.sid.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(refuse("a token whose `sid` is empty, too long, or not of visible ASCII"));
+    }
+    Ok(Credential { user, tenant, slug: claims.slug.clone(), session: claims.sid.clone(), kind })
+}
+
+const NOT_SIGNED: &str = "a token whose signature, issuer or audience is wrong";
+
+/// What a token says, if one of the keys has signed it.
+fn signed(token: &str, keys: &Keys, expected: &Expected) -> Result<Claims, Problem> {
+    let refuse = Problem::Unauthenticated;
+    let Header { kid, .. } = header(token)?;
+    let (algorithm, key) = keys.by_kid.get(&kid).ok_or(refuse("a token of an unknown key"))?;
+    signature::install();
+
+    let mut validation = Validation::new(*algorithm);
+    validation.set_required_spec_claims(&["iss", "aud", "sub", "exp", "nbf"]);
+    validation.set_issuer(&[&expected.issuer]);
+    validation.set_audience(&[&expected.audience]);
+    // Our clock is an argument, theirs is not.
+    validation.validate_exp = false;
+    jsonwebtoken::decode::<serde::de::IgnoredAny>(token, key, &validation).map_err(|_| refuse(NOT_SIGNED))?;
+
+    let claims = token.split('.').nth(1).and_then(part::<Claims>);
+    claims.ok_or(refuse("a token with a missing, repeated or malformed claim"))
+}
+
+/// The token of an `Authorization: Bearer …` header (RFC 6750, section 2.1).
+pub fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.trim().split_once(' ')?;
+    let token = token.trim_start();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && !token.contains([' ', ','])).then_some(token)
+}
+
+/// The value of a cookie that is there exactly once, whatever the others are (RFC 6265, section 4.2).
+///
+/// Each of `cookies` is a `Cookie` header, or a part of one.
+pub fn cookie<'a>(cookies: impl IntoIterator<Item = &'a str>, name: &str) -> Option<&'a str> {
+    let pairs = cookies.into_iter().flat_map(|cookies| cookies.split(';'));
+    let mut values = pairs.filter_map(|pair| pair.trim().split_once('=')).filter(|(key, _)| *key == name);
+    match (values.next(), values.next()) {
+        (Some((_, value)), None) => Some(value),
+        _ => None,
+    }
+}

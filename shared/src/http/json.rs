@@ -1,0 +1,373 @@
+//! Strict JSON: absent, `null` and a value are three things, and an answer tells all faults of a request at once.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+use unicode_normalization::UnicodeNormalization;
+use uuid::Uuid;
+
+use domain::Patch;
+use domain::id::parse_uuid;
+use domain::problem::{Fault, Problem, Step, Wrong};
+use domain::text::{is_blank, is_control};
+
+/// serde_json's message, without the text that the caller sent.
+fn explain(why: &serde_json::Error) -> String {
+    let what = match why.classify() {
+        serde_json::error::Category::Eof => "it ends too early",
+        serde_json::error::Category::Data => "a key is repeated",
+        _ => "a syntax error",
+    };
+    format!("{what} at line {} column {}", why.line(), why.column())
+}
+
+/// Reads a JSON value and refuses repeated keys. It puts these numbers in place of the floats, in the order of the text.
+#[derive(Clone, Copy)]
+struct Strict<'a>(&'a RefCell<std::vec::IntoIter<Value>>);
+
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+    fn visit_bool<E>(self, it: bool) -> Result<Value, E> {
+        Ok(it.into())
+    }
+    fn visit_i64<E>(self, it: i64) -> Result<Value, E> {
+        Ok(it.into())
+    }
+    fn visit_u64<E>(self, it: u64) -> Result<Value, E> {
+        Ok(it.into())
+    }
+    fn visit_f64<E>(self, it: f64) -> Result<Value, E> {
+        Ok(self.0.borrow_mut().next().unwrap_or_else(|| it.into()))
+    }
+    fn visit_str<E>(self, it: &str) -> Result<Value, E> {
+        Ok(it.into())
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = seq.next_element_seed(self)? {
+            values.push(value);
+        }
+        Ok(values.into())
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if object.insert(key, map.next_value_seed(self)?).is_some() {
+                return Err(de::Error::custom("repeated key"));
+            }
+        }
+        Ok(object.into())
+    }
+}
+
+fn read_with(text: &[u8], floats: Vec<Value>) -> serde_json::Result<Value> {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let value = Strict(&RefCell::new(floats.into_iter())).deserialize(&mut deserializer)?;
+    deserializer.end().map(|()| value)
+}
+
+/// Whether bytes are JSON without repeated keys.
+pub(crate) fn read_strict(bytes: &[u8]) -> Option<Value> {
+    read_with(bytes, Vec::new()).ok()
+}
+
+// ---- Numbers
+//
+// In JSON a number without a fraction is an integer, however it is written. serde_json reads `1.0` as a float, rounds it, and
+// refuses `1e400`. So this code finds such numbers first and reads them itself. (The feature `arbitrary_precision` of
+// serde_json would keep the numbers of all our dependencies as text, and would take an object with a certain key for a number.)
+
+/// Reads a JSON value without repeated keys, and its numbers exactly. An integer that is too large for an `i64` becomes the
+/// largest or smallest `i64`, and each fraction becomes 0.5: no type takes either.
+fn read_exactly(text: &[u8]) -> serde_json::Result<Value> {
+    let floats = floats(text);
+    let mut text = Cow::Borrowed(text);
+    for (place, _) in &floats {
+        // serde_json reads another float of the same length, so that places in the text stay. `-0` is a float already.
+        if let [one, point, zeros @ ..] = &mut text.to_mut()[place.clone()]
+            && !zeros.is_empty()
+        {
+            (*one, *point) = (b'1', b'.');
+            zeros.fill(b'0');
+        }
+    }
+    read_with(&text, floats.into_iter().map(|(_, value)| value).collect())
+}
+
+/// The numbers that serde_json would read as floats: their places and their values.
+fn floats(text: &[u8]) -> Vec<(Range<usize>, Value)> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(byte) = text.get(at) {
+        let rest = &text[at..];
+        at += match byte {
+            b'"' => 1 + length_of_string(&rest[1..]),
+            b'-' | b'0'..=b'9' => {
+                let part = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
+                let length = rest.iter().take_while(part).count();
+                let number = std::str::from_utf8(&rest[..length]).ok().and_then(float);
+                found.extend(number.map(|number| (at..at + length, number)));
+                length
+            }
+            _ => 1,
+        };
+    }
+    found
+}
+
+/// The length of the rest of a string, including the closing quote.
+fn length_of_string(rest: &[u8]) -> usize {
+    let mut escaped = false;
+    let end = rest.iter().position(|byte| {
+        let ends = *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        ends
+    });
+    end.map_or(rest.len(), |end| end + 1)
+}
+
+/// The value of a number that serde_json would read as a float; `None` for any other text.
+fn float(text: &str) -> Option<Value> {
+    if text != "-0" && (text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok()) {
+        return None;
+    }
+    let (sign, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("-", digits));
+    let (mantissa, exponent) = digits.split_once(['e', 'E']).unwrap_or((digits, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let no_zeros_before = whole == "0" || !whole.starts_with('0');
+    let power = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+    if ![whole, fraction, power].into_iter().all(is_number) || !no_zeros_before {
+        return None;
+    }
+    let overflow = if exponent.starts_with('-') { i64::MIN } else { i64::MAX };
+    let exponent: i64 = exponent.parse().unwrap_or(overflow);
+
+    // The number is `significant` times ten to the power of `exponent`.
+    let all = [whole, fraction].concat();
+    let significant = all.trim_end_matches('0');
+    let exponent =
+        exponent.saturating_add((all.len() - significant.len()) as i64).saturating_sub(fraction.len() as i64);
+    let significant = significant.trim_start_matches('0');
+    Some(match usize::try_from(exponent) {
+        _ if significant.is_empty() => 0.into(),
+        Err(_) => 0.5.into(),
+        // An `i64` has at most 19 digits.
+        Ok(zeros @ ..19) => {
+            format!("{sign}{significant}{}", "0".repeat(zeros)).parse().unwrap_or(too_large(sign)).into()
+        }
+        Ok(_) => too_large(sign).into(),
+    })
+}
+
+fn too_large(sign: &str) -> i64 {
+    if sign.is_empty() { i64::MAX } else { i64::MIN }
+}
+
+/// A type that a value of a body can have.
+pub trait Wire: Sized {
+    fn read(value: Value) -> Result<Self, Vec<Fault>>;
+}
+
+fn wrong<T>(wrong: Wrong) -> Result<T, Vec<Fault>> {
+    Err(vec![Fault::here(wrong)])
+}
+
+/// One JSON object of a request. Its readers take members by name and collect the faults, so that one answer tells all of
+/// them. Members that nobody reads are ignored.
+#[derive(Debug)]
+pub struct Object {
+    /// The part of the request that the object is; `None` for an object inside of another value.
+    part: Option<&'static str>,
+    members: Map<String, Value>,
+    faults: Vec<Fault>,
+}
+
+/// A value is missing or wrong. Only the [`Object`] that has kept the fault makes one.
+#[derive(Debug)]
+pub struct Faulty(());
+
+impl Object {
+    /// Reads a body that must be one JSON object. A repeated key at any depth and trailing text make it malformed.
+    pub fn of_body(body: &[u8]) -> Result<Self, Problem> {
+        let value = read_exactly(body).map_err(|why| Problem::InvalidJson(explain(&why)))?;
+        Ok(Self::of(value, Some("body"))?)
+    }
+
+    /// Of a request without a body: only for what is joined to it.
+    pub(crate) fn empty() -> Self {
+        Self { part: None, members: Map::new(), faults: Vec::new() }
+    }
+
+    fn of(value: Value, part: Option<&'static str>) -> Result<Self, Vec<Fault>> {
+        let mut object = Self { part, members: Map::new(), faults: Vec::new() };
+        match value {
+            Value::Object(members) => object.members = members,
+            _ => object.refuse(Fault::here(Wrong::Type("an object"))),
+        }
+        if object.is_sound() { Ok(object) } else { Err(object.faults) }
+    }
+
+    /// Gives what `read` makes of the members if nothing was wrong, else all faults.
+    pub fn all<T>(mut self, read: impl FnOnce(&mut Self) -> Result<T, Faulty>) -> Result<T, Vec<Fault>> {
+        match read(&mut self) {
+            Ok(read) if self.faults.is_empty() => Ok(read),
+            _ => Err(self.faults),
+        }
+    }
+
+    /// Takes a member that must be there.
+    pub fn required<T: Wire>(&mut self, name: &'static str) -> Result<T, Faulty> {
+        let read = match self.members.remove(name) {
+            None => wrong(Wrong::Missing),
+            Some(Value::Null) => wrong(Wrong::Null),
+            Some(value) => T::read(value),
+        };
+        read.map_err(|faults| {
+            faults.into_iter().for_each(|fault| self.refuse(fault.within(name)));
+            Faulty(())
+        })
+    }
+
+    /// Takes a member that may be absent, but not `null`. A wrong one is `None`, too, and then [`Object::all`] fails.
+    pub fn optional<T: Wire>(&mut self, name: &'static str) -> Option<T> {
+        if self.members.contains_key(name) { self.required(name).ok() } else { None }
+    }
+
+    /// Takes a member that may be absent, or `null` to clear it. A wrong one is kept, and then [`Object::all`] fails.
+    pub fn clearable<T: Wire>(&mut self, name: &'static str) -> Patch<T> {
+        match self.members.get(name) {
+            None => Patch::Keep,
+            Some(Value::Null) => Patch::Clear,
+            Some(_) => self.required(name).map_or(Patch::Keep, Patch::Set),
+        }
+    }
+
+    /// Adds a fault that no single member shows. Its place begins within the object.
+    pub fn refuse(&mut self, fault: Fault) {
+        self.faults.push(match self.part {
+            Some(part) => fault.within(part),
+            None => fault,
+        });
+    }
+
+    /// Takes a value from elsewhere in the request, such as a header. Its fault is told with those of the object.
+    pub fn join<T>(&mut self, value: Result<T, Fault>) -> Result<T, Faulty> {
+        value.map_err(|fault| {
+            self.faults.push(fault);
+            Faulty(())
+        })
+    }
+
+    /// Whether no fault was found yet.
+    pub fn is_sound(&self) -> bool {
+        self.faults.is_empty()
+    }
+}
+
+/// For an object inside of another value: `Object::read(value)?.all(…)`.
+impl Wire for Object {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        Self::of(value, None)
+    }
+}
+
+/// Text of 1 to `MAX` characters, some of them visible: trimmed, in Unicode's normal form C, without control characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text<const MAX: usize>(pub String);
+
+impl<const MAX: usize> Wire for Text<MAX> {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        let Value::String(text) = value else { return wrong(Wrong::Type("a string")) };
+        let text: String = text.trim().nfc().collect();
+        if text.chars().any(is_control) {
+            wrong(Wrong::ControlCharacter)
+        } else if is_blank(&text) {
+            wrong(Wrong::Empty)
+        } else if text.chars().count() > MAX {
+            wrong(Wrong::TooLong(MAX))
+        } else {
+            Ok(Self(text))
+        }
+    }
+}
+
+/// The same, or `None` for an empty text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextOrEmpty<const MAX: usize>(pub Option<String>);
+
+impl<const MAX: usize> Wire for TextOrEmpty<MAX> {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        match Text::<MAX>::read(value) {
+            Err(faults) if faults[0].wrong == Wrong::Empty => Ok(Self(None)),
+            read => read.map(|text| Self(Some(text.0))),
+        }
+    }
+}
+
+/// The largest integer that JavaScript can hold.
+pub const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
+
+/// An integer that JavaScript can hold.
+impl Wire for i64 {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        match value {
+            Value::Number(number) if number.is_f64() => wrong(Wrong::Type("an integer")),
+            Value::Number(number) => match number.as_i64() {
+                Some(number) if (-MAX_SAFE_INTEGER..=MAX_SAFE_INTEGER).contains(&number) => Ok(number),
+                _ => wrong(Wrong::OutOfRange(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER)),
+            },
+            _ => wrong(Wrong::Type("an integer")),
+        }
+    }
+}
+
+impl Wire for bool {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        value.as_bool().map_or_else(|| wrong(Wrong::Type("a boolean")), Ok)
+    }
+}
+
+impl Wire for Uuid {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        let Value::String(text) = value else { return wrong(Wrong::Type("a string")) };
+        parse_uuid(text.trim()).map_or_else(|| wrong(Wrong::Uuid), Ok)
+    }
+}
+
+/// No element may be `null`.
+impl<T: Wire> Wire for Vec<T> {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        let Value::Array(values) = value else { return wrong(Wrong::Type("an array")) };
+        let (mut read, mut faults) = (Vec::new(), Vec::new());
+        for (index, value) in values.into_iter().enumerate() {
+            match value {
+                Value::Null => faults.push(Fault::here(Wrong::Null).within(Step::Index(index))),
+                value => match T::read(value) {
+                    Ok(value) => read.push(value),
+                    Err(wrong) => faults.extend(wrong.into_iter().map(|fault| fault.within(Step::Index(index)))),
+                },
+            }
+        }
+        if faults.is_empty() { Ok(read) } else { Err(faults) }
+    }
+}

@@ -1,0 +1,9 @@
+//! HTTP: one request, what its body says, and who calls.
+
+pub mod call;
+pub mod credential;
+mod dialect;
+pub mod json;
+pub mod signature;
+
+pub use dialect::Dialect;

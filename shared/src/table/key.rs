@@ -1,0 +1,251 @@
+//! Every key of the table is made here and nowhere else. The chart of them is in the README.
+
+use std::borrow::Cow;
+
+#[cfg(feature = "table")]
+use domain::id::Kind;
+use domain::id::{GroupId, LabelId, PolicyId, RoleId, TenantId, UserId, hex};
+use domain::{Subject, Time};
+use sha2::{Digest, Sha256};
+
+/// The name of the overloaded index.
+pub const INDEX: &str = "GSI1";
+
+/// The most bytes that DynamoDB takes for a sort key, of an index too.
+const SORT_KEY: usize = 1024;
+
+/// The primary key of one item.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    pub pk: String,
+    pub sk: String,
+}
+
+impl Key {
+    fn new(pk: impl Into<String>, sk: impl Into<String>) -> Self {
+        Self { pk: pk.into(), sk: sk.into() }
+    }
+
+    /// A fence of the fact that is in this item: see [`fence`](super::fence).
+    pub fn fence(&self, number: u32) -> Self {
+        Self::alone(&format!("{}#FENCE", self.pk), &format!("{}#{number}", self.sk))
+    }
+
+    /// An item that is alone in its partition, under the same string twice: a kind, and a text of any length.
+    fn alone(kind: &str, text: &str) -> Self {
+        let key = format!("{kind}#{}", fitting(text, SORT_KEY - kind.len() - 1));
+        Self { sk: key.clone(), pk: key }
+    }
+}
+
+/// A text that does not fit is replaced by `#` and its hash. No text that can be so long looks like that: an address has an `@`,
+/// and an identity begins with its issuer, in which a `#` is escaped.
+fn fitting(text: &str, most: usize) -> Cow<'_, str> {
+    if text.len() <= most { text.into() } else { format!("#{}", hex(&Sha256::digest(text))).into() }
+}
+
+/// The keys of one tenant. There is no other way to a key of a tenant's item, so none can lead into another tenant.
+///
+/// A tenant that outgrows one partition will carry its shard here, beside its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TenantKeys(pub TenantId);
+
+impl TenantKeys {
+    fn partition(self) -> String {
+        format!("TENANT#{}", self.0)
+    }
+
+    pub fn tenant(self) -> Key {
+        Key::new(self.partition(), "TENANT")
+    }
+
+    /// The partition and the prefix of the sort keys of all catalog entries.
+    pub fn catalog(self) -> Key {
+        Key::new(self.partition(), "CATALOG#")
+    }
+
+    pub fn role(self, role: RoleId) -> Key {
+        Key::new(self.partition(), format!("CATALOG#ROLE#{role}"))
+    }
+
+    pub fn group(self, group: GroupId) -> Key {
+        Key::new(self.partition(), format!("CATALOG#GROUP#{group}"))
+    }
+
+    pub fn label(self, label: LabelId) -> Key {
+        Key::new(self.partition(), format!("CATALOG#LABEL#{label}"))
+    }
+
+    pub fn policy(self, policy: PolicyId) -> Key {
+        Key::new(self.partition(), format!("CATALOG#POLICY#{policy}"))
+    }
+
+    pub fn member(self, user: UserId) -> Key {
+        Key::new(self.partition(), numbered("MEMBER", user))
+    }
+
+    pub fn picture(self, user: UserId) -> Key {
+        Key::new(self.partition(), numbered("PICTURE", user))
+    }
+
+    /// Where the index lists the tenant's members, by as much of `name` as fits.
+    pub fn listed(self, name: &str, user: UserId) -> Key {
+        let (name, number) = (name.to_lowercase(), format!("#{user}"));
+        let fitting = name.floor_char_boundary(SORT_KEY - number.len());
+        Key::new(format!("{}#MEMBERS", self.partition()), name[..fitting].to_owned() + &number)
+    }
+
+    /// The edge that says that `user` holds `role`.
+    pub fn holder(self, role: RoleId, user: UserId) -> Key {
+        Key::new(self.of(Subject::Role(role)), numbered("MEMBER", user))
+    }
+
+    /// The partition and the prefix of the sort keys of all edges to those who hold a role.
+    pub fn holders(self, role: RoleId) -> Key {
+        Key::new(self.of(Subject::Role(role)), "MEMBER#")
+    }
+
+    /// The edge that says that `user` is in `group`.
+    pub fn in_group(self, group: GroupId, user: UserId) -> Key {
+        Key::new(format!("{}#GROUP#{group}", self.partition()), numbered("MEMBER", user))
+    }
+
+    /// The partition of what stands beside a record: its events, its edges.
+    fn of(self, subject: Subject) -> String {
+        format!("{}#{}", self.partition(), named(subject))
+    }
+
+    /// The event that made `version` of a record.
+    pub fn event(self, subject: Subject, version: u64) -> Key {
+        Key::new(self.of(subject), format!("EVENT#{version:010}"))
+    }
+
+    /// Where the index lists the tenant's events by time, a partition a month.
+    pub fn happened(self, at: Time, subject: Subject, version: u64) -> Key {
+        let at = at.to_string();
+        let month = &at[.."2026-11".len()];
+        Key::new(format!("{}#EVENTS#{month}", self.partition()), format!("{at}#{}#{version}", named(subject)))
+    }
+
+    /// The address that no second member of the tenant may have, compared without case. All of a tenant are in one partition,
+    /// in order.
+    pub fn email(self, email: &str) -> Key {
+        let email = email.to_lowercase();
+        Key::new(format!("{}#EMAILS", self.partition()), fitting(&email, SORT_KEY))
+    }
+
+    /// What `caller` was answered under an `Idempotency-Key`, the last part of the key: nothing in it can reach another's record.
+    pub fn idempotency(self, caller: UserId, key: &str) -> Key {
+        Key::alone(&format!("{}#IDEMPOTENCY#{caller}", self.partition()), key)
+    }
+}
+
+#[cfg(feature = "table")]
+pub fn user(user: UserId) -> Key {
+    Key::new(format!("USER#{user}"), "USER")
+}
+
+#[cfg(feature = "table")]
+pub fn slug(slug: &str) -> Key {
+    Key::alone("SLUG", slug)
+}
+
+/// The person that an issuer knows as `subject`. A `#` in the issuer is escaped, so that two identities cannot share a key.
+#[cfg(feature = "table")]
+pub fn identity(issuer: &str, subject: &str) -> Key {
+    Key::alone("IDENTITY", &format!("{}#{subject}", issuer.replace('%', "%25").replace('#', "%23")))
+}
+
+/// The keys that verify our tokens.
+pub fn jwks() -> Key {
+    Key::new("CONFIG", "JWKS")
+}
+
+/// The private key of a table on a laptop, whose tokens are for demonstration. No function reads it, and no table on AWS has it.
+#[cfg(feature = "table")]
+pub fn local_signing_key() -> Key {
+    Key::new("CONFIG", "LOCAL_SIGNING_KEY")
+}
+
+/// The counter that allocates the numbers of a kind.
+#[cfg(feature = "table")]
+pub fn counter(kind: Kind) -> Key {
+    Key::new("CONFIG", format!("COUNTER#{kind:?}").to_uppercase())
+}
+
+fn named(subject: Subject) -> String {
+    match subject {
+        Subject::Member(user) => format!("MEMBER#{user}"),
+        Subject::Role(role) => format!("ROLE#{role}"),
+    }
+}
+
+/// Numbers are padded so that they sort.
+fn numbered(kind: &str, user: UserId) -> String {
+    format!("{kind}#{:010}", user.number())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_those_of_the_chart() {
+        let acme = TenantKeys(TenantId::new(1));
+        let user = UserId::new(42);
+        let shown = |key: Key| format!("{} | {}", key.pk, key.sk);
+        assert_eq!(shown(acme.tenant()), "TENANT#1 | TENANT");
+        assert_eq!(shown(acme.role(RoleId::new(7))), "TENANT#1 | CATALOG#ROLE#7");
+        assert_eq!(shown(acme.member(user)), "TENANT#1 | MEMBER#0000000042");
+        assert_eq!(shown(acme.picture(user)), "TENANT#1 | PICTURE#0000000042");
+        assert_eq!(shown(acme.holder(RoleId::new(7), user)), "TENANT#1#ROLE#7 | MEMBER#0000000042");
+        assert_eq!(shown(acme.in_group(GroupId::new(2), user)), "TENANT#1#GROUP#2 | MEMBER#0000000042");
+        assert_eq!(shown(acme.event(Subject::Member(user), 7)), "TENANT#1#MEMBER#42 | EVENT#0000000007");
+        assert_eq!(shown(acme.event(Subject::Role(RoleId::new(7)), 3)), "TENANT#1#ROLE#7 | EVENT#0000000003");
+        assert_eq!(
+            shown(acme.happened(Time::from_millis(1_705_308_300_000), Subject::Member(user), 7)),
+            "TENANT#1#EVENTS#2024-01 | 2024-01-15T08:45:00.000Z#MEMBER#42#7"
+        );
+        assert_eq!(shown(acme.email("Ann@acme.example")), "TENANT#1#EMAILS | ann@acme.example");
+        assert_eq!(shown(acme.listed("Ann Lee", user)), "TENANT#1#MEMBERS | ann lee#42");
+        let long = acme.listed(&"漢".repeat(501), user).sk;
+        assert_eq!((long.len(), long.as_str()), (1023, format!("{}#42", "漢".repeat(340)).as_str()));
+        assert_eq!(acme.member(user).fence(3).pk, "TENANT#1#FENCE#MEMBER#0000000042#3");
+        assert_eq!(counter(Kind::User).sk, "COUNTER#USER");
+        assert_eq!(acme.email("A@b.example"), acme.email("a@B.example"));
+    }
+
+    #[test]
+    fn an_issuer_cannot_pose_as_another() {
+        assert_ne!(identity("https://a#b", "c"), identity("https://a", "b#c"));
+        assert_ne!(identity("https://a#b", "c"), identity("https://a%23b", "c"));
+    }
+
+    #[test]
+    fn a_key_with_any_text_in_it_fits_and_differs_from_others() {
+        let (acme, last) = (TenantKeys(TenantId::new(i32::MAX as u32)), UserId::new(i32::MAX as u32));
+        // Of one to four bytes a character, and one that is longer in lower case.
+        for character in ["a", "Ä", "漢", "🦀", "İ"] {
+            for length in [1, 250, 501, 1024, 5000] {
+                let (text, other) = (character.repeat(length), character.repeat(length) + "b");
+                let of = |text: &str| {
+                    [
+                        acme.email(text),
+                        acme.idempotency(last, text),
+                        slug(text),
+                        identity(text, "s"),
+                        identity("i", text),
+                    ]
+                };
+                for (key, other) in of(&text).into_iter().zip(of(&other)) {
+                    assert!(key.pk.len() <= SORT_KEY && key.sk.len() <= SORT_KEY, "{key:?}");
+                    assert_ne!(key, other);
+                }
+                let listed = acme.listed(&text, last);
+                let name = listed.sk.strip_suffix("#2147483647").expect("the number is whole");
+                assert!(listed.sk.len() <= SORT_KEY && text.to_lowercase().starts_with(name), "{listed:?}");
+                assert!(name.len() == text.to_lowercase().len() || listed.sk.len() > SORT_KEY - 4, "{listed:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! Writing: all or nothing, in one transaction.
+
+use std::collections::{BTreeMap, HashMap};
+
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ConditionCheck, Delete, Put, ReturnConsumedCapacity, TransactWriteItem, Update,
+};
+use domain::Problem;
+use futures_util::future::join_all;
+use uuid::Uuid;
+
+use super::fence::{FENCES, Fact};
+use super::key::Key;
+use super::{Condition, Failure, Item, Pause, Table, failure, internal, key_attributes};
+
+/// What became of a transaction.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Committed {
+    Yes,
+    /// A condition did not hold: what the request was based on has changed, and nothing was written; unless `in_doubt`,
+    /// when an earlier try of the same call got no answer.
+    Moved {
+        in_doubt: bool,
+    },
+    /// Nothing was written, since the name of the named kind of thing belongs to another one.
+    Taken(&'static str),
+}
+
+/// What became of one try.
+enum Tried {
+    Done,
+    /// The conditions at these places did not hold.
+    Unmet(Vec<usize>),
+}
+
+impl Table<'_> {
+    /// Writes all or nothing, in one round trip.
+    ///
+    /// A `ClientRequestToken` makes a try safe to repeat: as long as its outcome is unknown it is made again with the same
+    /// token, for which DynamoDB answers what became of the first. Where it no longer knows (another engine took over), a
+    /// condition fails that our own write has made false: [`Committed::Moved`] then has `in_doubt`, and the caller looks for
+    /// proof.
+    pub async fn write(self, mut transaction: Transaction<'_>) -> Result<Committed, Problem> {
+        let (mut token, mut in_doubt, mut detours) = (token(), false, 0);
+        let mut pause = Pause::default();
+        loop {
+            let outcome = self.attempt("TransactWriteItems", self.transact(&transaction.items, &token)).await;
+            let failure = match outcome {
+                Ok(Tried::Done) => return Ok(Committed::Yes),
+                Ok(Tried::Unmet(places)) => {
+                    return Ok(match transaction.taken(&places) {
+                        Some(what) if !in_doubt => Committed::Taken(what),
+                        _ => Committed::Moved { in_doubt },
+                    });
+                }
+                Err(failure) => failure,
+            };
+            if let (Failure::Conflict(_, places), false) = (&failure, in_doubt) {
+                // Nothing was done, so the next try is a transaction of its own.
+                if detours < FENCES && transaction.take_next_fences(places)? {
+                    (token, detours) = (self::token(), detours + 1);
+                    self.note("TransactWriteItems", failure);
+                    continue;
+                }
+                if let Some(fact) = transaction.contended(places) {
+                    self.note("TransactWriteItems", failure);
+                    self.put_up_fences(fact).await?;
+                    return Ok(Committed::Moved { in_doubt });
+                }
+            }
+            in_doubt |= matches!(failure, Failure::Unknown(_));
+            self.pause_after(failure, "TransactWriteItems", &mut pause).await?;
+        }
+    }
+
+    /// One try.
+    async fn transact(self, items: &[TransactWriteItem], token: &str) -> Result<Tried, Failure> {
+        let request = self.client.transact_write_items().set_transact_items(Some(items.to_vec()));
+        let request = request.client_request_token(token).return_consumed_capacity(ReturnConsumedCapacity::Total);
+        match request.send().await {
+            Ok(output) => {
+                self.meter.wrote(output.consumed_capacity());
+                Ok(Tried::Done)
+            }
+            Err(why) => match why.as_service_error() {
+                Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                    let reasons = cancelled.cancellation_reasons().iter();
+                    cancelled_for(&reasons.map(|reason| reason.code().unwrap_or("None")).collect::<Vec<_>>())
+                }
+                Some(TransactWriteItemsError::TransactionInProgressException(_)) => {
+                    Err(Failure::Unknown("the transaction is still in progress".to_owned()))
+                }
+                _ => Err(failure(&why)),
+            },
+        }
+    }
+
+    /// Puts up the fences of a fact, unless somebody has. See [`fence`](crate::fence).
+    async fn put_up_fences(self, fact: Fact) -> Result<(), Problem> {
+        let condition = Condition::new("attribute_exists(PK) AND (attribute_not_exists(fences) OR fences = :none)");
+        let condition = condition.with(":none", 0)?.with(":number", FENCES)?;
+        self.set(&fact.item, "fences = :number", condition).await
+    }
+
+    /// Raises every fence of a fact to the fact's version, at once. See [`fence`](crate::fence).
+    pub async fn raise_fences(self, fact: &Fact) -> Result<(), Problem> {
+        let raise = async |number| {
+            let condition = Condition::new("attribute_not_exists(version) OR version < :version");
+            let condition = condition.with(":version", fact.version)?;
+            self.set(&fact.item.fence(number), "version = :version", condition).await
+        };
+        join_all((0..fact.fences).map(raise)).await.into_iter().collect()
+    }
+
+    /// Sets attributes of one item where a condition holds; where it does not, somebody else has done it.
+    async fn set(self, key: &Key, what: &str, condition: Condition) -> Result<(), Problem> {
+        let expression = condition.expression.clone();
+        let values = condition.named();
+        self.retry("UpdateItem", || async {
+            let request = self.client.update_item().table_name(self.name).set_key(Some(key_attributes(key).into()));
+            let request = request.update_expression(format!("SET {what}")).condition_expression(&expression);
+            let request = request.set_expression_attribute_values(values.clone());
+            match request.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await {
+                Ok(output) => self.meter.wrote(output.consumed_capacity.as_slice()),
+                Err(why) if why.code() == Some("ConditionalCheckFailedException") => {}
+                Err(why) => return Err(failure(&why)),
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// What the codes of a cancelled transaction mean, one for each of its items.
+fn cancelled_for(codes: &[&str]) -> Result<Tried, Failure> {
+    let places = |wanted| codes.iter().enumerate().filter(move |(_, code)| **code == wanted).map(|(place, _)| place);
+    let unmet: Vec<usize> = places("ConditionalCheckFailed").collect();
+    if !unmet.is_empty() {
+        return Ok(Tried::Unmet(unmet));
+    }
+    let passing = ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
+    let why = format!("transaction cancelled: {}", codes.join(", "));
+    if !codes.iter().all(|code| passing.contains(code)) {
+        return Err(Failure::Fatal(why));
+    }
+    match places("TransactionConflict").collect::<Vec<_>>() {
+        places if places.is_empty() => Err(Failure::Throttled(why)),
+        places => Err(Failure::Conflict(why, places)),
+    }
+}
+
+/// The items of one transaction.
+pub struct Transaction<'a> {
+    table: &'a str,
+    items: Vec<TransactWriteItem>,
+    /// The facts that it rests on, each with the place of its item, and the fence that is there if the fact has any.
+    facts: Vec<(usize, Fact, u32)>,
+    /// The unique names that it takes: the places of their items, and what is named.
+    names: Vec<(usize, &'static str)>,
+}
+
+/// A new `ClientRequestToken`, of 36 characters.
+fn token() -> String {
+    Uuid::new_v4().to_string()
+}
+
+impl<'a> Transaction<'a> {
+    pub fn new(table: Table<'a>) -> Self {
+        Self { table: table.name, items: Vec::new(), facts: Vec::new(), names: Vec::new() }
+    }
+
+    /// What is named by a name that is taken, if nothing else stands in the way.
+    fn taken(&self, unmet: &[usize]) -> Option<&'static str> {
+        let mut names = unmet.iter().map(|place| self.names.iter().find(|(at, _)| at == place).map(|(_, what)| *what));
+        names.next().flatten().filter(|_| names.all(|name| name.is_some()))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Commits only if the fact is still at the version that was read. See [`fence`](crate::fence).
+    pub fn rest_on(&mut self, fact: Fact) -> Result<(), Problem> {
+        let fence = fastrand::u32(..FENCES);
+        let item = self.resting_on(&fact, fence)?;
+        self.facts.push((self.items.len(), fact, fence));
+        self.items.push(item);
+        Ok(())
+    }
+
+    fn resting_on(&self, fact: &Fact, fence: u32) -> Result<TransactWriteItem, Problem> {
+        let version = AttributeValue::N(fact.version.to_string());
+        let item = TransactWriteItem::builder();
+        Ok(match fact.fences {
+            0 => {
+                let check = ConditionCheck::builder().table_name(self.table);
+                let check = check.set_key(Some(key_attributes(&fact.item).into()));
+                let check = check.condition_expression("#version = :version");
+                let check = check.expression_attribute_names("#version", fact.attribute);
+                let check = check.expression_attribute_values(":version", version);
+                item.condition_check(check.build().map_err(internal)?).build()
+            }
+            fences => {
+                let update = Update::builder().table_name(self.table);
+                let update = update.set_key(Some(key_attributes(&fact.item.fence(fence % fences)).into()));
+                let update = update.update_expression("SET version = :version");
+                let update = update.condition_expression("attribute_not_exists(version) OR version <= :version");
+                let update = update.expression_attribute_values(":version", version);
+                item.update(update.build().map_err(internal)?).build()
+            }
+        })
+    }
+
+    /// Takes the next fence where others have the one that was taken. Whether that is all that stands in the way.
+    fn take_next_fences(&mut self, conflicts: &[usize]) -> Result<bool, Problem> {
+        let fenced = |place: &usize| self.facts.iter().any(|(at, fact, _)| at == place && fact.fences > 0);
+        if conflicts.is_empty() || !conflicts.iter().all(fenced) {
+            return Ok(false);
+        }
+        for index in 0..self.facts.len() {
+            let (place, fact, fence) = &self.facts[index];
+            if conflicts.contains(place) {
+                let (place, next) = (*place, fence + 1);
+                self.items[place] = self.resting_on(&fact.clone(), next)?;
+                self.facts[index].2 = next;
+            }
+        }
+        Ok(true)
+    }
+
+    /// A fact without fences that others hold.
+    fn contended(&self, conflicts: &[usize]) -> Option<Fact> {
+        let mut contended = self.facts.iter().filter(|(place, fact, _)| fact.fences == 0 && conflicts.contains(place));
+        contended.next().map(|(_, fact, _)| fact.clone())
+    }
+
+    /// Makes of the item `from` the item `to`, attribute by attribute: what it does not mention stays.
+    pub fn change(&mut self, key: &Key, from: &Item, to: &Item, condition: Condition) -> Result<(), Problem> {
+        let (mut names, mut values) = (HashMap::new(), HashMap::new());
+        let (mut set, mut removed) = (Vec::new(), Vec::new());
+        let all: BTreeMap<_, _> = from.iter().chain(to).collect();
+        for (index, (name, _)) in all.into_iter().filter(|(name, _)| from.get(*name) != to.get(*name)).enumerate() {
+            names.insert(format!("#a{index}"), name.clone());
+            match to.get(name) {
+                Some(value) => {
+                    values.insert(format!(":a{index}"), value.clone());
+                    set.push(format!("#a{index} = :a{index}"));
+                }
+                None => removed.push(format!("#a{index}")),
+            }
+        }
+        self.push_update(key, clause("SET", set) + &clause("REMOVE", removed), names, values, condition)
+    }
+
+    /// Sets attributes of an item, and adds to a number of it.
+    pub fn update(
+        &mut self,
+        key: &Key,
+        set: Vec<(&'static str, AttributeValue)>,
+        add: Option<(&'static str, i64)>,
+        condition: Condition,
+    ) -> Result<(), Problem> {
+        let (mut names, mut values, mut sets) = (HashMap::new(), HashMap::new(), Vec::new());
+        for (index, (name, value)) in set.into_iter().enumerate() {
+            names.insert(format!("#a{index}"), name.to_owned());
+            values.insert(format!(":a{index}"), value);
+            sets.push(format!("#a{index} = :a{index}"));
+        }
+        let add = add.map(|(name, by)| {
+            names.insert("#n".to_owned(), name.to_owned());
+            values.insert(":by".to_owned(), AttributeValue::N(by.to_string()));
+            "#n :by".to_owned()
+        });
+        let expression = clause("SET", sets) + &clause("ADD", add.into_iter().collect());
+        self.push_update(key, expression, names, values, condition)
+    }
+
+    fn push_update(
+        &mut self,
+        key: &Key,
+        expression: String,
+        names: HashMap<String, String>,
+        mut values: HashMap<String, AttributeValue>,
+        condition: Condition,
+    ) -> Result<(), Problem> {
+        let update = Update::builder()
+            .table_name(self.table)
+            .set_key(Some(key_attributes(key).into()))
+            .update_expression(expression)
+            .set_expression_attribute_names(Some(names))
+            .condition_expression(&condition.expression);
+        values.extend(condition.named().unwrap_or_default());
+        let update = update.set_expression_attribute_values(Some(values)).build().map_err(internal)?;
+        self.items.push(TransactWriteItem::builder().update(update).build());
+        Ok(())
+    }
+
+    pub fn put(&mut self, item: Item, condition: Option<Condition>) -> Result<(), Problem> {
+        let mut put = Put::builder().table_name(self.table).set_item(Some(item));
+        if let Some(condition) = condition {
+            put = put.condition_expression(&condition.expression);
+            put = put.set_expression_attribute_values(condition.named());
+        }
+        self.items.push(TransactWriteItem::builder().put(put.build().map_err(internal)?).build());
+        Ok(())
+    }
+
+    /// Takes a name that is unique; what is named, for the error if another has it.
+    pub fn take_name(&mut self, item: Item, what: &'static str) -> Result<(), Problem> {
+        self.names.push((self.items.len(), what));
+        self.put(item, Some(Condition::new("attribute_not_exists(PK)")))
+    }
+
+    pub fn delete(&mut self, key: &Key, condition: Option<Condition>) -> Result<(), Problem> {
+        let mut delete = Delete::builder().table_name(self.table).set_key(Some(key_attributes(key).into()));
+        if let Some(condition) = condition {
+            delete = delete.condition_expression(&condition.expression);
+            delete = delete.set_expression_attribute_values(condition.named());
+        }
+        self.items.push(TransactWriteItem::builder().delete(delete.build().map_err(internal)?).build());
+        Ok(())
+    }
+}
+
+/// A part of an update expression; nothing where it would be empty.
+fn clause(verb: &str, parts: Vec<String>) -> String {
+    if parts.is_empty() { String::new() } else { format!("{verb} {} ", parts.join(", ")) }
+}
