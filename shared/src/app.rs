@@ -9,7 +9,7 @@ use domain::{Problem, Time};
 use lambda_http::http::header;
 
 use crate::answer::Answer;
-use crate::gate::{self, Asked, Caller, Catalogs, Conditions, PlanFn, ReadFn, Reads};
+use crate::gate::{self, Asked, Caller, Conditions, KnownRules, PlanFn, ReadFn, Reads};
 use crate::http::call::Call;
 use crate::http::credential::{self, Credential, Expected, Keys, Kind};
 use crate::lock;
@@ -32,7 +32,7 @@ pub struct App {
     /// Says what time it is.
     pub clock: fn() -> Time,
     keys: Mutex<Option<KnownKeys>>,
-    catalogs: Catalogs,
+    rules: KnownRules,
 }
 
 #[derive(Clone)]
@@ -65,7 +65,7 @@ impl App {
                 .collect(),
             clock: crate::now,
             keys: Mutex::default(),
-            catalogs: Catalogs::default(),
+            rules: KnownRules::default(),
         })
     }
 
@@ -179,7 +179,7 @@ impl App {
             meter: &call.meter,
             deadline: call.deadline,
             table: self.table(call),
-            catalogs: &self.catalogs,
+            rules: &self.rules,
         }
     }
 }

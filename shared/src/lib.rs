@@ -1,7 +1,7 @@
 //! What all functions of Rolecall share. Each floor uses only what stands below it (`local/tests/floors.rs`):
 //!
 //! 1. `domain`, a package of its own: what is decided, and on what; pure
-//! 2. [`log`], [`answer`]: leaves
+//! 2. [`log`], [`answer`], [`trace`]: leaves
 //! 3. `table`: alone knows DynamoDB; functions cannot reach it
 //! 4. [`gate`]: the one way to the table: read, decide, write
 //! 5. [`http`]: one request, its body and its credential
@@ -14,13 +14,12 @@ pub mod dialect;
 pub mod gate;
 pub mod http;
 pub mod log;
-#[cfg(feature = "openapi")]
-pub mod openapi;
 mod serve;
 #[cfg(feature = "table")]
 pub mod table;
 #[cfg(not(feature = "table"))]
 mod table;
+pub mod trace;
 
 pub use answer::Answer;
 pub use app::{App, Boxed};

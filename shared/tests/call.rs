@@ -2,11 +2,12 @@
 
 use lambda_http::{Body, Context, LambdaEvent};
 use serde_json::{Value, json};
-use shared::call::{MAX_BODY, Request, is_trace};
+use shared::call::{MAX_BODY, Request};
 use shared::dialect::USERS;
 use shared::dialect::users;
 use shared::gate::IfMatch;
 use shared::id::{TenantId, UserId};
+use shared::trace::is_trace;
 use shared::{Answer, Call, Problem};
 
 /// An event of API Gateway for a write.

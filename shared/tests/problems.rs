@@ -6,9 +6,9 @@ mod common;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use openapi::{CAUSE, faults, problems};
 use serde_json::Value;
 use shared::dialect::ALL;
-use shared::openapi::{CAUSE, faults, problems};
 use shared::problem::{Fault, MAX_TOLD, Reference, Step, Wrong};
 use shared::{Answer, Problem};
 

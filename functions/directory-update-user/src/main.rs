@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 use shared::call::MAX_BODY;
 use shared::dialect::directory::{DIRECTORY, Role, Status, Wrap};
 use shared::domain::Patch;
-use shared::domain::member::{Fields, Groups, MemberEdit, Roles};
+use shared::domain::member::change::{Fields, Groups, MemberEdit, Roles};
 use shared::id::UserId;
 use shared::json::{Faulty, Object, Wire};
 use shared::problem::Fault;
@@ -80,7 +80,7 @@ fn main() -> Result<(), lambda_http::Error> {
 #[test]
 fn description() {
     use schemars::json_schema;
-    shared::openapi::Operation::new(&DIRECTORY)
+    openapi::Operation::new(&DIRECTORY)
         .path(
             "tenant",
             "The tenant's slug: the credential's.",

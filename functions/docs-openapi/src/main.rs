@@ -30,7 +30,7 @@ fn description() {
         "properties": { "openapi": { "type": "string" }, "info": object, "paths": object },
         "additionalProperties": true,
     });
-    shared::openapi::Operation::public("docs", "This reference: a page for people, a document for machines.")
+    openapi::Operation::public("docs", "This reference: a page for people, a document for machines.")
         .content("application/json", "The document", document, &["cache-control", "content-encoding", "vary"])
         .describe();
 }

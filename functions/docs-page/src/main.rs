@@ -131,8 +131,8 @@ mod tests {
 
 #[test]
 fn description() {
+    use openapi::Operation;
     use schemars::json_schema;
-    use shared::openapi::Operation;
     let text = json_schema!({ "type": "string" });
     let operation = || Operation::public("docs", "This reference: a page for people, a document for machines.");
     operation()

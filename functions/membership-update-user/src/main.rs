@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 use shared::call::MAX_BODY;
 use shared::dialect::membership::{MEMBERSHIP, Success};
 use shared::domain::Patch;
-use shared::domain::member::{Fields, Groups, MemberEdit, Roles};
+use shared::domain::member::change::{Fields, Groups, MemberEdit, Roles};
 use shared::id::UserId;
 use shared::json::{Faulty, MAX_SAFE_INTEGER, Object, TextOrEmpty, Wire};
 use shared::problem::{Fault, Wrong};
@@ -131,7 +131,7 @@ fn description() {
     use schemars::json_schema;
     let number = json_schema!({ "type": "integer", "minimum": -MAX_SAFE_INTEGER, "maximum": MAX_SAFE_INTEGER });
     let user = json_schema!({ "anyOf": [number, { "type": "string", "enum": ["me"] }] });
-    shared::openapi::Operation::new(&MEMBERSHIP)
+    openapi::Operation::new(&MEMBERSHIP)
         .path("userId", "The user's number, or `me` for the caller.", user)
         .body(Body::read)
         .answer::<Success>()

@@ -1,7 +1,7 @@
 use serde_json::json;
 use shared::call::MAX_BODY;
 use shared::dialect::organization::{Assignment, ORGANIZATION};
-use shared::domain::member::{Fields, MemberEdit, Roles};
+use shared::domain::member::change::{Fields, MemberEdit, Roles};
 use shared::id::{TenantId, UserId, Uuid};
 use shared::json::{Faulty, Object, Text};
 use shared::problem::{Fault, Wrong};
@@ -66,7 +66,7 @@ fn main() -> Result<(), lambda_http::Error> {
 #[test]
 fn description() {
     use schemars::json_schema;
-    shared::openapi::Operation::new(&ORGANIZATION)
+    openapi::Operation::new(&ORGANIZATION)
         .path(
             "organization_id",
             "The organization's UUID, number or slug: the credential's.",

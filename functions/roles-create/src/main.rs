@@ -113,7 +113,7 @@ fn main() -> Result<(), lambda_http::Error> {
 
 #[test]
 fn description() {
-    use shared::openapi::{Operation, uuid_in_header};
+    use openapi::{Operation, uuid_in_header};
     Operation::new(&USERS)
         .header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header())
         .body(Body::read)

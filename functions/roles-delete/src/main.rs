@@ -37,7 +37,7 @@ fn main() -> Result<(), lambda_http::Error> {
 
 #[test]
 fn description() {
-    use shared::openapi::{Operation, schema_of, uuid_in_header};
+    use openapi::{Operation, schema_of, uuid_in_header};
     Operation::new(&USERS)
         .path("id", "The role's UUID.", schema_of::<shared::id::Uuid>())
         .header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header())

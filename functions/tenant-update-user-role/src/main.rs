@@ -1,7 +1,7 @@
 use serde_json::json;
 use shared::call::MAX_BODY;
 use shared::dialect::tenant::{Success, TENANT};
-use shared::domain::member::{Fields, MemberEdit, Roles};
+use shared::domain::member::change::{Fields, MemberEdit, Roles};
 use shared::id::UserId;
 use shared::json::{Faulty, Object, Text};
 use shared::{Answer, App, Call, Problem, Reads};
@@ -50,7 +50,7 @@ fn main() -> Result<(), lambda_http::Error> {
 #[test]
 fn description() {
     use schemars::json_schema;
-    shared::openapi::Operation::new(&TENANT)
+    openapi::Operation::new(&TENANT)
         .path("tenantId", "The tenant's UUID, number or slug: the credential's.", json_schema!({ "type": "string" }))
         .path("userId", "The user's UUID or number.", json_schema!({ "type": "string" }))
         .body(Body::read)

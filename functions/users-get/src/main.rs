@@ -35,8 +35,8 @@ fn main() -> Result<(), lambda_http::Error> {
 
 #[test]
 fn description() {
+    use openapi::{Operation, schema_of, uuid_in_header};
     use schemars::json_schema;
-    use shared::openapi::{Operation, schema_of, uuid_in_header};
     let user = json_schema!({ "anyOf": [schema_of::<shared::id::Uuid>(), { "type": "string", "enum": ["me"] }] });
     Operation::new(&USERS)
         .path("id", "The user's UUID, or `me` for the caller.", user)

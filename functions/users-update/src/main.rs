@@ -3,7 +3,7 @@ use serde_json::Value;
 use serde_json::json;
 use shared::call::MAX_BODY;
 use shared::dialect::users::{self, USERS, User};
-use shared::domain::member::{Fields, MemberEdit, Roles};
+use shared::domain::member::change::{Fields, MemberEdit, Roles};
 use shared::id::UserId;
 use shared::json::{Faulty, Object, Text};
 use shared::problem::{Fault, Wrong};
@@ -83,7 +83,7 @@ fn main() -> Result<(), lambda_http::Error> {
 
 #[test]
 fn description() {
-    use shared::openapi::{Operation, schema_of, uuid_in_header};
+    use openapi::{Operation, schema_of, uuid_in_header};
     Operation::new(&USERS)
         .path("id", "The user's UUID.", schema_of::<shared::id::Uuid>())
         .header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header())

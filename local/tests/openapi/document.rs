@@ -109,7 +109,7 @@ fn part(parts: &Path, function: &Function, route: &str) -> Result<Value> {
     match [of_route, of_function].iter().find(|file| file.is_file()) {
         Some(file) => json_of(file),
         None => Err(format!(
-            "functions/{name}/src/main.rs: add a test `description` that ends in `shared::openapi::Operation::…describe()` \
+            "functions/{name}/src/main.rs: add a test `description` that ends in `openapi::Operation::…describe()` \
              for {route}, as the other functions have it"
         )
         .into()),

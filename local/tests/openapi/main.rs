@@ -21,7 +21,7 @@ fn made() -> &'static str {
         let mut cargo = functions::cargo();
         // All of them with one set of features, as when all tests are built: nothing is built twice.
         cargo.args(["test", "--quiet", "--workspace", "--bins", "description", "--", "--exact"]);
-        cargo.env(shared::openapi::PARTS, parts.path()).current_dir(&root);
+        cargo.env(openapi::PARTS, parts.path()).current_dir(&root);
         let ran = cargo.output().unwrap();
         let said = String::from_utf8_lossy(&ran.stdout) + String::from_utf8_lossy(&ran.stderr);
         assert!(ran.status.success(), "{said}");

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{GroupId, LabelId, PolicyId, RoleId, TenantId};
 use crate::member::Member;
-use crate::policy::Policies;
 use crate::role::{self, Permission, Role};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +45,6 @@ pub enum Entry {
 #[derive(Debug)]
 pub struct Catalog {
     pub version: u64,
-    pub policies: Policies,
     roles: BTreeMap<RoleId, Role>,
     groups: BTreeMap<GroupId, Group>,
     labels: BTreeMap<LabelId, Label>,
@@ -56,16 +54,17 @@ impl Catalog {
     /// The catalog that a tenant's own entries make together with what is built in.
     pub fn new(version: u64, entries: impl IntoIterator<Item = Entry>) -> Self {
         let mut roles: BTreeMap<_, _> = Role::built_in().map(|role| (role.id, role)).collect();
-        let (mut groups, mut labels, mut policies) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let (mut groups, mut labels) = (BTreeMap::new(), BTreeMap::new());
         for entry in entries {
             match entry {
                 Entry::Role(role) => drop(roles.insert(role.id, role)),
                 Entry::Group(group) => drop(groups.insert(group.id, group)),
                 Entry::Label(label) => drop(labels.insert(label.id, label)),
-                Entry::Policy(policy) => policies.push(policy),
+                // What they forbid is in `policy::Rules`.
+                Entry::Policy(_) => {}
             }
         }
-        Self { version, policies: Policies::new(&policies), roles, groups, labels }
+        Self { version, roles, groups, labels }
     }
 
     pub fn role(&self, id: RoleId) -> Option<&Role> {

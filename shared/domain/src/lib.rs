@@ -1,15 +1,17 @@
 //! What Rolecall decides, and on what: pure, without HTTP, AWS, a clock or a random number.
 //!
 //! - [`id`], [`time`], [`text`], [`problem`]: leaves
-//! - [`record`]: what the records have in common; [`tenant`], [`member`], [`role`], [`catalog`]: the records
-//! - [`event`]: the audit chain of a record
+//! - [`tenant`], [`member`], [`role`], with [`meta`]: what there is; [`catalog`]: what a tenant has beside its members
 //! - [`policy`]: Cedar, over facts that were just read
+//! - [`record`]: what the records have in common; [`event`]: the audit chain of a record
+//! - [`member::change`], [`role::change`]: what can become of each record
 
 pub mod catalog;
 pub mod event;
 pub mod id;
 pub mod language;
 pub mod member;
+pub mod meta;
 pub mod policy;
 pub mod problem;
 pub mod record;
@@ -23,9 +25,13 @@ pub mod time;
 pub use catalog::{Catalog, Entry, Group, Label, Policy};
 pub use event::{Author, Broken, Difference, Event, verify_chain};
 pub use language::Language;
-pub use member::{MAX_SESSIONS, Member, MemberEdit, Status};
+pub use member::change::MemberEdit;
+pub use member::{MAX_SESSIONS, Member, Status};
+pub use meta::{Actor, Meta, Patch};
+pub use policy::Rules;
 pub use problem::{Fault, Problem};
-pub use record::{Actor, Change, Meta, Patch, Record, Subject, Tally};
-pub use role::{Permission, Role, RoleEdit};
+pub use record::{Change, Record, Subject, Tally};
+pub use role::change::RoleEdit;
+pub use role::{Permission, Role};
 pub use tenant::{Numbers, Tenant, User};
 pub use time::Time;

@@ -1,17 +1,15 @@
 //! A member: a user in a tenant, and everything that the tenant says of them.
 
-mod edit;
+pub mod change;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::{GroupId, LabelId, MembershipId, RoleId, TenantId, UserId};
-use crate::record::Meta;
+use crate::meta::{Actor, Meta};
 use crate::role;
 use crate::time::Time;
-
-pub use edit::{Fields, Groups, MAX_EDGES, MemberEdit, Roles};
 
 /// How many sessions a member may have at once: with one more, the one that ends first has ended.
 pub const MAX_SESSIONS: usize = 50;
@@ -155,6 +153,12 @@ impl Member {
     /// The highest built-in role that the member holds, read as `user` where there are only custom ones.
     pub fn built_in_role(&self) -> RoleId {
         [role::OWNER, role::ADMIN].into_iter().find(|id| self.roles.contains(id)).unwrap_or(role::USER)
+    }
+}
+
+impl From<&Member> for Actor {
+    fn from(member: &Member) -> Self {
+        Self { user: member.user, name: member.label(), email: member.email.clone() }
     }
 }
 

@@ -9,12 +9,13 @@ mod text;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::sync::LazyLock;
 
 #[cfg(feature = "cedar")]
 pub use text::{MAX_COMPILED_BYTES, MAX_POLICY_BYTES, MAX_POLICY_DEPTH, Refused, check_text, compile};
 
-use crate::catalog::{Catalog, Policy};
+use crate::catalog::{Catalog, Entry, Policy};
 use crate::id::{GroupId, TenantId};
 use crate::member::{Member, Status};
 use crate::problem::Denial;
@@ -87,6 +88,34 @@ impl Action<'_> {
     }
 }
 
+/// What decides in one tenant, at one version of its catalog.
+#[derive(Debug)]
+pub struct Rules {
+    pub catalog: Catalog,
+    pub policies: Policies,
+}
+
+impl Rules {
+    /// The rules that a tenant's own entries make together with what is built in.
+    pub fn new(version: u64, entries: impl IntoIterator<Item = Entry>) -> Self {
+        let entries: Vec<Entry> = entries.into_iter().collect();
+        let policies = entries.iter().filter_map(|entry| match entry {
+            Entry::Policy(policy) => Some(policy),
+            _ => None,
+        });
+        let policies = Policies::new(policies);
+        Self { catalog: Catalog::new(version, entries), policies }
+    }
+}
+
+impl Deref for Rules {
+    type Target = Catalog;
+
+    fn deref(&self) -> &Catalog {
+        &self.catalog
+    }
+}
+
 /// The policies of one tenant: the base ones and its own.
 #[derive(Debug)]
 pub struct Policies {
@@ -99,7 +128,7 @@ pub struct Policies {
 
 impl Policies {
     /// The base policies and those of a tenant.
-    pub fn new(own: &[Policy]) -> Self {
+    pub fn new<'a>(own: impl IntoIterator<Item = &'a Policy>) -> Self {
         let mut policies = Self { own: Vec::new(), broken: Vec::new() };
         for policy in own {
             match read_own(policy) {

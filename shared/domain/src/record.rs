@@ -4,11 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::Catalog;
 use crate::id::{RoleId, TenantId, UserId};
-use crate::member::Member;
+use crate::meta::Meta;
 use crate::policy::Action;
 use crate::policy::eval::Entity;
 use crate::problem::Problem;
-use crate::time::Time;
 
 /// One thing that the product keeps. A change of it is decided, numbered and put on record in the same way as of any other.
 pub trait Record: Clone + PartialEq + Serialize {
@@ -61,42 +60,6 @@ pub enum Change<'a, R: Record> {
     Delete(&'a R),
 }
 
-/// What each record has, beside what it says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Meta {
-    /// 1 for a new record, and raised by one with every change; the `etag`.
-    pub version: u64,
-    /// The hash of the event that made this version: the head of the record's audit chain.
-    pub head: String,
-    pub created_at: Time,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created_by: Option<Actor>,
-    pub updated_at: Time,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub updated_by: Option<Actor>,
-}
-
-impl Meta {
-    /// That of a record which is not written yet.
-    pub fn new(now: Time) -> Self {
-        Self { version: 0, head: String::new(), created_at: now, created_by: None, updated_at: now, updated_by: None }
-    }
-}
-
-/// Who did something, as they were called then.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Actor {
-    pub user: UserId,
-    pub name: String,
-    pub email: String,
-}
-
-impl From<&Member> for Actor {
-    fn from(member: &Member) -> Self {
-        Self { user: member.user, name: member.label(), email: member.email.clone() }
-    }
-}
-
 /// One record in its tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "id", rename_all = "lowercase")]
@@ -122,62 +85,4 @@ pub struct Tally {
     pub owners: i64,
     /// Whether the tenant's rules change: its catalog gets a new version.
     pub rules: bool,
-}
-
-/// What a request says of an attribute: nothing, that it goes, or what it becomes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Patch<T> {
-    #[default]
-    Keep,
-    Clear,
-    Set(T),
-}
-
-impl<T> Patch<T> {
-    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Patch<U> {
-        match self {
-            Patch::Keep => Patch::Keep,
-            Patch::Clear => Patch::Clear,
-            Patch::Set(value) => Patch::Set(f(value)),
-        }
-    }
-
-    /// What a list becomes, if anything: to clear it is to empty it.
-    pub fn value_or_default(self) -> Option<T>
-    where
-        T: Default,
-    {
-        match self {
-            Patch::Keep => None,
-            Patch::Clear => Some(T::default()),
-            Patch::Set(value) => Some(value),
-        }
-    }
-
-    pub fn is_keep(&self) -> bool {
-        matches!(self, Patch::Keep)
-    }
-
-    /// Makes the change of an attribute.
-    pub fn apply(&self, attribute: &mut Option<T>)
-    where
-        T: Clone,
-    {
-        match self {
-            Patch::Keep => {}
-            Patch::Clear => *attribute = None,
-            Patch::Set(value) => *attribute = Some(value.clone()),
-        }
-    }
-}
-
-impl<T> Patch<Option<T>> {
-    /// To set nothing is to clear.
-    pub fn flatten(self) -> Patch<T> {
-        match self {
-            Patch::Keep => Patch::Keep,
-            Patch::Clear | Patch::Set(None) => Patch::Clear,
-            Patch::Set(Some(value)) => Patch::Set(value),
-        }
-    }
 }

@@ -1,15 +1,13 @@
 //! A role: what it lets its holders do.
 
+pub mod change;
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::Catalog;
-use crate::id::{RoleId, TenantId, parse_uuid};
-use crate::policy::eval::Entity;
-use crate::policy::{self, Action};
-use crate::problem::Problem;
-use crate::record::{Change, Meta, Record, Subject, Tally};
+use crate::id::{RoleId, parse_uuid};
+use crate::meta::Meta;
 use crate::time::Time;
 
 pub const OWNER: RoleId = RoleId::new(1);
@@ -75,13 +73,6 @@ pub struct Role {
     pub meta: Meta,
 }
 
-/// What a request wants to become of a role.
-#[derive(Debug)]
-pub enum RoleEdit {
-    /// Give it to nobody any more, or do so again.
-    Retire(bool),
-}
-
 /// Whether a text can be the name of a role: it is no number and no UUID, by which roles are named, too.
 pub fn is_name(text: &str) -> bool {
     !text.bytes().all(|byte| byte.is_ascii_digit()) && parse_uuid(text).is_none()
@@ -131,55 +122,6 @@ impl Role {
     }
 }
 
-impl Record for Role {
-    type Edit = RoleEdit;
-
-    fn subject(&self) -> Subject {
-        Subject::Role(self.id)
-    }
-
-    fn meta(&self) -> &Meta {
-        &self.meta
-    }
-
-    fn meta_mut(&mut self) -> &mut Meta {
-        &mut self.meta
-    }
-
-    fn apply(&mut self, edit: &RoleEdit, _: &Catalog) -> Result<(), Problem> {
-        let RoleEdit::Retire(retiring) = edit;
-        self.retiring = *retiring;
-        Ok(())
-    }
-
-    fn fits(&self, catalog: &Catalog) -> Result<(), Problem> {
-        if catalog.own_roles() >= MAX_ROLES {
-            return Err(Problem::LimitReached("roles of its own in a tenant", MAX_ROLES));
-        }
-        let name = self.name.to_lowercase();
-        match catalog.all_roles().any(|role| role.name.to_lowercase() == name) {
-            true => Err(Problem::Exists("role")),
-            false => Ok(()),
-        }
-    }
-
-    fn actions<'a>(change: Change<'a, Self>, _: &'a Catalog) -> Vec<Action<'a>> {
-        match change {
-            Change::Create(_) => vec![Action::CreateRole],
-            // To retire a role is the first half of its deletion.
-            Change::Update { edit: RoleEdit::Retire(_), .. } | Change::Delete(_) => vec![Action::DeleteRole],
-        }
-    }
-
-    fn entity(&self, tenant: TenantId, _: &Catalog) -> Entity {
-        policy::role(self, tenant)
-    }
-
-    fn tally(before: Option<&Self>, after: Option<&Self>) -> Tally {
-        Tally { owners: 0, rules: before != after }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,17 +140,5 @@ mod tests {
         for name in ["", "a", ":", "a:", ":b", "a::b", "billing:*", "**", "a b:c", "é:a", "a:b "] {
             assert!(!is_permission(name), "{name}");
         }
-    }
-
-    #[test]
-    fn a_role_fits_among_the_others_of_its_tenant() {
-        let role = |number, name: &str| Role::new(RoleId::new(number), name, Time::from_millis(0));
-        let catalog = Catalog::new(1, [crate::Entry::Role(role(4, "Straße"))]);
-        assert!(role(5, "clerk").fits(&catalog).is_ok());
-        for name in ["Straße", "straße", "STRAßE", "Owner", "ADMIN"] {
-            assert!(matches!(role(5, name).fits(&catalog), Err(Problem::Exists("role"))), "{name}");
-        }
-        let many = (0..MAX_ROLES as u32).map(|it| crate::Entry::Role(role(10 + it, &format!("role {it}"))));
-        assert!(matches!(role(5, "clerk").fits(&Catalog::new(1, many)), Err(Problem::LimitReached(_, MAX_ROLES))));
     }
 }

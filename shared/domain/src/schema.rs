@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::generate::SchemaGenerator;
 use schemars::{JsonSchema, Schema, json_schema};
 
-use crate::record::Patch;
+use crate::meta::Patch;
 use crate::time::Time;
 
 /// Marks the schema of a [`Patch`] until the schema of its body is finished.

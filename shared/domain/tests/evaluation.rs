@@ -21,7 +21,7 @@ use domain::policy::{
     compile,
 };
 use domain::problem::Denial;
-use domain::{Catalog, Entry, Member, Policy, Status, role};
+use domain::{Entry, Member, Policy, Rules, Status, role};
 use fastrand::Rng;
 
 #[test]
@@ -471,7 +471,7 @@ fn facts(rng: &mut Rng, user: u32) -> Entity {
         groups,
         ..member(user, some(rng, &[role::OWNER, role::ADMIN, role::USER]))
     };
-    let mut facts = policy::member(&member, &Catalog::new(1, []));
+    let mut facts = policy::member(&member, &Rules::new(1, []));
     match rng.u8(..8) {
         0 => drop(facts.attributes.remove(some(rng, &["status", "rank", "holds", "groups"]))),
         1 => facts.attributes.append(&mut record(rng, 1)),
@@ -535,7 +535,7 @@ const FORBID: &str = "forbid (principal, action, resource) when { resource has n
 /// What an owner is told who reads a user.
 fn read_under(compiled: String) -> Result<Vec<String>, Denial> {
     let policy = Policy { id: PolicyId::new(1), text: FORBID.to_owned(), compiled };
-    let catalog = Catalog::new(1, [Entry::Policy(policy)]);
+    let catalog = Rules::new(1, [Entry::Policy(policy)]);
     let [owner, user] = [member(1, role::OWNER), member(2, role::USER)].map(|it| policy::member(&it, &catalog));
     catalog.policies.allow("users", &owner, &Action::Read, &user)
 }

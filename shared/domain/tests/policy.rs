@@ -20,7 +20,7 @@ use domain::policy::{
     Action, BASE, MAX_POLICY_BYTES, MAX_POLICY_DEPTH, NOT_PERMITTED, POLICY_ERROR, Policies, Refused, check_text,
 };
 use domain::problem::Denial;
-use domain::{Catalog, Entry, Member, Permission, Policy, Role, Status, role};
+use domain::{Entry, Member, Permission, Policy, Role, Rules, Status, role};
 use fastrand::Rng;
 
 const SCHEMA: &str = include_str!("../policies/schema.cedarschema");
@@ -42,7 +42,7 @@ fn custom(id: RoleId, name: &str, rank: u8, permissions: &[(&str, bool)]) -> Rol
 }
 
 /// The change of a member's roles into `after`, as a request for it is decided.
-fn assign<'a>(catalog: &'a Catalog, target: &Member, after: &BTreeSet<RoleId>) -> Action<'a> {
+fn assign<'a>(catalog: &'a Rules, target: &Member, after: &BTreeSet<RoleId>) -> Action<'a> {
     let name = |id: &RoleId| catalog.role(*id).unwrap().name.as_str();
     Action::AssignRole {
         adds: after.difference(&target.roles).map(name).collect(),
@@ -62,7 +62,7 @@ fn regroup(before: &Member, groups: &BTreeSet<GroupId>, manages: &BTreeSet<Group
 }
 
 fn decide(
-    catalog: &Catalog,
+    catalog: &Rules,
     dialect: &str,
     caller: &Member,
     action: &Action,
@@ -172,14 +172,14 @@ fn targets() -> Vec<(&'static str, Member)> {
 }
 
 /// What is asked of a target, as it is before.
-type Ask = for<'a> fn(&'a Catalog, &Member) -> Action<'a>;
+type Ask = for<'a> fn(&'a Rules, &Member) -> Action<'a>;
 
 fn asks() -> Vec<(&'static str, Ask)> {
     fn with(set: &BTreeSet<GroupId>, group: GroupId) -> BTreeSet<GroupId> {
         set | &BTreeSet::from([group])
     }
     /// The roles of a member from the highest to the lowest.
-    fn ranked(catalog: &Catalog, target: &Member) -> Vec<RoleId> {
+    fn ranked(catalog: &Rules, target: &Member) -> Vec<RoleId> {
         let mut roles: Vec<_> = target.roles.iter().copied().collect();
         roles.sort_by_key(|id| std::cmp::Reverse(catalog.role(*id).unwrap().rank));
         roles
@@ -216,7 +216,7 @@ fn asks() -> Vec<(&'static str, Ask)> {
 
 #[test]
 fn the_policy_is_the_table() {
-    let catalog = Catalog::new(1, roles().map(Entry::Role));
+    let catalog = Rules::new(1, roles().map(Entry::Role));
     let targets = targets();
     // What the rules say to the caller, and the numbers under which the table refers to what comes with a permission.
     let (mut rules, mut notices) = (BTreeMap::new(), Vec::new());
@@ -284,7 +284,7 @@ fn the_policy_is_the_table() {
 
 #[test]
 fn the_table_is_what_cedar_decides() {
-    let catalog = Catalog::new(1, roles().map(Entry::Role));
+    let catalog = Rules::new(1, roles().map(Entry::Role));
     let (targets, cedar) = (targets(), cedar::Texts::new(&[]));
     for (caller_name, caller) in callers() {
         let principal = policy::member(&caller, &catalog);
@@ -306,7 +306,7 @@ fn the_table_is_what_cedar_decides() {
 
 /// A catalog, and what it was made of.
 struct World {
-    catalog: Catalog,
+    catalog: Rules,
     roles: BTreeMap<RoleId, Role>,
 }
 
@@ -331,7 +331,7 @@ impl World {
             let id = RoleId::new(number);
             roles.insert(id, custom(id, &format!("role-{number}"), rng.u8(1..=2), &permissions));
         }
-        let catalog = Catalog::new(1, roles.values().cloned().map(Entry::Role));
+        let catalog = Rules::new(1, roles.values().cloned().map(Entry::Role));
         roles.extend(role::BUILT_IN.map(|id| (id, catalog.role(id).unwrap().clone())));
         Self { catalog, roles }
     }
@@ -578,7 +578,7 @@ fn own(texts: &[&str]) -> Vec<Policy> {
 
 /// What an owner who reads a user is told in a tenant with these policies.
 fn read_under(texts: &[&str]) -> Result<Vec<String>, Denial> {
-    let catalog = Catalog::new(1, own(texts).into_iter().map(Entry::Policy));
+    let catalog = Rules::new(1, own(texts).into_iter().map(Entry::Policy));
     decide(&catalog, "users", &member(1, [role::OWNER]), &Action::Read, &member(2, [role::USER]))
 }
 
@@ -601,7 +601,7 @@ fn a_forbid_adds_to_the_base_policies() {
         })
     );
     // Other actions are as before, and so are other tenants.
-    let catalog = Catalog::new(1, own(&[FORBID_READ]).into_iter().map(Entry::Policy));
+    let catalog = Rules::new(1, own(&[FORBID_READ]).into_iter().map(Entry::Policy));
     let (owner, user) = (member(1, [role::OWNER]), member(2, [role::USER]));
     assert_eq!(decide(&catalog, "users", &owner, &Action::UpdateProfile, &user), Ok(Vec::new()));
     assert_eq!(catalog.policies.enter(&policy::member(&owner, &catalog), TenantId::new(1)), Ok(Vec::new()));
@@ -609,7 +609,7 @@ fn a_forbid_adds_to_the_base_policies() {
 
 #[test]
 fn the_base_rule_is_named_before_the_tenants_and_both_notices_arrive() {
-    let catalog = Catalog::new(
+    let catalog = Rules::new(
         1,
         own(&[r#"@notice("Not on a Monday.") forbid (principal, action, resource);"#]).into_iter().map(Entry::Policy),
     );
@@ -637,7 +637,7 @@ fn no_policy_of_a_tenant_ever_allows_more() {
         let count = rng.usize(1..=2);
         let texts = rng.choose_multiple(FORBIDS, count);
         let entries = world.roles.values().cloned().map(Entry::Role);
-        let stricter = Catalog::new(1, entries.chain(own(&texts).into_iter().map(Entry::Policy)));
+        let stricter = Rules::new(1, entries.chain(own(&texts).into_iter().map(Entry::Policy)));
         let (caller, target) = (world.member(&mut rng, 1), world.member(&mut rng, 2));
         let after: BTreeSet<RoleId> = world.some_roles(&mut rng).into_iter().collect();
         for action in [Action::Read, Action::UpdateProfile, assign(&world.catalog, &target, &after)] {
@@ -696,7 +696,7 @@ fn policies_see_the_facts() {
         assert!(valid.validation_passed(), "{text}: {valid}");
 
         let entries = roles().map(Entry::Role).into_iter().chain(own(&[&text]).into_iter().map(Entry::Policy));
-        let catalog = Catalog::new(1, entries);
+        let catalog = Rules::new(1, entries);
         let actions = [
             Action::Read,
             Action::UpdateProfile,
@@ -733,11 +733,11 @@ fn a_text_of_several_statements_and_several_texts_keep_their_ids_apart() {
     assert_eq!(denial.notices.len(), 12);
 
     // The third text's only statement goes by the number of its item.
-    let catalog = Catalog::new(1, own(&[&texts[0], only_reads, forbid_enter]).into_iter().map(Entry::Policy));
+    let catalog = Rules::new(1, own(&[&texts[0], only_reads, forbid_enter]).into_iter().map(Entry::Policy));
     let owner = member(1, [role::OWNER]);
     let entered = catalog.policies.enter(&policy::member(&owner, &catalog), TenantId::new(1));
     assert_eq!(rule(entered), "tenant-policy-2-0");
-    let catalog = Catalog::new(1, own(&[&texts[0], FORBID_READ, forbid_enter]).into_iter().map(Entry::Policy));
+    let catalog = Rules::new(1, own(&[&texts[0], FORBID_READ, forbid_enter]).into_iter().map(Entry::Policy));
     let entered = catalog.policies.enter(&policy::member(&owner, &catalog), TenantId::new(1));
     assert_eq!(rule(entered), "tenant-policy-3-0");
 }
@@ -755,7 +755,7 @@ fn refused(text: &str) -> Refused {
     let denied = Denial { rule: POLICY_ERROR.to_owned(), action: "member:read", notices: Vec::new() };
     // One bad text is enough, whatever stands beside it.
     assert_eq!(read_under(&[FORBID_READ, text]), Err(denied), "{text}");
-    let catalog = Catalog::new(1, own(&[text]).into_iter().map(Entry::Policy));
+    let catalog = Rules::new(1, own(&[text]).into_iter().map(Entry::Policy));
     let owner = member(1, [role::OWNER]);
     assert_eq!(rule(catalog.policies.enter(&policy::member(&owner, &catalog), TenantId::new(1))), POLICY_ERROR);
     check_text(text).unwrap_err()
@@ -908,7 +908,7 @@ fn long_chains_fit_the_stack() {
 #[test]
 fn policies_of_one_tenant_are_not_anothers() {
     let strict = Policies::new(&own(&["forbid (principal, action, resource);"]));
-    let catalog = Catalog::new(1, []);
+    let catalog = Rules::new(1, []);
     let owner = member(1, [role::OWNER]);
     let facts = policy::member(&owner, &catalog);
     assert_eq!(rule(strict.enter(&facts, TenantId::new(1))), "tenant-policy-1-0");

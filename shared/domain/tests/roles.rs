@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 use domain::id::{MembershipId, RoleId, TenantId, UserId};
 use domain::policy::{self, Action};
-use domain::{Catalog, Entry, Member, Permission, Role, Status, Time, role};
+use domain::{Entry, Member, Permission, Role, Rules, Status, Time, role};
 use fastrand::Rng;
 
 static CEDAR: LazyLock<cedar::Texts> = LazyLock::new(|| cedar::Texts::new(&[]));
@@ -30,7 +30,7 @@ fn member(roles: impl IntoIterator<Item = RoleId>) -> Member {
 }
 
 /// The rule that denies, or `allow`; the same as Cedar decides, in every dialect.
-fn decide(catalog: &Catalog, caller: &Member, action: &Action, role: &Role) -> String {
+fn decide(catalog: &Rules, caller: &Member, action: &Action, role: &Role) -> String {
     let (principal, resource) = (policy::member(caller, catalog), policy::role(role, ACME));
     let decided = cedar::DIALECTS.map(|dialect| {
         let ours = catalog.policies.allow(dialect, &principal, action, &resource);
@@ -45,7 +45,7 @@ fn decide(catalog: &Catalog, caller: &Member, action: &Action, role: &Role) -> S
 fn the_table_says_who_may_make_and_delete_which_role() {
     let maker = custom(10, "maker", 1, &[("role:create", true), ("role:delete", true), ("invoice:read", true)]);
     let barred = custom(11, "barred", 1, &[("role:create", false), ("invoice:read", false)]);
-    let catalog = Catalog::new(1, [maker, barred].map(Entry::Role));
+    let catalog = Rules::new(1, [maker, barred].map(Entry::Role));
     let [maker, barred] = [10, 11].map(RoleId::new);
     let callers = [
         ("owner", member([role::OWNER])),
@@ -98,7 +98,7 @@ fn no_role_holds_more_than_its_maker() {
         let rank = |number: u32| 1 + (number % 2) as u8;
         let held = custom(10, "held", rank(round), &some(4));
         let new = custom(20, "new", rank(round / 2), &some(3));
-        let catalog = Catalog::new(1, [Entry::Role(held)]);
+        let catalog = Rules::new(1, [Entry::Role(held)]);
         let built_in = [role::OWNER, role::ADMIN, role::USER][round as usize % 3];
         let caller = member([built_in, RoleId::new(10)]);
         let (holds, denies) = (catalog.permissions(&caller.roles), catalog.denied(&caller.roles));

@@ -1,5 +1,8 @@
 //! `directory`: `{"data", "errors"}`, numbers for ids and enums (seed 002).
 
+#[cfg(feature = "openapi")]
+mod schema;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 

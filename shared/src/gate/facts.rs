@@ -8,7 +8,7 @@ use domain::id::{RoleId, TenantId, UserId};
 use domain::policy::Action;
 use domain::policy::eval::Entity;
 use domain::problem::Denial;
-use domain::{Actor, Catalog, Member, Problem, Record, Role, Tenant, Time, policy};
+use domain::{Actor, Catalog, Member, Problem, Record, Role, Rules, Tenant, Time, policy};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -20,8 +20,8 @@ use crate::table::fence::Fact;
 use crate::table::key::{Key, TenantKeys};
 use crate::table::{Item, Table, decode};
 
-/// How many tenants' catalogs are kept; past that, all are dropped and read again when needed.
-const MAX_CATALOGS: usize = 256;
+/// How many tenants' rules are kept; past that, all are dropped and read again when needed.
+const MAX_KNOWN: usize = 256;
 
 /// What a request needs to know beside the tenant, its caller and the answer on record.
 #[derive(Clone, Debug, Default)]
@@ -46,31 +46,31 @@ impl Reads {
     }
 }
 
-/// The tenants' catalogs that a warm function keeps.
+/// The tenants' rules that a warm function keeps.
 #[derive(Default)]
-pub struct Catalogs(Mutex<HashMap<TenantId, Arc<Catalog>>>);
+pub struct KnownRules(Mutex<HashMap<TenantId, Arc<Rules>>>);
 
-impl Catalogs {
-    /// The catalog of a tenant at its current version, from memory if it is the same.
-    async fn at(&self, asked: &Asked<'_>, tenant: &Tenant) -> Result<Arc<Catalog>, Problem> {
+impl KnownRules {
+    /// The rules of a tenant at its catalog's current version, from memory if it is the same.
+    async fn at(&self, asked: &Asked<'_>, tenant: &Tenant) -> Result<Arc<Rules>, Problem> {
         let known = lock(&self.0).get(&tenant.id).cloned();
-        if let Some(catalog) = known.filter(|catalog| catalog.version == tenant.catalog_version) {
-            return Ok(catalog);
+        if let Some(rules) = known.filter(|rules| rules.version == tenant.catalog_version) {
+            return Ok(rules);
         }
-        let catalog = Arc::new(asked.table.catalog(TenantKeys(tenant.id), tenant.catalog_version).await?);
-        for (policy, why) in catalog.policies.broken() {
+        let rules = Arc::new(asked.table.catalog(TenantKeys(tenant.id), tenant.catalog_version).await?);
+        for (policy, why) in rules.policies.broken() {
             log::line(
                 Level::Error,
                 "a tenant's policy cannot be used; nothing is allowed there until it is mended",
                 &|| json!({ "request_id": asked.request, "tenant": tenant.id.number(), "policy": policy, "cause": why }),
             );
         }
-        let mut catalogs = lock(&self.0);
-        if catalogs.len() >= MAX_CATALOGS {
-            catalogs.clear();
+        let mut known = lock(&self.0);
+        if known.len() >= MAX_KNOWN {
+            known.clear();
         }
-        catalogs.insert(tenant.id, catalog.clone());
-        Ok(catalog)
+        known.insert(tenant.id, rules.clone());
+        Ok(rules)
     }
 }
 
@@ -135,7 +135,7 @@ pub struct Facts {
     now: Time,
     stamp: Stamp,
     tenant: Tenant,
-    catalog: Arc<Catalog>,
+    rules: Arc<Rules>,
     principal: Principal,
     members: HashMap<UserId, Member>,
     pictures: HashMap<UserId, String>,
@@ -175,12 +175,12 @@ impl Facts {
             Problem::Forbidden(Denial { rule: "active-member".to_owned(), action: "tenant:enter", notices })
         };
         let tenant: Tenant = decode(found.remove(&tenant_key).ok_or_else(stranger)?)?;
-        let catalog = asked.catalogs.at(asked, &tenant).await?;
+        let rules = asked.rules.at(asked, &tenant).await?;
         if !me.is_present() {
             return Err(stranger());
         }
-        let principal = Principal::member(&me, &catalog);
-        catalog.policies.enter(&principal.entity, tenant.id).map_err(Problem::Forbidden)?;
+        let principal = Principal::member(&me, &rules);
+        rules.policies.enter(&principal.entity, tenant.id).map_err(Problem::Forbidden)?;
 
         let mut take = |key: &Key| -> Option<Item> { found.remove(key) };
         let recorded: Option<Recorded> = record_key.and_then(|key| take(&key)).map(decode).transpose()?;
@@ -206,7 +206,7 @@ impl Facts {
                 transaction: Uuid::new_v4().to_string(),
             },
             tenant,
-            catalog,
+            rules,
             principal,
             members,
             pictures,
@@ -222,7 +222,7 @@ impl Facts {
     }
 
     pub fn catalog(&self) -> &Catalog {
-        &self.catalog
+        &self.rules
     }
 
     /// When the facts were read.
@@ -243,7 +243,7 @@ impl Facts {
     /// # Errors
     /// [`Problem::NotFound`]
     pub fn role(&self, role: Option<RoleId>) -> Result<Unseen<'_, Role>, Problem> {
-        role.and_then(|role| self.catalog.role(role)).map(Unseen).ok_or(Problem::NotFound("role"))
+        role.and_then(|role| self.rules.role(role)).map(Unseen).ok_or(Problem::NotFound("role"))
     }
 
     /// Whether any member holds the role that [`Reads::holders`] named. If the role was retiring when the facts were read,
@@ -262,16 +262,16 @@ impl Facts {
 
     pub(super) fn view<'a>(&'a self, member: &'a Member) -> View<'a> {
         let picture = self.pictures.get(&member.user).map(String::as_str);
-        View { tenant: &self.tenant, member, catalog: &self.catalog, picture }
+        View { tenant: &self.tenant, member, catalog: &self.rules, picture }
     }
 
     /// Decides on one action; the notices that come with the permission.
     pub(super) fn allow<R: Record>(&self, action: &Action, record: &R) -> Result<Vec<String>, Denial> {
-        self.decide(action, &record.entity(self.tenant.id, &self.catalog))
+        self.decide(action, &record.entity(self.tenant.id, &self.rules))
     }
 
     fn decide(&self, action: &Action, resource: &Entity) -> Result<Vec<String>, Denial> {
-        self.catalog.policies.allow(self.dialect, &self.principal.entity, action, resource)
+        self.rules.policies.allow(self.dialect, &self.principal.entity, action, resource)
     }
 
     /// The key of the answer on record, if the request has an `Idempotency-Key`.

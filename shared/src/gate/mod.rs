@@ -23,7 +23,7 @@ use crate::table::{CONTENDED, Committed, Pause, Table, Transaction, decode};
 
 pub use caller::Caller;
 pub use conditions::{Conditions, Idempotency, IfMatch};
-pub use facts::{Catalogs, Facts, Reads, Unseen, View};
+pub use facts::{Facts, KnownRules, Reads, Unseen, View};
 pub use plan::{Plan, Reading, Step};
 pub use replay::Recorded;
 
@@ -41,7 +41,7 @@ pub struct Asked<'a> {
     /// When the answer must be on its way.
     pub deadline: Instant,
     pub table: Table<'a>,
-    pub catalogs: &'a Catalogs,
+    pub rules: &'a KnownRules,
 }
 
 /// Says what becomes of which records, and what is answered if that is allowed and done.

@@ -4,6 +4,8 @@ pub mod call;
 pub mod credential;
 mod dialect;
 pub mod json;
+#[cfg(feature = "openapi")]
+mod schema;
 pub mod signature;
 
 pub use dialect::Dialect;

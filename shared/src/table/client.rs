@@ -28,7 +28,7 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
-use crate::call::is_trace;
+use crate::trace::is_trace;
 
 /// The roots that Amazon signs its services' certificates with: <https://www.amazontrust.com/repository/>.
 const AMAZON_ROOTS: &[u8] = include_bytes!("../../roots/amazon.pem");

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnConsumedCapacity};
-use domain::{Catalog, Entry, Problem};
+use domain::{Entry, Problem, Rules};
 use futures_util::future::join_all;
 
 use super::key::{Key, TenantKeys};
@@ -58,7 +58,7 @@ impl Table<'_> {
     /// Reads all catalog entries of a tenant, in one round trip as far as they fit in 1 MB.
     ///
     /// Read `version` first: the entries are then at least that new, so a cache keyed by it never serves stale ones.
-    pub async fn catalog(self, tenant: TenantKeys, version: u64) -> Result<Catalog, Problem> {
+    pub async fn catalog(self, tenant: TenantKeys, version: u64) -> Result<Rules, Problem> {
         let (mut entries, mut start): (Vec<Entry>, _) = (Vec::new(), None);
         loop {
             let (items, next) = self.query(&tenant.catalog(), None, start).await?;
@@ -67,7 +67,7 @@ impl Table<'_> {
             }
             start = next;
             if start.is_none() {
-                return Ok(Catalog::new(version, entries));
+                return Ok(Rules::new(version, entries));
             }
         }
     }

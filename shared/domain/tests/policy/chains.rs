@@ -69,7 +69,7 @@ impl Change {
         after
     }
 
-    fn action<'a>(self, catalog: &'a Catalog, before: &Member, after: &Member) -> Action<'a> {
+    fn action<'a>(self, catalog: &'a Rules, before: &Member, after: &Member) -> Action<'a> {
         match self {
             Self::Read => Action::Read,
             Self::UpdateProfile => Action::UpdateProfile,
@@ -101,7 +101,7 @@ type Step = (usize, usize, usize);
 
 /// What the policy says in one tenant. Each question is asked once, and its answer is kept.
 struct Tenant {
-    catalog: Catalog,
+    catalog: Rules,
     changes: Vec<Change>,
     /// A rule that is not in force, so that the search must find what it is for. What it denies counts as allowed, also where a
     /// rule that stands after it in the file would deny as well.
@@ -122,7 +122,7 @@ impl Tenant {
         let own: BTreeMap<RoleId, Role> = own.map(|role| (role.id, role)).collect();
         let ids: Vec<RoleId> = own.keys().copied().chain([role::ADMIN, role::USER]).collect();
         Self {
-            catalog: Catalog::new(1, own.into_values().map(Entry::Role)),
+            catalog: Rules::new(1, own.into_values().map(Entry::Role)),
             changes: Change::all(&ids),
             without,
             ways: Vec::new(),

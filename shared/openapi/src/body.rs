@@ -8,11 +8,11 @@ use domain::schema::CLEARABLE;
 use schemars::Schema;
 use serde_json::{Map, Value, json};
 
-use crate::http::json::{Faulty, Object};
+use shared::json::{Faulty, Object};
 
 /// In a body, a [`Patch`](domain::Patch) may be absent or `null`, and an `Option` may be absent only. Derives require the one and take `null`
 /// for the other.
-pub(super) fn finish(schema: &mut Schema) {
+pub(crate) fn finish(schema: &mut Schema) {
     let Some(object) = schema.as_object_mut() else { return };
     let mut clearable = Vec::new();
     for (name, property) in object.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
@@ -52,7 +52,7 @@ fn without_null(schema: &mut Map<String, Value>) {
 ///
 /// # Panics
 /// The reader and the schema disagree.
-pub(super) fn agree<T>(schema: &Value, schemas: &Value, read: impl Fn(&mut Object) -> Result<T, Faulty>) {
+pub(crate) fn agree<T>(schema: &Value, schemas: &Value, read: impl Fn(&mut Object) -> Result<T, Faulty>) {
     // The places of a body's faults: all, or those of one kind.
     let faults = |body: &Value, kind: Option<Wrong>| -> BTreeSet<String> {
         let object = Object::of_body(body.to_string().as_bytes()).expect("an object");

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::{Member, Status};
 use crate::catalog::Catalog;
 use crate::id::{GroupId, LabelId, RoleId, TenantId};
+use crate::member::{Member, Status};
+use crate::meta::{Meta, Patch};
 use crate::policy::eval::Entity;
 use crate::policy::{self, Action};
 use crate::problem::{Problem, Reference};
-use crate::record::{Change, Meta, Patch, Record, Subject, Tally};
+use crate::record::{Change, Record, Subject, Tally};
 use crate::role;
 use crate::text;
 
