@@ -200,6 +200,40 @@ fn the_domain_is_pure_and_has_no_circle_of_imports() {
     assert!(circle(&imports).is_some());
 }
 
+/// The stranger's check: what an endpoint takes, and what a record takes. README.md, *Adding an endpoint*, lists the same places.
+#[test]
+fn an_endpoint_and_a_record_have_few_places() {
+    let root = find_root().unwrap();
+    let template = Template::load(&root.join("template.yaml")).unwrap();
+    let sources = ["shared", "local/src", "bench/src"].into_iter().flat_map(|folder| rust_files(&root.join(folder)));
+    for file in sources.filter(|file| !file.components().any(|it| it.as_os_str() == "tests")) {
+        let code = code(&file);
+        let named = template.functions.iter().find(|function| code.contains(&format!("\"{}\"", function.name)));
+        // The benchmark measures one function.
+        let is_measured = file.ends_with("bench/src/subjects.rs");
+        assert!(named.is_none() || is_measured, "{}: names {:?}", file.display(), named.map(|it| &it.name));
+    }
+
+    // A role: its own file, the catalog that it belongs to, its storage, how a request finds it, its wire types.
+    let is_word = |it: char| it.is_alphanumeric() || it == '_';
+    let names_role = |file: &PathBuf| code(file).split(|it| !is_word(it)).any(|word| word == "Role");
+    let files = [root.join("shared/domain/src"), root.join("shared/src")].map(|folder| rust_files(&folder)).concat();
+    let found: BTreeSet<String> = files
+        .iter()
+        .filter(|it| names_role(it))
+        .map(|it| it.strip_prefix(&root).unwrap().display().to_string())
+        .collect();
+    let places = ["domain/src/role.rs", "domain/src/role/change.rs", "domain/src/catalog.rs", "domain/src/lib.rs"];
+    let storage = ["src/table/stored.rs", "src/table/key.rs", "src/gate/facts.rs"];
+    let dialects = ["users", "organization", "tenant", "directory"].map(|name| format!("src/dialect/{name}.rs"));
+    let places = places.into_iter().chain(storage).map(str::to_owned).chain(dialects);
+    // What a request may refer to has a name of its own.
+    let others =
+        ["domain/src/problem.rs", "domain/src/member/change.rs", "src/dialect/directory/schema.rs"].map(str::to_owned);
+    let expected = places.chain(others).map(|place| format!("shared/{place}")).collect();
+    assert_eq!(found, expected);
+}
+
 #[test]
 fn a_long_file_says_why() {
     let root = find_root().unwrap();

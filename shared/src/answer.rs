@@ -66,3 +66,26 @@ impl Serialize for Answer {
         answer.end()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_is_what_api_gateway_takes() {
+        let answer = Answer::json(201, &json!({ "it": 1 })).with_header("x-request-id", "1");
+        assert_eq!(
+            json!(answer),
+            json!({
+                "statusCode": 201,
+                "headers": { "content-type": "application/json", "x-request-id": "1" },
+                "body": "{\"it\":1}",
+                "isBase64Encoded": false,
+            })
+        );
+        let binary = json!(Answer::new(200, "text/javascript", Body::from(&b"\xff\x00"[..])));
+        assert_eq!((&binary["body"], &binary["isBase64Encoded"]), (&json!("/wA="), &json!(true)));
+    }
+}

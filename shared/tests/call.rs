@@ -1,6 +1,6 @@
 //! A request around its body: all that a client sends is text, and no text fails a function.
 
-use lambda_http::{Body, Context, LambdaEvent};
+use lambda_http::{Context, LambdaEvent};
 use serde_json::{Value, json};
 use shared::call::{MAX_BODY, Request};
 use shared::dialect::USERS;
@@ -8,7 +8,7 @@ use shared::dialect::users;
 use shared::gate::IfMatch;
 use shared::id::{TenantId, UserId};
 use shared::trace::is_trace;
-use shared::{Answer, Call, Problem};
+use shared::{Call, Problem};
 
 /// An event of API Gateway for a write.
 fn event() -> Value {
@@ -382,22 +382,4 @@ fn a_trace_is_one_of_x_ray() {
     ] {
         assert_eq!(traced(trace), None, "{trace}");
     }
-}
-
-// ---- Answers
-
-#[test]
-fn an_answer_is_what_api_gateway_takes() {
-    let answer = Answer::json(201, &json!({ "it": 1 })).with_header("x-request-id", "1");
-    assert_eq!(
-        json!(answer),
-        json!({
-            "statusCode": 201,
-            "headers": { "content-type": "application/json", "x-request-id": "1" },
-            "body": "{\"it\":1}",
-            "isBase64Encoded": false,
-        })
-    );
-    let binary = json!(Answer::new(200, "text/javascript", Body::from(&b"\xff\x00"[..])));
-    assert_eq!((&binary["body"], &binary["isBase64Encoded"]), (&json!("/wA="), &json!(true)));
 }

@@ -1,4 +1,6 @@
 //! Tokens, key sets, and the headers that carry tokens: what counts, and everything that must not.
+//!
+//! Long, since its tests share the making of keys and of tokens with every flaw.
 
 use std::sync::LazyLock;
 

@@ -263,7 +263,7 @@ async fn a_killed_server_has_lost_nothing_that_it_acknowledged() {
     let store = Store::new(&running.dynamodb, template.table_name()).unwrap();
     let keys = TenantKeys(ACME);
     let member: Member = decode(store.get(&keys.member(USER)).await.unwrap().unwrap()).unwrap();
-    let mut chain = keys.event(Subject::Member(USER), 0);
+    let mut chain = keys.event(&Subject::new("member", USER), 0);
     chain.sk = "EVENT#".to_owned();
     let events = store.query(&chain).await.unwrap();
     let events: Vec<Event> = events.into_iter().map(|item| decode(item).unwrap()).collect();

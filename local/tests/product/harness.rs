@@ -201,7 +201,7 @@ impl Product {
 
     /// All events of a member, after checking that their chain holds.
     pub async fn events(&self, tenant: TenantId, user: UserId) -> Vec<Event> {
-        let mut key = TenantKeys(tenant).event(Subject::Member(user), 0);
+        let mut key = TenantKeys(tenant).event(&Subject::new("member", user), 0);
         key.sk = "EVENT#".to_owned();
         let items = self.store.query(&key).await.unwrap();
         let events: Vec<Event> = items.into_iter().map(|item| decode(item).unwrap()).collect();

@@ -156,7 +156,7 @@ impl std::error::Error for Broken {}
 /// # Errors
 /// The first version at which that does not hold.
 pub fn verify_chain<R: Record>(tenant: TenantId, record: &R, events: &[Event]) -> Result<(), Broken> {
-    let head = verify_links(tenant, record.subject(), None, events)?;
+    let head = verify_links(tenant, &record.subject(), None, events)?;
     let meta = record.meta();
     match events.len() as u64 == meta.version && head == meta.head {
         true => Ok(()),
@@ -168,14 +168,14 @@ pub fn verify_chain<R: Record>(tenant: TenantId, record: &R, events: &[Event]) -
 ///
 /// # Errors
 /// The first version at which that does not hold.
-pub fn verify_ended_chain(tenant: TenantId, subject: Subject, events: &[Event]) -> Result<(), Broken> {
+pub fn verify_ended_chain(tenant: TenantId, subject: &Subject, events: &[Event]) -> Result<(), Broken> {
     let last = events.len().max(1) as u64;
     let head = verify_links(tenant, subject, Some(last), events)?;
     if head.is_empty() { Err(Broken { version: last }) } else { Ok(()) }
 }
 
 /// The hash of the last event, if all of them are in their places: a creation first, a deletion at `ends` only.
-fn verify_links(tenant: TenantId, subject: Subject, ends: Option<u64>, events: &[Event]) -> Result<String, Broken> {
+fn verify_links(tenant: TenantId, subject: &Subject, ends: Option<u64>, events: &[Event]) -> Result<String, Broken> {
     let mut head = String::new();
     for (version, event) in (1..).zip(events) {
         let deed = match version {
@@ -183,7 +183,7 @@ fn verify_links(tenant: TenantId, subject: Subject, ends: Option<u64>, events: &
             1 => Deed::Created,
             _ => Deed::Updated,
         };
-        let own = (event.tenant, event.subject, event.version, event.deed) == (tenant, subject, version, deed);
+        let own = (event.tenant, &event.subject, event.version, event.deed) == (tenant, subject, version, deed);
         if !own || event.previous != head {
             return Err(Broken { version });
         }

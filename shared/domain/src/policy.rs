@@ -19,7 +19,6 @@ use crate::catalog::{Catalog, Entry, Policy};
 use crate::id::{GroupId, TenantId};
 use crate::member::{Member, Status};
 use crate::problem::Denial;
-use crate::role::Role;
 use eval::{Entity, Erred, Request};
 use format::{Effect, Record, Rule, Uid, Value};
 
@@ -219,19 +218,6 @@ pub fn member(member: &Member, catalog: &Catalog) -> Entity {
     Entity { uid: Uid::new("Member", member.user), attributes: record(attributes), ancestors }
 }
 
-/// A role as policies know it.
-pub fn role(role: &Role, tenant: TenantId) -> Entity {
-    let attributes = [
-        ("name", string(&role.name)),
-        ("builtIn", Value::Bool(role.is_built_in())),
-        ("rank", Value::Long(i64::from(role.rank))),
-        ("grants", strings(role.names(true))),
-        ("denies", strings(role.names(false))),
-    ];
-    let ancestors = [Uid::new("Tenant", tenant)].into();
-    Entity { uid: Uid::new("Role", role.id), attributes: record(attributes), ancestors }
-}
-
 /// The action in its group: what the schema says of groups, is known in a decision only from the entities it is given.
 pub fn action_entity(action: &str) -> Entity {
     let group = action.starts_with("member:").then(|| Uid::new("Action", "member:any"));
@@ -262,15 +248,15 @@ fn base() -> &'static [(String, Rule)] {
     &BASE_POLICIES
 }
 
-fn record(pairs: impl IntoIterator<Item = (&'static str, Value)>) -> Record {
+pub(crate) fn record(pairs: impl IntoIterator<Item = (&'static str, Value)>) -> Record {
     pairs.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect()
 }
 
-fn string(text: &str) -> Value {
+pub(crate) fn string(text: &str) -> Value {
     Value::String(text.to_owned())
 }
 
-fn strings<'a>(texts: impl IntoIterator<Item = &'a str>) -> Value {
+pub(crate) fn strings<'a>(texts: impl IntoIterator<Item = &'a str>) -> Value {
     Value::Set(texts.into_iter().map(string).collect())
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::Catalog;
-use crate::id::{RoleId, TenantId, UserId};
+use crate::id::TenantId;
 use crate::meta::Meta;
 use crate::policy::Action;
 use crate::policy::eval::Entity;
@@ -14,8 +14,16 @@ pub trait Record: Clone + PartialEq + Serialize {
     /// What a request wants to become of it.
     type Edit;
 
+    /// What it is called in errors, in events and in keys of the table: a word in lower case.
+    const KIND: &'static str;
+
+    /// What tells it from others of its kind in the tenant.
+    fn id(&self) -> String;
+
     /// Whose audit chain its events make.
-    fn subject(&self) -> Subject;
+    fn subject(&self) -> Subject {
+        Subject::new(Self::KIND, self.id())
+    }
 
     fn meta(&self) -> &Meta;
 
@@ -61,20 +69,16 @@ pub enum Change<'a, R: Record> {
 }
 
 /// One record in its tenant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "kind", content = "id", rename_all = "lowercase")]
-pub enum Subject {
-    Member(UserId),
-    Role(RoleId),
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Subject {
+    /// [`Record::KIND`]
+    pub kind: String,
+    pub id: String,
 }
 
 impl Subject {
-    /// What it is called in errors.
-    pub fn kind(self) -> &'static str {
-        match self {
-            Subject::Member(_) => "member",
-            Subject::Role(_) => "role",
-        }
+    pub fn new(kind: &str, id: impl ToString) -> Self {
+        Self { kind: kind.to_owned(), id: id.to_string() }
     }
 }
 

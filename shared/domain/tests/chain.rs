@@ -13,7 +13,7 @@ fn event(version: u64, changes: &[(&str, Value, Value)]) -> Event {
     };
     Event {
         tenant: TenantId::new(1),
-        subject: Subject::Member(UserId::new(42)),
+        subject: Subject::new("member", 42),
         version,
         deed: if version == 1 { Deed::Created } else { Deed::Updated },
         at: Time::from_millis(1_705_308_300_000 + version as i64),
@@ -131,7 +131,7 @@ fn a_foreign_event_shows() {
     let (member, events) = chain();
     for at in 0..events.len() {
         let mut foreign = events.clone();
-        foreign[at].subject = Subject::Member(UserId::new(43));
+        foreign[at].subject = Subject::new("member", 43);
         assert_eq!(verify_chain(&member, &foreign), broken(at as u64 + 1));
         // Even where the whole chain was linked anew.
         let (relinked, foreign) = linked(foreign);
@@ -265,15 +265,15 @@ fn changes_of_equal_text_differ() {
 
 #[test]
 fn a_deletion_ends_a_chain() {
-    let (acme, subject) = (TenantId::new(1), Subject::Member(UserId::new(42)));
+    let (acme, subject) = (TenantId::new(1), Subject::new("member", 42));
     let (member, events) = chain();
     let deletion = Event { deed: Deed::Deleted, ..event(5, &[("status", json!("active"), Value::Null)]) };
     let (_, ended) = linked([events.clone(), vec![deletion]].concat());
-    assert_eq!(verify_ended_chain(acme, subject, &ended), Ok(()));
-    assert_eq!(verify_ended_chain(acme, subject, &events), broken(4), "nothing says why the record is gone");
-    assert_eq!(verify_ended_chain(acme, subject, &[]), broken(1));
+    assert_eq!(verify_ended_chain(acme, &subject, &ended), Ok(()));
+    assert_eq!(verify_ended_chain(acme, &subject, &events), broken(4), "nothing says why the record is gone");
+    assert_eq!(verify_ended_chain(acme, &subject, &[]), broken(1));
     assert_eq!(verify_chain(&member, &ended), broken(5), "the record is there");
     let mut revived = ended.clone();
     revived.swap(3, 4);
-    assert_eq!(verify_ended_chain(acme, subject, &revived), broken(4));
+    assert_eq!(verify_ended_chain(acme, &subject, &revived), broken(4));
 }

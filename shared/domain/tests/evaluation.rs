@@ -1,5 +1,7 @@
 //! The evaluation of policies in functions, held against Cedar's: random policies over random facts; and what may be stored
 //! for functions to read.
+//!
+//! Long, since the generator of random policies and facts is here, beside the tests that need it.
 
 #[path = "common/cedar.rs"]
 mod cedar;

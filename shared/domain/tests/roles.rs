@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 use domain::id::{MembershipId, RoleId, TenantId, UserId};
 use domain::policy::{self, Action};
-use domain::{Entry, Member, Permission, Role, Rules, Status, Time, role};
+use domain::{Entry, Member, Permission, Record, Role, Rules, Status, Time, role};
 use fastrand::Rng;
 
 static CEDAR: LazyLock<cedar::Texts> = LazyLock::new(|| cedar::Texts::new(&[]));
@@ -31,7 +31,7 @@ fn member(roles: impl IntoIterator<Item = RoleId>) -> Member {
 
 /// The rule that denies, or `allow`; the same as Cedar decides, in every dialect.
 fn decide(catalog: &Rules, caller: &Member, action: &Action, role: &Role) -> String {
-    let (principal, resource) = (policy::member(caller, catalog), policy::role(role, ACME));
+    let (principal, resource) = (policy::member(caller, catalog), role.entity(ACME, catalog));
     let decided = cedar::DIALECTS.map(|dialect| {
         let ours = catalog.policies.allow(dialect, &principal, action, &resource);
         assert_eq!(ours, CEDAR.decide(dialect, &principal, action, &resource), "{caller:?} {role:?}");

@@ -84,7 +84,7 @@ impl<'f> Plan<'f> {
         if let Err(why) = new.fits(self.facts.catalog()) {
             self.refuse(why);
         }
-        self.first.get_or_insert((new.subject().kind(), None));
+        self.first.get_or_insert((R::KIND, None));
         self.keep(None, Some(&mut new));
         new
     }
@@ -99,7 +99,7 @@ impl<'f> Plan<'f> {
         let actions = R::actions(Change::Update { before, after: &after, edit }, catalog);
         let of_authority = actions.iter().any(Action::is_of_authority);
         self.decide_on(actions, before);
-        self.first.get_or_insert((before.subject().kind(), Some(before.meta().version)));
+        self.first.get_or_insert((R::KIND, Some(before.meta().version)));
         self.keep(Some(before), Some(&mut after));
         self.changed.extend(after.fact().filter(|_| of_authority));
         after
@@ -109,7 +109,7 @@ impl<'f> Plan<'f> {
         let Unseen(before) = before;
         let actions = R::actions(Change::Delete(before), self.facts.catalog());
         self.decide_on(actions, before);
-        self.first.get_or_insert((before.subject().kind(), Some(before.meta().version)));
+        self.first.get_or_insert((R::KIND, Some(before.meta().version)));
         self.keep(Some(before), None);
     }
 
@@ -121,7 +121,7 @@ impl<'f> Plan<'f> {
     /// Decides on what a change amounts to. What amounts to nothing is none of the changes that there are rules for.
     fn decide_on<R: Record>(&mut self, actions: Vec<Action>, resource: &R) {
         if actions.is_empty() {
-            let why = format!("a change of a {} that no action stands for", resource.subject().kind());
+            let why = format!("a change of a {} that no action stands for", R::KIND);
             self.denied.get_or_insert(Problem::Internal(why));
         }
         self.is_of_rules |= actions.iter().any(Action::is_of_rules);

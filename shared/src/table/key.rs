@@ -5,7 +5,7 @@ use std::borrow::Cow;
 #[cfg(feature = "table")]
 use domain::id::Kind;
 use domain::id::{GroupId, LabelId, PolicyId, RoleId, TenantId, UserId, hex};
-use domain::{Subject, Time};
+use domain::{Record, Role, Subject, Time};
 use sha2::{Digest, Sha256};
 
 /// The name of the overloaded index.
@@ -97,12 +97,12 @@ impl TenantKeys {
 
     /// The edge that says that `user` holds `role`.
     pub fn holder(self, role: RoleId, user: UserId) -> Key {
-        Key::new(self.of(Subject::Role(role)), numbered("MEMBER", user))
+        Key::new(self.of(&Subject::new(Role::KIND, role)), numbered("MEMBER", user))
     }
 
     /// The partition and the prefix of the sort keys of all edges to those who hold a role.
     pub fn holders(self, role: RoleId) -> Key {
-        Key::new(self.of(Subject::Role(role)), "MEMBER#")
+        Key::new(self.of(&Subject::new(Role::KIND, role)), "MEMBER#")
     }
 
     /// The edge that says that `user` is in `group`.
@@ -111,17 +111,17 @@ impl TenantKeys {
     }
 
     /// The partition of what stands beside a record: its events, its edges.
-    fn of(self, subject: Subject) -> String {
+    fn of(self, subject: &Subject) -> String {
         format!("{}#{}", self.partition(), named(subject))
     }
 
     /// The event that made `version` of a record.
-    pub fn event(self, subject: Subject, version: u64) -> Key {
+    pub fn event(self, subject: &Subject, version: u64) -> Key {
         Key::new(self.of(subject), format!("EVENT#{version:010}"))
     }
 
     /// Where the index lists the tenant's events by time, a partition a month.
-    pub fn happened(self, at: Time, subject: Subject, version: u64) -> Key {
+    pub fn happened(self, at: Time, subject: &Subject, version: u64) -> Key {
         let at = at.to_string();
         let month = &at[.."2026-11".len()];
         Key::new(format!("{}#EVENTS#{month}", self.partition()), format!("{at}#{}#{version}", named(subject)))
@@ -173,11 +173,8 @@ pub fn counter(kind: Kind) -> Key {
     Key::new("CONFIG", format!("COUNTER#{kind:?}").to_uppercase())
 }
 
-fn named(subject: Subject) -> String {
-    match subject {
-        Subject::Member(user) => format!("MEMBER#{user}"),
-        Subject::Role(role) => format!("ROLE#{role}"),
-    }
+fn named(subject: &Subject) -> String {
+    format!("{}#{}", subject.kind.to_uppercase(), subject.id)
 }
 
 /// Numbers are padded so that they sort.
@@ -200,10 +197,10 @@ mod tests {
         assert_eq!(shown(acme.picture(user)), "TENANT#1 | PICTURE#0000000042");
         assert_eq!(shown(acme.holder(RoleId::new(7), user)), "TENANT#1#ROLE#7 | MEMBER#0000000042");
         assert_eq!(shown(acme.in_group(GroupId::new(2), user)), "TENANT#1#GROUP#2 | MEMBER#0000000042");
-        assert_eq!(shown(acme.event(Subject::Member(user), 7)), "TENANT#1#MEMBER#42 | EVENT#0000000007");
-        assert_eq!(shown(acme.event(Subject::Role(RoleId::new(7)), 3)), "TENANT#1#ROLE#7 | EVENT#0000000003");
+        assert_eq!(shown(acme.event(&Subject::new("member", user), 7)), "TENANT#1#MEMBER#42 | EVENT#0000000007");
+        assert_eq!(shown(acme.event(&Subject::new("role", 7), 3)), "TENANT#1#ROLE#7 | EVENT#0000000003");
         assert_eq!(
-            shown(acme.happened(Time::from_millis(1_705_308_300_000), Subject::Member(user), 7)),
+            shown(acme.happened(Time::from_millis(1_705_308_300_000), &Subject::new("member", user), 7)),
             "TENANT#1#EVENTS#2024-01 | 2024-01-15T08:45:00.000Z#MEMBER#42#7"
         );
         assert_eq!(shown(acme.email("Ann@acme.example")), "TENANT#1#EMAILS | ann@acme.example");

@@ -106,7 +106,7 @@ impl Written {
 
     /// The key of the event.
     pub fn event_key(&self) -> Key {
-        TenantKeys(self.event.tenant).event(self.event.subject, self.event.version)
+        TenantKeys(self.event.tenant).event(&self.event.subject, self.event.version)
     }
 
     /// The key of the record.
@@ -156,8 +156,8 @@ fn image_of<R: Stored>(
 
 fn event_item(event: &Event) -> Result<Item, Malformed> {
     let keys = TenantKeys(event.tenant);
-    let listed = keys.happened(event.at, event.subject, event.version);
-    encode(&keys.event(event.subject, event.version), Some(&listed), event)
+    let listed = keys.happened(event.at, &event.subject, event.version);
+    encode(&keys.event(&event.subject, event.version), Some(&listed), event)
 }
 
 /// What a request does to its tenant, beside the records.

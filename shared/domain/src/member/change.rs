@@ -9,7 +9,7 @@ use crate::meta::{Meta, Patch};
 use crate::policy::eval::Entity;
 use crate::policy::{self, Action};
 use crate::problem::{Problem, Reference};
-use crate::record::{Change, Record, Subject, Tally};
+use crate::record::{Change, Record, Tally};
 use crate::role;
 use crate::text;
 
@@ -71,8 +71,10 @@ impl MemberEdit {
 impl Record for Member {
     type Edit = MemberEdit;
 
-    fn subject(&self) -> Subject {
-        Subject::Member(self.user)
+    const KIND: &'static str = "member";
+
+    fn id(&self) -> String {
+        self.user.to_string()
     }
 
     fn meta(&self) -> &Meta {

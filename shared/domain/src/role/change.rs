@@ -4,9 +4,10 @@ use crate::catalog::Catalog;
 use crate::id::TenantId;
 use crate::meta::Meta;
 use crate::policy::eval::Entity;
-use crate::policy::{self, Action};
+use crate::policy::format::{Uid, Value};
+use crate::policy::{Action, record, string, strings};
 use crate::problem::Problem;
-use crate::record::{Change, Record, Subject, Tally};
+use crate::record::{Change, Record, Tally};
 use crate::role::{MAX_ROLES, Role};
 
 /// What a request wants to become of a role.
@@ -19,8 +20,10 @@ pub enum RoleEdit {
 impl Record for Role {
     type Edit = RoleEdit;
 
-    fn subject(&self) -> Subject {
-        Subject::Role(self.id)
+    const KIND: &'static str = "role";
+
+    fn id(&self) -> String {
+        self.id.to_string()
     }
 
     fn meta(&self) -> &Meta {
@@ -57,7 +60,15 @@ impl Record for Role {
     }
 
     fn entity(&self, tenant: TenantId, _: &Catalog) -> Entity {
-        policy::role(self, tenant)
+        let attributes = [
+            ("name", string(&self.name)),
+            ("builtIn", Value::Bool(self.is_built_in())),
+            ("rank", Value::Long(i64::from(self.rank))),
+            ("grants", strings(self.names(true))),
+            ("denies", strings(self.names(false))),
+        ];
+        let ancestors = [Uid::new("Tenant", tenant)].into();
+        Entity { uid: Uid::new("Role", self.id), attributes: record(attributes), ancestors }
     }
 
     fn tally(before: Option<&Self>, after: Option<&Self>) -> Tally {
