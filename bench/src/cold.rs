@@ -37,11 +37,15 @@ pub async fn run(ours: &Ours, subjects: &[Subject], cold: u32, warm: u32, log: &
     let mut members: Vec<Member> = (0..).take(subjects.len()).map(|place| tenant.user(place)).collect();
     let mut measured: Vec<Measured> = subjects.iter().map(|_| Measured::default()).collect();
 
-    // In turns, so that whatever else the machine does hits all alike.
+    // In turns, so that whatever else the machine does hits all alike; in any order, so that none always comes after the
+    // same other.
+    let mut rng = fastrand::Rng::with_seed(1);
+    let mut turns: Vec<usize> = (0..subjects.len()).collect();
     let progress = bar("cold starts", cold as usize * subjects.len())?;
     for _ in 0..cold {
-        for ((subject, member), measured) in subjects.iter().zip(&mut members).zip(&mut measured) {
-            start(&bed, ours, subject, member, measured).await?;
+        rng.shuffle(&mut turns);
+        for &at in &turns {
+            start(&bed, ours, &subjects[at], &mut members[at], &mut measured[at]).await?;
             progress.inc(1);
         }
     }
@@ -62,8 +66,10 @@ pub async fn run(ours: &Ours, subjects: &[Subject], cold: u32, warm: u32, log: &
     let progress = bar("warm calls", warm as usize * subjects.len())?;
     for start in (0..warm).step_by(BLOCK as usize) {
         let calls = BLOCK.min(warm - start);
-        let each = subjects.iter().zip(&mut processes).zip(&mut members).zip(&mut measured);
-        for (((subject, process), member), measured) in each {
+        rng.shuffle(&mut turns);
+        for &at in &turns {
+            let (subject, process) = (&subjects[at], &mut processes[at]);
+            let (member, measured) = (&mut members[at], &mut measured[at]);
             let before = gauge::cpu(process.pid)?;
             for _ in 0..calls {
                 measured.warm.push(ms(bed.call(subject, process, member).await?));

@@ -10,7 +10,7 @@ use shared::domain::event::Stamp;
 use shared::domain::{Author, Entry, Member, Numbers, Tenant, Time, User};
 use shared::id::{Id, TenantId, UserId};
 use shared::table::key::{self, Key, TenantKeys};
-use shared::table::stored::{Reference, Stored, stamp};
+use shared::table::stored::{Reference, Stored};
 use shared::table::{Item, decode, encode};
 use tokio::task::JoinSet;
 
@@ -179,7 +179,7 @@ pub fn record_items<R: Stored>(tenant: TenantId, record: &R, now: Time) -> Resul
         request: "seed".to_owned(),
         transaction: String::new(),
     };
-    let written = stamp(&by, None, None, Some(&mut record.clone())).map_err(|problem| problem.to_string())?;
+    let written = R::stamped(&by, None, None, Some(&mut record.clone())).map_err(|problem| problem.to_string())?;
     Ok(written.map(|written| written.items()).transpose().map_err(said)?.unwrap_or_default())
 }
 

@@ -9,7 +9,7 @@ use super::{Idempotency, IfMatch, Recorded};
 use crate::answer::Answer;
 use crate::table::fence::Fact;
 use crate::table::key::Key;
-use crate::table::stored::{Stored, TenantChange, Written, stamp};
+use crate::table::stored::{Stored, TenantChange, Written};
 use crate::table::{Condition, Item, encode};
 
 /// What a plan comes to.
@@ -136,7 +136,7 @@ impl<'f> Plan<'f> {
     /// Stamps a change, and counts what it does to the tenant.
     fn keep<R: Stored>(&mut self, before: Option<&R>, after: Option<&mut R>) {
         let tally = R::tally(before, after.as_deref());
-        match stamp(self.facts.stamp(), Some(self.facts.principal().actor()), before, after) {
+        match R::stamped(self.facts.stamp(), Some(self.facts.principal().actor()), before, after) {
             Ok(None) => {}
             Ok(Some(written)) => {
                 self.tenant.owners += tally.owners;

@@ -17,6 +17,17 @@ pub trait Stored: Record {
     /// A defect: the record is no item.
     fn image(&self, tenant: TenantId) -> Result<Image, Malformed>;
 
+    /// [`stamp`], for this record: what is generic in it is then compiled here, and not again in each function.
+    ///
+    /// # Errors
+    /// As those of [`stamp`].
+    fn stamped(
+        by: &Stamp,
+        actor: Option<&Actor>,
+        before: Option<&Self>,
+        after: Option<&mut Self>,
+    ) -> Result<Option<Written>, Problem>;
+
     /// What requests rest on that were decided by this record, if any are.
     fn fact(&self) -> Option<Fact> {
         None
@@ -70,6 +81,15 @@ impl Stored for Member {
         Ok(Image { key, item, links, version: self.meta.version, fact: self.fact() })
     }
 
+    fn stamped(
+        by: &Stamp,
+        actor: Option<&Actor>,
+        before: Option<&Self>,
+        after: Option<&mut Self>,
+    ) -> Result<Option<Written>, Problem> {
+        stamp(by, actor, before, after)
+    }
+
     fn fact(&self) -> Option<Fact> {
         Some(Fact::authority(self))
     }
@@ -80,6 +100,15 @@ impl Stored for Role {
         let key = TenantKeys(tenant).role(self.id);
         let item = encode(&key, None, &Entry::Role(self.clone()))?;
         Ok(Image { key, item, links: Vec::new(), version: self.meta.version, fact: self.fact() })
+    }
+
+    fn stamped(
+        by: &Stamp,
+        actor: Option<&Actor>,
+        before: Option<&Self>,
+        after: Option<&mut Self>,
+    ) -> Result<Option<Written>, Problem> {
+        stamp(by, actor, before, after)
     }
 }
 
@@ -119,7 +148,7 @@ impl Written {
 ///
 /// # Errors
 /// A defect: the record is no item.
-pub fn stamp<R: Stored>(
+fn stamp<R: Stored>(
     stamp: &Stamp,
     actor: Option<&Actor>,
     before: Option<&R>,
