@@ -12,7 +12,7 @@ use local::front::Latency;
 use local::functions::{Process, Processes};
 use local::store::Store;
 use local::token::{self, Flaw};
-use local::{LogSink, Options, Result, Server, demo, template};
+use local::{LogSink, Options, Result, Server, demo, log::Entry, template};
 use serde_json::{Value, json};
 use shared::credential::{Expected, Kind};
 use shared::id::{TenantId, UserId};
@@ -245,9 +245,12 @@ impl Tail {
 
     pub fn sink(&self) -> LogSink {
         let lines = Arc::clone(&self.0);
-        Arc::new(move |line| {
+        Arc::new(move |entry| {
+            if matches!(entry, Entry::Answered(_)) {
+                return;
+            }
             let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
-            lines.push_back(line.to_owned());
+            lines.push_back(entry.to_string());
             if lines.len() > Self::LINES {
                 lines.pop_front();
             }

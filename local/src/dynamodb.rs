@@ -22,8 +22,8 @@ use tokio::{sync::watch, task::spawn_blocking, time::timeout};
 
 use crate::{
     Result, data,
-    functions::LogSink,
     http::{self, HttpClient, innermost},
+    log::{Entry, LogSink},
     operations,
     template::Template,
 };
@@ -176,10 +176,11 @@ async fn sweep(embedded: Weak<Embedded>, log: LogSink) {
     loop {
         ticks.tick().await;
         let Some(embedded) = embedded.upgrade() else { return };
+        let failed = |why: String| log(Entry::said("dynamodb", format!("deleting expired items: {why}")));
         match spawn_blocking(move || embedded.database.sweep_ttl()).await {
             Ok(Ok(_deleted)) => {}
-            Ok(Err(error)) => log(&format!("[dynamodb] deleting expired items: {error}")),
-            Err(error) => log(&format!("[dynamodb] deleting expired items: {error}")),
+            Ok(Err(error)) => failed(error.to_string()),
+            Err(error) => failed(error.to_string()),
         }
     }
 }

@@ -25,10 +25,11 @@ use tokio::{net::TcpListener, sync::RwLock};
 use crate::{
     conflicts::Conflicts,
     dynamodb::Engine,
-    functions::{LogSink, lock},
+    functions::lock,
     http::{self, Host, HttpServer, Reply},
     iam::{self, Decision, Need},
     limits::Limits,
+    log::{Entry, LogSink},
     operations::amazon,
     template::{ACCOUNT, Statement},
 };
@@ -171,8 +172,9 @@ impl Front {
             fault: Mutex::default(),
             under_way: RwLock::default(),
         });
-        let handler = Arc::clone(&state);
-        let server = HttpServer::start(listener, &state.options.hosts, move |request, _| {
+        let (handler, log) = (Arc::clone(&state), Arc::clone(&state.options.log));
+        let misdirected = move |_: &_, why: &str| log(Entry::said("dynamodb", why));
+        let server = HttpServer::start(listener, &state.options.hosts, misdirected, move |request, _| {
             let state = Arc::clone(&handler);
             // A request goes on even if its caller is gone, as it would in the cloud.
             async move { tokio::spawn(state.handle(request)).await? }
@@ -205,7 +207,9 @@ impl State {
         // A browser names the page that calls, except in a GET, which carries nothing out.
         if parts.headers.contains_key(ORIGIN) {
             let kind = "com.amazon.coral.service#AccessDeniedException";
-            let body = json!({ "__type": kind, "Message": "no web page may call this DynamoDB" });
+            let why = "no web page may call this DynamoDB";
+            (self.options.log)(Entry::said("dynamodb", why));
+            let body = json!({ "__type": kind, "Message": why });
             return Ok(amazon_json(StatusCode::FORBIDDEN, &body));
         }
         let body = match http::read(body, REQUEST).await {
@@ -255,7 +259,7 @@ impl State {
         if let Some(caller) = caller
             && let Err(refusal) = authorize(caller, needs.as_deref())
         {
-            (self.options.log)(&format!("[dynamodb] {refusal}"));
+            (self.options.log)(Entry::said("dynamodb", &refusal));
             let kind = "com.amazon.coral.service#AccessDeniedException";
             return Ok(error(&json!({ "__type": kind, "Message": refusal })));
         }
@@ -283,7 +287,7 @@ impl State {
         let reply = match self.options.engine.send(Request::from_parts(parts.clone(), body)).await {
             Ok(reply) => reply,
             Err(cause) => {
-                (self.options.log)(&format!("[dynamodb] {cause}"));
+                (self.options.log)(Entry::said("dynamodb", &cause));
                 let kind = "com.amazonaws.dynamodb.v20120810#InternalServerError";
                 let body = json!({ "__type": kind, "message": cause });
                 return Ok(http::json(StatusCode::INTERNAL_SERVER_ERROR, &body));

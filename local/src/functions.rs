@@ -26,12 +26,9 @@ use tokio::{
 use crate::{
     Error, Result,
     http::{self, HttpServer, Reply},
+    log::{Entry, LogSink},
     template::{Function, REGION, function_arn},
 };
-
-/// Takes each line of log, without its end: `[users-update] …` from a function, `[dynamodb] …` from
-/// the front.
-pub type LogSink = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// How long a process may take until it first asks for work.
 const INIT: Duration = Duration::from_secs(10);
@@ -81,14 +78,15 @@ pub struct PoolOptions {
 
 /// The processes of all functions.
 pub struct Pool {
-    entries: BTreeMap<String, Entry>,
+    pooled: BTreeMap<String, Pooled>,
     /// What was set by [`Pool::set_variable`].
     variables: Mutex<BTreeMap<String, String>>,
     options: PoolOptions,
     processes: Processes,
 }
 
-struct Entry {
+/// A function and its processes.
+struct Pooled {
     function: Function,
     access_key: String,
     idle: Mutex<Vec<Process>>,
@@ -137,13 +135,12 @@ impl Pool {
     /// A pool without any process yet. Each function comes with the access key id that its DynamoDB
     /// requests will carry.
     pub fn new(functions: impl IntoIterator<Item = (Function, String)>, options: PoolOptions) -> Arc<Self> {
-        let entry = |(function, access_key): (Function, String)| {
-            let entry =
-                Entry { access_key, idle: Mutex::default(), permits: Semaphore::new(options.max_processes), function };
-            (entry.function.name.clone(), entry)
+        let pooled = |(function, access_key): (Function, String)| {
+            let permits = Semaphore::new(options.max_processes);
+            (function.name.clone(), Pooled { access_key, idle: Mutex::default(), permits, function })
         };
         Arc::new(Self {
-            entries: functions.into_iter().map(entry).collect(),
+            pooled: functions.into_iter().map(pooled).collect(),
             variables: Mutex::default(),
             processes: Processes::new(Arc::clone(&options.log)),
             options,
@@ -171,12 +168,13 @@ impl Pool {
     pub async fn invoke(self: &Arc<Self>, function: &str, event: &Value) -> std::result::Result<Value, InvokeError> {
         let (pool, name) = (Arc::clone(self), function.to_string());
         let trace_id = event["headers"]["x-amzn-trace-id"].as_str().map(String::from);
+        let request = event["requestContext"]["requestId"].as_str().map(String::from);
         let event = Bytes::from(event.to_string());
         let invocation = tokio::spawn(async move {
-            let entry = pool.entries.get(&name).ok_or(InvokeError::Unknown)?;
-            let result = pool.run(entry, event, trace_id).await;
+            let pooled = pool.pooled.get(&name).ok_or(InvokeError::Unknown)?;
+            let result = pool.run(pooled, event, trace_id).await;
             if let Err(error) = &result {
-                pool.log(&name, &error.to_string());
+                (pool.options.log)(Entry::Said { of: name, text: error.to_string(), request });
             }
             result
         });
@@ -189,39 +187,34 @@ impl Pool {
         }
     }
 
-    /// Logs a line as the function's.
-    pub(crate) fn log(&self, function: &str, line: &str) {
-        (self.options.log)(&format!("[{function}] {line}"));
-    }
-
     async fn run(
         &self,
-        entry: &Entry,
+        pooled: &Pooled,
         event: Bytes,
         trace_id: Option<String>,
     ) -> std::result::Result<Value, InvokeError> {
-        let _permit = entry.permits.try_acquire().map_err(|_| InvokeError::Throttled)?;
+        let _permit = pooled.permits.try_acquire().map_err(|_| InvokeError::Throttled)?;
         let mut process = loop {
-            let idle = lock(&entry.idle).pop();
+            let idle = lock(&pooled.idle).pop();
             let Some(mut process) = idle else {
-                break self.start(entry).await?;
+                break self.start(pooled).await?;
             };
             // One that has ended since its last answer is passed over.
             if process.ready().await.is_ok() {
                 break process;
             }
         };
-        let answer = process.invoke(event, trace_id, entry.function.timeout).await?;
+        let answer = process.invoke(event, trace_id, pooled.function.timeout).await?;
         let answer = serde_json::from_slice(&answer)
             .map_err(|error| InvokeError::Failed(format!("the answer is not JSON: {error}")))?;
-        lock(&entry.idle).push(process);
+        lock(&pooled.idle).push(process);
         Ok(answer)
     }
 
     /// Starts a process and waits until it asks for work.
-    async fn start(&self, entry: &Entry) -> std::result::Result<Process, InvokeError> {
+    async fn start(&self, pooled: &Pooled) -> std::result::Result<Process, InvokeError> {
         let PoolOptions { bin_dir, dynamodb_url, .. } = &self.options;
-        let Entry { function, access_key, .. } = entry;
+        let Pooled { function, access_key, .. } = pooled;
         let mut command = command(&bin_dir.join(&function.name), function, access_key, bin_dir, dynamodb_url);
         command.envs(lock(&self.variables).iter().filter(|(name, _)| function.environment.contains_key(*name)));
         let mut process = self.processes.start(&function.name, command).await?;
@@ -232,9 +225,9 @@ impl Pool {
     /// Takes no more invocations, and returns when those under way have their answers.
     pub(crate) async fn drain(&self) {
         let all = u32::try_from(self.options.max_processes).unwrap_or(u32::MAX);
-        for entry in self.entries.values() {
+        for pooled in self.pooled.values() {
             // None are to be had only if the pool is shut down already.
-            if let Ok(permits) = entry.permits.acquire_many(all).await {
+            if let Ok(permits) = pooled.permits.acquire_many(all).await {
                 permits.forget();
             }
         }
@@ -253,8 +246,8 @@ impl Pool {
     }
 
     fn close(&self) {
-        for entry in self.entries.values() {
-            entry.permits.close();
+        for pooled in self.pooled.values() {
+            pooled.permits.close();
         }
     }
 }
@@ -281,7 +274,9 @@ impl Processes {
         getrandom::fill(&mut secret).map_err(io::Error::other)?;
         let path = format!("/{:032x}", u128::from_ne_bytes(secret));
         let runtime = Arc::new(Runtime { path: path.clone(), poll, current: Mutex::default() });
-        let api = HttpServer::start(http::listen(0).await?, &[], move |request, _| {
+        let (of, log) = (name.to_owned(), Arc::clone(&self.log));
+        let misdirected = move |_: &_, why: &str| log(Entry::said(&of, format!("its Runtime API was called: {why}")));
+        let api = HttpServer::start(http::listen(0).await?, &[], misdirected, move |request, _| {
             let runtime = Arc::clone(&runtime);
             async move { Ok(runtime.handle(request).await) }
         })?;
@@ -324,8 +319,8 @@ impl Processes {
             drop(api);
             while lines.join_next().await.is_some() {}
             match ended {
-                Some(Ok(status)) => log(&format!("[{name}] runtime exited: {status}")),
-                Some(Err(error)) => log(&format!("[{name}] cannot end the process: {error}")),
+                Some(Ok(status)) => log(Entry::said(&name, format!("runtime exited: {status}"))),
+                Some(Err(error)) => log(Entry::said(&name, format!("cannot end the process: {error}"))),
                 None => {}
             }
         });
@@ -359,7 +354,7 @@ impl Processes {
         if let Some(mut watchdog) = watchdog
             && let Err(error) = watchdog.wait().await
         {
-            (self.log)(&format!("[functions] cannot end their watchdog: {error}"));
+            (self.log)(Entry::said("functions", format!("cannot end their watchdog: {error}")));
         }
     }
 }
@@ -456,9 +451,12 @@ async fn forward(output: Option<impl AsyncRead + Unpin>, name: String, log: LogS
     let mut lines = BufReader::new(output).split(b'\n');
     loop {
         match lines.next_segment().await {
-            Ok(Some(line)) => log(&format!("[{name}] {}", String::from_utf8_lossy(&line))),
+            Ok(Some(line)) => {
+                let line = String::from_utf8_lossy(&line).into_owned();
+                log(Entry::Written { function: name.clone(), line });
+            }
             Ok(None) => return,
-            Err(error) => return log(&format!("[{name}] cannot read its output: {error}")),
+            Err(error) => return log(Entry::said(&name, format!("cannot read its output: {error}"))),
         }
     }
 }

@@ -170,12 +170,12 @@ impl Names {
             && request.uri().authority().is_none_or(|target| is_ours(target.as_str().as_bytes()))
     }
 
-    fn misdirected(&self) -> Reply {
+    /// What a caller who means another is told.
+    fn told(&self) -> String {
         let port = self.port;
-        let message = format!(
+        format!(
             "call this server as 127.0.0.1:{port} or localhost:{port}, or start it with `--host NAME` to have it answer to NAME"
-        );
-        json(StatusCode::MISDIRECTED_REQUEST, &json!({ "message": message }))
+        )
     }
 }
 
@@ -196,18 +196,24 @@ impl Drop for AbortOnDrop {
 
 impl HttpServer {
     /// Answers every request that is for a name of this machine, or one of `hosts`, with `handle`; its error closes the
-    /// connection without an answer.
-    pub(crate) fn start<H, F>(listener: TcpListener, hosts: &[Host], handle: H) -> io::Result<Self>
+    /// connection without an answer. `misdirected` hears of every other, and what its caller is told.
+    pub(crate) fn start<M, H, F>(listener: TcpListener, hosts: &[Host], misdirected: M, handle: H) -> io::Result<Self>
     where
+        M: Fn(&Request<Incoming>, &str) + Send + Sync + 'static,
         H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = io::Result<Reply>> + Send + 'static,
     {
         let address = listener.local_addr()?;
-        let names = Arc::new(Names::new(address.port(), hosts));
+        let names = Arc::new((Names::new(address.port(), hosts), misdirected));
         let handle = move |request: Request<Incoming>, peer| {
+            let (names, misdirected) = &*names;
             let handled = match names.are_meant(&request) {
                 true => Ok(handle(request, peer)),
-                false => Err(names.misdirected()),
+                false => {
+                    let told = names.told();
+                    misdirected(&request, &told);
+                    Err(json(StatusCode::MISDIRECTED_REQUEST, &json!({ "message": told })))
+                }
             };
             async {
                 match handled {

@@ -9,6 +9,7 @@
 //! - [`dynamodb`] is the engine, embedded or another, and a small client; [`front`] is what functions and people call instead
 //!   of the engine: it enforces the statements and has DynamoDB's conflicts.
 //! - [`demo`] fills a table with tenants through [`store`], [`token`] signs tokens for their people.
+//! - [`log`] tells the person who started it what happens.
 //! - [`server`] puts them together; the binary `rolecall` and the tests start it.
 
 mod conflicts;
@@ -18,17 +19,20 @@ pub mod dynamodb;
 pub mod event;
 pub mod front;
 pub mod functions;
+mod gateway;
 mod http;
 pub mod iam;
 mod limits;
+pub mod log;
 mod operations;
 pub mod server;
 pub mod store;
 pub mod template;
 pub mod token;
 
-pub use functions::LogSink;
+pub use gateway::REFUSALS;
 pub use http::Host;
+pub use log::LogSink;
 pub use server::{Options, Server};
 pub use template::Template;
 

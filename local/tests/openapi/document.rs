@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use local::server::REFUSALS;
+use local::REFUSALS;
 use local::template::{Function, Route};
 use local::{Result, Template};
 use serde_json::{Map, Value, json};

@@ -12,6 +12,7 @@ use hyper::{HeaderMap, Request};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use local::log::Entry;
 use local::store::Store;
 use local::token::{self, Flaw};
 use local::{Options, Server, Template, demo, event::Router, functions, template};
@@ -98,7 +99,10 @@ impl Product {
         let sink = Arc::clone(&lines);
         let mut options = Options::new(the_template(), bin_dir());
         options.record = true;
-        options.log = Arc::new(move |line| sink.lock().unwrap().push(line.to_owned()));
+        options.log = Arc::new(move |entry| match entry {
+            Entry::Answered(_) => {}
+            line => sink.lock().unwrap().push(line.to_string()),
+        });
         change(&mut options);
         let template = options.template.clone();
         let server = Server::start(options).await.unwrap();
