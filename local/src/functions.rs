@@ -592,11 +592,9 @@ pub fn build<'a>(root: &Path, functions: impl IntoIterator<Item = &'a str>, rele
     let metadata: Value = serde_json::from_slice(&metadata).map_err(|error| format!("cargo metadata: {error}"))?;
     let target =
         metadata["target_directory"].as_str().ok_or_else(|| "cargo metadata: no target_directory".to_string())?;
-    run(cargo()
-        .arg("build")
-        // With this package, which is built already, the dependencies have the features that they were built with, and need
-        // not be built again. In the release profile it is not.
-        .args(if release { &["--release"][..] } else { &["-p", env!("CARGO_PKG_NAME"), "--bins"] })
-        .args(functions.into_iter().flat_map(|name| ["-p", name])))?;
+    // In the dev profile by name alone, from the workspace's default members as `cargo run` itself: with fewer or more packages
+    // the dependencies would have other features, and be built again. In the release profile nothing is built yet.
+    let (profile, by) = if release { (Some("--release"), "-p") } else { (None, "--bin") };
+    run(cargo().arg("build").args(profile).args(functions.into_iter().flat_map(|name| [by, name])))?;
     Ok(Path::new(target).join(if release { "release" } else { "debug" }))
 }
