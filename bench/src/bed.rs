@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::fs;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
@@ -16,6 +16,7 @@ use local::{LogSink, Options, Result, Server, demo, log::Entry, template};
 use serde_json::{Value, json};
 use shared::credential::{Expected, Kind};
 use shared::id::{TenantId, UserId};
+use shared::lock;
 use shared::time::Time;
 use tempfile::TempDir;
 
@@ -249,7 +250,7 @@ impl Tail {
             if matches!(entry, Entry::Answered(_)) {
                 return;
             }
-            let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut lines = lock(&lines);
             lines.push_back(entry.to_string());
             if lines.len() > Self::LINES {
                 lines.pop_front();
@@ -260,6 +261,6 @@ impl Tail {
 
 impl fmt::Display for Tail {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().try_for_each(|line| writeln!(f, "{line}"))
+        lock(&self.0).iter().try_for_each(|line| writeln!(f, "{line}"))
     }
 }

@@ -3,13 +3,13 @@
 //! It enforces the template's IAM statements on functions, adds the conflicts and limits that the embedded
 //! engine never has, and for tests keeps records of requests and brings faults about.
 
+mod latency;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     net::SocketAddr,
-    str::FromStr,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use http_body_util::Full;
@@ -20,14 +20,16 @@ use hyper::{
     http::request::Parts,
 };
 use serde_json::{Value, json};
+use shared::lock;
 use tokio::{net::TcpListener, sync::RwLock};
+
+pub use latency::Latency;
 
 use crate::{
     conflicts::Conflicts,
     dynamodb::Engine,
-    functions::lock,
     http::{self, Host, HttpServer, Reply},
-    iam::{self, Decision, Need},
+    iam::{self, Need},
     limits::Limits,
     log::{Entry, LogSink},
     operations::amazon,
@@ -36,9 +38,6 @@ use crate::{
 
 /// The longest request that DynamoDB takes, in bytes.
 const REQUEST: usize = 16 * 1024 * 1024;
-
-/// The most milliseconds of [`Latency`].
-const MAX_LATENCY: u64 = 1000;
 
 /// Who may do what: a function's name and statements.
 #[derive(Debug, Clone)]
@@ -90,37 +89,6 @@ pub struct Record {
     pub actions: BTreeSet<String>,
     /// X-Ray's header.
     pub trace: Option<String>,
-}
-
-/// How long requests take beyond what the engine needs: as on AWS, where it is elsewhere. A transaction is under way for
-/// that long. Zero by default.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Latency {
-    pub read: Duration,
-    pub write: Duration,
-}
-
-impl Latency {
-    async fn wait(self, operation: &str) {
-        let is_read = READS.contains(&operation) || !COUNTED.contains(&operation);
-        let wait = if is_read { self.read } else { self.write };
-        if !wait.is_zero() {
-            tokio::time::sleep(wait).await;
-        }
-    }
-}
-
-impl FromStr for Latency {
-    type Err = String;
-
-    /// `5,10`: milliseconds of reads and of writes.
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        let millis = |text: &str| text.parse().ok().filter(|millis| *millis <= MAX_LATENCY).map(Duration::from_millis);
-        let parts = text.split_once(',').and_then(|(read, write)| Some((millis(read)?, millis(write)?)));
-        let (read, write) =
-            parts.ok_or(format!("two numbers of milliseconds from 0 to {MAX_LATENCY}, such as `5,10`"))?;
-        Ok(Self { read, write })
-    }
 }
 
 /// What the front needs to know.
@@ -329,15 +297,8 @@ fn authorize(caller: &Caller, needs: Option<&[Need]>) -> std::result::Result<(),
     let name = &caller.function;
     let user = format!("User: arn:aws:sts::{ACCOUNT}:assumed-role/{name}/{name} is not authorized to perform:");
     let needs = needs.ok_or_else(|| format!("{user} PartiQL statements, which functions may not use"))?;
-    for need in needs {
-        let Need { action, resource } = need;
-        let because = match iam::decide(&caller.statements, need) {
-            Decision::Allow => continue,
-            Decision::ExplicitDeny => "with an explicit deny in an identity-based policy".into(),
-            Decision::ImplicitDeny => {
-                format!("because no identity-based policy allows the {action} action")
-            }
-        };
+    if let Some(Need { action, resource }) = needs.iter().find(|need| !iam::allows(&caller.statements, need)) {
+        let because = format!("because no identity-based policy allows the {action} action");
         return Err(format!("{user} {action} on resource: {resource} {because}"));
     }
     Ok(())

@@ -20,10 +20,11 @@ use hyper::{
 use serde_json::json;
 
 use crate::{
-    event::{self, Router},
+    event,
     functions::{InvokeError, Pool},
     http::{self, BodyError, Reply},
     log::{Answered, Entry, LogSink},
+    routes::Router,
     template::Cors,
 };
 

@@ -3,7 +3,7 @@
 //!
 //! - [`template`] reads the SAM template: routes, functions, environment, timeouts, IAM statements,
 //!   the table.
-//! - [`event`] routes a request, makes its event and turns a function's answer into a response.
+//! - [`routes`] finds the route of a request, [`event`] makes its event and turns a function's answer into a response.
 //! - [`functions`] runs the function binaries behind the Lambda Runtime API.
 //! - [`iam`] says which actions a DynamoDB request needs and whether statements allow them.
 //! - [`dynamodb`] is the engine, embedded or another, and a small client; [`front`] is what functions and people call instead
@@ -25,6 +25,7 @@ pub mod iam;
 mod limits;
 pub mod log;
 mod operations;
+pub mod routes;
 pub mod server;
 pub mod store;
 pub mod template;

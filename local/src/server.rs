@@ -10,13 +10,13 @@ use tokio::net::TcpListener;
 use crate::{
     Error, Result,
     dynamodb::{self, Engine},
-    event::Router,
     front::{Caller, FaultHook, Front, FrontOptions, Latency, Record},
     functions::{InvokeError, Pool, PoolOptions},
     gateway::Gateway,
     http::{self, Host, HttpServer},
     limits::Limits,
     log::LogSink,
+    routes::Router,
     template::{Function, Template},
 };
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use local::event::Router;
+use local::routes::Router;
 use local::template::find_root;
 use local::{Template, functions};
 use serde_json::{Value, json};

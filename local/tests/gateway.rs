@@ -67,7 +67,7 @@ Resources:
 "#;
 
 fn template() -> Template {
-    Template::parse(TEMPLATE, &BTreeMap::new()).unwrap()
+    Template::parse(TEMPLATE).unwrap()
 }
 
 /// The folder of the built examples.
@@ -286,7 +286,7 @@ async fn the_gateway_answers_what_no_function_gets() {
 async fn a_panic_is_a_logged_500_in_the_dialect_and_the_process_goes_on_anew() {
     let text = TEMPLATE.replace("ProbeFunction", "PanicsFunction").replace("probe", "panics");
     let text = text.replace("AUDIENCE: an audience", "AUDIENCE: an audience, ALLOWED_ORIGINS: '', SERVICE: test");
-    let (server, lines) = start(|options| options.template = Template::parse(&text, &BTreeMap::new()).unwrap()).await;
+    let (server, lines) = start(|options| options.template = Template::parse(&text).unwrap()).await;
     let before = post(&server, "/panics/1", "").await;
     let panicked = post(&server, "/panics/panic", "").await;
     let after = post(&server, "/panics/1", "").await;

@@ -36,6 +36,6 @@ pub use problem::Problem;
 pub use serve::{serve, serve_public};
 
 /// Locks; what a panic left behind in our maps and options is whole, since they are set in one piece.
-fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -76,7 +76,7 @@ async fn pages_of_allowed_origins_may_read_what_functions_answer() {
 #[tokio::test]
 async fn the_gateway_and_its_functions_let_the_gateways_own_pages_in_and_agree_on_others() {
     let text = TEMPLATE.replace("ISSUER:", "ALLOWED_ORIGINS: 'https://app.example,https://other.example', ISSUER:");
-    let (server, _) = start(|options| options.template = Template::parse(&text, &BTreeMap::new()).unwrap()).await;
+    let (server, _) = start(|options| options.template = Template::parse(&text).unwrap()).await;
     let port = server.url().rsplit_once(':').unwrap().1.to_owned();
     let told = post(&server, "/probe/1", "").await.body["environment"]["ALLOWED_ORIGINS"].as_str().unwrap().to_owned();
     let told: Vec<_> = told.split(',').collect();

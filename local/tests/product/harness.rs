@@ -15,7 +15,7 @@ use hyper_util::rt::TokioExecutor;
 use local::log::Entry;
 use local::store::Store;
 use local::token::{self, Flaw};
-use local::{Options, Server, Template, demo, event::Router, functions, template};
+use local::{Options, Server, Template, demo, functions, routes::Router, template};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shared::credential::Kind;
@@ -239,17 +239,8 @@ impl Product {
     }
 
     async fn streams(&self, operation: &str, input: Value) -> Value {
-        let request = Request::post(self.server.dynamodb_url())
-            .header("content-type", "application/x-amz-json-1.0")
-            .header("x-amz-target", format!("DynamoDBStreams_20120810.{operation}"))
-            .header("authorization", "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0")
-            .header("x-amz-date", "20260101T000000Z")
-            .body(Full::from(input.to_string()));
-        let reply = self.client.request(request.unwrap()).await.unwrap();
-        let status = reply.status();
-        let body = reply.into_body().collect().await.unwrap().to_bytes();
-        assert!(status.is_success(), "{operation}: {status} {body:?}");
-        serde_json::from_slice(&body).unwrap()
+        let client = local::dynamodb::Client::new(&self.server.dynamodb_url());
+        client.call(&format!("DynamoDBStreams_20120810.{operation}"), &input).await.unwrap()
     }
 
     /// A new tenant of `members`, with tokens for its first two, an owner and an admin.
