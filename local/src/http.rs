@@ -23,12 +23,7 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
 };
 use serde_json::{Value, json};
-use tokio::{
-    net::TcpListener,
-    sync::oneshot,
-    task::{JoinHandle, JoinSet},
-    time::timeout,
-};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinSet, time::timeout};
 
 /// How long an ending server waits for its connections once all calls are over. Some clients are still reading their answers;
 /// others have sent nothing, or half a request, and are not worth more.
@@ -183,15 +178,8 @@ impl Names {
 pub(crate) struct HttpServer {
     pub(crate) address: SocketAddr,
     stop: oneshot::Sender<()>,
-    accept: AbortOnDrop,
-}
-
-struct AbortOnDrop(JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    /// The accept loop, which holds the connections.
+    accept: JoinSet<()>,
 }
 
 impl HttpServer {
@@ -223,7 +211,7 @@ impl HttpServer {
             }
         };
         let (stop, stopped) = oneshot::channel();
-        let accept = AbortOnDrop(tokio::spawn(accept(listener, handle, stopped)));
+        let accept = JoinSet::from_iter([accept(listener, handle, stopped)]);
         Ok(Self { address, stop, accept })
     }
 
@@ -236,7 +224,7 @@ impl HttpServer {
         // The receiver is gone only if the loop has ended already.
         let _ = self.stop.send(());
         calls.await;
-        if let Ok(Err(error)) = timeout(FAREWELL, &mut self.accept.0).await
+        if let Ok(Some(Err(error))) = timeout(FAREWELL, self.accept.join_next()).await
             && error.is_panic()
         {
             std::panic::resume_unwind(error.into_panic());
