@@ -70,7 +70,7 @@ pub struct Answered {
 
 /// The most characters of a method and of a path.
 const MAX_METHOD: usize = 10;
-const MAX_PATH: usize = 80;
+const MAX_PATH: usize = 120;
 
 impl Answered {
     /// A request that has just come, to which there is no answer yet.

@@ -143,7 +143,7 @@ async fn no_path_forges_a_line() {
     }
     let told = end(server, writer, reader).await;
     let rows: Vec<_> = told.iter().step_by(2).map(String::as_str).collect();
-    let long = format!("GET /{}… 404 - -", "a".repeat(78));
+    let long = format!("GET /{}… 404 - -", "a".repeat(118));
     assert_eq!(rows, ["GET /%0A14:40:17%20PUT 404 - -", "GET /%C2%9B31m%E2%80%AE%C2%85 404 - -", &long]);
 }
 
