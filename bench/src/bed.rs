@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
@@ -12,10 +12,11 @@ use local::front::Latency;
 use local::functions::{Process, Processes};
 use local::store::Store;
 use local::token::{self, Flaw};
-use local::{LogSink, Options, Result, Server, demo, template};
+use local::{LogSink, Options, Result, Server, demo, log::Entry, template};
 use serde_json::{Value, json};
 use shared::credential::{Expected, Kind};
 use shared::id::{TenantId, UserId};
+use shared::lock;
 use tempfile::TempDir;
 
 use crate::gauge::Apart;
@@ -243,9 +244,12 @@ impl Tail {
 
     pub fn sink(&self) -> LogSink {
         let lines = Arc::clone(&self.0);
-        Arc::new(move |line| {
-            let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
-            lines.push_back(line.to_owned());
+        Arc::new(move |entry| {
+            if matches!(entry, Entry::Answered(_)) {
+                return;
+            }
+            let mut lines = lock(&lines);
+            lines.push_back(entry.to_string());
             if lines.len() > Self::LINES {
                 lines.pop_front();
             }
@@ -255,6 +259,6 @@ impl Tail {
 
 impl fmt::Display for Tail {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().try_for_each(|line| writeln!(f, "{line}"))
+        lock(&self.0).iter().try_for_each(|line| writeln!(f, "{line}"))
     }
 }

@@ -9,8 +9,9 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use shared::lock;
 
-use crate::{functions::lock, iam};
+use crate::iam;
 
 const CONFLICT: &str = "Transaction is ongoing for the item";
 

@@ -22,8 +22,8 @@ use tokio::{sync::watch, task::spawn_blocking, time::timeout};
 
 use crate::{
     Result, data,
-    functions::LogSink,
     http::{self, HttpClient, innermost},
+    log::{Entry, LogSink},
     operations,
     template::Template,
 };
@@ -176,10 +176,11 @@ async fn sweep(embedded: Weak<Embedded>, log: LogSink) {
     loop {
         ticks.tick().await;
         let Some(embedded) = embedded.upgrade() else { return };
+        let failed = |why: String| log(Entry::said("dynamodb", format!("deleting expired items: {why}")));
         match spawn_blocking(move || embedded.database.sweep_ttl()).await {
             Ok(Ok(_deleted)) => {}
-            Ok(Err(error)) => log(&format!("[dynamodb] deleting expired items: {error}")),
-            Err(error) => log(&format!("[dynamodb] deleting expired items: {error}")),
+            Ok(Err(error)) => failed(error.to_string()),
+            Err(error) => failed(error.to_string()),
         }
     }
 }
@@ -210,7 +211,8 @@ impl From<CallError> for crate::Error {
     }
 }
 
-/// Calls DynamoDB as a person.
+/// Calls DynamoDB as a person with what the SDK cannot say: the template's table as it stands, the stream, nonsense. It also
+/// reaches an engine that listens on no port. Everything else goes through [`crate::store::Store`].
 #[derive(Clone)]
 pub struct Client(Engine);
 
@@ -220,7 +222,7 @@ impl Client {
         Self(Engine::remote(endpoint))
     }
 
-    /// Calls an operation (`PutItem`) with its input, both as in DynamoDB's JSON protocol.
+    /// Calls an operation (`PutItem`, `DynamoDBStreams_20120810.GetRecords`) with its input, both as in DynamoDB's JSON protocol.
     ///
     /// # Errors
     ///
@@ -228,9 +230,10 @@ impl Client {
     pub async fn call(&self, operation: &str, input: &Value) -> std::result::Result<Value, CallError> {
         let failed =
             |kind: &str, message: String| CallError { operation: operation.into(), kind: kind.into(), message };
+        let service = if operation.contains('.') { "" } else { TARGET };
         let request = Request::post(Uri::from_static("/"))
             .header(CONTENT_TYPE, "application/x-amz-json-1.0")
-            .header("x-amz-target", format!("{TARGET}{operation}"))
+            .header("x-amz-target", format!("{service}{operation}"))
             .header("x-amz-date", "20260101T000000Z")
             // Local engines want a signature and do not check it.
             .header(

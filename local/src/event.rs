@@ -1,10 +1,9 @@
-//! What API Gateway's HTTP API does between a client and a function: routes, events and answers.
+//! What API Gateway's HTTP API does between a client and a function: events and answers.
 //!
 //! Events are of payload format 2.0.
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 
 use std::{
-    collections::BTreeMap,
     net::SocketAddr,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -16,128 +15,13 @@ use hyper::{
     header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, SET_COOKIE, TRANSFER_ENCODING},
     http::request::Parts,
 };
-use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
 use crate::{
     http::Reply,
-    template::{ACCOUNT, Route, Template},
+    routes::{Match, decode},
+    template::ACCOUNT,
 };
-
-/// The routes of an API.
-pub struct Router {
-    stage: String,
-    routes: Vec<(Route, String)>,
-}
-
-/// The route that takes a request.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Match<'a> {
-    /// The name of the function: `users-update`.
-    pub function: &'a str,
-    /// `PUT /v1/users/{id}`, `$default`
-    pub route_key: String,
-    pub stage: &'a str,
-    /// The path as the event has it: decoded, and under the stage unless that is `$default`.
-    pub path: String,
-    /// The variables of the route's path, decoded.
-    pub parameters: BTreeMap<String, String>,
-}
-
-impl Router {
-    pub fn new(template: &Template) -> Self {
-        let routes = template.functions.iter().flat_map(|function| {
-            let routes = function.routes.iter();
-            routes.map(|route| (route.clone(), function.name.clone()))
-        });
-        Self { stage: template.stage.clone(), routes: routes.collect() }
-    }
-
-    /// The most specific route for a method and a still encoded path, with the stage in front of it
-    /// or without.
-    ///
-    /// A whole match comes before one by a greedy variable, and that before `$default`; among whole
-    /// matches, from the left, text comes before a variable, and last the method before `ANY`.
-    pub fn find(&self, method: &str, path: &str) -> Option<Match<'_>> {
-        let named_stage = Some(self.stage.as_str()).filter(|stage| *stage != "$default");
-        let path = named_stage
-            .and_then(|stage| path.strip_prefix('/')?.strip_prefix(stage))
-            .filter(|rest| rest.is_empty() || rest.starts_with('/'))
-            .unwrap_or(path);
-        let path = if path.is_empty() { "/" } else { path };
-        let segments: Vec<_> = path.split('/').collect();
-        let (_, route, function, parameters) = self
-            .routes
-            .iter()
-            .filter(|(route, _)| route.method == method || route.method == "ANY")
-            .filter_map(|(route, function)| {
-                let (specificity, parameters) = match_path(&route.path, &segments)?;
-                Some(((specificity, route.method != "ANY"), route, function, parameters))
-            })
-            .max_by(|(a, ..), (b, ..)| a.cmp(b))?;
-        // API Gateway hands a function the decoded path, cut at a `?` that was encoded.
-        let decoded = decode(path);
-        let decoded = decoded.split('?').next().unwrap_or_default();
-        Some(Match {
-            function,
-            route_key: match route.path.as_str() {
-                "$default" => route.path.clone(),
-                path => format!("{} {path}", route.method),
-            },
-            stage: &self.stage,
-            path: named_stage.map_or_else(|| decoded.into(), |stage| format!("/{stage}{decoded}")),
-            parameters,
-        })
-    }
-}
-
-/// How specific a route's path is: in the order of the variants, then from the left.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Specificity {
-    Default,
-    Greedy(Vec<Segment>),
-    Whole(Vec<Segment>),
-}
-
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Segment {
-    Variable,
-    Text,
-}
-
-fn match_path(route: &str, segments: &[&str]) -> Option<(Specificity, BTreeMap<String, String>)> {
-    let mut parameters = BTreeMap::new();
-    if route == "$default" {
-        return Some((Specificity::Default, parameters));
-    }
-    let (mut specificity, mut rest) = (Vec::new(), segments);
-    for pattern in route.split('/') {
-        let variable = pattern.strip_prefix('{').and_then(|name| name.strip_suffix('}'));
-        if let Some(name) = variable.and_then(|name| name.strip_suffix('+')) {
-            let value = decode(&rest.join("/"));
-            return (!value.is_empty()).then(|| {
-                parameters.insert(name.into(), value);
-                (Specificity::Greedy(specificity), parameters)
-            });
-        }
-        let (segment, tail) = rest.split_first()?;
-        match variable {
-            Some(name) if !segment.is_empty() => {
-                parameters.insert(name.into(), decode(segment));
-                specificity.push(Segment::Variable);
-            }
-            None if decode(segment) == pattern => specificity.push(Segment::Text),
-            _ => return None,
-        }
-        rest = tail;
-    }
-    rest.is_empty().then_some((Specificity::Whole(specificity), parameters))
-}
-
-/// Percent-decodes; what is not UTF-8 becomes U+FFFD.
-fn decode(text: &str) -> String {
-    percent_decode_str(text).decode_utf8_lossy().into_owned()
-}
 
 /// A request's id as API Gateway makes them, such as `JKJaXmPLvHcESHA=`.
 pub fn request_id() -> String {
@@ -351,77 +235,14 @@ mod tests {
     use hyper::{Request, body::Bytes};
 
     use super::*;
-
-    fn router(stage: &str, routes: &[&str]) -> Router {
-        let route = |text: &&str| {
-            let (method, path) = text.split_once(' ').unwrap_or(("ANY", text));
-            let (method, path) = (method.into(), path.into());
-            (Route { method, path }, text.to_string())
-        };
-        Router { stage: stage.into(), routes: routes.iter().map(route).collect() }
-    }
+    use crate::routes::Router;
 
     fn event_of(request: Request<&[u8]>) -> Value {
-        let router = router("main", &["POST /v1/{id}"]);
+        let router = Router::of("main", &["POST /v1/{id}"]);
         let (parts, body) = request.into_parts();
         let route = router.find("POST", parts.uri.path()).unwrap();
         let client = ("127.0.0.1:50000".parse().unwrap(), 3000);
         event(&route, &parts, body, "id", client, UNIX_EPOCH + Duration::from_millis(1_795_358_417_123))
-    }
-
-    #[test]
-    fn the_most_specific_route_takes_the_request() {
-        let router = router(
-            "$default",
-            &[
-                "$default",
-                "ANY /{proxy+}",
-                "GET /pets/{proxy+}",
-                "GET /{kind}/dog",
-                "GET /pets/dog/1",
-                "ANY /pets/dog/{id}",
-                "GET /pets/dog/{id}",
-            ],
-        );
-        for (method, path, expected) in [
-            ("GET", "/pets/dog/1", "GET /pets/dog/1"),
-            ("GET", "/pets/dog/2", "GET /pets/dog/{id}"),
-            ("PUT", "/pets/dog/2", "ANY /pets/dog/{id}"),
-            ("GET", "/pets/dog", "GET /{kind}/dog"),
-            ("GET", "/pets/dog/2/3", "GET /pets/{proxy+}"),
-            ("GET", "/pets/dog/", "GET /pets/{proxy+}"),
-            ("PUT", "/pets/cat", "ANY /{proxy+}"),
-            ("GET", "/", "$default"),
-        ] {
-            assert_eq!(router.find(method, path).unwrap().route_key, expected, "{method} {path}");
-        }
-    }
-
-    #[test]
-    fn no_route_no_match() {
-        let router = router("main", &["GET /a/{id}"]);
-        for (method, path) in [("PUT", "/a/1"), ("GET", "/a"), ("GET", "/a/"), ("GET", "/a/1/"), ("GET", "/mainly/a/1")]
-        {
-            assert_eq!(router.find(method, path), None, "{method} {path}");
-        }
-    }
-
-    #[test]
-    fn the_stage_is_in_the_path_whether_the_client_sent_it_or_not() {
-        let router = router("main", &["GET /a/{id}", "GET /"]);
-        for path in ["/a/x%2Fy%20z", "/main/a/x%2Fy%20z"] {
-            let route = router.find("GET", path).unwrap();
-            assert_eq!(route.path, "/main/a/x/y z");
-            assert_eq!(route.parameters["id"], "x/y z");
-        }
-        assert_eq!(router.find("GET", "/main").unwrap().path, "/main/");
-        assert_eq!(router.find("GET", "/main/a/b%3Fc").unwrap().path, "/main/a/b");
-    }
-
-    #[test]
-    fn a_greedy_variable_takes_the_rest() {
-        let router = router("$default", &["GET /f/{path+}"]);
-        assert_eq!(router.find("GET", "/f/a/b%20c").unwrap().parameters["path"], "a/b c");
     }
 
     #[test]

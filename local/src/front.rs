@@ -3,13 +3,13 @@
 //! It enforces the template's IAM statements on functions, adds the conflicts and limits that the embedded
 //! engine never has, and for tests keeps records of requests and brings faults about.
 
+mod latency;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     net::SocketAddr,
-    str::FromStr,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use http_body_util::Full;
@@ -20,24 +20,24 @@ use hyper::{
     http::request::Parts,
 };
 use serde_json::{Value, json};
+use shared::lock;
 use tokio::{net::TcpListener, sync::RwLock};
+
+pub use latency::Latency;
 
 use crate::{
     conflicts::Conflicts,
     dynamodb::Engine,
-    functions::{LogSink, lock},
     http::{self, Host, HttpServer, Reply},
-    iam::{self, Decision, Need},
+    iam::{self, Need},
     limits::Limits,
+    log::{Entry, LogSink},
     operations::amazon,
     template::{ACCOUNT, Statement},
 };
 
 /// The longest request that DynamoDB takes, in bytes.
 const REQUEST: usize = 16 * 1024 * 1024;
-
-/// The most milliseconds of [`Latency`].
-const MAX_LATENCY: u64 = 1000;
 
 /// Who may do what: a function's name and statements.
 #[derive(Debug, Clone)]
@@ -91,37 +91,6 @@ pub struct Record {
     pub trace: Option<String>,
 }
 
-/// How long requests take beyond what the engine needs: as on AWS, where it is elsewhere. A transaction is under way for
-/// that long. Zero by default.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Latency {
-    pub read: Duration,
-    pub write: Duration,
-}
-
-impl Latency {
-    async fn wait(self, operation: &str) {
-        let is_read = READS.contains(&operation) || !COUNTED.contains(&operation);
-        let wait = if is_read { self.read } else { self.write };
-        if !wait.is_zero() {
-            tokio::time::sleep(wait).await;
-        }
-    }
-}
-
-impl FromStr for Latency {
-    type Err = String;
-
-    /// `5,10`: milliseconds of reads and of writes.
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        let millis = |text: &str| text.parse().ok().filter(|millis| *millis <= MAX_LATENCY).map(Duration::from_millis);
-        let parts = text.split_once(',').and_then(|(read, write)| Some((millis(read)?, millis(write)?)));
-        let (read, write) =
-            parts.ok_or(format!("two numbers of milliseconds from 0 to {MAX_LATENCY}, such as `5,10`"))?;
-        Ok(Self { read, write })
-    }
-}
-
 /// What the front needs to know.
 pub struct FrontOptions {
     /// The engine that carries the requests out.
@@ -171,8 +140,9 @@ impl Front {
             fault: Mutex::default(),
             under_way: RwLock::default(),
         });
-        let handler = Arc::clone(&state);
-        let server = HttpServer::start(listener, &state.options.hosts, move |request, _| {
+        let (handler, log) = (Arc::clone(&state), Arc::clone(&state.options.log));
+        let misdirected = move |_: &_, why: &str| log(Entry::said("dynamodb", why));
+        let server = HttpServer::start(listener, &state.options.hosts, misdirected, move |request, _| {
             let state = Arc::clone(&handler);
             // A request goes on even if its caller is gone, as it would in the cloud.
             async move { tokio::spawn(state.handle(request)).await? }
@@ -205,7 +175,9 @@ impl State {
         // A browser names the page that calls, except in a GET, which carries nothing out.
         if parts.headers.contains_key(ORIGIN) {
             let kind = "com.amazon.coral.service#AccessDeniedException";
-            let body = json!({ "__type": kind, "Message": "no web page may call this DynamoDB" });
+            let why = "no web page may call this DynamoDB";
+            (self.options.log)(Entry::said("dynamodb", why));
+            let body = json!({ "__type": kind, "Message": why });
             return Ok(amazon_json(StatusCode::FORBIDDEN, &body));
         }
         let body = match http::read(body, REQUEST).await {
@@ -255,7 +227,7 @@ impl State {
         if let Some(caller) = caller
             && let Err(refusal) = authorize(caller, needs.as_deref())
         {
-            (self.options.log)(&format!("[dynamodb] {refusal}"));
+            (self.options.log)(Entry::said("dynamodb", &refusal));
             let kind = "com.amazon.coral.service#AccessDeniedException";
             return Ok(error(&json!({ "__type": kind, "Message": refusal })));
         }
@@ -283,7 +255,7 @@ impl State {
         let reply = match self.options.engine.send(Request::from_parts(parts.clone(), body)).await {
             Ok(reply) => reply,
             Err(cause) => {
-                (self.options.log)(&format!("[dynamodb] {cause}"));
+                (self.options.log)(Entry::said("dynamodb", &cause));
                 let kind = "com.amazonaws.dynamodb.v20120810#InternalServerError";
                 let body = json!({ "__type": kind, "message": cause });
                 return Ok(http::json(StatusCode::INTERNAL_SERVER_ERROR, &body));
@@ -325,15 +297,8 @@ fn authorize(caller: &Caller, needs: Option<&[Need]>) -> std::result::Result<(),
     let name = &caller.function;
     let user = format!("User: arn:aws:sts::{ACCOUNT}:assumed-role/{name}/{name} is not authorized to perform:");
     let needs = needs.ok_or_else(|| format!("{user} PartiQL statements, which functions may not use"))?;
-    for need in needs {
-        let Need { action, resource } = need;
-        let because = match iam::decide(&caller.statements, need) {
-            Decision::Allow => continue,
-            Decision::ExplicitDeny => "with an explicit deny in an identity-based policy".into(),
-            Decision::ImplicitDeny => {
-                format!("because no identity-based policy allows the {action} action")
-            }
-        };
+    if let Some(Need { action, resource }) = needs.iter().find(|need| !iam::allows(&caller.statements, need)) {
+        let because = format!("because no identity-based policy allows the {action} action");
         return Err(format!("{user} {action} on resource: {resource} {because}"));
     }
     Ok(())

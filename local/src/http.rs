@@ -23,12 +23,7 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
 };
 use serde_json::{Value, json};
-use tokio::{
-    net::TcpListener,
-    sync::oneshot,
-    task::{JoinHandle, JoinSet},
-    time::timeout,
-};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinSet, time::timeout};
 
 /// How long an ending server waits for its connections once all calls are over. Some clients are still reading their answers;
 /// others have sent nothing, or half a request, and are not worth more.
@@ -170,12 +165,12 @@ impl Names {
             && request.uri().authority().is_none_or(|target| is_ours(target.as_str().as_bytes()))
     }
 
-    fn misdirected(&self) -> Reply {
+    /// What a caller who means another is told.
+    fn told(&self) -> String {
         let port = self.port;
-        let message = format!(
+        format!(
             "call this server as 127.0.0.1:{port} or localhost:{port}, or start it with `--host NAME` to have it answer to NAME"
-        );
-        json(StatusCode::MISDIRECTED_REQUEST, &json!({ "message": message }))
+        )
     }
 }
 
@@ -183,31 +178,30 @@ impl Names {
 pub(crate) struct HttpServer {
     pub(crate) address: SocketAddr,
     stop: oneshot::Sender<()>,
-    accept: AbortOnDrop,
-}
-
-struct AbortOnDrop(JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    /// The accept loop, which holds the connections.
+    accept: JoinSet<()>,
 }
 
 impl HttpServer {
     /// Answers every request that is for a name of this machine, or one of `hosts`, with `handle`; its error closes the
-    /// connection without an answer.
-    pub(crate) fn start<H, F>(listener: TcpListener, hosts: &[Host], handle: H) -> io::Result<Self>
+    /// connection without an answer. `misdirected` hears of every other, and what its caller is told.
+    pub(crate) fn start<M, H, F>(listener: TcpListener, hosts: &[Host], misdirected: M, handle: H) -> io::Result<Self>
     where
+        M: Fn(&Request<Incoming>, &str) + Send + Sync + 'static,
         H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = io::Result<Reply>> + Send + 'static,
     {
         let address = listener.local_addr()?;
-        let names = Arc::new(Names::new(address.port(), hosts));
+        let names = Arc::new((Names::new(address.port(), hosts), misdirected));
         let handle = move |request: Request<Incoming>, peer| {
+            let (names, misdirected) = &*names;
             let handled = match names.are_meant(&request) {
                 true => Ok(handle(request, peer)),
-                false => Err(names.misdirected()),
+                false => {
+                    let told = names.told();
+                    misdirected(&request, &told);
+                    Err(json(StatusCode::MISDIRECTED_REQUEST, &json!({ "message": told })))
+                }
             };
             async {
                 match handled {
@@ -217,7 +211,7 @@ impl HttpServer {
             }
         };
         let (stop, stopped) = oneshot::channel();
-        let accept = AbortOnDrop(tokio::spawn(accept(listener, handle, stopped)));
+        let accept = JoinSet::from_iter([accept(listener, handle, stopped)]);
         Ok(Self { address, stop, accept })
     }
 
@@ -230,7 +224,7 @@ impl HttpServer {
         // The receiver is gone only if the loop has ended already.
         let _ = self.stop.send(());
         calls.await;
-        if let Ok(Err(error)) = timeout(FAREWELL, &mut self.accept.0).await
+        if let Ok(Some(Err(error))) = timeout(FAREWELL, self.accept.join_next()).await
             && error.is_panic()
         {
             std::panic::resume_unwind(error.into_panic());

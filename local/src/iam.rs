@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::template::{Effect, Statement, table_arn};
+use crate::template::{Statement, table_arn};
 
 /// An action on a resource, as IAM decides over it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,32 +13,13 @@ pub struct Need {
     pub resource: String,
 }
 
-/// What IAM says of one [`Need`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
-    Allow,
-    /// A `Deny` statement matches; it wins over any `Allow`.
-    ExplicitDeny,
-    /// No statement matches.
-    ImplicitDeny,
-}
-
-/// Decides over one action on one resource. Action names match in any case, resources exactly, as
-/// in IAM.
-pub fn decide(statements: &[Statement], need: &Need) -> Decision {
+/// Whether a statement allows one action on one resource. Action names match in any case, resources exactly, as in IAM.
+pub fn allows(statements: &[Statement], need: &Need) -> bool {
     let action = need.action.to_ascii_lowercase();
-    let applies = |statement: &&Statement| {
+    statements.iter().any(|statement| {
         statement.actions.iter().any(|pattern| matches(&pattern.to_ascii_lowercase(), &action))
             && statement.resources.iter().any(|pattern| matches(pattern, &need.resource))
-    };
-    let applying: Vec<_> = statements.iter().filter(applies).collect();
-    if applying.iter().any(|statement| statement.effect == Effect::Deny) {
-        Decision::ExplicitDeny
-    } else if applying.is_empty() {
-        Decision::ImplicitDeny
-    } else {
-        Decision::Allow
-    }
+    })
 }
 
 /// Matches IAM's wildcards: `*` is any text, also none; `?` is one character.
@@ -117,10 +98,6 @@ mod tests {
 
     use super::*;
 
-    fn statement(effect: Effect, action: &str, resource: &str) -> Statement {
-        Statement { effect, actions: vec![action.into()], resources: vec![resource.into()] }
-    }
-
     fn need(action: &str, resource: &str) -> Need {
         Need { action: action.into(), resource: resource.into() }
     }
@@ -142,16 +119,14 @@ mod tests {
     }
 
     #[test]
-    fn an_explicit_deny_wins_and_silence_denies() {
+    fn what_no_statement_allows_is_denied() {
         let table = table_arn("rolecall");
-        let allow = statement(Effect::Allow, "dynamodb:putitem", &table);
-        let deny = statement(Effect::Deny, "dynamodb:Put*", "*");
+        let allow = [Statement { actions: vec!["dynamodb:putitem".into()], resources: vec![table.clone()] }];
         let put = need("dynamodb:PutItem", &table);
-        assert_eq!(decide(std::slice::from_ref(&allow), &put), Decision::Allow);
-        assert_eq!(decide(&[allow.clone(), deny], &put), Decision::ExplicitDeny);
-        assert_eq!(decide(&[], &put), Decision::ImplicitDeny);
-        let index = need("dynamodb:PutItem", &format!("{table}/index/GSI1"));
-        assert_eq!(decide(&[allow], &index), Decision::ImplicitDeny);
+        assert!(allows(&allow, &put));
+        assert!(!allows(&[], &put));
+        assert!(!allows(&allow, &need("dynamodb:GetItem", &table)));
+        assert!(!allows(&allow, &need("dynamodb:PutItem", &format!("{table}/index/GSI1"))));
     }
 
     #[test]

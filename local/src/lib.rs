@@ -3,13 +3,14 @@
 //!
 //! - [`template`] reads the SAM template: routes, functions, environment, timeouts, IAM statements,
 //!   the table.
-//! - [`event`] routes a request, makes its event and turns a function's answer into a response.
+//! - [`routes`] finds the route of a request, [`event`] makes its event and turns a function's answer into a response.
 //! - [`functions`] runs the function binaries behind the Lambda Runtime API.
 //! - [`iam`] says which actions a DynamoDB request needs and whether statements allow them.
 //! - [`dynamodb`] is the engine, embedded or another, and a small client; [`front`] is what functions and people call instead
 //!   of the engine: it enforces the statements and has DynamoDB's conflicts.
 //! - [`demo`] fills a table with tenants through [`store`], [`token`] signs tokens for their people.
 //! - [`cases`] reads and records the events of `events/` and their answers.
+//! - [`log`] tells the person who started it what happens.
 //! - [`server`] puts them together; the binary `rolecall` and the tests start it.
 
 pub mod cases;
@@ -20,17 +21,21 @@ pub mod dynamodb;
 pub mod event;
 pub mod front;
 pub mod functions;
+mod gateway;
 mod http;
 pub mod iam;
 mod limits;
+pub mod log;
 mod operations;
+pub mod routes;
 pub mod server;
 pub mod store;
 pub mod template;
 pub mod token;
 
-pub use functions::LogSink;
+pub use gateway::REFUSALS;
 pub use http::Host;
+pub use log::LogSink;
 pub use server::{Options, Server};
 pub use template::Template;
 

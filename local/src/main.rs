@@ -14,7 +14,7 @@ use local::{
     cases::{self, Cases},
     demo, dynamodb,
     front::Latency,
-    functions, server,
+    functions, log, server,
     store::Store,
     template,
     token::{self, Flaw},
@@ -82,6 +82,9 @@ struct Serve {
     /// Have DynamoDB take these milliseconds for each read and each write, as it does elsewhere
     #[arg(long, value_name = "READ,WRITE")]
     latency: Option<Latency>,
+    /// How to tell what happens, on standard error
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = log::Format::Short)]
+    log: log::Format,
     #[command(flatten)]
     build: Build,
 }
@@ -210,6 +213,8 @@ async fn serve(options: Serve) -> Result<()> {
     let (_, template) = load()?;
     let bin_dir = options.build.run(template.functions.iter().map(|function| function.name.as_str()))?;
     let (mut interrupt, mut terminate) = (on(SignalKind::interrupt())?, on(SignalKind::terminate())?);
+    let log = log::Writer::start(options.log, log::wants_colours(), io::stderr());
+    let log = log.map_err(|error| format!("cannot start: {error}"))?;
     let start = async {
         let server = Server::start(Options {
             port: options.port,
@@ -218,6 +223,7 @@ async fn serve(options: Serve) -> Result<()> {
             dynamodb: options.dynamodb,
             hosts: options.hosts,
             latency: options.latency.unwrap_or_default(),
+            log: log.sink(),
             ..Options::new(template.clone(), bin_dir)
         })
         .await?;
@@ -251,6 +257,7 @@ async fn serve(options: Serve) -> Result<()> {
         ended = tokio::time::timeout(patience, server.shutdown()) => ended.is_ok(),
         _ = interrupt.recv() => false,
     };
+    drop(log);
     if !has_ended {
         // The functions end with this process. 130 is how a shell tells of SIGINT.
         process::exit(130);

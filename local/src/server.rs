@@ -1,45 +1,24 @@
 //! The whole of it: engine, front, functions and the gateway's HTTP server.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc};
 
-use http_body_util::Full;
-use hyper::{
-    HeaderMap, Method, Request, Response, StatusCode, Uri,
-    body::Incoming,
-    header::{
-        ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-        ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-        ACCESS_CONTROL_REQUEST_METHOD, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER,
-    },
-    http::request::Parts,
-};
-use serde_json::{Value, json};
+use hyper::{Request, Uri, body::Incoming};
+use serde_json::Value;
 use shared::table::Item;
 use tokio::net::TcpListener;
 
 use crate::{
-    Error, LogSink, Result,
+    Error, Result,
     dynamodb::{self, Engine},
-    event::{self, Router},
     front::{Caller, FaultHook, Front, FrontOptions, Latency, Record},
     functions::{InvokeError, Pool, PoolOptions},
-    http::{self, BodyError, Host, HttpServer, Reply},
+    gateway::Gateway,
+    http::{self, Host, HttpServer},
     limits::Limits,
-    template::{Cors, Function, Template},
+    log::LogSink,
+    routes::Router,
+    template::{Function, Template},
 };
-
-/// The most that API Gateway takes, in bytes.
-const BODY: usize = 10 * 1024 * 1024;
-const HEADERS: usize = 10_240;
-/// How long API Gateway waits for a function, which itself may go on.
-const INTEGRATION: Duration = Duration::from_secs(30);
 
 /// How to start a [`Server`].
 pub struct Options {
@@ -66,7 +45,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Any free ports, the embedded engine in memory, no records, log lines to stderr.
+    /// Any free ports, the embedded engine in memory, no records, the log to stderr as it comes.
     pub fn new(template: Template, bin_dir: PathBuf) -> Self {
         Self {
             template,
@@ -79,7 +58,7 @@ impl Options {
             max_processes: 64,
             latency: Latency::default(),
             record: false,
-            log: Arc::new(|line| eprintln!("{line}")),
+            log: Arc::new(|entry| eprintln!("{entry}")),
         }
     }
 }
@@ -168,7 +147,7 @@ impl Server {
             bin_dir: options.bin_dir,
             dynamodb_url: format!("http://{}", front.address()),
             max_processes: options.max_processes,
-            log,
+            log: Arc::clone(&log),
         };
         let pool = Pool::new(functions, pool);
         let gateway = Arc::new(Gateway {
@@ -176,8 +155,13 @@ impl Server {
             cors: template.cors.clone(),
             port,
             pool: Arc::clone(&pool),
+            log,
         });
-        let gateway = HttpServer::start(listener, &options.hosts, move |request, client| {
+        let misdirected = {
+            let gateway = Arc::clone(&gateway);
+            move |request: &Request<Incoming>, why: &str| gateway.misdirected(request, why)
+        };
+        let gateway = HttpServer::start(listener, &options.hosts, misdirected, move |request, client| {
             let gateway = Arc::clone(&gateway);
             async move { Ok(gateway.handle(request, client).await) }
         });
@@ -281,136 +265,4 @@ fn keys(template: &Template) -> (String, Vec<String>) {
     let schema = template.table["KeySchema"].as_array().into_iter().flatten();
     let names = schema.filter_map(|key| key["AttributeName"].as_str().map(String::from));
     (template.table_name().into(), names.collect())
-}
-
-/// An answer of the gateway's own: its status and message.
-pub type Refusal = (StatusCode, &'static str);
-
-const BROKEN: Refusal = (StatusCode::BAD_REQUEST, "Bad Request");
-const NOT_FOUND: Refusal = (StatusCode::NOT_FOUND, "Not Found");
-const BODY_TOO_LARGE: Refusal = (StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
-const HEADERS_TOO_LARGE: Refusal = (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large");
-const FAILED: Refusal = (StatusCode::BAD_GATEWAY, "Internal Server Error");
-const UNAVAILABLE: Refusal = (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
-const TIMED_OUT: Refusal = (StatusCode::GATEWAY_TIMEOUT, "Endpoint request timed out");
-
-/// All of them.
-pub const REFUSALS: [Refusal; 7] =
-    [BROKEN, NOT_FOUND, BODY_TOO_LARGE, HEADERS_TOO_LARGE, FAILED, UNAVAILABLE, TIMED_OUT];
-
-struct Gateway {
-    router: Router,
-    cors: Option<Cors>,
-    port: u16,
-    pool: Arc<Pool>,
-}
-
-impl Gateway {
-    async fn handle(&self, request: Request<Incoming>, client: SocketAddr) -> Reply {
-        let id = event::request_id();
-        let answer = self.answer(request, client, &id).await;
-        let mut reply = answer.unwrap_or_else(|(status, message)| {
-            let mut reply = http::json(status, &json!({ "message": message }));
-            if status == StatusCode::SERVICE_UNAVAILABLE {
-                reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-            }
-            reply
-        });
-        let headers = reply.headers_mut();
-        headers.extend(HeaderValue::from_str(&id).map(|id| (HeaderName::from_static("apigw-requestid"), id)));
-        reply
-    }
-
-    /// The function's answer, or the gateway's own.
-    async fn answer(
-        &self,
-        request: Request<Incoming>,
-        client: SocketAddr,
-        id: &str,
-    ) -> std::result::Result<Reply, Refusal> {
-        let now = SystemTime::now();
-        let (parts, body) = request.into_parts();
-        if header_size(&parts) > HEADERS {
-            return Err(HEADERS_TOO_LARGE);
-        }
-        let route = match (self.router.find(parts.method.as_str(), parts.uri.path()), &self.cors) {
-            (Some(route), _) => route,
-            (None, Some(cors)) if parts.method == Method::OPTIONS => return Ok(preflight(cors, &parts.headers)),
-            (None, _) => return Err(NOT_FOUND),
-        };
-        let body = http::read(body, BODY).await.map_err(|error| match error {
-            BodyError::TooLarge => BODY_TOO_LARGE,
-            BodyError::Broken(_) => BROKEN,
-        })?;
-        let event = event::event(&route, &parts, &body, id, (client, self.port), now);
-        let invocation = self.pool.invoke(route.function, &event);
-        let answer = tokio::time::timeout(INTEGRATION, invocation)
-            .await
-            .map_err(|_| TIMED_OUT)?
-            .map_err(|error| refusal(&error))?;
-        let mut reply = event::response(&answer).map_err(|cause| {
-            let line = format!("malformed answer: {cause}");
-            self.pool.log(route.function, &line);
-            FAILED
-        })?;
-        if let Some(cors) = &self.cors {
-            share(cors, &parts.headers, reply.headers_mut());
-        }
-        Ok(reply)
-    }
-}
-
-// What the gateway does for pages of other origins, and no function has to.
-// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html>
-
-/// The answer to an `OPTIONS` that no route takes, whatever its path: what a page may send. A page
-/// that may not call learns nothing by it.
-fn preflight(cors: &Cors, request: &HeaderMap) -> Reply {
-    let mut reply = Response::new(Full::default());
-    *reply.status_mut() = StatusCode::NO_CONTENT;
-    if request.contains_key(ACCESS_CONTROL_REQUEST_METHOD) && allow(cors, request, reply.headers_mut()) {
-        for (name, value) in [
-            (ACCESS_CONTROL_ALLOW_METHODS, cors.methods.join(",")),
-            (ACCESS_CONTROL_ALLOW_HEADERS, cors.headers.join(",")),
-            (ACCESS_CONTROL_MAX_AGE, cors.max_age.to_string()),
-        ] {
-            reply.headers_mut().extend(HeaderValue::from_str(&value).map(|value| (name, value)));
-        }
-    }
-    reply
-}
-
-/// Lets a page that may call read a function's answer. What the function itself says of that does
-/// not count; the gateway's own answers, such as 404, no page can read.
-fn share(cors: &Cors, request: &HeaderMap, answer: &mut HeaderMap) {
-    http::unshare(answer);
-    if allow(cors, request, answer) {
-        let exposed = HeaderValue::from_str(&cors.exposed.join(","));
-        answer.extend(exposed.map(|exposed| (ACCESS_CONTROL_EXPOSE_HEADERS, exposed)));
-    }
-}
-
-/// Says so if the request is of a page that may call.
-fn allow(cors: &Cors, request: &HeaderMap, answer: &mut HeaderMap) -> bool {
-    let origin = request.get(ORIGIN).filter(|origin| cors.origins.iter().any(|allowed| *origin == allowed.as_str()));
-    answer.extend(origin.map(|origin| (ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone())));
-    if origin.is_some() && cors.credentials {
-        answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-    }
-    origin.is_some()
-}
-
-fn refusal(error: &InvokeError) -> Refusal {
-    match error {
-        InvokeError::Throttled => UNAVAILABLE,
-        InvokeError::TimedOut(_) => TIMED_OUT,
-        InvokeError::Unknown | InvokeError::Init(_) | InvokeError::Exited | InvokeError::Failed(_) => FAILED,
-    }
-}
-
-/// The request line and the headers as they came over the wire, in bytes.
-fn header_size(request: &Parts) -> usize {
-    let line = request.method.as_str().len() + request.uri.to_string().len() + " HTTP/1.1\r\n".len() + 1;
-    let headers = request.headers.iter();
-    line + headers.map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum::<usize>()
 }

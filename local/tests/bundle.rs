@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use local::cases::{Case, Cases, FILES, SUCCESS};
-use local::event::Router;
+use local::routes::Router;
 use local::template::{Kind, find_root};
 use local::{Template, functions};
 use serde_json::{Value, json};

@@ -259,8 +259,8 @@ fn no_function_can_reach_the_table() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let messages = String::from_utf8(output.stdout).unwrap();
     let artifacts = messages.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let library = artifacts.filter(|it| it["reason"] == "compiler-artifact" && it["target"]["name"] == "shared").last();
-    let library = PathBuf::from(library.unwrap()["filenames"][0].as_str().unwrap());
+    let mut library = artifacts.filter(|it| it["reason"] == "compiler-artifact" && it["target"]["name"] == "shared");
+    let library = PathBuf::from(library.next_back().unwrap()["filenames"][0].as_str().unwrap());
 
     let folder = tempfile::tempdir().unwrap();
     // The codes of the errors that a function with this code gets.

@@ -1,5 +1,13 @@
 //! The gateway with real function processes (`examples/probe.rs`, `examples/panics.rs`) and a real engine.
 
+#[path = "gateway/commands.rs"]
+mod commands;
+#[path = "gateway/cors.rs"]
+mod cors;
+#[path = "gateway/dynamodb.rs"]
+mod dynamodb;
+#[path = "gateway/log.rs"]
+mod log;
 #[path = "gateway/ports.rs"]
 mod ports;
 
@@ -14,7 +22,7 @@ use std::{
 use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Request, body::Bytes};
 use hyper_util::{client::legacy::Client as HttpClient, rt::TokioExecutor};
-use local::{Options, Server, Template, dynamodb::Client, front::Fault, functions};
+use local::{Options, Server, Template, functions, log::Entry};
 use serde_json::{Value, json};
 
 const TEMPLATE: &str = r#"
@@ -59,7 +67,7 @@ Resources:
 "#;
 
 fn template() -> Template {
-    Template::parse(TEMPLATE, &BTreeMap::new()).unwrap()
+    Template::parse(TEMPLATE).unwrap()
 }
 
 /// The folder of the built examples.
@@ -79,7 +87,10 @@ async fn start(change: impl FnOnce(&mut Options)) -> (Server, Arc<Mutex<Vec<Stri
     let lines = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&lines);
     let mut options = Options::new(template(), bin_dir());
-    options.log = Arc::new(move |line| sink.lock().unwrap().push(line.into()));
+    options.log = Arc::new(move |entry| match entry {
+        Entry::Answered(_) => {}
+        line => sink.lock().unwrap().push(line.to_string()),
+    });
     change(&mut options);
     (Server::start(options).await.unwrap(), lines)
 }
@@ -271,320 +282,11 @@ async fn the_gateway_answers_what_no_function_gets() {
     server.shutdown().await;
 }
 
-/// The CORS headers of an answer.
-fn cors(reply: &Reply) -> BTreeMap<&str, &str> {
-    let headers = reply.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap()));
-    let headers = headers.filter_map(|(name, value)| Some((name.strip_prefix("access-control-")?, value)));
-    headers.collect()
-}
-
-#[tokio::test]
-async fn the_gateway_answers_preflights_itself() {
-    let (server, _) = start(|_| {}).await;
-    let preflight = async |path: &str, headers: &[(&str, &str)]| {
-        let request = Request::options(server.url() + path);
-        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        let reply = send(request.body(Full::default()).unwrap()).await;
-        assert_eq!((reply.status, &reply.body, reply.headers.get("content-type")), (204, &json!(""), None), "{path}");
-        reply
-    };
-    let method = ("access-control-request-method", "POST");
-    for path in ["/main/probe/1", "/no-route"] {
-        let reply = preflight(path, &[("origin", "https://app.example"), method]).await;
-        let expected = [
-            ("allow-credentials", "true"),
-            ("allow-headers", "authorization,if-match"),
-            ("allow-methods", "GET,POST"),
-            ("allow-origin", "https://app.example"),
-            ("max-age", "60"),
-        ];
-        assert_eq!(cors(&reply), BTreeMap::from(expected));
-    }
-    for headers in [
-        &[("origin", "https://foreign.example"), method][..],
-        &[("origin", "https://app.example.foreign.example"), method],
-        &[("origin", "null"), method],
-        &[("origin", "https://app.example")],
-        &[method],
-    ] {
-        assert_eq!(cors(&preflight("/probe/1", headers).await), BTreeMap::new(), "{headers:?}");
-    }
-    assert!(server.pids("probe").is_empty());
-    server.shutdown().await;
-
-    let (server, _) = start(|options| options.template.cors = None).await;
-    let request = Request::options(server.url() + "/probe/1").header("origin", "https://app.example");
-    assert_eq!(send(request.body(Full::default()).unwrap()).await.status, 404);
-    server.shutdown().await;
-}
-
-#[tokio::test]
-async fn pages_of_allowed_origins_may_read_what_functions_answer() {
-    let (server, _) = start(|_| {}).await;
-    let from = async |origin: &str, path: &str| {
-        let request = Request::post(server.url() + path).header("origin", origin);
-        send(request.body(Full::default()).unwrap()).await
-    };
-    let expected = BTreeMap::from([
-        ("allow-credentials", "true"),
-        ("allow-origin", "https://other.example"),
-        ("expose-headers", "etag,x-request-id"),
-    ]);
-    // A function's own do not count.
-    for path in ["/probe/1", "/probe/1?cors"] {
-        let reply = from("https://other.example", path).await;
-        assert_eq!((reply.status, cors(&reply)), (200, expected.clone()), "{path}");
-        let reply = from("https://foreign.example", path).await;
-        assert_eq!((reply.status, cors(&reply)), (200, BTreeMap::new()), "{path}");
-    }
-    let reply = from("https://other.example", "/nothing").await;
-    assert_eq!((reply.status, cors(&reply)), (404, BTreeMap::new()), "the gateway's own answers are not shared");
-    server.shutdown().await;
-}
-
-#[tokio::test]
-async fn the_gateway_and_its_functions_let_the_gateways_own_pages_in_and_agree_on_others() {
-    let text = TEMPLATE.replace("ISSUER:", "ALLOWED_ORIGINS: 'https://app.example,https://other.example', ISSUER:");
-    let (server, _) = start(|options| options.template = Template::parse(&text, &BTreeMap::new()).unwrap()).await;
-    let port = server.url().rsplit_once(':').unwrap().1.to_owned();
-    let told = post(&server, "/probe/1", "").await.body["environment"]["ALLOWED_ORIGINS"].as_str().unwrap().to_owned();
-    let told: Vec<_> = told.split(',').collect();
-    let own = ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("http://{host}:{port}"));
-    assert!(own.iter().all(|origin| told.contains(&origin.as_str())), "{told:?}");
-    let foreign = [format!("https://127.0.0.1:{port}"), "http://localhost:1".to_owned(), "http://localhost".to_owned()];
-    for origin in told.iter().copied().chain(foreign.iter().map(String::as_str)) {
-        let request = Request::options(server.url() + "/probe/1");
-        let request = request.header("origin", origin).header("access-control-request-method", "POST");
-        let reply = send(request.body(Full::default()).unwrap()).await;
-        let allowed = told.contains(&origin).then_some(origin);
-        assert_eq!(cors(&reply).get("allow-origin").copied(), allowed, "{origin}");
-    }
-    server.shutdown().await;
-}
-
-#[tokio::test]
-async fn functions_may_do_what_the_template_says_and_people_everything() {
-    let (server, lines) = start(|options| options.record = true).await;
-    let item = json!({ "TableName": "rolecall", "Item": { "PK": { "S": "a" }, "SK": { "S": "s" } } });
-    let reply = post(&server, "/probe/1?dynamodb=PutItem", item.to_string()).await;
-    let refusal = "User: arn:aws:sts::000000000000:assumed-role/probe/probe is not authorized to perform: \
-                   dynamodb:PutItem on resource: arn:aws:dynamodb:us-east-1:000000000000:table/rolecall \
-                   because no identity-based policy allows the dynamodb:PutItem action";
-    let expected = json!({ "__type": "com.amazon.coral.service#AccessDeniedException", "Message": refusal });
-    assert_eq!((reply.status, reply.body), (400, expected));
-    assert_eq!(lines.lock().unwrap().as_slice(), [format!("[dynamodb] {refusal}")]);
-
-    let person = Client::new(&server.dynamodb_url());
-    person.call("PutItem", &item).await.unwrap();
-    let key = json!({ "TableName": "rolecall", "Key": { "PK": { "S": "a" }, "SK": { "S": "s" } } });
-    let reply = post(&server, "/probe/1?dynamodb=GetItem", key.to_string()).await;
-    assert_eq!((reply.status, &reply.body["Item"]), (200, &item["Item"]));
-    let query = json!({ "TableName": "rolecall", "IndexName": "GSI1" });
-    let reply = post(&server, "/probe/1?dynamodb=Query", query.to_string()).await;
-    assert!(reply.body["Message"].as_str().unwrap().contains("table/rolecall/index/GSI1"));
-    let statement = json!({ "Statement": "SELECT * FROM rolecall" });
-    assert_eq!(post(&server, "/probe/1?dynamodb=ExecuteStatement", statement.to_string()).await.status, 400);
-
-    let transaction = json!({ "TransactItems": [
-        { "Update": {
-            "TableName": "rolecall", "Key": { "PK": { "S": "b" }, "SK": { "S": "s" } }, "UpdateExpression": "REMOVE x",
-        } },
-        { "ConditionCheck": {
-            "TableName": "rolecall", "Key": { "PK": { "S": "a" }, "SK": { "S": "s" } }, "ConditionExpression": "attribute_exists(PK)",
-        } },
-    ]});
-    let reply = post(&server, "/probe/1?dynamodb=TransactWriteItems", transaction.to_string()).await;
-    assert_eq!(reply.status, 200, "{}", reply.body);
-
-    let records = server.take_records();
-    let seen: Vec<_> = records
-        .iter()
-        .map(|record| {
-            (
-                record.function.as_deref(),
-                record.operation.as_str(),
-                record.status,
-                record.read_units,
-                record.write_units,
-            )
-        })
-        .collect();
-    assert_eq!(
-        seen,
-        [
-            (Some("probe"), "PutItem", Some(400), 0.0, 0.0),
-            (None, "PutItem", Some(200), 0.0, 1.0),
-            (Some("probe"), "GetItem", Some(200), 0.5, 0.0),
-            (Some("probe"), "Query", Some(400), 0.0, 0.0),
-            (Some("probe"), "ExecuteStatement", Some(400), 0.0, 0.0),
-            (Some("probe"), "TransactWriteItems", Some(200), 0.0, 4.0),
-        ]
-    );
-    let actions: Vec<_> = records[5].actions.iter().collect();
-    assert_eq!(actions, ["dynamodb:ConditionCheckItem", "dynamodb:UpdateItem"]);
-    assert_eq!(server.take_records(), []);
-    server.shutdown().await;
-}
-
-#[tokio::test]
-async fn transactions_that_overlap_conflict() {
-    let (server, _) = start(|_| {}).await;
-    let person = Client::new(&server.dynamodb_url());
-    let part = |key: &str| {
-        json!({ "Update": {
-            "TableName": "rolecall", "Key": { "PK": { "S": key }, "SK": { "S": "s" } },
-            "UpdateExpression": "ADD n :one", "ExpressionAttributeValues": { ":one": { "N": "1" } },
-        } })
-    };
-    let transactions = (0..20).map(|i| {
-        let input = json!({ "TransactItems": [part("shared"), part(&format!("own-{i}"))] });
-        let person = person.clone();
-        tokio::spawn(async move { person.call("TransactWriteItems", &input).await })
-    });
-    let (mut done, mut conflicts) = (0, 0);
-    for transaction in transactions.collect::<Vec<_>>() {
-        match transaction.await.unwrap() {
-            Ok(_) => done += 1,
-            Err(error) => {
-                assert_eq!(error.kind, "TransactionCanceledException");
-                assert!(error.message.ends_with("[TransactionConflict, None]"), "{error}");
-                conflicts += 1;
-            }
-        }
-    }
-    assert!(done > 0 && conflicts > 0, "{done} done, {conflicts} in conflict");
-    let key = json!({ "TableName": "rolecall", "Key": { "PK": { "S": "shared" }, "SK": { "S": "s" } } });
-    let item = person.call("GetItem", &key).await.unwrap();
-    assert_eq!(item["Item"]["n"]["N"], done.to_string());
-    server.shutdown().await;
-}
-
-#[tokio::test]
-async fn faults_come_before_or_after_the_engine() {
-    let (server, _) = start(|options| options.record = true).await;
-    let person = Client::new(&server.dynamodb_url());
-    let put = |key: &str| json!({ "TableName": "rolecall", "Item": { "PK": { "S": key }, "SK": { "S": "s" } } });
-    let throttled = json!({ "__type": "x#ThrottlingException", "message": "slow down" });
-    for (key, fault, kind, written) in [
-        ("before", Fault::AnswerBefore(400, throttled.clone()), "ThrottlingException", false),
-        ("after", Fault::AnswerAfter(500, throttled.clone()), "ThrottlingException", true),
-        ("drop", Fault::DropAfter, "", true),
-    ] {
-        server.set_fault(Some(Arc::new(move |request| match request.operation.as_str() {
-            "PutItem" => fault.clone(),
-            _ => Fault::None,
-        })));
-        assert_eq!(person.call("PutItem", &put(key)).await.unwrap_err().kind, kind);
-        let get = json!({ "TableName": "rolecall", "Key": { "PK": { "S": key }, "SK": { "S": "s" } } });
-        let item = person.call("GetItem", &get).await.unwrap();
-        assert_eq!(item.get("Item").is_some(), written, "{key}");
-    }
-    server.set_fault(None);
-    person.call("PutItem", &put("none")).await.unwrap();
-    let puts = server.take_records().into_iter().filter(|record| record.operation == "PutItem");
-    let statuses: Vec<_> = puts.map(|record| (record.status, record.write_units)).collect();
-    assert_eq!(statuses, [(Some(400), 0.0), (Some(500), 1.0), (None, 1.0), (Some(200), 1.0)]);
-    server.shutdown().await;
-}
-
-#[tokio::test]
-async fn the_table_is_the_template_s_and_outlives_the_server_in_its_folder() {
-    let data = std::env::temp_dir().join(format!("rolecall-{}", std::process::id()));
-    let (server, _) = start(|options| options.data = Some(data.clone())).await;
-    let person = Client::new(&server.dynamodb_url());
-    let name = json!({ "TableName": "rolecall" });
-    let table = person.call("DescribeTable", &name).await.unwrap();
-    assert_eq!(table["Table"]["GlobalSecondaryIndexes"][0]["IndexName"], "GSI1");
-    assert_eq!(table["Table"]["StreamSpecification"]["StreamViewType"], "NEW_AND_OLD_IMAGES");
-    let ttl = person.call("DescribeTimeToLive", &name).await.unwrap();
-    assert_eq!(ttl["TimeToLiveDescription"]["TimeToLiveStatus"], "ENABLED");
-    let item = json!({ "TableName": "rolecall", "Item": { "PK": { "S": "a" }, "SK": { "S": "s" } } });
-    person.call("PutItem", &item).await.unwrap();
-
-    let mut options = Options::new(template(), bin_dir());
-    options.data = Some(data.clone());
-    let error = Server::start(options).await.err().unwrap().to_string();
-    assert_eq!(error, format!("--data: {} is in use by another gateway", data.display()));
-    server.shutdown().await;
-
-    let (server, _) = start(|options| options.data = Some(data.clone())).await;
-    let key = json!({ "TableName": "rolecall", "Key": { "PK": { "S": "a" }, "SK": { "S": "s" } } });
-    let found = Client::new(&server.dynamodb_url()).call("GetItem", &key).await.unwrap();
-    assert_eq!(found["Item"], item["Item"]);
-
-    // Another server takes the first one's front for its engine; its table must be the template's.
-    let mut options = Options::new(template(), bin_dir());
-    options.dynamodb = Some(server.dynamodb_url());
-    options.template.table["GlobalSecondaryIndexes"][0]["IndexName"] = "GSI2".into();
-    let error = Server::start(options).await.err().unwrap().to_string();
-    assert_eq!(error, "the table `rolecall` exists without the template's index \"GSI2\"");
-    server.shutdown().await;
-    std::fs::remove_dir_all(data).unwrap();
-}
-
-#[tokio::test]
-async fn a_taken_port_is_named() {
-    let (server, _) = start(|_| {}).await;
-    let port = server.url().rsplit(':').next().unwrap().parse().unwrap();
-    let mut options = Options::new(template(), bin_dir());
-    options.port = port;
-    let error = Server::start(options).await.err().unwrap().to_string();
-    assert_eq!(error, format!("port {port} is taken, choose another with --port"));
-    server.shutdown().await;
-}
-
-/// Runs `rolecall` with the test's template; returns whether it succeeded, its output and its
-/// errors.
-fn rolecall(arguments: &[&str]) -> (bool, String, String) {
-    let folder = std::env::temp_dir().join(format!("rolecall-{}-{}", arguments[0], std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("template.yaml"), TEMPLATE).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_rolecall")).args(arguments).current_dir(&folder).output().unwrap();
-    std::fs::remove_dir_all(folder).unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.success(), text(output.stdout), text(output.stderr))
-}
-
-#[test]
-fn routes_lists_the_template() {
-    let expected = (true, "POST  /probe/{id}  probe  Answer with the event\n".into(), String::new());
-    assert_eq!(rolecall(&["routes"]), expected);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn invoke_runs_one_function_on_one_event() {
-    let (server, _) = start(|_| {}).await;
-    let event = std::env::temp_dir().join(format!("rolecall-event-{}.json", std::process::id()));
-    let template = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/event.json")).unwrap();
-    let (url, bin_dir) = (server.dynamodb_url(), bin_dir());
-    let invoke = |query: &str, more: &[&str]| {
-        std::fs::write(&event, template.replace("{query}", query)).unwrap();
-        let (event, bin_dir) = (event.to_str().unwrap(), bin_dir.to_str().unwrap());
-        let arguments = ["invoke", "probe", "--event", event, "--bin-dir", bin_dir, "--dynamodb", &url];
-        rolecall(&[&arguments, more].concat())
-    };
-    let (succeeded, output, errors) = invoke("log=hello", &[]);
-    assert!(succeeded, "{errors}");
-    let answer: Value = serde_json::from_str(&output).unwrap();
-    assert_eq!(answer["statusCode"], 200);
-    assert!(errors.contains("[probe] out hello"), "{errors}");
-
-    let (succeeded, output, errors) = invoke("exit", &[]);
-    assert_eq!((succeeded, output.as_str()), (false, ""));
-    assert!(errors.ends_with("error: `probe` has not answered\n"), "{errors}");
-
-    let (succeeded, output, _) = invoke("exit", &["--print"]);
-    let printed: Value = serde_json::from_str(&output).unwrap();
-    assert_eq!((succeeded, &printed["rawQueryString"]), (true, &json!("exit")));
-    server.shutdown().await;
-    std::fs::remove_file(event).unwrap();
-}
-
 #[tokio::test]
 async fn a_panic_is_logged_and_the_gateway_answers_for_the_process_that_ends() {
     let text = TEMPLATE.replace("ProbeFunction", "PanicsFunction").replace("probe", "panics");
     let text = text.replace("AUDIENCE: an audience", "AUDIENCE: an audience, ALLOWED_ORIGINS: '', SERVICE: test");
-    let (server, lines) = start(|options| options.template = Template::parse(&text, &BTreeMap::new()).unwrap()).await;
+    let (server, lines) = start(|options| options.template = Template::parse(&text).unwrap()).await;
     let before = post(&server, "/panics/1", "").await;
     let panicked = post(&server, "/panics/panic", "").await;
     let after = post(&server, "/panics/1", "").await;

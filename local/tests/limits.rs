@@ -1,7 +1,7 @@
 //! The limits of DynamoDB over its protocol, whether the front or the engine behind it has them: what is within one passes, and
 //! what is beyond it gets AWS's error.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
 
 use local::{
     Options, Server, Template,
@@ -39,7 +39,7 @@ struct Bed {
 
 impl Bed {
     async fn start() -> Self {
-        let template = Template::parse(TEMPLATE, &BTreeMap::new()).unwrap();
+        let template = Template::parse(TEMPLATE).unwrap();
         let table = template.table_name().to_owned();
         let server = Server::start(Options::new(template, PathBuf::new())).await.unwrap();
         Self { client: Client::new(&server.dynamodb_url()), server, table }

@@ -37,6 +37,6 @@ pub fn now() -> domain::Time {
 }
 
 /// Locks; what a panic left behind in our maps and options is whole, since they are set in one piece.
-fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -11,6 +11,8 @@ use tokio::{
     process::{Child, ChildStderr},
 };
 
+use local::dynamodb::Client;
+
 use super::*;
 
 /// What makes a request one of a person's to DynamoDB.
@@ -18,12 +20,12 @@ const SIGNED: &str = "content-type: application/x-amz-json-1.0\r\nx-amz-date: 20
                       authorization: AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request, \
                       SignedHeaders=host, Signature=0\r\n";
 
-fn address(url: &str) -> SocketAddr {
+pub(super) fn address(url: &str) -> SocketAddr {
     url.strip_prefix("http://").unwrap().parse().unwrap()
 }
 
 /// Sends bytes as they are and reads until the server closes: the status, the headers in lower case, the body.
-async fn raw(address: SocketAddr, request: &str) -> (u16, String, String) {
+pub(super) async fn raw(address: SocketAddr, request: &str) -> (u16, String, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut reply = String::new();
@@ -154,28 +156,29 @@ async fn only_the_process_that_was_started_gets_work() {
 }
 
 /// `rolecall` on a template of its own, as a person has it run.
-struct Serving {
+pub(super) struct Serving {
     child: Child,
-    errors: Lines<BufReader<ChildStderr>>,
-    api: String,
+    /// What it writes there, unless that goes elsewhere.
+    errors: Option<Lines<BufReader<ChildStderr>>>,
+    pub(super) api: String,
     dynamodb: String,
     _folder: tempfile::TempDir,
 }
 
 impl Serving {
     async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    pub(super) async fn start_with(change: impl FnOnce(&mut tokio::process::Command)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("template.yaml"), TEMPLATE.replace("Timeout: 2", "Timeout: 60")).unwrap();
-        let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_rolecall"))
-            .args(["--port", "0", "--dynamodb-port", "0", "--bin-dir"])
-            .arg(bin_dir())
-            .current_dir(folder.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let errors = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_rolecall"));
+        command.args(["--port", "0", "--dynamodb-port", "0", "--bin-dir"]).arg(bin_dir()).current_dir(folder.path());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        change(&mut command);
+        let mut child = command.spawn().unwrap();
+        let errors = child.stderr.take().map(|errors| BufReader::new(errors).lines());
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut found = async |name: &str| loop {
             let line = lines.next_line().await.unwrap().expect("a line that begins so");
@@ -227,12 +230,17 @@ impl Serving {
         streams
     }
 
-    /// Waits for a line of its log.
-    async fn logs(&mut self, line: &str) {
-        while self.errors.next_line().await.unwrap().expect("more of its log") != line {}
+    /// The next line of its log.
+    pub(super) async fn line(&mut self) -> Option<String> {
+        self.errors.as_mut().unwrap().next_line().await.unwrap()
     }
 
-    fn signal(&self, signal: &str) {
+    /// Waits for a line of its log.
+    pub(super) async fn logs(&mut self, line: &str) {
+        while self.line().await.expect("more of its log") != line {}
+    }
+
+    pub(super) fn signal(&self, signal: &str) {
         assert!(kill(self.child.id().unwrap(), signal));
     }
 
@@ -351,7 +359,7 @@ async fn sigterm_lets_calls_in_flight_finish_and_nothing_else() {
     assert_eq!(serving.ends_within(Duration::from_secs(2)).await, Some(0));
     assert!(!is_alive(function));
     let mut refused = false;
-    while let Some(line) = serving.errors.next_line().await.unwrap() {
+    while let Some(line) = serving.line().await {
         refused |= line.contains("no identity-based policy allows the dynamodb:PutItem action");
     }
     assert!(refused, "the call without a client has come to DynamoDB");

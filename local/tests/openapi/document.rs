@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use local::REFUSALS;
 use local::cases::{Case, Cases};
-use local::server::REFUSALS;
 use local::template::{Function, Route};
 use local::{Result, Template};
 use serde_json::{Map, Value, json};

@@ -1,24 +1,24 @@
-//! Sentences of the contracts that take more than one event to show. The others are in `events/`.
+//! Sentences of the contracts that take more than one event to show. The others are in `events/`. Those of members' states and
+//! roles are in `members.rs`.
 
 use serde_json::json;
 use shared::credential::Kind;
-use shared::domain::{Entry, Member, Permission, Role, Status, Tenant, role};
-use shared::id::{GroupId, RoleId, TenantId, UserId};
+use shared::domain::{Member, role};
+use shared::id::{TenantId, UserId};
 use shared::table::encode;
 use shared::table::key::TenantKeys;
 
-use local::token::Flaw;
-
 use crate::harness::{ACME, Dialects, FUNCTIONS, Product, Reply, USER};
+use local::token::Flaw;
 
 const GLOBEX: TenantId = TenantId::new(2);
 
-async fn admin(product: &Product) -> String {
+pub async fn admin(product: &Product) -> String {
     product.access("acme", "admin@acme.example").await
 }
 
 /// Puts a member into the table as a test wants them.
-async fn put(product: &Product, member: &Member) {
+pub async fn put(product: &Product, member: &Member) {
     let keys = TenantKeys(member.tenant);
     let listed = keys.listed(&member.label(), member.user);
     product.store.put(encode(&keys.member(member.user), Some(&listed), member).unwrap()).await.unwrap();
@@ -189,174 +189,6 @@ async fn nothing_changed_nothing_written() {
         assert_eq!(product.member(ACME, USER).await, before);
     }
     assert_eq!(product.events(ACME, USER).await.len(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_owner_can_leave_when_there_is_another() {
-    let product = Product::start().await;
-    let owner = product.access("acme", "owner@acme.example").await;
-    let leave = async || product.patch_role(&owner, ACME, UserId::new(1), role::USER).await;
-    let alone = leave().await;
-    assert_eq!((alone.status, alone.json()["error"].as_str()), (409, Some("Conflict")), "{alone:?}");
-    assert_eq!(product.patch_role(&owner, ACME, UserId::new(2), role::OWNER).await.status, 200);
-    assert_eq!(product.tenant(ACME).await.owners, 2);
-    assert_eq!(leave().await.status, 200);
-    assert_eq!(product.tenant(ACME).await.owners, 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_owner_who_is_deactivated_counts_no_more() {
-    let product = Product::start().await;
-    let owner = product.access("acme", "owner@acme.example").await;
-    let authorization = format!("Bearer {owner}");
-    let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
-    let status = async |user: u32, status: &str| {
-        let body = json!({ "status": status }).to_string();
-        product.call("PUT", &format!("/api/acme/v1/users/{user}"), &headers, body).await.status
-    };
-    assert_eq!(status(1, "DEACTIVE").await, 400, "the last owner stays active");
-    assert_eq!(product.patch_role(&owner, ACME, UserId::new(2), role::OWNER).await.status, 200);
-    assert_eq!(status(2, "deactive").await, 200);
-    assert_eq!(product.tenant(ACME).await.owners, 1);
-    assert_eq!(status(1, "DEACTIVE").await, 400);
-    assert_eq!(status(2, "Active").await, 200);
-    assert_eq!(product.tenant(ACME).await.owners, 2);
-}
-
-/// `DTO_user` and the users of JITSudo have a picture, as large as it may be.
-#[tokio::test(flavor = "multi_thread")]
-async fn pictures_of_256_kib_come_with_the_dialects_that_show_them() {
-    let product = Product::start().await;
-    let picture = format!("data:image/png;base64,{}", "A".repeat(256 * 1024 - 22));
-    let item = encode(&TenantKeys(ACME).picture(USER), None, &json!({ "data_uri": picture })).unwrap();
-    product.store.put(item).await.unwrap();
-    let calls = Dialects::new(&product).await;
-    let key = [("idempotency-key", "with-a-picture")];
-    let user = calls.set_role_with("users-update", role::ADMIN, &key).await;
-    assert_eq!(user.json()["picture"], picture.as_str(), "{}", user.status);
-    let again = calls.set_role_with("users-update", role::ADMIN, &key).await;
-    assert_eq!((again.bytes, again.status), (user.bytes, 200));
-    let user = calls.set_role("directory-update-user", role::USER).await;
-    assert_eq!(user.json()["data"]["profile_pic"], picture.as_str());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_member_who_is_deleted_or_invited_is_shown_so() {
-    let product = Product::start().await;
-    let calls = Dialects::new(&product).await;
-    let mut member = product.member(ACME, USER).await;
-    member.status = Status::Invited;
-    member.meta.created_by = Some((&product.member(ACME, UserId::new(1)).await).into());
-    member.last_seen = Some(member.meta.created_at);
-    put(&product, &member).await;
-    let user = calls.set_role("directory-update-user", role::USER).await.json();
-    assert_eq!(user["data"]["tenant_user"]["status"], 0);
-    assert_eq!(user["data"]["tenant_user"]["last_seen"], json!(member.meta.created_at));
-    let creator = json!({ "profile_pic": null, "email": "owner@acme.example", "id": 1, "label": "Olivia Owner" });
-    assert_eq!(user["data"]["created_by"], creator);
-    assert_eq!(calls.set_role("users-update", role::USER).await.json()["status"], "invited");
-
-    member.deleted_at = Some(member.meta.created_at);
-    put(&product, &member).await;
-    for function in FUNCTIONS {
-        assert_eq!(calls.set_role(function, role::USER).await.status, 404, "{}", function);
-    }
-    // And may do nothing any more.
-    let token = product.access("acme", "user@acme.example").await;
-    let reply = product.put_user(&token, ACME, USER, &[], json!({ "name": "Ghost" })).await;
-    assert_eq!((reply.status, reply.json()["details"]["rule"].as_str()), (403, Some("active-member")));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_invitation_is_ended_only_by_the_person_or_by_a_member_who_may_invite() {
-    let product = Product::start().await;
-    let mut invited = product.member(ACME, USER).await;
-    invited.status = Status::Invited;
-    put(&product, &invited).await;
-    deny(&product, UserId::new(2), "member:invite").await;
-    let set_status = async |email: &str, status: u8| {
-        let authorization = format!("Bearer {}", product.access("acme", email).await);
-        let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
-        product.call("PUT", "/api/acme/v1/users/3", &headers, json!({ "status": status }).to_string()).await.status
-    };
-    for status in [1, 2] {
-        assert_eq!(set_status("admin@acme.example", status).await, 403, "{status}");
-    }
-    assert_eq!(product.member(ACME, USER).await, invited);
-    assert_eq!(set_status("owner@acme.example", 1).await, 200);
-    assert_eq!(product.member(ACME, USER).await.status, Status::Active);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn nobody_sheds_a_denial_to_edit_the_members_of_their_group() {
-    let product = Product::start().await;
-    let manager = UserId::new(8);
-    let denying = deny(&product, manager, "member:update-profile").await;
-    let token = product.access("acme", "manager@acme.example").await;
-    let rename = async || product.put_user(&token, ACME, USER, &[], json!({ "name": "Renamed" })).await.status;
-    assert_eq!(rename().await, 403);
-    let shed = product.put_user(&token, ACME, manager, &[], json!({ "roles": ["user"] })).await;
-    assert_eq!((shed.status, shed.json()["details"]["rule"].as_str()), (403, Some("permission-not-held")));
-    assert_eq!(rename().await, 403);
-    assert!(product.member(ACME, manager).await.roles.contains(&denying));
-}
-
-/// Gives a member a new role of the tenant's own that denies one permission.
-async fn deny(product: &Product, user: UserId, permission: &str) -> RoleId {
-    let id = RoleId::new(77);
-    let denied = Permission { name: permission.to_owned(), description: None, access: false };
-    let role = Role { permissions: vec![denied], ..Role::new(id, "denied", shared::now()) };
-    let keys = TenantKeys(ACME);
-    product.store.put(encode(&keys.role(id), None, &Entry::Role(role)).unwrap()).await.unwrap();
-    let tenant = product.tenant(ACME).await;
-    let moved = Tenant { catalog_version: tenant.catalog_version + 1, ..tenant };
-    product.store.put(encode(&keys.tenant(), None, &moved).unwrap()).await.unwrap();
-    let mut member = product.member(ACME, user).await;
-    member.roles.insert(id);
-    put(product, &member).await;
-    id
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn roles_and_groups_can_be_found_by_their_holders() {
-    let product = Product::start().await;
-    let holders = async |role| {
-        let items = product.store.query(&TenantKeys(ACME).holder(role, USER)).await.unwrap();
-        items.len()
-    };
-    let token = admin(&product).await;
-    assert_eq!((holders(role::USER).await, holders(role::ADMIN).await), (1, 0));
-    assert_eq!(product.patch_role(&token, ACME, USER, role::ADMIN).await.status, 200);
-    assert_eq!((holders(role::USER).await, holders(role::ADMIN).await), (0, 1));
-    let authorization = format!("Bearer {token}");
-    let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
-    let groups = json!({ "groups": [{ "id": 2 }] }).to_string();
-    assert_eq!(product.call("PUT", "/api/acme/v1/users/3", &headers, groups).await.status, 200);
-    for (group, members) in [(1, 0), (2, 1)] {
-        let edge = TenantKeys(ACME).in_group(GroupId::new(group), USER);
-        assert_eq!(product.store.query(&edge).await.unwrap().len(), members, "group {group}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn more_roles_and_groups_than_a_transaction_holds_are_refused() {
-    let product = Product::start().await;
-    let catalog = (100..200).map(|number| {
-        let group = shared::domain::Group { id: GroupId::new(number), name: format!("Group {number}") };
-        encode(&TenantKeys(ACME).group(group.id), None, &Entry::Group(group)).unwrap()
-    });
-    product.store.put_all(catalog.collect()).await.unwrap();
-    product.move_catalog(ACME).await;
-    let authorization = format!("Bearer {}", admin(&product).await);
-    let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
-    let put = async |last: u32| {
-        let groups: Vec<_> = (100..last).map(|id| json!({ "id": id })).collect();
-        product.call("PUT", "/api/acme/v1/users/5", &headers, json!({ "groups": groups }).to_string()).await
-    };
-    let refused = put(194).await;
-    assert_eq!(refused.status, 400, "{refused:?}");
-    assert!(refused.json()["errors"][0].as_str().unwrap().contains("93"), "{refused:?}");
-    assert_eq!(put(193).await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

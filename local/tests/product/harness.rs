@@ -12,9 +12,10 @@ use hyper::{HeaderMap, Request};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use local::log::Entry;
 use local::store::Store;
 use local::token::{self, Flaw};
-use local::{Options, Server, Template, demo, event::Router, functions, template};
+use local::{Options, Server, Template, demo, functions, routes::Router, template};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shared::credential::Kind;
@@ -97,7 +98,10 @@ impl Product {
         let sink = Arc::clone(&lines);
         let mut options = Options::new(the_template(), bin_dir());
         options.record = true;
-        options.log = Arc::new(move |line| sink.lock().unwrap().push(line.to_owned()));
+        options.log = Arc::new(move |entry| match entry {
+            Entry::Answered(_) => {}
+            line => sink.lock().unwrap().push(line.to_string()),
+        });
         change(&mut options);
         let template = options.template.clone();
         let server = Server::start(options).await.unwrap();
@@ -234,17 +238,8 @@ impl Product {
     }
 
     async fn streams(&self, operation: &str, input: Value) -> Value {
-        let request = Request::post(self.server.dynamodb_url())
-            .header("content-type", "application/x-amz-json-1.0")
-            .header("x-amz-target", format!("DynamoDBStreams_20120810.{operation}"))
-            .header("authorization", "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0")
-            .header("x-amz-date", "20260101T000000Z")
-            .body(Full::from(input.to_string()));
-        let reply = self.client.request(request.unwrap()).await.unwrap();
-        let status = reply.status();
-        let body = reply.into_body().collect().await.unwrap().to_bytes();
-        assert!(status.is_success(), "{operation}: {status} {body:?}");
-        serde_json::from_slice(&body).unwrap()
+        let client = local::dynamodb::Client::new(&self.server.dynamodb_url());
+        client.call(&format!("DynamoDBStreams_20120810.{operation}"), &input).await.unwrap()
     }
 
     /// A new tenant of `members`, with tokens for its first two, an owner and an admin.

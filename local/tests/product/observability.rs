@@ -1,10 +1,12 @@
 //! What an operator sees: one line a request, which is its metrics, too.
 
+use std::io::{pipe, read_to_string};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use local::front::Fault;
+use local::log::{Format, Writer};
 use serde_json::{Value, json};
 use shared::domain::role;
 
@@ -102,6 +104,56 @@ async fn a_request_without_a_caller_and_a_denied_one_say_so() {
     let line = product.one_request().await;
     assert_eq!((&line["outcome"], &line["denials"], &line["caller"]), (&json!("forbidden"), &json!(1), &json!(3)));
     assert!(line["rule"].is_string(), "{line:#}");
+}
+
+/// What `cargo run` prints, without the time of the day and the milliseconds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_reads_one_line_a_request_and_why_it_failed() {
+    let (reader, screen) = pipe().unwrap();
+    let writer = Writer::start(Format::Short, false, screen).unwrap();
+    let product = Product::start_with(|options| options.log = writer.sink()).await;
+    let admin = product.access("acme", "admin@acme.example").await;
+    let user = product.access("acme", "user@acme.example").await;
+    let body = json!({ "roles": ["admin"] });
+    for (token, status) in [(admin.as_str(), 200), ("no.token.atall", 401), (&user, 403)] {
+        assert_eq!(product.put_user(token, ACME, USER, &[], body.clone()).await.status, status);
+        // Its role has changed.
+        let again = json!({ "roles": ["user"] });
+        if status == 200 {
+            assert_eq!(product.put_user(token, ACME, USER, &[], again).await.status, status);
+        }
+    }
+    assert_eq!(product.call("GET", "/openapi.json", &[], "").await.status, 200);
+    assert_eq!(product.call("GET", "/openapi", &[], "").await.status, 404);
+    product.server.shutdown().await;
+    drop(writer);
+    let told = read_to_string(reader).unwrap();
+    let steady = |line: &str| -> String {
+        let (request, rest) = line.split_once(" ms ").unwrap_or((line, ""));
+        let request: Vec<&str> = request.split_whitespace().collect();
+        let rest: Vec<&str> = rest.split_whitespace().collect();
+        match rest.is_empty() {
+            true => line.to_owned(),
+            false => [&request[1..request.len() - 1], &rest].concat().join(" "),
+        }
+    };
+    let path = format!("PUT /v1/users/{}", USER.uuid());
+    let expected = [
+        &format!("{path} 200 3 trips users-update"),
+        &format!("{path} 200 2 trips users-update"),
+        &format!("{path} 401 0 trips users-update"),
+        "         unauthenticated: ",
+        &format!("{path} 403 1 trip users-update"),
+        "         forbidden: the policy `",
+        "GET /openapi.json 200 0 trips docs-openapi",
+        "GET /openapi 404 - -",
+        "         the template has no such route; `routes` lists all",
+    ];
+    let told: Vec<String> = told.lines().map(steady).collect();
+    assert_eq!(told.len(), expected.len(), "{told:#?}");
+    for (told, expected) in told.iter().zip(expected) {
+        assert!(told.starts_with(expected) && (told == expected || expected.starts_with(' ')), "{told} for {expected}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

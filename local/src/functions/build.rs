@@ -1,0 +1,51 @@
+//! Building the functions.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use serde_json::Value;
+
+use crate::{Error, Result};
+
+/// The cargo that runs this program, or the one in the path.
+///
+/// Without what it tells the program about its package, which would have some build scripts
+/// (`ring`'s) run again and everything above them built again.
+pub fn cargo() -> std::process::Command {
+    let mut cargo = std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        let told = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+        if name.to_str().is_some_and(|name| told.iter().any(|prefix| name.starts_with(prefix))) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
+}
+
+/// Builds the binaries of `functions` with cargo, which shows its progress, and returns their
+/// folder.
+///
+/// # Errors
+///
+/// Cargo cannot be run, or fails; it has said why.
+pub fn build<'a>(root: &Path, functions: impl IntoIterator<Item = &'a str>, release: bool) -> Result<PathBuf> {
+    let run = |command: &mut std::process::Command| {
+        let output = command.current_dir(root).stderr(Stdio::inherit()).output();
+        let output = output.map_err(|error| format!("cannot run cargo: {error}"))?;
+        match output.status.success() {
+            true => Ok(output.stdout),
+            false => Err(Error::from(format!("cargo failed: {}", output.status))),
+        }
+    };
+    let metadata = run(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
+    let metadata: Value = serde_json::from_slice(&metadata).map_err(|error| format!("cargo metadata: {error}"))?;
+    let target =
+        metadata["target_directory"].as_str().ok_or_else(|| "cargo metadata: no target_directory".to_string())?;
+    // In the dev profile by name alone, from the workspace's default members as `cargo run` itself: with fewer or more packages
+    // the dependencies would have other features, and be built again. In the release profile nothing is built yet.
+    let (profile, by) = if release { (Some("--release"), "-p") } else { (None, "--bin") };
+    run(cargo().arg("build").args(profile).args(functions.into_iter().flat_map(|name| [by, name])))?;
+    Ok(Path::new(target).join(if release { "release" } else { "debug" }))
+}

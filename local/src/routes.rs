@@ -1,0 +1,146 @@
+//! Which route of an API takes a request.
+//!
+//! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html>
+
+use std::collections::BTreeMap;
+
+use percent_encoding::percent_decode_str;
+
+use crate::template::{Route, Template};
+
+/// The routes of an API.
+pub struct Router {
+    stage: String,
+    routes: Vec<(Route, String)>,
+}
+
+/// The route that takes a request.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Match<'a> {
+    /// The name of the function: `users-update`.
+    pub function: &'a str,
+    /// `PUT /v1/users/{id}`
+    pub route_key: String,
+    pub stage: &'a str,
+    /// The path as the event has it: decoded, and under the stage unless that is `$default`.
+    pub path: String,
+    /// The variables of the route's path, decoded.
+    pub parameters: BTreeMap<String, String>,
+}
+
+impl Router {
+    pub fn new(template: &Template) -> Self {
+        let routes = template.functions.iter().flat_map(|function| {
+            let routes = function.routes.iter();
+            routes.map(|route| (route.clone(), function.name.clone()))
+        });
+        Self { stage: template.stage.clone(), routes: routes.collect() }
+    }
+
+    /// The most specific route for a method and a still encoded path, with the stage in front of it or without: from the
+    /// left, text comes before a variable.
+    pub fn find(&self, method: &str, path: &str) -> Option<Match<'_>> {
+        let named_stage = Some(self.stage.as_str()).filter(|stage| *stage != "$default");
+        let path = named_stage
+            .and_then(|stage| path.strip_prefix('/')?.strip_prefix(stage))
+            .filter(|rest| rest.is_empty() || rest.starts_with('/'))
+            .unwrap_or(path);
+        let path = if path.is_empty() { "/" } else { path };
+        let segments: Vec<_> = path.split('/').collect();
+        let fitting = self.routes.iter().filter(|(route, _)| route.method == method).filter_map(|(route, function)| {
+            let (specificity, parameters) = match_path(&route.path, &segments)?;
+            Some((specificity, route, function, parameters))
+        });
+        let (_, route, function, parameters) = fitting.max_by(|(a, ..), (b, ..)| a.cmp(b))?;
+        // API Gateway hands a function the decoded path, cut at a `?` that was encoded.
+        let decoded = decode(path);
+        let decoded = decoded.split('?').next().unwrap_or_default();
+        Some(Match {
+            function,
+            route_key: format!("{} {}", route.method, route.path),
+            stage: &self.stage,
+            path: named_stage.map_or_else(|| decoded.into(), |stage| format!("/{stage}{decoded}")),
+            parameters,
+        })
+    }
+}
+
+/// What a segment of a route is; the later one is the more specific.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Segment {
+    Variable,
+    Text,
+}
+
+fn match_path(route: &str, segments: &[&str]) -> Option<(Vec<Segment>, BTreeMap<String, String>)> {
+    let patterns: Vec<_> = route.split('/').collect();
+    let (mut specificity, mut parameters) = (Vec::new(), BTreeMap::new());
+    for (pattern, segment) in patterns.iter().zip(segments) {
+        match pattern.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+            Some(name) if !segment.is_empty() => {
+                parameters.insert(name.into(), decode(segment));
+                specificity.push(Segment::Variable);
+            }
+            None if decode(segment) == *pattern => specificity.push(Segment::Text),
+            _ => return None,
+        }
+    }
+    (patterns.len() == segments.len()).then_some((specificity, parameters))
+}
+
+/// Percent-decodes; what is not UTF-8 becomes U+FFFD.
+pub(crate) fn decode(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Router {
+        /// `GET /pets/{id}` of a stage.
+        pub(crate) fn of(stage: &str, routes: &[&str]) -> Self {
+            let route = |text: &&str| {
+                let (method, path) = text.split_once(' ').unwrap();
+                (Route { method: method.into(), path: path.into() }, text.to_string())
+            };
+            Self { stage: stage.into(), routes: routes.iter().map(route).collect() }
+        }
+    }
+
+    #[test]
+    fn the_most_specific_route_takes_the_request() {
+        let router =
+            Router::of("$default", &["GET /{kind}/dog", "GET /pets/{id}", "GET /pets/dog", "PUT /pets/{id}", "GET /"]);
+        for (method, path, expected) in [
+            ("GET", "/pets/dog", "GET /pets/dog"),
+            ("GET", "/pets/cat", "GET /pets/{id}"),
+            ("PUT", "/pets/dog", "PUT /pets/{id}"),
+            ("GET", "/toys/dog", "GET /{kind}/dog"),
+            ("GET", "/", "GET /"),
+        ] {
+            assert_eq!(router.find(method, path).unwrap().route_key, expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn no_route_no_match() {
+        let router = Router::of("main", &["GET /a/{id}"]);
+        for (method, path) in [("PUT", "/a/1"), ("GET", "/a"), ("GET", "/a/"), ("GET", "/a/1/"), ("GET", "/mainly/a/1")]
+        {
+            assert_eq!(router.find(method, path), None, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn the_stage_is_in_the_path_whether_the_client_sent_it_or_not() {
+        let router = Router::of("main", &["GET /a/{id}", "GET /"]);
+        for path in ["/a/x%2Fy%20z", "/main/a/x%2Fy%20z"] {
+            let route = router.find("GET", path).unwrap();
+            assert_eq!(route.path, "/main/a/x/y z");
+            assert_eq!(route.parameters["id"], "x/y z");
+        }
+        assert_eq!(router.find("GET", "/main").unwrap().path, "/main/");
+        assert_eq!(router.find("GET", "/main/a/b%3Fc").unwrap().path, "/main/a/b");
+    }
+}

@@ -1,0 +1,295 @@
+//! The resources of a template that a laptop needs.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{
+    Cors, Function, Kind, Route, Statement, Template,
+    resolve::{Resolver, intrinsic, parameters},
+};
+use crate::{Error, Result};
+
+/// What is used of an `AWS::Serverless::Function`, and what means nothing on one machine.
+const FUNCTION: [&str; 16] = [
+    "CodeUri",
+    "Description",
+    "Environment",
+    "Events",
+    "MemorySize",
+    "Policies",
+    "Timeout",
+    // Nothing:
+    "Architectures",
+    "AutoPublishAlias",
+    "AutoPublishAliasAllProperties",
+    "DeadLetterQueue",
+    "DeploymentPreference",
+    "Handler",
+    "LoggingConfig",
+    "Runtime",
+    "Tracing",
+];
+
+/// The same of an `AWS::Serverless::HttpApi`.
+const API: [&str; 5] = [
+    "CorsConfiguration",
+    "StageName",
+    // Nothing:
+    "AccessLogSettings",
+    "DefaultRouteSettings",
+    "Description",
+];
+
+/// The same of an `AWS::DynamoDB::Table`; the first are members of `CreateTable`, too.
+const CREATE_TABLE: [&str; 5] =
+    ["AttributeDefinitions", "BillingMode", "GlobalSecondaryIndexes", "KeySchema", "StreamSpecification"];
+const TABLE: [&str; 4] = [
+    "TableName",
+    "TimeToLiveSpecification",
+    // Nothing:
+    "DeletionProtectionEnabled",
+    "PointInTimeRecoverySpecification",
+];
+
+/// Reads a template whose tags are in their long form.
+pub(super) fn read(root: &Value) -> Result<Template> {
+    let resources = root["Resources"].as_object().ok_or("no `Resources`".to_string())?;
+    let reader = Reader(Resolver { parameters: parameters(&root["Parameters"])?, resources });
+    let (table, properties) = reader.only("AWS::DynamoDB::Table")?.ok_or("no AWS::DynamoDB::Table".to_string())?;
+    only_known(properties, &[&CREATE_TABLE[..], &TABLE].concat(), table)?;
+    let (api, api_properties) = reader.only("AWS::Serverless::HttpApi")?.unwrap_or(("", &Value::Null));
+    only_known(api_properties, &API, api)?;
+    only_known(&root["Globals"], &["Function"], "Globals")?;
+    let functions = resources.iter().filter(|(_, resource)| resource["Type"] == "AWS::Serverless::Function");
+    Ok(Template {
+        stage: match &api_properties["StageName"] {
+            Value::Null => "$default".into(),
+            stage => reader.0.text(stage, &format!("{api}.StageName"))?,
+        },
+        cors: match &api_properties["CorsConfiguration"] {
+            Value::Null => None,
+            cors => Some(reader.cors(cors, &format!("{api}.CorsConfiguration"))?),
+        },
+        table: reader.table(table, properties)?,
+        time_to_live: match properties.get("TimeToLiveSpecification") {
+            None => None,
+            Some(value) => Some(reader.0.resolve(value, &format!("{table}.TimeToLiveSpecification"))?),
+        },
+        functions: functions
+            .map(|(name, resource)| reader.function(name, resource, &root["Globals"]["Function"]))
+            .collect::<Result<_>>()?,
+    })
+}
+
+struct Reader<'a>(Resolver<'a>);
+
+/// In every method `at` is where the value stands, for messages: `UsersUpdateFunction.Policies[0].Action`.
+impl<'a> Reader<'a> {
+    /// The name and properties of the one resource of this type, if there is one.
+    fn only(&self, kind: &str) -> Result<Option<(&'a str, &'a Value)>> {
+        let mut found = self.0.resources.iter().filter(|(_, resource)| resource["Type"] == kind);
+        match (found.next(), found.next()) {
+            (Some((first, _)), Some((second, _))) => Err(format!("{first}, {second}: more than one {kind}").into()),
+            (Some((name, resource)), None) => {
+                unconditional(name, resource)?;
+                Ok(Some((name, &resource["Properties"])))
+            }
+            (None, _) => Ok(None),
+        }
+    }
+
+    fn cors(&self, cors: &Value, at: &str) -> Result<Cors> {
+        let known = ["AllowOrigins", "AllowMethods", "AllowHeaders", "ExposeHeaders", "AllowCredentials", "MaxAge"];
+        only_known(cors, &known, at)?;
+        let value = |property: &str| self.0.resolve(&cors[property], &format!("{at}.{property}"));
+        let texts = |property: &str| {
+            let values = value(property)?;
+            let texts: Option<Vec<_>> = list(&values).map(|value| value.as_str().map(String::from)).collect();
+            texts.ok_or_else(|| Error::from(format!("{at}.{property}: not a list of texts")))
+        };
+        let origins = texts("AllowOrigins")?;
+        match origins.iter().find(|origin| origin.contains('*')) {
+            Some(origin) => Err(format!("{at}.AllowOrigins: wildcards are not supported: `{origin}`").into()),
+            None => Ok(Cors {
+                origins,
+                methods: texts("AllowMethods")?,
+                headers: texts("AllowHeaders")?,
+                exposed: texts("ExposeHeaders")?,
+                credentials: value("AllowCredentials")? == true,
+                max_age: match value("MaxAge")? {
+                    Value::Null => 0,
+                    seconds => seconds.as_u64().ok_or_else(|| format!("{at}.MaxAge: not a whole number"))?,
+                },
+            }),
+        }
+    }
+
+    fn table(&self, name: &str, properties: &Value) -> Result<Value> {
+        let mut input = json!({ "TableName": self.0.table_name(properties)? });
+        for property in CREATE_TABLE {
+            if let Some(value) = properties.get(property) {
+                input[property] = self.0.resolve(value, &format!("{name}.{property}"))?;
+            }
+        }
+        // CloudFormation leaves out what CreateTable asks for.
+        if let Some(Value::Object(stream)) = input.get_mut("StreamSpecification") {
+            stream.insert("StreamEnabled".into(), true.into());
+        }
+        Ok(input)
+    }
+
+    fn function(&self, resource: &str, definition: &Value, globals: &Value) -> Result<Function> {
+        unconditional(resource, definition)?;
+        let mut properties = globals.clone();
+        merge(&mut properties, &definition["Properties"]);
+        only_known(&properties, &FUNCTION, resource)?;
+        let at = |property: &str| format!("{resource}.{property}");
+        let number = |property: &str, default: u64| match &properties[property] {
+            Value::Null => Ok(default),
+            value => self
+                .0
+                .resolve(value, &at(property))?
+                .as_u64()
+                .ok_or_else(|| Error::from(format!("{}: not a whole number", at(property)))),
+        };
+        let description = match &properties["Description"] {
+            Value::Null => String::new(),
+            value => self.0.text(value, &at("Description"))?,
+        };
+        let statements = list(&properties["Policies"])
+            .enumerate()
+            .map(|(i, policy)| self.statements(policy, &at(&format!("Policies[{i}]"))))
+            .collect::<Result<Vec<_>>>()?
+            .concat();
+        let environment = entries(&properties["Environment"]["Variables"])
+            .map(|(name, value)| Ok((name.clone(), self.0.text(value, &at(&format!("Environment.{name}")))?)))
+            .collect::<Result<_>>()?;
+        let routes = entries(&properties["Events"])
+            .map(|(name, event)| self.route(event, &at(&format!("Events.{name}"))))
+            .collect::<Result<Vec<_>>>()?;
+        if routes.is_empty() {
+            return Err(format!("{}: no event of type HttpApi, so nothing can call it", at("Events")).into());
+        }
+        let kind = match &definition["Metadata"]["Kind"] {
+            Value::Null => None,
+            kind if kind == "public" => Some(Kind::Public),
+            kind if kind == "credential" => Some(Kind::Credential),
+            kind => return Err(format!("{}: neither credential nor public, but {kind}", at("Metadata.Kind")).into()),
+        };
+        Ok(Function {
+            kind,
+            name: self.function_name(&properties, &at("CodeUri"))?,
+            resource: resource.into(),
+            description,
+            routes,
+            // The defaults are Lambda's.
+            timeout: Duration::from_secs(number("Timeout", 3)?),
+            memory: number("MemorySize", 128)?,
+            environment,
+            statements,
+        })
+    }
+
+    fn function_name(&self, properties: &Value, at: &str) -> Result<String> {
+        let uri = self.0.text(&properties["CodeUri"], at)?;
+        let name = uri.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+        if name.is_empty() || name == "." {
+            return Err(format!("{at}: `{uri}` names no folder of a function").into());
+        }
+        Ok(name.into())
+    }
+
+    fn route(&self, event: &Value, at: &str) -> Result<Route> {
+        if event["Type"] != "HttpApi" {
+            return Err(format!("{at}: only events of type HttpApi are supported, not {}", event["Type"]).into());
+        }
+        let properties = &event["Properties"];
+        only_known(properties, &["ApiId", "Method", "Path"], at)?;
+        let text = |property: &str| self.0.text(&properties[property], &format!("{at}.{property}"));
+        let (method, path) = (text("Method")?, text("Path")?);
+        let mut segments = path.split('/');
+        if segments.next() != Some("") || !segments.all(is_segment) {
+            return Err(format!("{at}.Path: `{path}` is not a path of text and whole variables").into());
+        }
+        Ok(Route { method: method.to_ascii_uppercase(), path })
+    }
+
+    fn statements(&self, policy: &Value, at: &str) -> Result<Vec<Statement>> {
+        if let Value::String(name) = policy {
+            return Err(format!("{at}: the managed policy `{name}` is not supported, write its statements").into());
+        }
+        let policy = self.0.resolve(policy, at)?;
+        only_known(&policy, &["Version", "Statement"], at)?;
+        let statement = |(i, statement): (usize, &Value)| {
+            let at = format!("{at}.Statement[{i}]");
+            only_known(statement, &["Sid", "Effect", "Action", "Resource"], &at)?;
+            if statement["Effect"] != "Allow" {
+                return Err(Error::from(format!("{at}.Effect: only Allow is supported")));
+            }
+            let texts = |property: &str| {
+                let values: Option<Vec<_>> =
+                    list(&statement[property]).map(|value| value.as_str().map(String::from)).collect();
+                values
+                    .filter(|values| !values.is_empty())
+                    .ok_or_else(|| Error::from(format!("{at}.{property}: neither text nor a list of texts")))
+            };
+            Ok(Statement { actions: texts("Action")?, resources: texts("Resource")? })
+        };
+        let statements: Vec<_> = list(&policy["Statement"]).enumerate().map(statement).collect::<Result<_>>()?;
+        if statements.is_empty() {
+            return Err(format!("{at}: no Statement").into());
+        }
+        Ok(statements)
+    }
+}
+
+/// Text, or `{name}`.
+fn is_segment(segment: &str) -> bool {
+    let name = segment.strip_prefix('{').and_then(|inner| inner.strip_suffix('}'));
+    name != Some("") && !name.unwrap_or(segment).contains(['{', '}', '+'])
+}
+
+fn unconditional(name: &str, resource: &Value) -> Result<()> {
+    match &resource["Condition"] {
+        Value::Null => Ok(()),
+        _ => Err(format!("{name}.Condition: not supported").into()),
+    }
+}
+
+fn only_known(object: &Value, known: &[&str], at: &str) -> Result<()> {
+    if !object.is_object() && !object.is_null() {
+        return Err(format!("{at}: not a map").into());
+    }
+    match entries(object).find(|(property, _)| !known.contains(&property.as_str())) {
+        Some((property, _)) => Err(format!("{at}.{property}: not supported").into()),
+        None => Ok(()),
+    }
+}
+
+/// SAM's merging of `Globals`: maps are merged, lists joined, anything else is replaced.
+fn merge(base: &mut Value, over: &Value) {
+    match (base, over) {
+        (Value::Object(base), Value::Object(over)) if intrinsic(base).is_none() && intrinsic(over).is_none() => {
+            for (key, value) in over {
+                merge(base.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (Value::Array(base), Value::Array(over)) => base.extend(over.iter().cloned()),
+        (base, over) => *base = over.clone(),
+    }
+}
+
+/// The elements of a list; another value is a list of itself, and null is empty.
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    match value {
+        Value::Array(values) => values.as_slice(),
+        Value::Null => &[],
+        value => std::slice::from_ref(value),
+    }
+    .iter()
+}
+
+fn entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    value.as_object().into_iter().flatten()
+}
