@@ -9,15 +9,19 @@ use domain::{Problem, Time};
 use lambda_http::http::header;
 
 use crate::answer::Answer;
-use crate::gate::{self, Asked, Caller, Conditions, KnownRules, PlanFn, ReadFn, Reads};
+use crate::gate::{self, Asked, Caller, Conditions, KnownRules, PlanFn, ReadFn, Reads, VerifyAgain};
 use crate::http::call::Call;
 use crate::http::credential::{self, Credential, Expected, Keys, Kind};
 use crate::lock;
 use crate::table::meter::Meter;
-use crate::table::{ATTEMPT, Table, client, key};
+use crate::table::{ATTEMPT, Item, Table, client, key};
 
 /// How often an unknown `kid` may make a function read the keys again.
 const KEYS_AGAIN: Duration = Duration::from_secs(10);
+
+/// How long a function trusts keys that it has read. Then it reads them again together with the facts of a request: read by
+/// every request, they would be one hot item.
+const KEYS_ARE_OLD: Duration = Duration::from_secs(30);
 
 /// A boxed future. Boxing keeps shared async code from being compiled again into every function.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, Problem>> + Send + 'a>>;
@@ -38,13 +42,9 @@ pub struct App {
 #[derive(Clone)]
 struct KnownKeys {
     keys: Arc<Keys>,
+    /// The JWK Set that they were read from.
+    document: String,
     read_at: Instant,
-}
-
-impl From<Credential> for Caller {
-    fn from(it: Credential) -> Self {
-        Caller::new(it.user, it.tenant, it.slug, it.session)
-    }
 }
 
 impl App {
@@ -86,13 +86,22 @@ impl App {
     fn read_keys<'a>(&'a self, table: Table<'a>) -> Boxed<'a, Arc<Keys>> {
         Box::pin(async move {
             let item = table.get([key::jwks()]).await?.remove(&key::jwks());
-            let document = item.as_ref().and_then(|item| item.get("document"));
-            let document = document.and_then(|document| document.as_s().ok()).map_or(r#"{"keys":[]}"#, String::as_str);
-            let keys = Arc::new(Keys::parse(document).map_err(Problem::Internal)?);
-            let known = KnownKeys { keys: keys.clone(), read_at: Instant::now() };
-            *lock(&self.keys) = Some(known);
-            Ok(keys)
+            self.take_keys(item.as_ref())
         })
+    }
+
+    /// Takes the keys of an item that was just read. They stay the same, with the tokens that they have verified, if the item
+    /// says the same.
+    fn take_keys(&self, item: Option<&Item>) -> Result<Arc<Keys>, Problem> {
+        let document = item.and_then(|item| item.get("document")).and_then(|document| document.as_s().ok());
+        let document = document.map_or(r#"{"keys":[]}"#, String::as_str);
+        let mut known = lock(&self.keys);
+        let keys = match known.take().filter(|known| known.document == document) {
+            Some(known) => known.keys,
+            None => Arc::new(Keys::parse(document).map_err(Problem::Internal)?),
+        };
+        *known = Some(KnownKeys { keys: keys.clone(), document: document.to_owned(), read_at: Instant::now() });
+        Ok(keys)
     }
 
     /// The keys, read again if they lack `kid` and were not read just now.
@@ -104,18 +113,19 @@ impl App {
         }
     }
 
-    async fn verify(&self, call: &Call, token: Option<&str>, kind: Kind) -> Result<Credential, Problem> {
+    async fn verify(&self, call: &Call, token: Option<&str>, kind: Kind) -> Result<Caller, Problem> {
         let token = token.ok_or(Problem::Unauthenticated("no token"))?;
         let keys = self.keys_with(call, &credential::kid(token)?).await?;
         let credential = credential::verify(token, kind, &keys, &self.expected, (self.clock)())?;
         let _ = call.caller.set((credential.tenant, credential.user)); // The first credential names the caller.
-        Ok(credential)
+        let Credential { user, tenant, slug, session, .. } = credential;
+        Ok(Caller::new(user, tenant, slug, session, token.to_owned()))
     }
 
     /// The caller by `Authorization: Bearer` with an access token.
     pub async fn bearer(&self, call: &Call) -> Result<Caller, Problem> {
         let token = call.header(header::AUTHORIZATION).and_then(credential::bearer);
-        self.verify(call, token, Kind::Access).await.map(Caller::from)
+        self.verify(call, token, Kind::Access).await
     }
 
     /// The caller by a bearer and an `x-session-token` of the same user in the same tenant.
@@ -125,9 +135,7 @@ impl App {
         if (session.user, session.tenant) != (caller.user, caller.tenant) {
             return Err(Problem::Unauthenticated("a session token of another user or tenant"));
         }
-        if !caller.sessions.contains(&session.session) {
-            caller.sessions.push(session.session);
-        }
+        caller.also(session);
         Ok(caller)
     }
 
@@ -144,7 +152,7 @@ impl App {
         {
             return Err(Problem::Unauthenticated("a cookie from a foreign page"));
         }
-        self.verify(call, call.cookie("session"), Kind::Session).await.map(Caller::from)
+        self.verify(call, call.cookie("session"), Kind::Session).await
     }
 
     /// Makes a change, if the caller may. See [`gate::change`] for what can stop it.
@@ -156,7 +164,10 @@ impl App {
         conditions: &'a Conditions,
         plan: &'a PlanFn<'a>,
     ) -> Boxed<'a, Answer> {
-        Box::pin(async move { gate::change(&self.asked(call), caller, &reads, conditions, plan).await })
+        Box::pin(async move {
+            let check = |item: Option<&Item>| self.verify_again(caller, item);
+            gate::change(&self.asked(call, &check), caller, &reads, conditions, plan).await
+        })
     }
 
     /// Answers with what the caller may see. See [`gate::read`] for what can stop it.
@@ -167,10 +178,21 @@ impl App {
         reads: Reads,
         answer: &'a ReadFn<'a>,
     ) -> Boxed<'a, Answer> {
-        Box::pin(async move { gate::read(&self.asked(call), caller, &reads, answer).await })
+        Box::pin(async move {
+            let check = |item: Option<&Item>| self.verify_again(caller, item);
+            gate::read(&self.asked(call, &check), caller, &reads, answer).await
+        })
     }
 
-    fn asked<'a>(&'a self, call: &'a Call) -> Asked<'a> {
+    /// Whether the caller's tokens are still good with the keys that were just read.
+    fn verify_again(&self, caller: &Caller, keys: Option<&Item>) -> Result<(), Problem> {
+        let keys = self.take_keys(keys)?;
+        caller.tokens.iter().try_for_each(|token| credential::verify_signature(token, &keys, &self.expected).map(drop))
+    }
+
+    fn asked<'a>(&'a self, call: &'a Call, verify_again: &'a VerifyAgain<'a>) -> Asked<'a> {
+        let known = lock(&self.keys);
+        let are_old = known.as_ref().is_none_or(|known| known.read_at.elapsed() >= KEYS_ARE_OLD);
         Asked {
             request: &call.request_id,
             dialect: call.dialect.name,
@@ -180,6 +202,7 @@ impl App {
             deadline: call.deadline,
             table: self.table(call),
             rules: &self.rules,
+            verify_again: are_old.then_some(verify_again),
         }
     }
 }

@@ -154,7 +154,9 @@ impl Product {
         let path = path.split('?').next().unwrap_or_default();
         let Some(route) = Router::new(&self.template).find(method, path).map(|found| found.route_key) else { return };
         let described = DESCRIBED.get_or_init(Described::committed);
-        let fits = described.body(&route, reply.status, reply.header("content-type"), &reply.content());
+        // The gateway gives each answer a content type, even one without content.
+        let content_type = reply.header("content-type").filter(|_| !reply.bytes.is_empty());
+        let fits = described.body(&route, reply.status, content_type, &reply.content());
         fits.unwrap_or_else(|why| panic!("{why}: {reply:?}"));
         // What the gateway answers itself has no more headers.
         if reply.header("x-request-id").is_some() {

@@ -11,4 +11,5 @@ mod members;
 mod observability;
 mod permissions;
 mod races;
+mod roles;
 mod secrecy;

@@ -18,7 +18,6 @@ pub struct Tenant {
     /// How many fences stand around the catalog version.
     #[serde(default)]
     pub fences: u32,
-    #[serde(default)]
     pub numbers: Numbers,
     pub created_at: Time,
 }

@@ -14,12 +14,20 @@ pub struct Caller {
     pub user: UserId,
     pub tenant: TenantId,
     slug: String,
-    pub(crate) sessions: Vec<String>,
+    pub(super) sessions: Vec<String>,
+    /// The tokens that proved it, to be verified again when the keys change.
+    pub(crate) tokens: Vec<String>,
 }
 
 impl Caller {
-    pub(crate) fn new(user: UserId, tenant: TenantId, slug: String, session: String) -> Self {
-        Self { user, tenant, slug, sessions: vec![session] }
+    pub(crate) fn new(user: UserId, tenant: TenantId, slug: String, session: String, token: String) -> Self {
+        Self { user, tenant, slug, sessions: vec![session], tokens: vec![token] }
+    }
+
+    /// Adds what another token of the same caller proves.
+    pub(crate) fn also(&mut self, other: Caller) {
+        self.sessions.extend(other.sessions);
+        self.tokens.extend(other.tokens);
     }
 
     /// The tenant by its UUID, its number or, if it is the caller's, its slug. Nothing is read for that.

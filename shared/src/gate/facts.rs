@@ -17,7 +17,7 @@ use crate::answer::Answer;
 use crate::lock;
 use crate::log::{self, Level};
 use crate::table::fence::Fact;
-use crate::table::key::{Key, TenantKeys};
+use crate::table::key::{self, Key, TenantKeys};
 use crate::table::{Item, Table, decode};
 
 /// How many tenants' rules are kept; past that, all are dropped and read again when needed.
@@ -160,7 +160,11 @@ impl Facts {
         let pictures = reads.members.iter().filter(|_| asked.pictures);
         let wanted = [&tenant_key, &caller_key].into_iter().chain(&record_key).cloned();
         let wanted = wanted.chain(reads.members.iter().map(|user| keys.member(*user)));
-        let mut found = asked.table.get(wanted.chain(pictures.map(|user| keys.picture(*user)))).await?;
+        let wanted = wanted.chain(pictures.map(|user| keys.picture(*user)));
+        let mut found = asked.table.get(wanted.chain(asked.verify_again.map(|_| key::jwks()))).await?;
+        if let Some(verify_again) = asked.verify_again {
+            verify_again(found.get(&key::jwks()))?;
+        }
         let now = (asked.clock)();
 
         let ended = Problem::Unauthenticated("the session has ended");

@@ -19,7 +19,7 @@ use domain::{Problem, Time};
 use crate::answer::Answer;
 use crate::table::fence::Fact;
 use crate::table::meter::Meter;
-use crate::table::{CONTENDED, Committed, Pause, Table, Transaction, decode};
+use crate::table::{CONTENDED, Committed, Item, Pause, Table, Transaction, decode};
 
 pub use caller::Caller;
 pub use conditions::{Conditions, Idempotency, IfMatch};
@@ -42,7 +42,12 @@ pub struct Asked<'a> {
     pub deadline: Instant,
     pub table: Table<'a>,
     pub rules: &'a KnownRules,
+    /// Given if the keys are to be read along, for they are old.
+    pub verify_again: Option<&'a VerifyAgain<'a>>,
 }
+
+/// Takes the item of the keys, if there is one, and says whether the caller's tokens are good with them.
+pub type VerifyAgain<'a> = dyn Fn(Option<&Item>) -> Result<(), Problem> + Send + Sync + 'a;
 
 /// Says what becomes of which records, and what is answered if that is allowed and done.
 pub type PlanFn<'p> = dyn Fn(&mut Plan) -> Result<Step, Problem> + Send + Sync + 'p;
