@@ -20,6 +20,9 @@ const ALL = 90_000;
 
 endAfter(ALL);
 
+// What an operation that was done answers, and how the page shows that.
+const DONE = { 200: '200 OK', 201: '201 Created' };
+
 await mkdir(out, { recursive: true });
 const response = await fetch(`${url}/openapi.json`);
 assert.equal(response.status, 200, `${url}/openapi.json`);
@@ -148,12 +151,20 @@ async function answered(page, { method, path }, act) {
   const pattern = RegExp(`^${url}${path.replace(/\{[^}]*\}/g, '[^/{}]+')}$`);
   const isOurs = (it) => it.request().method() === method.toUpperCase() && pattern.test(it.url());
   const [answer] = await Promise.all([page.waitForResponse(isOurs), act()]);
-  assert.equal(answer.status(), 200, `${name}: ${await answer.text()}`);
+  const status = answer.status();
+  assert(status in DONE, `${name}: ${status} ${await answer.text()}`);
   const shown = client(page).getByRole('region', { name: /^Response/ });
-  await shown.getByText('200 OK').waitFor();
+  await shown.getByText(DONE[status]).waitFor();
   const [key] = Object.keys(await answer.json());
   await shown.getByText(`"${key}"`).first().waitFor();
-  console.log(`  ${name}: 200`);
+  if (status === 201) {
+    // A name can be given once: what was made goes again.
+    const { authorization, 'x-tenant-id': tenant } = await answer.request().allHeaders();
+    const place = `${url}${(await answer.allHeaders()).location}`;
+    const gone = await fetch(place, { method: 'DELETE', headers: { authorization, 'x-tenant-id': tenant } });
+    assert.equal(gone.status, 204, `DELETE ${place}: ${await gone.text()}`);
+  }
+  console.log(`  ${name}: ${status}`);
 }
 
 /** Goes to an element by the tab key. */

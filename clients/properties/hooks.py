@@ -48,9 +48,12 @@ def after_call(context, case, response):
         assert restored.status_code == 200, f"the owner cannot make the caller an admin again: {restored.text}"
 
 
-# What a schema cannot say. The messages are those of `shared/src/problem.rs`.
+# What a schema cannot say. The messages are those of `shared/domain/src/problem.rs`.
 OF_NO_SCHEMA = (
     "unknown or repeated ",
+    "a name that is neither a number nor a UUID",
+    "a name that is not there twice",
+    "there can be at most 500 roles",
     "must be the same as ",
     "the idempotency key was used for another request",
     "the tenant would be left without an active owner",

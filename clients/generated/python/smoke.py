@@ -11,7 +11,7 @@ from rolecall_client.api.directory import directory_update_user
 from rolecall_client.api.membership import membership_update_user
 from rolecall_client.api.organization import organization_assign_role
 from rolecall_client.api.tenant import tenant_update_user_role
-from rolecall_client.api.users import users_update
+from rolecall_client.api.users import roles_create, roles_delete, users_get, users_update
 from rolecall_client.models import (
     DirectoryUpdateUserVersion,
     DTOReference,
@@ -20,6 +20,9 @@ from rolecall_client.models import (
     DTOTenantUserUpdate,
     HTTPValidationError,
     MemberStatus,
+    Role,
+    RoleCreation,
+    RoleCreationPermission,
     TenantUserRoleResponse,
     TenantUserRoleUpdate,
     User,
@@ -68,6 +71,20 @@ assert user.name == "Uma Newname", user
 assert user.status is MemberStatus.ACTIVE, user
 assert user.roles == ["user"], user
 assert user.created_at <= user.updated_at, user
+
+shown = users_get.sync(MEMBER, client=bearer, x_tenant_id=str(TENANT))
+assert isinstance(shown, User), shown
+assert shown.name == "Uma Newname", shown
+
+role = roles_create.sync(
+    client=bearer,
+    x_tenant_id=str(TENANT),
+    body=RoleCreation(name="Made by Python", permissions=[RoleCreationPermission(name="member:read")]),
+)
+assert isinstance(role, Role), role
+assert role.permissions[0].access is True, role
+gone = roles_delete.sync_detailed(role.id, client=bearer, x_tenant_id=str(TENANT))
+assert gone.status_code == 204, gone
 
 membership = membership_update_user.sync(
     3,

@@ -6,7 +6,10 @@ import {
   directoryUpdateUser,
   membershipUpdateUser,
   organizationAssignRole,
+  rolesCreate,
+  rolesDelete,
   tenantUpdateUserRole,
+  usersGet,
   usersUpdate,
 } from "./client/index.js";
 
@@ -62,6 +65,22 @@ const users = done(
 assert.equal(users.name, "Uma Newname");
 assert.equal(users.status, "active");
 assert.deepEqual(users.roles, ["user"]);
+
+const headers = { "X-Tenant-ID": TENANT };
+const shown = done(await usersGet({ client: bearer, path: { id: MEMBER }, headers }));
+assert.equal(shown.name, "Uma Newname");
+const me = done(await usersGet({ client: bearer, path: { id: "me" }, headers }));
+assert.equal(me.email, "admin@acme.example");
+
+const role = await rolesCreate({
+  client: bearer,
+  headers,
+  body: { name: "Made by TypeScript", permissions: [{ name: "member:read" }] },
+});
+assert.equal(role.response.status, 201, JSON.stringify(role.error));
+assert.equal(role.data?.permissions[0]?.access, true);
+const gone = await rolesDelete({ client: bearer, headers, path: { id: role.data?.id ?? "" } });
+assert.equal(gone.response.status, 204, JSON.stringify(gone.error));
 
 const membership = done(
   await membershipUpdateUser({
