@@ -49,7 +49,7 @@ pub struct Tenant {
     token: Arc<str>,
 }
 
-/// Somebody whose role goes back and forth between `user` and `admin`.
+/// A member whose role goes back and forth between `user` and `admin`.
 pub struct Member {
     tenant: TenantId,
     user: UserId,

@@ -22,7 +22,7 @@ use crate::text::{bar, ms, note, number, quantile, table};
 /// Each caller's calls before those that count: processes start meanwhile.
 const UNCOUNTED: u32 = 20;
 
-/// Somebody who calls again as soon as there is an answer, on a connection of their own.
+/// A caller who calls again as soon as there is an answer, on a connection of their own.
 struct Caller {
     client: Client<HttpConnector, Full<Bytes>>,
     url: String,

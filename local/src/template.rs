@@ -78,7 +78,7 @@ pub struct Function {
 pub enum Kind {
     /// Anybody.
     Public,
-    /// Whoever shows a credential.
+    /// A caller who shows a credential.
     Credential,
 }
 

@@ -141,8 +141,8 @@ impl App {
 
     /// The caller by a bearer or, without one, by the cookie `session`.
     ///
-    /// A browser sends a cookie whoever made the page that calls; so it only counts where the page is known, and where no
-    /// mere form could have made the request.
+    /// A browser sends the cookie with calls of any page. So the cookie counts only if the page's origin is allowed, and if no
+    /// plain form could have made the request.
     pub async fn bearer_or_cookie(&self, call: &Call) -> Result<Caller, Problem> {
         if call.header(header::AUTHORIZATION).is_some() {
             return self.bearer(call).await;

@@ -47,7 +47,7 @@ fn page(credentials: &str) -> Result<Answer, Problem> {
 
 /// `GET /docs/{file}`: a script of the page.
 ///
-/// With its hash behind a `?`, as the page asks for it, it may be kept for good. Compressed for whoever asks: every browser
+/// With its hash behind a `?`, as the page asks for it, it may be kept for good. Compressed for every client that asks: every browser
 /// takes it so.
 fn file(name: &str, hash: &str) -> Result<Answer, Problem> {
     let found = FILES.iter().find(|(it, ..)| *it == name);

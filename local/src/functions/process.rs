@@ -117,7 +117,7 @@ impl Processes {
                 None => child.kill().await.err().map(Err),
             };
             lock(&names).remove(&pid);
-            // Whoever waits for the process learns of its end by this.
+            // This tells the code that waits for the process of its end.
             drop(api);
             while lines.join_next().await.is_some() {}
             match ended {

@@ -27,7 +27,7 @@ pub struct Difference {
 #[serde(tag = "kind", content = "id", rename_all = "lowercase")]
 pub enum Author {
     Member(UserId),
-    /// Somebody signed in who acts in no tenant.
+    /// A signed-in user who acts in no tenant.
     User(UserId),
     /// An API key of the tenant, by its id.
     Key(String),
@@ -47,8 +47,8 @@ pub enum Deed {
 
 /// One change of a record, on record for good.
 ///
-/// Each event holds the hash of the one before it, and the record holds the hash of the last: whoever removes, edits or
-/// reorders events must break a link that [`verify_chain`] finds.
+/// Each event holds the hash of the one before it, and the record holds the hash of the last: a person who removes,
+/// edits or reorders events must break a link, and [`verify_chain`] finds it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     pub tenant: TenantId,

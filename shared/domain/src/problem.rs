@@ -278,7 +278,7 @@ impl Problem {
         }
     }
 
-    /// What the log tells who is woken by it to do.
+    /// Advice for the person on call.
     pub fn advice(&self) -> Option<&'static str> {
         match self {
             Problem::TooManyRequests => Some(

@@ -1,21 +1,21 @@
-//! Who asks.
+//! The caller of a request.
 
 use domain::Problem;
 use domain::id::{TenantId, UserId};
 
 use crate::table::key::TenantKeys;
 
-/// Who calls: a member, proven by one or two tokens, of sessions that are yet to be looked up.
+/// A member, proven by one or two tokens. The gate looks up whether the tokens' sessions still live.
 ///
-/// Other kinds of caller come here with the credentials that prove them. What the gate needs of each is the same: the items
-/// that tell what it may do now, and the [`Author`](domain::Author) that events name.
+/// Other kinds of caller will stand here with the credentials that prove them. The gate needs the same of each: the items that
+/// tell what the caller may do now, and the [`Author`](domain::Author) that events name.
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub user: UserId,
     pub tenant: TenantId,
     slug: String,
     pub(super) sessions: Vec<String>,
-    /// The tokens that proved it, to be verified again when the keys change.
+    /// The tokens that proved the caller. They are verified again when the keys change.
     pub(crate) tokens: Vec<String>,
 }
 
@@ -30,7 +30,7 @@ impl Caller {
         self.tokens.extend(other.tokens);
     }
 
-    /// The tenant by its UUID, its number or, if it is the caller's, its slug. Nothing is read for that.
+    /// The tenant by its UUID, its number or, if it is the caller's, its slug. This reads nothing.
     pub fn tenant_spelled(&self, spelling: &str) -> Option<TenantId> {
         if spelling == self.slug { Some(self.tenant) } else { TenantId::parse(spelling) }
     }

@@ -1,4 +1,4 @@
-//! What a client says a write depends on.
+//! The conditions that a client sets for a write.
 
 /// The conditions of a write: `If-Match` and `Idempotency-Key`.
 #[derive(Debug, Default)]
@@ -51,7 +51,7 @@ impl IfMatch {
 #[derive(Clone, Debug)]
 pub struct Idempotency {
     pub key: String,
-    /// SHA-256 of method, path and body, in hex; tenant and caller are in the record's key.
+    /// SHA-256 of method, path, query and body, in hex. The record's key holds tenant and caller.
     pub fingerprint: String,
 }
 

@@ -1,4 +1,4 @@
-//! What a decision is made of: one consistent read.
+//! The facts of a decision: one consistent read.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,7 @@ use crate::table::fence::Fact;
 use crate::table::key::{self, Key, TenantKeys};
 use crate::table::{Item, Table, decode};
 
-/// How many tenants' rules are kept; past that, all are dropped and read again when needed.
+/// A function keeps the rules of so many tenants. With one more it drops all of them, and reads each again when needed.
 const MAX_KNOWN: usize = 256;
 
 /// What a request needs to know beside the tenant, its caller and the answer on record.
@@ -74,7 +74,7 @@ impl KnownRules {
     }
 }
 
-/// On whose behalf is decided: the caller as they are now.
+/// The caller as they are now: the decision is for them.
 pub struct Principal {
     entity: Entity,
     author: Author,
@@ -96,24 +96,24 @@ impl Principal {
         &self.actor
     }
 
-    /// What must not change before the decision is carried out.
+    /// The fact that must not change before the decision is carried out.
     pub(super) fn rests_on(&self) -> Option<Fact> {
         Some(self.fact.clone())
     }
 }
 
-/// A record that was read, and of which nothing is told before a decision.
+/// A record that was read. A function learns nothing of it before a decision.
 #[derive(Clone, Copy)]
 pub struct Unseen<'f, T>(pub(super) &'f T);
 
-/// Of a role, whoever may enter the tenant may know all.
+/// Every active member of a tenant may know its roles.
 impl Unseen<'_, Role> {
     pub fn is_retiring(&self) -> bool {
         self.0.retiring
     }
 }
 
-/// A member who may be seen, or who was changed: what a dialect renders.
+/// A member who may be seen, or who was changed. A dialect renders it.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
     pub(crate) tenant: &'a Tenant,
@@ -129,7 +129,7 @@ impl View<'_> {
     }
 }
 
-/// What was read for one try.
+/// The facts of one try.
 pub struct Facts {
     dialect: &'static str,
     now: Time,
@@ -250,8 +250,8 @@ impl Facts {
         role.and_then(|role| self.rules.role(role)).map(Unseen).ok_or(Problem::NotFound("role"))
     }
 
-    /// Whether any member holds the role that [`Reads::holders`] named. If the role was retiring when the facts were read,
-    /// that stays so: nobody can be given it.
+    /// Whether any member holds the role that [`Reads::holders`] named. If the role was retiring when the facts were
+    /// read, then no request can give it to a member any more.
     pub fn is_held(&self) -> bool {
         self.is_held
     }
@@ -269,7 +269,7 @@ impl Facts {
         View { tenant: &self.tenant, member, catalog: &self.rules, picture }
     }
 
-    /// Decides on one action; the notices that come with the permission.
+    /// Decides on one action. Gives the notices that come with the permission.
     pub(super) fn allow<R: Record>(&self, action: &Action, record: &R) -> Result<Vec<String>, Denial> {
         self.decide(action, &record.entity(self.tenant.id, &self.rules))
     }
@@ -291,14 +291,14 @@ impl Facts {
         }
     }
 
-    /// All that others rest on, of what the request can have changed.
+    /// The facts that other requests rest on and that this request can have changed.
     pub(super) fn facts(&self) -> Vec<Fact> {
         self.members.values().map(Fact::authority).chain([Fact::rules(&self.tenant)]).collect()
     }
 }
 
-/// Whether a member holds a role. What the tenant's rules say of the role is put in force first: whoever still rests on older
-/// rules can no longer commit, and so can give the role to nobody after this has looked.
+/// Whether a member holds a role. The tenant's rules are put in force first: then a request that rests on older rules can no
+/// longer commit, so it cannot give the role to a member after this function has looked.
 async fn is_held(table: Table<'_>, keys: TenantKeys, role: RoleId, tenant: &Tenant) -> Result<bool, Problem> {
     table.raise_fences(&Fact::rules(tenant)).await?;
     table.has_any(&keys.holders(role)).await

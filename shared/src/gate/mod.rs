@@ -29,12 +29,12 @@ pub use replay::Recorded;
 
 use plan::Allowed;
 
-/// What the gate has to know of a request.
+/// A request, as far as the gate knows it.
 pub struct Asked<'a> {
     pub request: &'a str,
     /// The name of the dialect, for policies.
     pub dialect: &'static str,
-    /// Whether the answer shows the pictures of members, which are then read along.
+    /// Whether the answer shows the pictures of members. They are then read along.
     pub pictures: bool,
     pub clock: fn() -> Time,
     pub meter: &'a Meter,
@@ -42,17 +42,17 @@ pub struct Asked<'a> {
     pub deadline: Instant,
     pub table: Table<'a>,
     pub rules: &'a KnownRules,
-    /// Given if the keys are to be read along, for they are old.
+    /// Given if the keys are old: they are then read along.
     pub verify_again: Option<&'a VerifyAgain<'a>>,
 }
 
 /// Takes the item of the keys, if there is one, and says whether the caller's tokens are good with them.
 pub type VerifyAgain<'a> = dyn Fn(Option<&Item>) -> Result<(), Problem> + Send + Sync + 'a;
 
-/// Says what becomes of which records, and what is answered if that is allowed and done.
+/// Says what becomes of which records, and gives the answer for when that is allowed and done.
 pub type PlanFn<'p> = dyn Fn(&mut Plan) -> Result<Step, Problem> + Send + Sync + 'p;
 
-/// Makes the answer of what may be seen.
+/// Makes the answer from what the caller may see.
 pub type ReadFn<'p> = dyn Fn(&mut Reading) -> Result<Answer, Problem> + Send + Sync + 'p;
 
 /// Makes a change, if the caller may.
@@ -60,7 +60,7 @@ pub type ReadFn<'p> = dyn Fn(&mut Reading) -> Result<Answer, Problem> + Send + S
 /// # Errors
 /// In this order, the first that applies: [`Problem::Unauthenticated`] (the session has ended), [`Problem::Forbidden`] (the
 /// caller is no active member), [`Problem::IdempotencyMismatch`], [`Problem::NotFound`], [`Problem::Forbidden`],
-/// what the plan refuses or the records refer to in vain, [`Problem::LastOwner`], [`Problem::VersionMismatch`].
+/// what the plan refuses or a record refers to in vain, [`Problem::LastOwner`], [`Problem::VersionMismatch`].
 pub async fn change(
     asked: &Asked<'_>,
     caller: &Caller,
@@ -74,7 +74,7 @@ pub async fn change(
     loop {
         let facts = Facts::read(asked, caller, reads, conditions.idempotency.as_ref()).await?;
         if let Some(answer) = facts.replay(conditions.idempotency.as_ref())? {
-            // Whoever made the change may have died before it was in force.
+            // The process that made the change may have died before the change was in force.
             put_in_force(asked.table, facts.facts()).await?;
             return Ok(answer);
         }
@@ -113,8 +113,8 @@ pub async fn read(asked: &Asked<'_>, caller: &Caller, reads: &Reads, answer: &Re
     Ok(reading.answer(answer))
 }
 
-/// Writes all of it or nothing, and only while everything that was read still holds. Then puts in force what changed of what
-/// others rest on.
+/// Writes all of it or nothing, and only while everything that was read still holds. Then puts the changed facts in force that
+/// other requests rest on.
 async fn commit(table: Table<'_>, facts: &Facts, allowed: &Allowed) -> Result<Committed, Problem> {
     let mut transaction = Transaction::new(table);
     if !allowed.written.is_empty() {
@@ -141,7 +141,7 @@ async fn commit(table: Table<'_>, facts: &Facts, allowed: &Allowed) -> Result<Co
     Ok(Committed::Yes)
 }
 
-/// Waits until nothing can commit any more on what was so before. See [`fence`](crate::table::fence).
+/// Waits until no request can commit any more on the facts of before. See [`fence`](crate::table::fence).
 async fn put_in_force(table: Table<'_>, facts: impl IntoIterator<Item = Fact>) -> Result<(), Problem> {
     for fact in facts.into_iter().filter(|fact| fact.fences > 0) {
         table.raise_fences(&fact).await?;

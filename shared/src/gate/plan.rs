@@ -1,4 +1,4 @@
-//! What is to become of which records, and whether that is allowed.
+//! A plan says what becomes of which records. Each change in it is decided at once.
 
 use domain::id::Id;
 use domain::policy::Action;
@@ -12,11 +12,12 @@ use crate::table::key::Key;
 use crate::table::stored::{Stored, TenantChange, Written};
 use crate::table::{Condition, Item, encode};
 
-/// What a plan comes to.
+/// The result of a plan.
 pub enum Step {
-    /// The change, and what is answered once it is done.
+    /// The change is complete; this is its answer.
     Answer(Answer),
-    /// The first half of a change: it is written and put in force, and then the facts are read anew and the plan is made again.
+    /// This is the first half of a change. The gate writes it and puts it in force, reads the facts anew, and asks for the plan
+    /// again.
     Half,
 }
 
@@ -26,15 +27,15 @@ impl From<Answer> for Step {
     }
 }
 
-/// Changes that are planned over one reading of the facts, each decided at once. Nothing is told of a refusal before all of it
-/// is decided: who may not do a thing learns nothing else.
+/// Changes that are planned over one reading of the facts. A refusal is told only after all actions are allowed: a caller who may
+/// not do a thing learns nothing else.
 pub struct Plan<'f> {
     facts: &'f Facts,
     written: Vec<Written>,
     tenant: TenantChange,
     numbers: Numbers,
-    /// What others rest on, as it will be. A request that asks for what is so already counts, too: the request that made it so
-    /// may have died before it was in force.
+    /// The facts that other requests rest on, as they will be. A fact counts even if it stays the same: the request that made it
+    /// so may have died before the fact was in force.
     changed: Vec<Fact>,
     /// Whether it is about the tenant's rules.
     is_of_rules: bool,
@@ -118,7 +119,7 @@ impl<'f> Plan<'f> {
         self.refused.get_or_insert(why);
     }
 
-    /// Decides on what a change amounts to. What amounts to nothing is none of the changes that there are rules for.
+    /// Decides on the actions of a change. A change without an action is a defect: no rule is for it.
     fn decide_on<R: Record>(&mut self, actions: Vec<Action>, resource: &R) {
         if actions.is_empty() {
             let why = format!("a change of a {} that no action stands for", R::KIND);
@@ -185,11 +186,11 @@ impl<'f> Plan<'f> {
     }
 }
 
-/// A change that was decided and not yet written.
+/// A change that was allowed and is not written yet.
 pub struct Allowed {
     pub(super) written: Vec<Written>,
     pub(super) tenant: TenantChange,
-    /// What others rest on, as it is from now on.
+    /// The facts that other requests rest on, as they are from now on.
     pub(super) changed: Vec<Fact>,
     recorded: Option<(Key, Recorded)>,
     now: Time,
@@ -197,7 +198,7 @@ pub struct Allowed {
 }
 
 impl Allowed {
-    /// The answer as it goes on record, if it does, and under which condition.
+    /// The item that keeps the answer, and its condition, if the request has an `Idempotency-Key`.
     pub(super) fn record(&self) -> Result<Option<(Item, Condition)>, Problem> {
         let Some((key, recorded)) = &self.recorded else { return Ok(None) };
         let free = Condition::new("attribute_not_exists(PK) OR expires_at <= :now").with(":now", self.now.seconds())?;
@@ -205,7 +206,7 @@ impl Allowed {
     }
 }
 
-/// What a request may see, of facts that were read.
+/// The facts of a request that only reads.
 pub struct Reading<'f> {
     facts: &'f Facts,
     notices: Vec<String>,
@@ -235,7 +236,7 @@ impl<'f> Reading<'f> {
     }
 }
 
-/// The answer with what the policies that allowed it have to say, each notice once.
+/// Adds the notices of the policies that allowed the request, each once.
 fn with_notices(answer: Answer, notices: &[String]) -> Answer {
     let mut once: Vec<&String> = Vec::new();
     for notice in notices {

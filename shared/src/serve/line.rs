@@ -12,7 +12,7 @@ use crate::http::call::Call;
 use crate::log::{self, Level, millis};
 use crate::table::meter::Cost;
 
-/// The time past which a call is to explain itself.
+/// A call that takes longer explains itself.
 const SLOW: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Serialize)]

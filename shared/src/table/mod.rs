@@ -107,8 +107,8 @@ impl<'a> Table<'a> {
     }
 }
 
-/// The longest wait for an item that others write at the same time, and are soon done with. With a longer one whoever came
-/// first would come last.
+/// The longest wait for an item that others write at the same time, and are soon done with. With a longer wait,
+/// the first caller would come last.
 pub const CONTENDED: Duration = Duration::from_millis(160);
 /// The longest wait for a table that has no capacity or no answer.
 pub const STARVED: Duration = Duration::from_secs(1);

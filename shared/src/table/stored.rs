@@ -1,4 +1,4 @@
-//! What each record is in the table: its item, and the items that stand for what it says.
+//! Each record in the table: its item, and further items for its roles, groups and names.
 
 use std::collections::HashMap;
 
@@ -11,13 +11,13 @@ use super::fence::Fact;
 use super::key::{Key, TenantKeys};
 use super::{Condition, Item, Malformed, Transaction, encode};
 
-/// A record that the table can hold. Functions cannot reach this trait, so that they can add no record that asks for nothing.
+/// A record that the table can hold. Functions cannot reach this trait, so they cannot add a record without actions.
 pub trait Stored: Record {
     /// # Errors
     /// A defect: the record is no item.
     fn image(&self, tenant: TenantId) -> Result<Image, Malformed>;
 
-    /// [`stamp`], for this record: what is generic in it is then compiled here, and not again in each function.
+    /// [`stamp`], for this record. It is a method so that the generic code is compiled here, and not again in each function.
     ///
     /// # Errors
     /// As those of [`stamp`].
@@ -28,13 +28,13 @@ pub trait Stored: Record {
         after: Option<&mut Self>,
     ) -> Result<Option<Written>, Problem>;
 
-    /// What requests rest on that were decided by this record, if any are.
+    /// The fact that requests rest on if they were decided by this record.
     fn fact(&self) -> Option<Fact> {
         None
     }
 }
 
-/// A record as the items that the table holds of it.
+/// A record as its items in the table.
 pub struct Image {
     key: Key,
     item: Item,
@@ -47,7 +47,7 @@ pub struct Image {
 struct Link {
     key: Key,
     item: Item,
-    /// What is named, where the item is a name that nothing else may have.
+    /// The kind of the named thing, if the item is a unique name.
     named: Option<&'static str>,
 }
 
@@ -63,7 +63,7 @@ impl Link {
     }
 }
 
-/// What an item of a unique name holds: whose it is.
+/// The content of the item of a unique name: its owner.
 #[derive(Serialize, Deserialize)]
 pub struct Reference<const KIND: u8> {
     pub number: Id<KIND>,
@@ -189,12 +189,12 @@ fn event_item(event: &Event) -> Result<Item, Malformed> {
     encode(&keys.event(&event.subject, event.version), Some(&listed), event)
 }
 
-/// What a request does to its tenant, beside the records.
+/// The change of the tenant itself, beside the records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TenantChange {
-    /// How many owners it makes, or unmakes.
+    /// How many owners the tenant gains or loses.
     pub owners: i64,
-    /// The last numbers that are given then, where the tenant's rules change.
+    /// The last numbers given, if the tenant's rules change.
     pub rules: Option<Numbers>,
 }
 
@@ -253,7 +253,7 @@ impl Transaction<'_> {
 }
 
 impl Image {
-    /// The record is still what was read, and so is the number of the fences that a change of it has to raise.
+    /// The condition that the record is still what was read, with the same number of fences to raise.
     fn same(&self) -> Result<Condition, Malformed> {
         let same = Condition::new("version = :version").with(":version", self.version)?;
         Ok(match &self.fact {
