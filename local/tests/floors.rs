@@ -230,7 +230,8 @@ fn an_endpoint_and_a_record_have_few_places() {
     let places = places.into_iter().chain(storage).map(str::to_owned).chain(dialects);
     // What a request may refer to has a name of its own.
     let others =
-        ["domain/src/problem.rs", "domain/src/member/change.rs", "src/dialect/directory/schema.rs"].map(str::to_owned);
+        ["domain/src/id.rs", "domain/src/problem.rs", "domain/src/member/change.rs", "src/dialect/directory/schema.rs"]
+            .map(str::to_owned);
     let expected = places.chain(others).map(|place| format!("shared/{place}")).collect();
     assert_eq!(found, expected);
 }
@@ -311,7 +312,7 @@ const WALLS: [(&[&str], &str); 10] = [
     (
         &["E0624"],
         "pub fn caller(id: shared::id::UserId, tenant: shared::id::TenantId) { \
-         shared::gate::Caller::new(id, tenant, String::new(), String::new()); }",
+         shared::gate::Caller::new(id, tenant, String::new(), String::new(), String::new()); }",
     ),
     // A member who was read cannot be shown without a decision.
     (

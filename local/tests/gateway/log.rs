@@ -44,17 +44,19 @@ async fn a_request_is_one_line_and_its_failure_another() {
     let template = Template::parse(&text).unwrap();
     let (server, writer, reader) = start_short(|options| options.template = template).await;
     assert_eq!(post(&server, "/panics/1?token=secret", "secret").await.status, 200);
-    assert_eq!(post(&server, "/panics/panic", "").await.status, 500);
+    assert_eq!(post(&server, "/panics/panic", "").await.status, 502);
     let mut told = end(server, writer, reader).await;
     // It is granted nothing, and so could not read its keys.
     let warned =
         told.extract_if(.., |line| line.starts_with("[panics] WARN the keys could not be read at init, cause: "));
     assert_eq!(warned.count(), 1);
     told.retain(|line| !line.starts_with("[dynamodb] "));
-    assert_eq!(told[..2], ["POST /panics/1 200 0 trips panics", "POST /panics/panic 500 0 trips panics"], "{told:#?}");
+    assert_eq!(told[..2], ["POST /panics/1 200 0 trips panics", "POST /panics/panic 502 0 trips panics"], "{told:#?}");
     assert!(told[2].starts_with("         internal: panicked at local/examples/panics.rs:"), "{told:#?}");
     assert!(told[3].starts_with("         a defect, or a deployment that does not fit"), "{told:#?}");
-    assert_eq!(told.len(), 4, "{told:#?}");
+    // The gateway says what it got in place of an answer.
+    assert!(told[4].starts_with("[panics] function error: "), "{told:#?}");
+    assert_eq!(told.len(), 5, "{told:#?}");
 }
 
 #[tokio::test]
