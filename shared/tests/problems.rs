@@ -13,7 +13,7 @@ use shared::problem::{Fault, MAX_TOLD, Reference, Step, Wrong};
 use shared::{Answer, Problem};
 
 /// The names of all problems. A new one makes `name` fail to compile, and then this list too short.
-const PROBLEMS: [&str; 21] = [
+const PROBLEMS: [&str; 22] = [
     "Unauthenticated",
     "InvalidJson",
     "Invalid",
@@ -35,6 +35,7 @@ const PROBLEMS: [&str; 21] = [
     "Exists",
     "InUse",
     "SecretAlreadyShown",
+    "NothingToMatch",
 ];
 
 fn name(problem: &Problem) -> &'static str {
@@ -60,6 +61,7 @@ fn name(problem: &Problem) -> &'static str {
         Problem::Exists(_) => PROBLEMS[18],
         Problem::InUse(_) => PROBLEMS[19],
         Problem::SecretAlreadyShown(_) => PROBLEMS[20],
+        Problem::NothingToMatch(_) => PROBLEMS[21],
     }
 }
 

@@ -6,18 +6,15 @@ use shared::{Answer, App, Call, Problem, Reads, Step};
 /// `DELETE /v1/roles/{id}`: deletes a role that nobody holds.
 ///
 /// Needs `role:delete`, and the rank of the role.
+// In two halves. The first makes sure that no request can give the role to a member any more. The second deletes it, or gives it
+// back if a request was quicker.
 async fn delete_role(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let conditions = call.conditions()?;
-    let (id, tenant) = call.all(|parts| {
-        let (id, tenant) = (parts.join(call.path_uuid("id")), parts.join(users::tenant(call)));
-        Ok((RoleId::from_uuid_in(id?, caller.tenant), tenant?))
-    })?;
-    caller.same_tenant(tenant)?;
+    let id = RoleId::from_uuid_in(users::in_tenant(call, &caller, call.path_uuid("id"))?, caller.tenant);
     app.change(call, &caller, Reads::holders(id), &conditions, &|plan| {
         let (role, is_held) = (plan.facts().role(id)?, plan.facts().is_held());
         match (is_held, role.is_retiring()) {
-            // The first half: from now on nobody can be given the role. Or, if somebody was just before, it stays.
             (false, false) | (true, true) => {
                 plan.update(role, &RoleEdit::Retire(!is_held));
                 return Ok(Step::Half);

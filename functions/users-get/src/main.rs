@@ -17,11 +17,7 @@ fn user(call: &Call, me: UserId) -> Result<Option<UserId>, Fault> {
 /// Needs `member:read`; anybody may see themselves, and a manager of a group its members.
 async fn get_user(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
-    let (user, tenant) = call.all(|parts| {
-        let (user, tenant) = (parts.join(user(call, caller.user)), parts.join(users::tenant(call)));
-        Ok((user?, tenant?))
-    })?;
-    caller.same_tenant(tenant)?;
+    let user = users::in_tenant(call, &caller, user(call, caller.user))?;
     app.read(call, &caller, Reads::member(user), &|reading| {
         let view = reading.see(reading.facts().member(user)?)?;
         Ok(Answer::json(200, &json!(User::new(&view))).with_etag(view.version()))

@@ -211,6 +211,8 @@ pub enum Problem {
     SecretAlreadyShown(String),
     /// 412: the named thing is at another version.
     VersionMismatch(&'static str),
+    /// 412: the named thing is not there yet, so that `If-Match` can name no version of it (RFC 9110, section 13.1.1).
+    NothingToMatch(&'static str),
     /// 422: the `Idempotency-Key` was used for something else.
     IdempotencyMismatch,
     /// 429
@@ -240,7 +242,7 @@ impl Problem {
             Problem::InUse(_) => "in_use",
             Problem::SecretAlreadyShown(_) => "secret_already_shown",
             Problem::LastOwner => "last_owner",
-            Problem::VersionMismatch(_) => "version_mismatch",
+            Problem::VersionMismatch(_) | Problem::NothingToMatch(_) => "version_mismatch",
             Problem::IdempotencyMismatch => "idempotency_mismatch",
             Problem::TooManyRequests => "too_many_requests",
             Problem::Unavailable(_) => "unavailable",
@@ -256,7 +258,7 @@ impl Problem {
             Problem::TenantMismatch | Problem::Forbidden(_) => 403,
             Problem::NotFound(_) => 404,
             Problem::LastOwner | Problem::Exists(_) | Problem::InUse(_) | Problem::SecretAlreadyShown(_) => 409,
-            Problem::VersionMismatch(_) => 412,
+            Problem::VersionMismatch(_) | Problem::NothingToMatch(_) => 412,
             Problem::PayloadTooLarge(_) => 413,
             Problem::UnsupportedMediaType | Problem::UnsupportedContentCoding => 415,
             Problem::InvalidReference { .. }
@@ -340,12 +342,15 @@ impl fmt::Display for Problem {
                 )
             }
             Problem::LimitReached(what, most) => write!(f, "there can be at most {most} {what}"),
-            Problem::Exists(what) => write!(f, "a {what} of that name exists already: names differ in more than case"),
+            Problem::Exists(what) => {
+                write!(f, "a {what} of that name exists already; upper and lower case make no difference")
+            }
             Problem::InUse(what) => write!(f, "the {what} is held by members: take it from them first"),
             Problem::SecretAlreadyShown(id) => {
                 write!(f, "the first answer held a secret, which is shown once: `{id}` was made by that request")
             }
             Problem::VersionMismatch(what) => write!(f, "the {what} has changed since: read it again and decide anew"),
+            Problem::NothingToMatch(what) => write!(f, "the {what} is not there yet: leave out `If-Match`"),
             Problem::IdempotencyMismatch => {
                 f.write_str("the idempotency key was used for another request: take a new one")
             }

@@ -39,7 +39,7 @@ pub(crate) fn scope_of(problem: &Problem) -> Scope {
         | Problem::UnsupportedMediaType
         | Problem::UnsupportedContentCoding => Scope::Bodies,
         Problem::InvalidReference { .. } | Problem::LastOwner | Problem::TooManyChanges(_) => Scope::Members,
-        Problem::LimitReached(..) | Problem::Exists(_) => Scope::NewRoles,
+        Problem::LimitReached(..) | Problem::Exists(_) | Problem::NothingToMatch(_) => Scope::NewRoles,
         Problem::InUse(_) => Scope::OldRoles,
         Problem::SecretAlreadyShown(_) => Scope::Secrets,
     }
@@ -65,6 +65,7 @@ pub(crate) fn meaning(problem: &Problem) -> &'static str {
         Problem::Exists(_) => "another one has that name",
         Problem::InUse(_) => "the role is held by members",
         Problem::SecretAlreadyShown(_) => "the first answer held a secret, which is shown once",
+        Problem::NothingToMatch(_) => "there is no version yet that `If-Match` could name",
         Problem::VersionMismatch(_) => "the version is none that `If-Match` names",
         Problem::IdempotencyMismatch => "the `Idempotency-Key` was used for another request",
         Problem::TooManyRequests => "there are too many requests",
@@ -150,6 +151,7 @@ pub fn problems() -> Vec<Problem> {
         Problem::SecretAlreadyShown("7".to_owned()),
         Problem::TooManyChanges(MAX_EDGES),
         Problem::VersionMismatch("member"),
+        Problem::NothingToMatch("role"),
         Problem::IdempotencyMismatch,
         Problem::TooManyRequests,
         Problem::Unavailable(CAUSE.to_owned()),

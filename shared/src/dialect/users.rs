@@ -9,7 +9,7 @@ use domain::id::{TenantId, parse_uuid};
 use domain::problem::{Fault, Problem, Reference, Wrong, told};
 use domain::{Status, Time};
 
-use crate::gate::View;
+use crate::gate::{Caller, View};
 use crate::http::Dialect;
 use crate::http::call::Call;
 
@@ -23,6 +23,19 @@ pub fn tenant(call: &Call) -> Result<Option<TenantId>, Fault> {
     let text = call.header("x-tenant-id").ok_or(Wrong::Missing);
     let uuid = text.and_then(|text| parse_uuid(text).ok_or(Wrong::Uuid));
     uuid.map(TenantId::from_uuid).map_err(|wrong| Fault::here(wrong).within("X-Tenant-ID").within("header"))
+}
+
+/// A value of the path, in a request that has no body and names its tenant by the header.
+///
+/// # Errors
+/// The faults of both; 403 if the tenant is not the credential's.
+pub fn in_tenant<T>(call: &Call, caller: &Caller, value: Result<T, Fault>) -> Result<T, Problem> {
+    let (value, tenant) = call.all(|parts| {
+        let (value, tenant) = (parts.join(value), parts.join(tenant(call)));
+        Ok((value?, tenant?))
+    })?;
+    caller.same_tenant(tenant)?;
+    Ok(value)
 }
 
 /// A member of the tenant.

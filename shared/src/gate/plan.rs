@@ -166,9 +166,10 @@ impl<'f> Plan<'f> {
         if self.tenant.owners < 0 && i64::from(self.facts.tenant().owners) + self.tenant.owners < 1 {
             return Err(Problem::LastOwner);
         }
-        // RFC 9110, section 13.1.1: what is not there yet has no version that could match.
-        if if_match.is_some_and(|tags| !version.is_some_and(|version| tags.matches(version))) {
-            return Err(Problem::VersionMismatch(kind));
+        match (if_match, version) {
+            (Some(_), None) => return Err(Problem::NothingToMatch(kind)),
+            (Some(tags), Some(version)) if !tags.matches(version) => return Err(Problem::VersionMismatch(kind)),
+            _ => {}
         }
         let answer = with_notices(answer, &self.notices);
         let recorded = idempotency.map(|asked| {

@@ -328,3 +328,34 @@ impl<'a> Transaction<'a> {
 fn clause(verb: &str, parts: Vec<String>) -> String {
     if parts.is_empty() { String::new() } else { format!("{verb} {} ", parts.join(", ")) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_name_is_told_apart_from_what_has_moved() {
+        let names = vec![(2, "member with this address"), (3, "slug")];
+        let transaction = Transaction { table: "t", items: Vec::new(), facts: Vec::new(), names };
+        assert_eq!(transaction.taken(&[2]), Some("member with this address"));
+        assert_eq!(transaction.taken(&[2, 3]), Some("member with this address"));
+        // The request starts again, and may then find that the name is free or that it may not ask.
+        assert_eq!(transaction.taken(&[0, 2]), None);
+        assert_eq!(transaction.taken(&[1]), None);
+        assert_eq!(transaction.taken(&[]), None);
+    }
+
+    #[test]
+    fn a_cancelled_transaction_says_which_of_its_items_stood_in_the_way() {
+        let unmet = |codes: &[&str]| match cancelled_for(codes) {
+            Ok(Tried::Unmet(places)) => Some(places),
+            _ => None,
+        };
+        assert_eq!(unmet(&["None", "ConditionalCheckFailed", "TransactionConflict"]), Some(vec![1]));
+        assert_eq!(unmet(&["ConditionalCheckFailed", "None", "ConditionalCheckFailed"]), Some(vec![0, 2]));
+        let conflict = cancelled_for(&["None", "TransactionConflict", "ThrottlingError"]);
+        assert!(matches!(conflict, Err(Failure::Conflict(_, places)) if places == [1]));
+        assert!(matches!(cancelled_for(&["ThrottlingError", "None"]), Err(Failure::Throttled(_))));
+        assert!(matches!(cancelled_for(&["ValidationError"]), Err(Failure::Fatal(_))));
+    }
+}
