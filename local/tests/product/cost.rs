@@ -60,7 +60,7 @@ async fn measure(product: &Product) -> Vec<(&'static str, Vec<Cost>)> {
 }
 
 /// Read and write units of a warm call that changes a role of a member: reading is one unit an item of at most 4 KB;
-/// writing in a transaction two units an item and two an entry of the index, conditions included.
+/// writing in a transaction two units an item, conditions included, and one an entry of the index.
 fn assert_units(costs: &[(&str, Vec<Cost>)]) {
     let warm: Vec<(&str, f64, f64)> = costs.iter().map(|(name, costs)| (*name, costs[1].1, costs[1].2)).collect();
     let expected = [
