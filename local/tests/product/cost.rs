@@ -101,7 +101,7 @@ async fn a_member_is_shown_in_one_round_trip_and_a_role_made_in_two() {
     let made = call("POST", "/v1/roles", named("clerk"), 201).await;
     assert_eq!(made, (TWO.join(" "), 2.0, 9.0));
 
-    // First to give the role to nobody any more, then, with the rules of now, to delete it. The first Query of each half is for
+    // First to give the role to nobody any more, then, with the rules of now, to delete it. The last Query of each half is for
     // a holder of the role.
     call("DELETE", &role(4), None, 409).await;
     let deleted = call("DELETE", &role(5), None, 204).await;
