@@ -70,7 +70,7 @@ const headers = { "X-Tenant-ID": TENANT };
 const shown = done(await usersGet({ client: bearer, path: { id: MEMBER }, headers }));
 assert.equal(shown.name, "Uma Newname");
 const me = done(await usersGet({ client: bearer, path: { id: "me" }, headers }));
-assert.equal(me.email, "admin@acme.example");
+assert.equal(me.email, "owner@acme.example");
 
 const role = await rolesCreate({
   client: bearer,

@@ -1,8 +1,9 @@
 //! What a call costs, exactly: requests to the table, and capacity units.
 
 use local::store;
+use serde_json::{Value, json};
 use shared::domain::{Member, role};
-use shared::id::{MembershipId, UserId};
+use shared::id::{MembershipId, RoleId, UserId};
 use shared::table::Item;
 
 use crate::harness::{ACME, Dialects, FUNCTIONS, Product, USER, turn};
@@ -59,7 +60,7 @@ async fn measure(product: &Product) -> Vec<(&'static str, Vec<Cost>)> {
 }
 
 /// Read and write units of a warm call that changes a role of a member: reading is one unit an item of at most 4 KB;
-/// writing in a transaction two units an item and two an entry of the index, conditions included.
+/// writing in a transaction two units an item, conditions included, and one an entry of the index.
 fn assert_units(costs: &[(&str, Vec<Cost>)]) {
     let warm: Vec<(&str, f64, f64)> = costs.iter().map(|(name, costs)| (*name, costs[1].1, costs[1].2)).collect();
     let expected = [
@@ -70,6 +71,42 @@ fn assert_units(costs: &[(&str, Vec<Cost>)]) {
         ("organization-assign-role", 3.0, 14.0),
     ];
     assert_eq!(warm, expected);
+}
+
+/// The product's own API, by functions that are warm and know the rules.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_is_shown_in_one_round_trip_and_a_role_made_in_two() {
+    let _turn = turn().await;
+    let product = Product::start().await;
+    let token = product.access("acme", "admin@acme.example").await;
+    let role = |number| format!("/v1/roles/{}", RoleId::new(number).uuid_in(ACME));
+    let (user, me) = (format!("/v1/users/{}", USER.uuid()), "/v1/users/me".to_owned());
+    let named = |name: &str| Some(json!({ "name": name }));
+    let call = async |method, path: &str, body: Option<Value>, status| {
+        product.server.take_records();
+        let reply = product.users(&token, ACME, (method, path), &[], body).await;
+        assert_eq!(reply.status, status, "{method} {path}: {reply:?}");
+        let records = product.server.take_records();
+        let operations: Vec<_> = records.iter().map(|record| record.operation.clone()).collect();
+        let read: f64 = records.iter().map(|record| record.read_units).sum();
+        (operations.join(" "), read, records.iter().map(|record| record.write_units).sum::<f64>())
+    };
+    call("GET", &user, None, 200).await;
+    // The tenant, the caller, the member and a picture.
+    assert_eq!(call("GET", &user, None, 200).await, ("BatchGetItem".to_owned(), 4.0, 0.0));
+    assert_eq!(call("GET", &me, None, 200).await, ("BatchGetItem".to_owned(), 3.0, 0.0));
+
+    // A call that is refused reads the rules, too.
+    call("POST", "/v1/roles", named("owner"), 409).await;
+    let made = call("POST", "/v1/roles", named("clerk"), 201).await;
+    assert_eq!(made, (TWO.join(" "), 2.0, 9.0));
+
+    // First to give the role to nobody any more, then, with the rules of now, to delete it. The last Query of each half is for
+    // a holder of the role.
+    call("DELETE", &role(4), None, 409).await;
+    let deleted = call("DELETE", &role(5), None, 204).await;
+    let halves = ["BatchGetItem Query TransactWriteItems", "BatchGetItem Query Query TransactWriteItems"];
+    assert_eq!(deleted, (halves.join(" "), 7.0, 18.0));
 }
 
 /// Further users of acme, beside the five of the demo data, until it has `members`.

@@ -1,18 +1,21 @@
 //! Roles and members by the product's own API: what is made, shown and deleted, whoever does what at once.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use local::front::Latency;
+use local::front::{Fault, Latency};
 use serde_json::{Value, json};
 use shared::domain::event::verify_ended_chain;
-use shared::domain::{Entry, Event, Role, Subject, verify_chain};
+use shared::domain::{Entry, Event, Role, Subject, Tenant, verify_chain};
 use shared::id::{RoleId, TenantId, UserId};
+use shared::table::fence::FENCES;
 use shared::table::key::TenantKeys;
 use shared::table::{decode, encode};
 
-use crate::harness::{ACME, Product, Reply, USER, turn};
+use crate::harness::{ACME, Product, Reply, USER, eventually, turn};
 
 const GLOBEX: TenantId = TenantId::new(2);
 /// The role of the demo data that nobody holds.
@@ -20,7 +23,7 @@ const AUDITOR: RoleId = RoleId::new(5);
 
 impl Product {
     /// A call of the dialect `users`; a body makes it JSON.
-    async fn users(
+    pub async fn users(
         &self,
         token: &str,
         tenant: TenantId,
@@ -121,6 +124,12 @@ async fn a_role_that_was_deleted_is_held_by_nobody() {
                 let role = product.role(tenant.id, id).await.unwrap();
                 assert!(holders > 0 && !role.retiring, "round {round}: {role:?}");
                 verify_chain(tenant.id, &role, &product.events_of_role(tenant.id, id).await).unwrap();
+                for roles in [json!(["user"]), json!(["user", name])] {
+                    let member = tenant.member(2);
+                    let given =
+                        product.put_user(&tenant.owner_token, tenant.id, member, &[], json!({ "roles": roles }));
+                    assert_eq!(given.await.status, 200, "round {round}: {roles}");
+                }
             }
             _ => panic!("round {round}: {deleted:?}"),
         }
@@ -189,6 +198,61 @@ async fn a_role_that_was_left_retiring_is_deleted_or_kept_by_the_next_deletion()
     assert_eq!(product.delete_role(&token, ACME, AUDITOR).await.status, 404);
 }
 
+/// The request that marked the role died before that was in force. Another deletion looks for holders, and only then a request
+/// comes to write that has read the rules of before; the deletion writes last. The table throttles both to keep this order.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_rests_on_older_rules_gives_nobody_a_role_that_is_being_deleted() {
+    for fences in [0, FENCES] {
+        let product = Product::start().await;
+        let token = product.access("acme", "admin@acme.example").await;
+        let tenant = Tenant { fences, ..product.tenant(ACME).await };
+        product.store.put(encode(&TenantKeys(ACME).tenant(), None, &tenant).unwrap()).await.unwrap();
+        let order = Arc::new(Order::default());
+        let hook = Arc::clone(&order);
+        product.server.set_fault(Some(Arc::new(move |request| {
+            let must_wait = match (request.operation.as_str(), request.function.as_deref()) {
+                ("TransactWriteItems", Some("users-update")) => hook.waits(&hook.has_read, &hook.has_looked),
+                ("TransactWriteItems", Some("roles-delete")) => hook.waits(&hook.has_looked, &hook.is_answered),
+                _ => false,
+            };
+            let throttled =
+                json!({ "__type": "ProvisionedThroughputExceededException", "message": "made by the test" });
+            if must_wait { Fault::AnswerBefore(400, throttled) } else { Fault::None }
+        })));
+        let give = async {
+            let given = product.put_user(&token, ACME, USER, &[], json!({ "roles": ["user", "auditor"] })).await;
+            order.is_answered.store(true, Ordering::SeqCst);
+            given
+        };
+        let delete = async {
+            eventually(|| order.has_read.load(Ordering::SeqCst)).await;
+            let auditor = product.role(ACME, AUDITOR).await.unwrap();
+            product.put_role(ACME, Role { retiring: true, ..auditor }).await;
+            product.delete_role(&token, ACME, AUDITOR).await
+        };
+        let (given, deleted) = tokio::join!(give, delete);
+        assert_eq!((given.status, deleted.status), (422, 204), "{fences} fences: {given:?} {deleted:?}");
+        assert!(!product.member(ACME, USER).await.roles.contains(&AUDITOR), "{fences} fences");
+        assert!(!product.is_held(ACME, AUDITOR).await, "{fences} fences");
+    }
+}
+
+/// What has happened of two requests that meet.
+#[derive(Default)]
+struct Order {
+    has_read: AtomicBool,
+    has_looked: AtomicBool,
+    is_answered: AtomicBool,
+}
+
+impl Order {
+    /// Notes what has happened, and says whether something else must happen before it goes on.
+    fn waits(&self, happened: &AtomicBool, before: &AtomicBool) -> bool {
+        happened.store(true, Ordering::SeqCst);
+        !before.load(Ordering::SeqCst)
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_request_again_makes_and_deletes_nothing_more() {
     let product = Product::start().await;
@@ -246,9 +310,14 @@ async fn a_tenant_has_500_roles_and_a_role_200_permissions() {
     });
     product.store.put_all(filled.collect()).await.unwrap();
     product.move_catalog(ACME).await;
-    assert_eq!(product.create_role(&token, ACME, json!({ "name": "the last" })).await.status, 201);
+    // One place is left, for one of those who ask at once.
+    let make = |at| product.create_role(&token, ACME, json!({ "name": format!("the last {at}") }));
+    let replies = join_all((0..8).map(async |at| make(at).await)).await;
+    assert_eq!(replies.iter().filter(|reply| reply.status == 201).count(), 1, "{replies:?}");
     let refused = product.create_role(&token, ACME, json!({ "name": "one too many" })).await;
-    assert_eq!((refused.status, refused.json()["code"].as_str()), (422, Some("limit_reached")), "{refused:?}");
+    for reply in replies.iter().filter(|reply| reply.status != 201).chain([&refused]) {
+        assert_eq!((reply.status, reply.json()["code"].as_str()), (422, Some("limit_reached")), "{reply:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
