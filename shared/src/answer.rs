@@ -1,4 +1,4 @@
-//! What a handler answers.
+//! The answer of a handler.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub struct Answer {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: Body,
-    /// The id of what was made, where the body holds a secret, which is shown once: no record keeps such a body.
+    /// The id of the new thing, if the body holds a secret. A secret is shown once, so no record keeps such a body.
     pub secret_of: Option<String>,
 }
 
@@ -54,7 +54,7 @@ impl Answer {
     }
 }
 
-/// As API Gateway takes it: payload format 2.0.
+/// The form that API Gateway takes: payload format 2.0.
 impl Serialize for Answer {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let headers: BTreeMap<_, _> = self.headers.iter().map(|(name, value)| (name, value)).collect();

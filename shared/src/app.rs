@@ -1,4 +1,4 @@
-//! What a function keeps while it is warm: the connection, the keys, the catalogs.
+//! The state that a function keeps while it is warm: the connection, the keys, the catalogs.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -19,8 +19,8 @@ use crate::table::{ATTEMPT, Item, Table, client, key};
 /// How often an unknown `kid` may make a function read the keys again.
 const KEYS_AGAIN: Duration = Duration::from_secs(10);
 
-/// How long a function trusts keys that it has read. Then it reads them again together with the facts of a request: read by
-/// every request, they would be one hot item.
+/// How long a function trusts keys that it has read. Then it reads them again together with the facts of a request. If every
+/// request read them, they would be one hot item.
 const KEYS_ARE_OLD: Duration = Duration::from_secs(30);
 
 /// A boxed future. Boxing keeps shared async code from being compiled again into every function.
@@ -33,7 +33,7 @@ pub struct App {
     expected: Expected,
     /// Origins whose pages may call with a session cookie.
     allowed_origins: Vec<String>,
-    /// Says what time it is.
+    /// The current time.
     pub clock: fn() -> Time,
     keys: Mutex<Option<KnownKeys>>,
     rules: KnownRules,
@@ -77,7 +77,7 @@ impl App {
         Table { client: &self.client, name: &self.table, meter, deadline }
     }
 
-    /// Reads the keys and so opens the connection that the first request then finds.
+    /// Reads the keys, which also opens the connection for the first request.
     pub async fn warm_up(&self) -> Result<(), Problem> {
         let meter = Meter::of("init");
         self.read_keys(self.table_until(&meter, Instant::now() + ATTEMPT)).await.map(drop)
@@ -90,8 +90,8 @@ impl App {
         })
     }
 
-    /// Takes the keys of an item that was just read. They stay the same, with the tokens that they have verified, if the item
-    /// says the same.
+    /// Takes the keys of an item that was just read. If the item has not changed, the known keys stay, with the tokens that they
+    /// have verified.
     fn take_keys(&self, item: Option<&Item>) -> Result<Arc<Keys>, Problem> {
         let document = item.and_then(|item| item.get("document")).and_then(|document| document.as_s().ok());
         let document = document.map_or(r#"{"keys":[]}"#, String::as_str);
@@ -104,7 +104,7 @@ impl App {
         Ok(keys)
     }
 
-    /// The keys, read again if they lack `kid` and were not read just now.
+    /// The keys. Reads them again if they lack `kid` and the last read is [`KEYS_AGAIN`] old.
     async fn keys_with(&self, call: &Call, kid: &str) -> Result<Arc<Keys>, Problem> {
         let known = lock(&self.keys).clone();
         match known {
@@ -155,7 +155,7 @@ impl App {
         self.verify(call, call.cookie("session"), Kind::Session).await
     }
 
-    /// Makes a change, if the caller may. See [`gate::change`] for what can stop it.
+    /// Makes a change, if the caller may. [`gate::change`] lists the errors.
     pub fn change<'a>(
         &'a self,
         call: &'a Call,
@@ -170,7 +170,7 @@ impl App {
         })
     }
 
-    /// Answers with what the caller may see. See [`gate::read`] for what can stop it.
+    /// Answers a read, if the caller may see the result. [`gate::read`] lists the errors.
     pub fn read<'a>(
         &'a self,
         call: &'a Call,

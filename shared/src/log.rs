@@ -1,6 +1,6 @@
-//! What a function writes to its log: JSON, a line each, with codes and numbers, no names, addresses, tokens or bodies.
+//! The log of a function: lines of JSON with codes and numbers, without names, addresses, tokens or bodies.
 //!
-//! The line that each request leaves is in `serve/line.rs`.
+//! `serve/line.rs` makes the line of each request.
 
 use std::io::Write;
 use std::str::FromStr;
@@ -31,24 +31,24 @@ impl FromStr for Level {
     }
 }
 
-/// Who writes.
+/// The function that writes.
 #[derive(Debug)]
 pub struct Source {
     /// The name of the deployment: every stack's metrics are its own.
     pub service: String,
     pub function: String,
-    /// What matters less is not written.
+    /// Lines below this level are not written.
     pub level: Level,
 }
 
 static SOURCE: OnceLock<Source> = OnceLock::new();
 
-/// The writer, once it is known.
+/// The function that writes, once it is known.
 pub fn source() -> Option<&'static Source> {
     SOURCE.get()
 }
 
-/// Says who writes, once, at the start of a process. Nothing is written before.
+/// Sets the function that writes, once, at the start of a process. Nothing is written before.
 pub fn start(source: Source) {
     let _ = SOURCE.set(source); // A process is one function.
 }
@@ -71,7 +71,7 @@ pub fn write(line: &impl Serialize) {
     // INVARIANT: all keys are strings.
     let mut text = serde_json::to_vec(line).unwrap_or_default();
     text.push(b'\n');
-    // In one piece; and where nothing can be written, there is nobody to tell.
+    // One call writes the whole line. If that fails, there is nowhere to report it.
     let _ = std::io::stdout().lock().write_all(&text);
 }
 

@@ -1,7 +1,7 @@
 //! The runtime of every function: one event in, one answer out, one line in the log.
 //!
-//! A panic ends the process: in the release profile no code unwinds, which makes each function a sixth smaller. The log tells
-//! why, the gateway answers for the function, and no half-changed state is ever used again.
+//! A panic ends the process. In the release profile no code unwinds, which makes each function a sixth smaller. The log has
+//! the reason, the gateway answers for the function, and no half-changed state is ever used again.
 //!
 //! Nothing here is generic over the handler, so that a further function costs next to no code and build time.
 
@@ -29,13 +29,13 @@ use crate::log::{self, Level, Source};
 /// A function's handler.
 pub type Handler = for<'a> fn(&'a App, &'a Call) -> Boxed<'a, Answer>;
 
-/// Answers a request with what the start has made ready.
+/// Answers a request, with the state that the start made.
 type Responder = Box<dyn for<'a> Fn(&'a Call) -> Boxed<'a, Answer> + Send + Sync>;
 
-/// What a function does at its start.
+/// The start of a function.
 type Start = Pin<Box<dyn Future<Output = Result<Responder, Error>>>>;
 
-/// What a process lives with, from its start to its end.
+/// The state of a process, from its start to its end.
 struct Function {
     dialect: &'static Dialect,
     started: Instant,
@@ -55,10 +55,10 @@ pub fn serve(dialect: &'static Dialect, handler: Handler) -> Result<(), Error> {
         Box::pin(async move {
             // Lives as long as the process.
             let app: &App = Box::leak(Box::new(App::from_env().await?));
-            // The keys are on their way while the policies are parsed.
+            // The policies are read while the keys are on their way.
             let (warm, ()) = tokio::join!(app.warm_up(), async { policy::warm_up() });
             if let Err(problem) = warm {
-                // The first request will try again and answer for it.
+                // The first request will try again, and answers if that fails, too.
                 log::line(Level::Warn, "the keys could not be read at init", &|| json!({ "cause": problem.cause() }));
             }
             let responder: Responder = Box::new(move |call| handler(app, call));
@@ -67,8 +67,8 @@ pub fn serve(dialect: &'static Dialect, handler: Handler) -> Result<(), Error> {
     )
 }
 
-/// Runs a function that anybody may call and that needs no table: none of what the others keep is in its binary. Its problems
-/// are told in the dialect of our own API.
+/// Runs a function that anybody may call and that needs no table. Its binary has no part of `App`. It answers problems in the
+/// dialect of our own API.
 ///
 /// # Errors
 /// As [`serve`].
@@ -123,9 +123,9 @@ impl Function {
 }
 
 impl Function {
-    /// Tells why the process ends. It leaves the line of the request under way, too.
+    /// Logs why the process ends, in the line of the request under way if there is one.
     fn panicked(&self, panic: &PanicHookInfo) {
-        // Only text of the program itself: a message that was made may hold what a caller has sent.
+        // Only a literal of the program is safe: a formatted message may hold text that a caller has sent.
         let message = panic.payload().downcast_ref::<&str>().copied().unwrap_or("with a message that is not for logs");
         let cause = format!("panicked at {}: {message}", panic.location().map(ToString::to_string).unwrap_or_default());
         match self.current.try_lock().ok().and_then(|current| current.clone()) {

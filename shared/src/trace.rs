@@ -7,7 +7,7 @@ const MAX_TRACE: usize = 256;
 
 /// Whether a text is a trace header of X-Ray: a `Root`, and fields that AWS is known to put beside it, in any order.
 ///
-/// Lambda passes on whatever header a client sent. Example: `Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1`.
+/// Lambda passes on any header that a client sent. Example: `Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1`.
 /// <https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>
 pub fn is_trace(text: &str) -> bool {
     let hex = |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());

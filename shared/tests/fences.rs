@@ -1,4 +1,4 @@
-//! A model of fences (`shared/src/fence.rs`): every interleaving of three requests that rest on a fact, one that changes it and
+//! A model of fences (`shared/src/table/fence.rs`): every interleaving of three requests that rest on a fact, one that changes it and
 //! may die on the way, one that repeats the change, and one that puts up the fences. DynamoDB carries out each step whole.
 
 use std::collections::HashSet;

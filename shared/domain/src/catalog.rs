@@ -1,4 +1,4 @@
-//! What a tenant has beside its members: its roles, groups, labels and policies.
+//! The catalog of a tenant: its roles, groups, labels and policies.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +26,7 @@ pub struct Label {
 pub struct Policy {
     pub id: PolicyId,
     pub text: String,
-    /// What functions read of it: `policy::check_text` makes it when the text is written.
+    /// The compiled form, which functions read. `policy::check_text` makes it when the text is written.
     #[serde(default)]
     pub compiled: String,
 }
@@ -51,7 +51,7 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// The catalog that a tenant's own entries make together with what is built in.
+    /// The catalog of a tenant's own entries and the built-in roles.
     pub fn new(version: u64, entries: impl IntoIterator<Item = Entry>) -> Self {
         let mut roles: BTreeMap<_, _> = Role::built_in().map(|role| (role.id, role)).collect();
         let (mut groups, mut labels) = (BTreeMap::new(), BTreeMap::new());
@@ -60,7 +60,7 @@ impl Catalog {
                 Entry::Role(role) => drop(roles.insert(role.id, role)),
                 Entry::Group(group) => drop(groups.insert(group.id, group)),
                 Entry::Label(label) => drop(labels.insert(label.id, label)),
-                // What they forbid is in `policy::Rules`.
+                // `policy::Rules` has the policies.
                 Entry::Policy(_) => {}
             }
         }
@@ -81,7 +81,7 @@ impl Catalog {
         by_id.or_else(|| self.role_named(spelling))
     }
 
-    /// All roles, those built in included.
+    /// All roles, built-in ones too.
     pub fn all_roles(&self) -> impl Iterator<Item = &Role> {
         self.roles.values()
     }
@@ -99,7 +99,7 @@ impl Catalog {
         self.labels.get(&id)
     }
 
-    /// The roles of a member; an id that the catalog no longer has gives nothing.
+    /// The roles of a member. An id that is not in the catalog gives none.
     pub fn roles<'a>(&'a self, held: &'a BTreeSet<RoleId>) -> impl Iterator<Item = &'a Role> {
         held.iter().filter_map(|id| self.roles.get(id))
     }
@@ -109,23 +109,22 @@ impl Catalog {
         self.roles(held).map(|role| role.rank).max().unwrap_or(0)
     }
 
-    /// What the roles held allow: all that one of them grants and none denies.
+    /// The permissions of these roles together: each one that a role grants and no role denies.
     ///
     /// [`role::EVERYTHING`] stands for every name in the catalog, so that the result holds names that can be compared.
     pub fn permissions(&self, held: &BTreeSet<RoleId>) -> BTreeSet<&str> {
         &self.named(held, true) - &self.denied(held)
     }
 
-    /// What one of the roles held denies.
+    /// The permissions that one of these roles denies.
     pub fn denied(&self, held: &BTreeSet<RoleId>) -> BTreeSet<&str> {
         self.named(held, false)
     }
 
-    /// The names of the permissions that a member gains by the change of `before` into `after`. A right that a member has
-    /// gained is one over other members, so these count, too:
+    /// The names of the permissions that a member gains by the change of `before` into `after`. Two further kinds count as gained:
     ///
-    /// - a permission that is no longer denied, whether a role grants it or not: a manager of a group may hold it by the group;
-    /// - where the rank rises, each permission over members, and what comes with a managed group: it reaches more of them.
+    /// - a permission that is no longer denied, even if no role grants it: a manager of a group may hold it by the group;
+    /// - if the rank rises, each permission over members, and the rights of a group's manager: they reach more members then.
     pub fn gains(&self, before: &Member, after: &Member) -> BTreeSet<&str> {
         let (held, denied) = (self.permissions(&after.roles), self.denied(&after.roles));
         let mut gains = &held - &self.permissions(&before.roles);

@@ -15,14 +15,14 @@ use crate::time::Time;
 /// The attributes that belong to the record itself: no event lists them as changed.
 const BOOKKEEPING: [&str; 7] = ["version", "authority", "fences", "head", "sessions", "updated_at", "updated_by"];
 
-/// What one attribute was and became; `null` for absent.
+/// The value of one attribute before and after; `null` for absent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     pub from: Value,
     pub to: Value,
 }
 
-/// Who did something.
+/// The author of a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "id", rename_all = "lowercase")]
 pub enum Author {
@@ -31,11 +31,11 @@ pub enum Author {
     User(UserId),
     /// An API key of the tenant, by its id.
     Key(String),
-    /// The product itself, in a function that nobody calls, or where a table is filled: why.
+    /// The product itself, in a scheduled or stream function, or when a table is filled; with the reason.
     Product(String),
 }
 
-/// What was done to a record.
+/// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Deed {
@@ -45,7 +45,7 @@ pub enum Deed {
     Deleted,
 }
 
-/// One change of a record, on record for good.
+/// One change of a record, kept for good.
 ///
 /// Each event holds the hash of the one before it, and the record holds the hash of the last: a person who removes,
 /// edits or reorders events must break a link, and [`verify_chain`] finds it.
@@ -58,9 +58,9 @@ pub struct Event {
     pub deed: Deed,
     pub at: Time,
     pub author: Author,
-    /// The id of the request that did it.
+    /// The id of the request that made the change.
     pub request: String,
-    /// A random id of what did it: proof for a writer that got no answer.
+    /// The random id of the transaction that made the change. It is the proof for a function whose write got no answer.
     pub transaction: String,
     /// Changed attributes by name.
     pub changes: BTreeMap<String, Difference>,
@@ -69,7 +69,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// SHA-256, in hex, of the event as JSON without spaces, members in the order of this type, those of values sorted.
+    /// SHA-256, in hex, of the event as JSON without spaces. Its members are in the order of this type; members of values are sorted.
     pub fn hash(&self) -> String {
         let mut event = self.clone();
         for change in event.changes.values_mut() {
@@ -82,7 +82,7 @@ impl Event {
     }
 }
 
-/// Where, when and by whom something is done: what all events of one transaction share.
+/// The place, time and author of a change: all events of one transaction share them.
 #[derive(Clone, Debug)]
 pub struct Stamp {
     pub tenant: TenantId,
@@ -93,7 +93,7 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// The event of a change; one of `before` and `after` is there.
+    /// The event of a change. At least one of `before` and `after` is given.
     ///
     /// # Errors
     /// The record is no JSON object: a defect.
@@ -136,7 +136,7 @@ fn differences(before: &Map<String, Value>, after: &Map<String, Value>) -> BTree
     different.map(|(name, [from, to])| (name.clone(), Difference { from: from.clone(), to: to.clone() })).collect()
 }
 
-/// The first version at which a chain does not hold.
+/// The first version at which a chain is broken.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Broken {
     pub version: u64,
@@ -154,7 +154,7 @@ impl std::error::Error for Broken {}
 /// record.
 ///
 /// # Errors
-/// The first version at which that does not hold.
+/// The first version at which the chain is broken.
 pub fn verify_chain<R: Record>(tenant: TenantId, record: &R, events: &[Event]) -> Result<(), Broken> {
     let head = verify_links(tenant, &record.subject(), None, events)?;
     let meta = record.meta();
@@ -174,7 +174,7 @@ pub fn verify_ended_chain(tenant: TenantId, subject: &Subject, events: &[Event])
     if head.is_empty() { Err(Broken { version: last }) } else { Ok(()) }
 }
 
-/// The hash of the last event, if all of them are in their places: a creation first, a deletion at `ends` only.
+/// The hash of the last event, if the events are in order: a creation first, and a deletion only at `ends`.
 fn verify_links(tenant: TenantId, subject: &Subject, ends: Option<u64>, events: &[Event]) -> Result<String, Broken> {
     let mut head = String::new();
     for (version, event) in (1..).zip(events) {

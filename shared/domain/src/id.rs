@@ -1,4 +1,4 @@
-//! Ids: one identity, a number and a UUID, each derived from the other without a look-up.
+//! Ids: a thing has a number and a UUID, and each gives the other without a look-up.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 pub use uuid::Uuid;
 
-/// What an id identifies: the code that its UUID carries.
+/// The kind of thing that an id identifies. The UUID holds its code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
@@ -21,11 +21,11 @@ pub enum Kind {
     Permission = 8,
 }
 
-/// The identity of one thing of a kind: a number from 1 to 2^31-1. Tenants, users and memberships are numbered by an atomic
-/// counter of the table; what belongs to a tenant is numbered in the tenant.
+/// The identity of one thing of a kind: a number from 1 to 2^31-1. Atomic counters of the table number tenants, users and
+/// memberships. Things that belong to a tenant are numbered in the tenant.
 ///
-/// Its UUID is a version 8 one (RFC 9562, section 5.8): the six letters `roleca`, the kind, and in its last 62 bits the number
-/// of the tenant that it belongs to, or 0, and its own number.
+/// Its UUID has version 8 (RFC 9562, section 5.8). It holds the six letters `roleca`, the kind, and in its last 62 bits the number
+/// of its tenant, or 0, and its own number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "i64", into = "i64")]
 pub struct Id<const KIND: u8>(u32);
@@ -55,15 +55,15 @@ const PREFIX: [u8; 6] = *b"roleca";
 /// How many bits a number has.
 const BITS: u32 = 31;
 
-/// The roles that are built in: their numbers are the same in every tenant, and their UUIDs name none.
+/// The number of built-in roles. Their numbers are the same in every tenant, and their UUIDs name no tenant.
 pub const BUILT_IN_ROLES: u32 = 3;
 
 impl<const KIND: u8> Id<KIND> {
     const MAX: u32 = i32::MAX as u32;
-    /// Whether it is numbered in a tenant.
+    /// Whether things of this kind are numbered in their tenant.
     const IS_OWNED: bool = KIND >= Kind::Role as u8;
 
-    /// The id of a built-in or a demo thing; fails to compile in a `const` when out of range.
+    /// The id of a built-in or a demo thing. In a `const`, a number out of range does not compile.
     pub const fn new(number: u32) -> Self {
         assert!(number >= 1 && number <= Self::MAX);
         Self(number)
@@ -73,13 +73,13 @@ impl<const KIND: u8> Id<KIND> {
         self.0
     }
 
-    /// The id as a UUID, of something that belongs to no tenant; of anything else it does not compile.
+    /// The UUID of a thing that belongs to no tenant. For other kinds this does not compile.
     pub fn uuid(self) -> Uuid {
         const { assert!(!Self::IS_OWNED, "it is numbered in a tenant: take uuid_in") }
         of_bits(KIND, u64::from(self.0))
     }
 
-    /// The id that a UUID carries; `None` when it is another kind's, or none of ours.
+    /// The id in a UUID. `None` if the UUID is of another kind, or is not one of ours.
     pub fn from_uuid(uuid: Uuid) -> Option<Self> {
         const { assert!(!Self::IS_OWNED, "it is numbered in a tenant: take from_uuid_in") }
         Self::if_it_gives(uuid, Self::uuid)
@@ -90,7 +90,7 @@ impl<const KIND: u8> Id<KIND> {
         Self::parse_number(text).or_else(|| parse_uuid(text).and_then(Self::from_uuid))
     }
 
-    /// The id as a UUID, of something that belongs to a tenant.
+    /// The UUID of a thing that belongs to a tenant.
     pub fn uuid_in(self, tenant: TenantId) -> Uuid {
         const { assert!(Self::IS_OWNED, "it belongs to no tenant: take uuid") }
         let is_built_in = KIND == Kind::Role as u8 && self.0 <= BUILT_IN_ROLES;
@@ -98,7 +98,7 @@ impl<const KIND: u8> Id<KIND> {
         of_bits(KIND, u64::from(tenant) << BITS | u64::from(self.0))
     }
 
-    /// The id that a UUID carries; `None` when it is another kind's, another tenant's, or none of ours.
+    /// The id in a UUID. `None` if the UUID is of another kind or tenant, or is not one of ours.
     pub fn from_uuid_in(uuid: Uuid, tenant: TenantId) -> Option<Self> {
         Self::if_it_gives(uuid, |id| id.uuid_in(tenant))
     }
@@ -121,7 +121,7 @@ impl<const KIND: u8> Id<KIND> {
     }
 }
 
-/// A permission is its name, in all tenants. Its UUID has 62 bits of the name's SHA-256.
+/// A permission has no number: its name identifies it, in all tenants. Its UUID has 62 bits of the name's SHA-256.
 pub fn permission_uuid(name: &str) -> Uuid {
     let hash = Sha256::digest(name);
     of_bits(Kind::Permission as u8, u64::from_be_bytes(hash[..8].try_into().expect("eight bytes")))

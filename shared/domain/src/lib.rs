@@ -1,10 +1,10 @@
-//! What Rolecall decides, and on what: pure, without HTTP, AWS, a clock or a random number.
+//! The records and decisions of Rolecall. This package is pure: it has no HTTP, no AWS, no clock and no random numbers.
 //!
 //! - [`id`], [`time`], [`text`], [`problem`]: leaves
-//! - [`tenant`], [`member`], [`role`], with [`meta`]: what there is; [`catalog`]: what a tenant has beside its members
-//! - [`policy`]: Cedar, over facts that were just read
-//! - [`record`]: what the records have in common; [`event`]: the audit chain of a record
-//! - [`member::change`], [`role::change`]: what can become of each record
+//! - [`tenant`], [`member`], [`role`], with [`meta`]: the records; [`catalog`]: a tenant's roles, groups, labels and policies
+//! - [`policy`]: the decision, by Cedar policies
+//! - [`record`]: the trait of all records; [`event`]: the audit chain of a record
+//! - [`member::change`], [`role::change`]: the edits of each record, and the actions of an edit
 
 pub mod catalog;
 pub mod event;

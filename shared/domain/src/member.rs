@@ -1,4 +1,4 @@
-//! A member: a user in a tenant, and everything that the tenant says of them.
+//! A member: a user in a tenant, with everything that the tenant stores about them.
 
 pub mod change;
 
@@ -11,7 +11,7 @@ use crate::meta::{Actor, Meta};
 use crate::role;
 use crate::time::Time;
 
-/// How many sessions a member may have at once: with one more, the one that ends first has ended.
+/// How many sessions a member may have at once. One more replaces the session that ends first.
 pub const MAX_SESSIONS: usize = 50;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ impl Status {
     }
 }
 
-/// A user in a tenant, with everything that the tenant says of them.
+/// A user in a tenant, with everything that the tenant stores about them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     pub id: MembershipId,
@@ -41,7 +41,7 @@ pub struct Member {
     pub user: UserId,
     pub email: String,
     pub auth_provider: String,
-    /// At its end, the spaces but one that stood before the last name where a full name was written.
+    /// If a full name was written with several spaces before the last name, all but one of them stand at the end of this first name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -51,7 +51,7 @@ pub struct Member {
     /// An ISO 639-1 code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
-    /// Whether the member wants times shown as such, not as "3 days ago".
+    /// Whether the member wants to see absolute times, not "3 days ago".
     #[serde(default)]
     pub absolute_time: bool,
     pub roles: BTreeSet<RoleId>,
@@ -61,15 +61,15 @@ pub struct Member {
     pub manages: BTreeSet<GroupId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub primary_group: Option<GroupId>,
-    /// The live sessions by their ids, and when each ends, in seconds since the epoch. They are here because what is checked
-    /// together must be read from one item: a batch read is no snapshot. Who ends one raises `authority`.
+    /// The live sessions by their ids, and when each ends, in seconds since the epoch. They are in this item because a batch read
+    /// is no snapshot: facts that are checked together must come from one item. A change that ends a session raises `authority`.
     #[serde(default)]
     pub sessions: BTreeMap<String, i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<Time>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<Time>,
-    /// The version that last changed what the member may do: roles, status, groups, deletion.
+    /// The version that last changed the member's rights: roles, status, groups, deletion.
     pub authority: u64,
     /// How many fences stand around the authority.
     #[serde(default)]
@@ -79,7 +79,7 @@ pub struct Member {
 }
 
 impl Member {
-    /// An active member who is not written yet, with an account of ours and nothing else said of them.
+    /// An active member who is not written yet, with an account of ours and nothing else.
     pub fn new(id: MembershipId, tenant: TenantId, user: UserId, email: &str, now: Time) -> Self {
         Self {
             id,
@@ -112,7 +112,7 @@ impl Member {
         names.join(" ").trim_end().to_owned()
     }
 
-    /// The name, or the address where there is none: what lists show and sort by.
+    /// The name, or the address if there is no name. Lists show it and sort by it.
     pub fn label(&self) -> String {
         Some(self.name()).filter(|name| !name.is_empty()).unwrap_or_else(|| self.email.clone())
     }
@@ -122,8 +122,8 @@ impl Member {
         self.sessions.get(id).is_some_and(|ends| *ends > now.seconds())
     }
 
-    /// Adds a session that lasts until `ends`, in seconds since the epoch. Expired ones go, and past [`MAX_SESSIONS`] those
-    /// that would end first.
+    /// Adds a session that lasts until `ends`, in seconds since the epoch. Removes expired sessions and, past [`MAX_SESSIONS`],
+    /// the sessions that would end first.
     pub fn start_session(&mut self, id: String, ends: i64, now: Time) {
         self.sessions.insert(id, ends);
         self.sessions.retain(|_, ends| *ends > now.seconds());
@@ -150,7 +150,7 @@ impl Member {
         self.is_active() && self.is_owner()
     }
 
-    /// The highest built-in role that the member holds, read as `user` where there are only custom ones.
+    /// The highest built-in role that the member holds, or `user` if they hold only roles of the tenant's own.
     pub fn built_in_role(&self) -> RoleId {
         [role::OWNER, role::ADMIN].into_iter().find(|id| self.roles.contains(id)).unwrap_or(role::USER)
     }

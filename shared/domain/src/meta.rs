@@ -1,11 +1,11 @@
-//! What each record has beside what it says, and what an edit says of an attribute.
+//! The attributes that every record has, and the edit of one attribute.
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::UserId;
 use crate::time::Time;
 
-/// What each record has, beside what it says.
+/// The attributes that every record has: version, chain, times and authors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
     /// 1 for a new record, and raised by one with every change; the `etag`.
@@ -21,13 +21,13 @@ pub struct Meta {
 }
 
 impl Meta {
-    /// That of a record which is not written yet.
+    /// For a record that is not written yet.
     pub fn new(now: Time) -> Self {
         Self { version: 0, head: String::new(), created_at: now, created_by: None, updated_at: now, updated_by: None }
     }
 }
 
-/// Who did something, as they were called then.
+/// The person who made a change, under the name that they had then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
     pub user: UserId,
@@ -35,7 +35,7 @@ pub struct Actor {
     pub email: String,
 }
 
-/// What a request says of an attribute: nothing, that it goes, or what it becomes.
+/// The edit of an attribute: keep it, clear it, or set it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Patch<T> {
     #[default]
@@ -53,7 +53,7 @@ impl<T> Patch<T> {
         }
     }
 
-    /// What a list becomes, if anything: to clear it is to empty it.
+    /// The new value of a list, if it changes. A cleared list is empty.
     pub fn value_or_default(self) -> Option<T>
     where
         T: Default,
@@ -83,7 +83,7 @@ impl<T> Patch<T> {
 }
 
 impl<T> Patch<Option<T>> {
-    /// To set nothing is to clear.
+    /// `None` clears the attribute.
     pub fn flatten(self) -> Patch<T> {
         match self {
             Patch::Keep => Patch::Keep,

@@ -1,6 +1,6 @@
 //! The decision: Cedar policies over facts that were just read.
 //!
-//! The base policies are in `policies/base.cedar`, what they can say in `policies/schema.cedarschema`.
+//! The base policies are in `policies/base.cedar`. `policies/schema.cedarschema` has the types that they use.
 
 pub mod eval;
 pub mod format;
@@ -23,15 +23,15 @@ use eval::{Entity, Erred, Request};
 use format::{Effect, Record, Rule, Uid, Value};
 
 pub const BASE: &str = include_str!("../policies/base.cedar");
-/// What [`BASE`] means, as functions read it: `tests/evaluation.rs` makes it, and holds it against the text.
+/// [`BASE`] in the form that functions read. `tests/evaluation.rs` makes it, and compares it with the text.
 pub const COMPILED_BASE: &str = include_str!("../policies/base.json");
 
-/// The rule named by a denial when no policy allowed.
+/// The rule that a denial names if no policy allowed the action.
 pub const NOT_PERMITTED: &str = "not-permitted";
-/// The rule named by a denial when a policy could not be evaluated, or a tenant's text is none that may be.
+/// The rule that a denial names if a policy could not be evaluated, or a tenant has a policy that cannot be used.
 pub const POLICY_ERROR: &str = "policy-error";
 
-/// What a member asks to do: to another member, or to a role.
+/// An action of a member, on a member or on a role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action<'a> {
     CreateRole,
@@ -57,7 +57,7 @@ impl Action<'_> {
         }
     }
 
-    /// Whether it is about what the member may do, even if the member may do just that already.
+    /// Whether it is about the rights of a member, even if these stay the same.
     pub fn is_of_authority(&self) -> bool {
         matches!(self, Action::AssignRole { .. } | Action::SetStatus(_) | Action::SetGroups { .. })
     }
@@ -67,7 +67,7 @@ impl Action<'_> {
         matches!(self, Action::CreateRole | Action::DeleteRole)
     }
 
-    /// What policies know of it, in the dialect of that name.
+    /// The context of the action, which policies read; `dialect` is the dialect's name.
     pub fn context(&self, dialect: &str) -> Record {
         let mut pairs = vec![("dialect", string(dialect))];
         match self {
@@ -87,7 +87,7 @@ impl Action<'_> {
     }
 }
 
-/// What decides in one tenant, at one version of its catalog.
+/// The catalog and the policies of a tenant, at one version of its catalog.
 #[derive(Debug)]
 pub struct Rules {
     pub catalog: Catalog,
@@ -95,7 +95,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// The rules that a tenant's own entries make together with what is built in.
+    /// The rules of a tenant's own entries, the built-in roles and the base policies.
     pub fn new(version: u64, entries: impl IntoIterator<Item = Entry>) -> Self {
         let entries: Vec<Entry> = entries.into_iter().collect();
         let policies = entries.iter().filter_map(|entry| match entry {
@@ -118,10 +118,10 @@ impl Deref for Rules {
 /// The policies of one tenant: the base ones and its own.
 #[derive(Debug)]
 pub struct Policies {
-    /// Each under the name that a denial gives.
+    /// Each under the name that denials show.
     own: Vec<(String, Rule)>,
-    /// The policies of the tenant that could not be taken in, by their numbers, and why: while there is one, nothing is
-    /// allowed, since it might have forbidden anything.
+    /// The policies of the tenant that cannot be used, by their numbers, and why. While there is one, nothing is allowed,
+    /// because it might have forbidden anything.
     broken: Vec<(u32, &'static str)>,
 }
 
@@ -178,7 +178,7 @@ impl Policies {
 
         let (mut permits, mut forbids) = (Vec::new(), Vec::new());
         for (name, rule) in base().iter().chain(&self.own) {
-            // Cedar skips a policy that errs, a `forbid` too; we do not.
+            // Cedar skips a policy that errs, even a `forbid`. Here it denies.
             if request.fits(rule).map_err(error)? {
                 let those = if rule.effect == Effect::Forbid { &mut forbids } else { &mut permits };
                 those.push((name, rule));
@@ -218,7 +218,7 @@ pub fn member(member: &Member, catalog: &Catalog) -> Entity {
     Entity { uid: Uid::new("Member", member.user), attributes: record(attributes), ancestors }
 }
 
-/// The action in its group: what the schema says of groups, is known in a decision only from the entities it is given.
+/// The action with its group. A decision does not read the schema, so the entities must name the group.
 pub fn action_entity(action: &str) -> Entity {
     let group = action.starts_with("member:").then(|| Uid::new("Action", "member:any"));
     Entity { uid: Uid::new("Action", action), attributes: Record::new(), ancestors: group.into_iter().collect() }
@@ -234,7 +234,7 @@ fn read_own(policy: &Policy) -> Result<Vec<(String, Rule)>, &'static str> {
     Ok(rules.into_iter().enumerate().map(named).collect())
 }
 
-/// Reads the base policies, which the first decision would do otherwise.
+/// Reads the base policies, so that the first decision need not.
 pub fn warm_up() {
     base();
 }

@@ -1,4 +1,4 @@
-//! Everything that can stop a request, without HTTP. Each dialect answers all of it, or does not compile.
+//! Everything that can stop a request, without HTTP. A dialect that does not answer each problem does not compile.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +12,7 @@ pub struct Denial {
     /// [`POLICY_ERROR`](crate::policy::POLICY_ERROR).
     pub rule: String,
     pub action: &'static str,
-    /// What the policies that decided have to say to the caller.
+    /// The notices of the policies that decided, for the caller.
     pub notices: Vec<String>,
 }
 
@@ -40,7 +40,7 @@ impl From<&'static str> for Step {
 /// Where in a request: `body`, `path`, `header` or `cookie`, and then names and indexes.
 pub type Place = Vec<Step>;
 
-/// `permissions.read[1]`, without the part of the request it is in; that part, where it is meant as a whole.
+/// `permissions.read[1]`, without the part of the request; or the name of that part, if it is the whole place.
 pub fn dotted(place: &[Step]) -> String {
     if place.len() <= 1 {
         return part(place).to_owned();
@@ -56,27 +56,27 @@ pub fn dotted(place: &[Step]) -> String {
     text
 }
 
-/// What is wrong with a value.
+/// The fault of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wrong {
     Missing,
-    /// `null` where nothing can be cleared.
+    /// `null`, but the field cannot be cleared.
     Null,
-    /// Of another JSON type than the named one.
+    /// Another JSON type than the named one.
     Type(&'static str),
     Empty,
     /// More than so many characters or elements.
     TooLong(usize),
-    /// A control character, or one that turns the direction of text.
+    /// A control character, or a character that turns the direction of text.
     ControlCharacter,
     Uuid,
     /// Outside of these bounds, both included.
     OutOfRange(i64, i64),
-    /// None of what may stand here.
+    /// Not one of the possible values.
     NotOneOf(&'static str),
-    /// Not of the syntax named.
+    /// Not in the named syntax.
     Syntax(&'static str),
-    /// Differs from the value named.
+    /// Differs from the named value.
     Differs(&'static str),
     /// One of the named fields must be there.
     NothingOf(&'static str),
@@ -103,7 +103,7 @@ impl fmt::Display for Wrong {
     }
 }
 
-/// One thing wrong with a request.
+/// One fault of a request, and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     pub place: Place,
@@ -111,7 +111,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// A fault of a value as a whole; the readers of what it stands in put their steps before it.
+    /// A fault of a whole value. The readers of the enclosing values put their steps before it.
     pub fn here(wrong: Wrong) -> Self {
         Self { place: Vec::new(), wrong }
     }
@@ -139,10 +139,10 @@ fn part(place: &[Step]) -> &str {
     }
 }
 
-/// How many faults, or values that do not exist, an answer tells one by one.
+/// How many faults, or values that do not exist, an answer lists.
 pub const MAX_TOLD: usize = 20;
 
-/// The first of them, and how many more there are, if any.
+/// The first [`MAX_TOLD`] of them, and the number of the others, if there are any.
 pub fn told<T>(all: &[T]) -> (&[T], Option<usize>) {
     match all.split_at_checked(MAX_TOLD) {
         Some((told, more)) if !more.is_empty() => (told, Some(more.len())),
@@ -150,13 +150,13 @@ pub fn told<T>(all: &[T]) -> (&[T], Option<usize>) {
     }
 }
 
-/// Faults one by one, and as the last how many more there are.
+/// The first faults, and at the end the number of the others.
 pub fn listed(faults: &[Fault]) -> Vec<String> {
     let (told, more) = told(faults);
     told.iter().map(ToString::to_string).chain(more.map(|more| format!("and {more} more"))).collect()
 }
 
-/// What a request may refer to that need not exist.
+/// A kind of thing that a request can refer to and that may not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reference {
     Role,
@@ -174,16 +174,16 @@ impl Reference {
     }
 }
 
-/// Why a request was not done. What [`fmt::Display`] says is for the caller; only the log sees a cause.
+/// Why a request was not done. [`fmt::Display`] makes the text for the caller. Only the log gets a cause.
 #[derive(Debug)]
 pub enum Problem {
-    /// 401: no credential, or one that does not count; for the log, why.
+    /// 401: no credential, or an invalid one; the reason is for the log.
     Unauthenticated(&'static str),
-    /// 400: not JSON; what is wrong with it, and where.
+    /// 400: not JSON; with the fault and its place.
     InvalidJson(String),
     /// 400
     Invalid(Vec<Fault>),
-    /// 413: more bytes than this.
+    /// 413: the body has more bytes than this.
     PayloadTooLarge(usize),
     /// 415
     UnsupportedMediaType,
@@ -195,19 +195,19 @@ pub enum Problem {
     Forbidden(Denial),
     /// 404: the named thing, or the route.
     NotFound(&'static str),
-    /// 422: what the request refers to does not exist, or twice.
+    /// 422: the request refers to something that does not exist, or refers to it twice.
     InvalidReference { kind: Reference, place: Place, values: Vec<String> },
     /// 409: the tenant would be without an owner.
     LastOwner,
-    /// 422: more roles and groups than these, which are all that one transaction can hold.
+    /// 422: the request adds and removes more roles and groups than one transaction can hold.
     TooManyChanges(usize),
-    /// 422: the tenant, or what the request makes, would have more of these than so many.
+    /// 422: the tenant, or the new thing, would have more of the named things than this.
     LimitReached(&'static str, usize),
-    /// 409: another one in the tenant has that name.
+    /// 409: another thing of this kind in the tenant has that name.
     Exists(&'static str),
     /// 409: the role is held by members.
     InUse(&'static str),
-    /// 409: the answer to this `Idempotency-Key` held a secret, which is shown once; the id of what was made.
+    /// 409: the answer to this `Idempotency-Key` held a secret, which is shown once; with the id of the thing that was made.
     SecretAlreadyShown(String),
     /// 412: the named thing is at another version.
     VersionMismatch(&'static str),
@@ -217,9 +217,9 @@ pub enum Problem {
     IdempotencyMismatch,
     /// 429
     TooManyRequests,
-    /// 503: worth trying again; for the log, why.
+    /// 503: another try may succeed; the reason is for the log.
     Unavailable(String),
-    /// 500: for the log, why.
+    /// 500: the reason is for the log.
     Internal(String),
 }
 
@@ -250,7 +250,7 @@ impl Problem {
         }
     }
 
-    /// The status of the common rules; `directory` and `organization` know fewer.
+    /// The status by the common rules. `directory` and `organization` use fewer.
     pub fn status(&self) -> u16 {
         match self {
             Problem::InvalidJson(_) | Problem::Invalid(_) => 400,
@@ -271,7 +271,7 @@ impl Problem {
         }
     }
 
-    /// What the log says of the cause, where the caller is not told.
+    /// The cause, for the log only: the answer does not show it.
     pub fn cause(&self) -> Option<&str> {
         match self {
             Problem::Unavailable(cause) | Problem::Internal(cause) => Some(cause),
@@ -284,24 +284,25 @@ impl Problem {
     pub fn advice(&self) -> Option<&'static str> {
         match self {
             Problem::TooManyRequests => Some(
-                "the table turned tries away, see `failures`: with throttling look at its throttle metrics and at the \
-                 tenant's traffic, with conflicts at who writes to this tenant at once; nothing was done, callers are \
-                 told to try again",
+                "the table refused tries: see `failures`. If it throttled them, look at its throttle metrics and at the \
+                 tenant's traffic. If they were conflicts, find the callers that write to this tenant at the same time. \
+                 Nothing was done, and the answer told the caller to try again",
             ),
             Problem::Unavailable(_) => Some(
-                "the table gave no good answer in time, see `failures`: check DynamoDB's health in this region and the \
-                 function's way to it; nothing is half done, callers are told to try again, with their Idempotency-Key",
+                "the table gave no good answer in time: see `failures`. Check DynamoDB's health in this region, and the \
+                 function's connection to it. Nothing is half done, and the answer told the caller to try again with \
+                 the same Idempotency-Key",
             ),
             Problem::Internal(_) => Some(
-                "a defect, or a deployment that does not fit, see `cause`: with AccessDeniedException the function's \
-                 statements lack an action, with ResourceNotFoundException TABLE names no table; if it began with a \
-                 deployment, roll back",
+                "a defect, or a wrong deployment: see `cause`. AccessDeniedException means that the function's \
+                 statements lack an action. ResourceNotFoundException means that TABLE names no table. If this began \
+                 with a deployment, roll back",
             ),
             _ => None,
         }
     }
 
-    /// After how many seconds another try may be worth it.
+    /// The seconds after which another try may succeed.
     pub fn retry_after(&self) -> Option<u32> {
         matches!(self, Problem::TooManyRequests | Problem::Unavailable(_)).then_some(1)
     }

@@ -1,4 +1,4 @@
-//! What the records of the product have in common: a member, a role, and whatever else has a version and an audit chain.
+//! The trait of all records: a member, a role, and everything else with a version and an audit chain.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,18 +9,18 @@ use crate::policy::Action;
 use crate::policy::eval::Entity;
 use crate::problem::Problem;
 
-/// One thing that the product keeps. A change of it is decided, numbered and put on record in the same way as of any other.
+/// One thing that the product keeps. The gate decides, numbers and records a change of each kind in the same way.
 pub trait Record: Clone + PartialEq + Serialize {
-    /// What a request wants to become of it.
+    /// The wanted changes of a record.
     type Edit;
 
-    /// What it is called in errors, in events and in keys of the table: a word in lower case.
+    /// Its name in errors, in events and in keys of the table: a word in lower case.
     const KIND: &'static str;
 
-    /// What tells it from others of its kind in the tenant.
+    /// The id among the records of this kind in the tenant.
     fn id(&self) -> String;
 
-    /// Whose audit chain its events make.
+    /// The subject of its audit chain.
     fn subject(&self) -> Subject {
         Subject::new(Self::KIND, self.id())
     }
@@ -29,37 +29,37 @@ pub trait Record: Clone + PartialEq + Serialize {
 
     fn meta_mut(&mut self) -> &mut Meta;
 
-    /// Makes an edit, as far as what it refers to exists.
+    /// Makes an edit. It leaves out parts that refer to things that do not exist.
     ///
     /// # Errors
-    /// The first thing that does not exist. The caller is told of it only if the decision lets them make the edit.
+    /// The first thing that does not exist. The caller gets this error only if the decision allows the edit.
     fn apply(&mut self, edit: &Self::Edit, catalog: &Catalog) -> Result<(), Problem>;
 
     /// Whether a new record fits among the others of its tenant.
     ///
     /// # Errors
-    /// Why not. The caller is told only if the decision lets them make the record.
+    /// Why not. The caller gets this error only if the decision allows the creation.
     fn fits(&self, _: &Catalog) -> Result<(), Problem> {
         Ok(())
     }
 
-    /// What a change amounts to: all of it has to be allowed.
+    /// The actions of a change. The change needs permission for each of them.
     fn actions<'a>(change: Change<'a, Self>, catalog: &'a Catalog) -> Vec<Action<'a>>;
 
-    /// The record as policies know it.
+    /// The record in the form that policies read.
     fn entity(&self, tenant: TenantId, catalog: &Catalog) -> Entity;
 
     /// What a change does to the tenant.
     fn tally(before: Option<&Self>, after: Option<&Self>) -> Tally;
 
-    /// Sets what follows from a change, once the record has its new version.
+    /// Sets attributes that follow from a change, once the record has its new version.
     fn settle(&mut self, _before: Option<&Self>) {}
 }
 
 /// A change of a record.
 pub enum Change<'a, R: Record> {
     Create(&'a R),
-    /// An edit, and what it makes of the record as far as that can be.
+    /// An edit, with the record before and after.
     Update {
         before: &'a R,
         after: &'a R,

@@ -1,4 +1,4 @@
-//! A role: what it lets its holders do.
+//! A role: the permissions and the rank of its holders.
 
 pub mod change;
 
@@ -17,13 +17,13 @@ pub const USER: RoleId = RoleId::new(3);
 /// The built-in roles, the same in every tenant.
 pub const BUILT_IN: [RoleId; 3] = [OWNER, ADMIN, USER];
 
-/// Every permission there is: what an owner holds.
+/// Every permission. Only `owner` holds it among the built-in roles.
 pub const EVERYTHING: &str = "*";
 
-/// What the names of all permissions over members begin with.
+/// The beginning of the names of all permissions over members.
 pub const OVER_MEMBERS: &str = "member:";
 
-/// What a group's manager may do to its members, unless a role denies it.
+/// The permissions of a group's manager over its members, unless a role denies them.
 pub const OF_GROUP_MANAGERS: [&str; 2] = ["member:read", "member:update-profile"];
 
 /// The most roles that a tenant can have of its own.
@@ -32,7 +32,7 @@ pub const MAX_ROLES: usize = 500;
 /// The most permissions that a role can grant and deny.
 pub const MAX_PERMISSIONS: usize = 200;
 
-/// The product's own permissions, each with the lowest rank that holds it and what it is for.
+/// The product's own permissions, each with the lowest rank that holds it and its description.
 const PERMISSIONS: [(&str, u8, &str); 9] = [
     (EVERYTHING, 3, "Everything, whatever it is called"),
     ("member:read", 1, "See the members of the tenant"),
@@ -62,18 +62,18 @@ pub struct Role {
     pub name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// 1 to 3; who is below may neither grant the role nor touch who holds it. A tenant's own roles have 1 or 2.
+    /// 1 to 3. A member of a lower rank can neither give the role nor change its holders. A tenant's own roles have rank 1 or 2.
     pub rank: u8,
     pub permissions: Vec<Permission>,
     /// Whether it is about to be deleted: nobody can be given the role any more.
     #[serde(default)]
     pub retiring: bool,
-    /// Of a built-in role: version 0, of no time.
+    /// A built-in role has version 0 and no times.
     #[serde(flatten)]
     pub meta: Meta,
 }
 
-/// Whether a text can be the name of a role: it is no number and no UUID, by which roles are named, too.
+/// Whether a text can be the name of a role: it is no number and no UUID, because these name roles, too.
 pub fn is_name(text: &str) -> bool {
     !text.bytes().all(|byte| byte.is_ascii_digit()) && parse_uuid(text).is_none()
 }
@@ -98,7 +98,7 @@ impl Role {
         BUILT_IN.contains(&self.id)
     }
 
-    /// When it was made and last changed; nothing of a built-in one.
+    /// The times of its creation and its last change; `None` for a built-in role.
     pub fn times(&self) -> Option<(Time, Time)> {
         (!self.is_built_in()).then_some((self.meta.created_at, self.meta.updated_at))
     }

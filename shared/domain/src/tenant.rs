@@ -31,14 +31,14 @@ pub struct Numbers {
     pub policies: u32,
 }
 
-/// Of a new tenant.
+/// The numbers of a new tenant.
 impl Default for Numbers {
     fn default() -> Self {
         Self { roles: BUILT_IN_ROLES, groups: 0, labels: 0, policies: 0 }
     }
 }
 
-/// A person, in all tenants. Nothing of this is a tenant's to edit.
+/// A person, in all tenants. No tenant can edit this.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct User {
     pub id: UserId,

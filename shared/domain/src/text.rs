@@ -1,13 +1,13 @@
-//! What a text may hold that people read.
+//! The characters that a text for people may hold.
 
-/// Control characters, and those of Unicode that turn the direction of all text up to their end: with them, a name reads as
-/// another, and so does what stands around it. The marks U+061C, U+200E and U+200F stay: they move no letter, and names of
-/// Arabic and Hebrew letters beside digits or points need them.
+/// Control characters, and characters of Unicode that turn the direction of all text up to their end: they make a name, and the
+/// text around it, look like another. The marks U+061C, U+200E and U+200F stay: they move no letter, and names of Arabic and
+/// Hebrew letters beside digits or points need them.
 pub fn is_control(it: char) -> bool {
     it.is_control() || matches!(it, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Whether nothing of a text is to be seen: spaces, and what Unicode lets be ignored where it cannot be shown
+/// Whether no character of a text is visible: it has only spaces, and characters that programs may ignore by Unicode
 /// (`Default_Ignorable_Code_Point`), such as joiners, marks of direction, fillers, variation selectors and tags.
 pub fn is_blank(text: &str) -> bool {
     text.chars().all(|it| {

@@ -1,4 +1,4 @@
-//! Time, always given by the caller and never read here.
+//! Time. Callers pass it as an argument; this code never reads a clock.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub struct Time(i64);
 const LAST: i64 = 253_402_300_799_999;
 
 impl Time {
-    /// `millis` since the epoch; a value before it or past the year 9999 is taken as the first or last moment between.
+    /// `millis` since the epoch. A value before the epoch or past the year 9999 becomes the first or last moment between them.
     pub fn from_millis(millis: i64) -> Self {
         Self(millis.clamp(0, LAST))
     }
@@ -23,7 +23,7 @@ impl Time {
         self.0
     }
 
-    /// Whole seconds since the epoch: what JWT claims and DynamoDB's TTL count in.
+    /// Whole seconds since the epoch, as JWT claims and DynamoDB's TTL count them.
     pub fn seconds(self) -> i64 {
         self.0 / 1000
     }

@@ -24,7 +24,7 @@ impl Caller {
         Self { user, tenant, slug, sessions: vec![session], tokens: vec![token] }
     }
 
-    /// Adds what another token of the same caller proves.
+    /// Adds the session and the token of a second credential of the same caller.
     pub(crate) fn also(&mut self, other: Caller) {
         self.sessions.extend(other.sessions);
         self.tokens.extend(other.tokens);

@@ -22,7 +22,7 @@ impl IfMatch {
         }
     }
 
-    /// `None` for what is neither `*` nor a list of quoted tags, in ASCII as ours are.
+    /// `None` unless the text is `*` or a list of quoted ASCII tags, as ours are.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         if !text.is_ascii() {
             return None;

@@ -20,10 +20,10 @@ use crate::table::fence::Fact;
 use crate::table::key::{self, Key, TenantKeys};
 use crate::table::{Item, Table, decode};
 
-/// A function keeps the rules of so many tenants. With one more it drops all of them, and reads each again when needed.
+/// A function keeps the rules of at most so many tenants. With one more it drops all of them, and reads each again when needed.
 const MAX_KNOWN: usize = 256;
 
-/// What a request needs to know beside the tenant, its caller and the answer on record.
+/// The facts that a request needs beside the tenant, its caller and the answer on record.
 #[derive(Clone, Debug, Default)]
 pub struct Reads {
     members: Vec<UserId>,
@@ -51,7 +51,7 @@ impl Reads {
 pub struct KnownRules(Mutex<HashMap<TenantId, Arc<Rules>>>);
 
 impl KnownRules {
-    /// The rules of a tenant at its catalog's current version, from memory if it is the same.
+    /// The rules of a tenant at its catalog's current version, from memory if the known version is the same.
     async fn at(&self, asked: &Asked<'_>, tenant: &Tenant) -> Result<Arc<Rules>, Problem> {
         let known = lock(&self.0).get(&tenant.id).cloned();
         if let Some(rules) = known.filter(|rules| rules.version == tenant.catalog_version) {
@@ -119,7 +119,7 @@ pub struct View<'a> {
     pub(crate) tenant: &'a Tenant,
     pub(crate) member: &'a Member,
     pub(crate) catalog: &'a Catalog,
-    /// A data URI, where the dialect shows pictures.
+    /// A data URI, if the dialect shows pictures.
     pub(crate) picture: Option<&'a str>,
 }
 
@@ -139,7 +139,7 @@ pub struct Facts {
     principal: Principal,
     members: HashMap<UserId, Member>,
     pictures: HashMap<UserId, String>,
-    /// Whether a member holds the role that was asked for.
+    /// Whether a member holds the role that [`Reads::holders`] named.
     is_held: bool,
     keys: TenantKeys,
     caller: UserId,

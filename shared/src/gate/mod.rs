@@ -1,10 +1,10 @@
 //! The one way to the table: read, decide, write.
 //!
-//! Everything that a decision was based on is a condition of the transaction that writes. Where one no longer holds, the
-//! request starts again from the read, so that what is committed was allowed by facts that were true at that moment.
+//! All facts of a decision are conditions of the transaction that writes. If one of them no longer holds, the request starts
+//! again from the read. So each committed change was allowed by facts that were true at that moment.
 //!
-//! A function says what becomes of which record. The record says which actions that is. The gate decides, guards, numbers,
-//! chains the event, and writes.
+//! A function plans which record changes into what. The record names the actions of that change. The gate decides on each
+//! action, checks the facts again in the transaction, numbers the version, chains the event, and writes.
 
 mod caller;
 mod conditions;
@@ -29,12 +29,12 @@ pub use replay::Recorded;
 
 use plan::Allowed;
 
-/// A request, as far as the gate knows it.
+/// The parts of a request that the gate needs.
 pub struct Asked<'a> {
     pub request: &'a str,
     /// The name of the dialect, for policies.
     pub dialect: &'static str,
-    /// Whether the answer shows the pictures of members. They are then read along.
+    /// Whether the answer shows the pictures of members. If so, the one read includes them.
     pub pictures: bool,
     pub clock: fn() -> Time,
     pub meter: &'a Meter,
@@ -42,17 +42,17 @@ pub struct Asked<'a> {
     pub deadline: Instant,
     pub table: Table<'a>,
     pub rules: &'a KnownRules,
-    /// Given if the keys are old: they are then read along.
+    /// Given if the keys are old. Then the one read includes the keys.
     pub verify_again: Option<&'a VerifyAgain<'a>>,
 }
 
 /// Takes the item of the keys, if there is one, and says whether the caller's tokens are good with them.
 pub type VerifyAgain<'a> = dyn Fn(Option<&Item>) -> Result<(), Problem> + Send + Sync + 'a;
 
-/// Says what becomes of which records, and gives the answer for when that is allowed and done.
+/// Plans the changes of records, and makes the answer. The caller gets the answer once the changes are allowed and done.
 pub type PlanFn<'p> = dyn Fn(&mut Plan) -> Result<Step, Problem> + Send + Sync + 'p;
 
-/// Makes the answer from what the caller may see.
+/// Makes the answer from records that the caller may see.
 pub type ReadFn<'p> = dyn Fn(&mut Reading) -> Result<Answer, Problem> + Send + Sync + 'p;
 
 /// Makes a change, if the caller may.
@@ -60,7 +60,7 @@ pub type ReadFn<'p> = dyn Fn(&mut Reading) -> Result<Answer, Problem> + Send + S
 /// # Errors
 /// In this order, the first that applies: [`Problem::Unauthenticated`] (the session has ended), [`Problem::Forbidden`] (the
 /// caller is no active member), [`Problem::IdempotencyMismatch`], [`Problem::NotFound`], [`Problem::Forbidden`],
-/// what the plan refuses or a record refers to in vain, [`Problem::LastOwner`], [`Problem::VersionMismatch`].
+/// a refusal of the plan or of a record, [`Problem::LastOwner`], [`Problem::VersionMismatch`].
 pub async fn change(
     asked: &Asked<'_>,
     caller: &Caller,
@@ -101,7 +101,7 @@ pub async fn change(
     }
 }
 
-/// Answers with what the caller may see.
+/// Answers a read, if the caller may see the result.
 ///
 /// # Errors
 /// In this order, the first that applies: [`Problem::Unauthenticated`], [`Problem::Forbidden`] (the caller is no active
@@ -113,8 +113,8 @@ pub async fn read(asked: &Asked<'_>, caller: &Caller, reads: &Reads, answer: &Re
     Ok(reading.answer(answer))
 }
 
-/// Writes all of it or nothing, and only while everything that was read still holds. Then puts the changed facts in force that
-/// other requests rest on.
+/// Writes the whole change or nothing, and only if all facts that were read still hold. Then puts in force those changed facts
+/// that other requests rest on.
 async fn commit(table: Table<'_>, facts: &Facts, allowed: &Allowed) -> Result<Committed, Problem> {
     let mut transaction = Transaction::new(table);
     if !allowed.written.is_empty() {
@@ -141,7 +141,7 @@ async fn commit(table: Table<'_>, facts: &Facts, allowed: &Allowed) -> Result<Co
     Ok(Committed::Yes)
 }
 
-/// Waits until no request can commit any more on the facts of before. See [`fence`](crate::table::fence).
+/// Raises the fences of changed facts. After that no request can commit on the older facts. See [`fence`](crate::table::fence).
 async fn put_in_force(table: Table<'_>, facts: impl IntoIterator<Item = Fact>) -> Result<(), Problem> {
     for fact in facts.into_iter().filter(|fact| fact.fences > 0) {
         table.raise_fences(&fact).await?;
@@ -149,7 +149,7 @@ async fn put_in_force(table: Table<'_>, facts: impl IntoIterator<Item = Fact>) -
     Ok(())
 }
 
-/// Whether the change was written, by the very transaction that its events name.
+/// Whether this very transaction wrote the change: events name their transaction.
 async fn is_on_record(table: Table<'_>, allowed: &Allowed) -> Result<bool, Problem> {
     let Some(written) = allowed.written.first() else { return Ok(false) };
     let key = written.event_key();

@@ -1,4 +1,4 @@
-//! A plan says what becomes of which records. Each change in it is decided at once.
+//! A plan lists changes of records. Each change is decided as soon as it is added.
 
 use domain::id::Id;
 use domain::policy::Action;
@@ -27,19 +27,19 @@ impl From<Answer> for Step {
     }
 }
 
-/// Changes that are planned over one reading of the facts. A refusal is told only after all actions are allowed: a caller who may
-/// not do a thing learns nothing else.
+/// Changes that are planned over one reading of the facts. The caller gets a refusal only if all actions are allowed: a caller
+/// who may not do a thing learns nothing else.
 pub struct Plan<'f> {
     facts: &'f Facts,
     written: Vec<Written>,
     tenant: TenantChange,
     numbers: Numbers,
-    /// The facts that other requests rest on, as they will be. A fact counts even if it stays the same: the request that made it
-    /// so may have died before the fact was in force.
+    /// The facts that other requests rest on, at their new versions. A fact counts even if it stays the same: the request that
+    /// changed it last may have died before the fact was in force.
     changed: Vec<Fact>,
-    /// Whether it is about the tenant's rules.
+    /// Whether the plan is about the tenant's rules.
     is_of_rules: bool,
-    /// The first record that is changed, and the version that it has.
+    /// The kind of the first record that the plan changes, and the version that the record had.
     first: Option<(&'static str, Option<u64>)>,
     denied: Option<Problem>,
     refused: Option<Problem>,
@@ -66,19 +66,19 @@ impl<'f> Plan<'f> {
         self.facts
     }
 
-    /// A member as they will be, for the answer.
+    /// A changed member, for the answer.
     pub fn view<'a>(&'a self, member: &'a Member) -> View<'a> {
         self.facts.view(member)
     }
 
-    /// The next number of a kind that is numbered in the tenant: `plan.number(|numbers| &mut numbers.roles)`.
+    /// The next number of a kind that is numbered in the tenant. Example: `plan.number(|numbers| &mut numbers.roles)`.
     pub fn number<const KIND: u8>(&mut self, of: fn(&mut Numbers) -> &mut u32) -> Result<Id<KIND>, Problem> {
         let number = of(&mut self.numbers);
         *number = number.saturating_add(1);
         i64::from(*number).try_into().map_err(|_| Problem::LimitReached("ids of a kind", i32::MAX as usize))
     }
 
-    /// Makes a new record; returns it as it will be.
+    /// Makes a new record. Returns it with its version and times.
     pub fn create<R: Stored>(&mut self, mut new: R) -> R {
         let actions = R::actions(Change::Create(&new), self.facts.catalog());
         self.decide_on(actions, &new);
@@ -90,7 +90,7 @@ impl<'f> Plan<'f> {
         new
     }
 
-    /// Makes an edit; returns the record as it will be, as far as that can be.
+    /// Makes an edit. Returns the changed record. Parts of the edit that refer to nothing are left out.
     pub fn update<R: Stored>(&mut self, before: Unseen<'f, R>, edit: &R::Edit) -> R {
         let Unseen(before) = before;
         let (catalog, mut after) = (self.facts.catalog(), before.clone());
@@ -114,12 +114,12 @@ impl<'f> Plan<'f> {
         self.keep(Some(before), None);
     }
 
-    /// Refuses the whole of it, if it is allowed. The first refusal counts.
+    /// Refuses the whole plan, if it is allowed. The first refusal counts.
     pub fn refuse(&mut self, why: Problem) {
         self.refused.get_or_insert(why);
     }
 
-    /// Decides on the actions of a change. A change without an action is a defect: no rule is for it.
+    /// Decides on the actions of a change. A change without an action is a defect, because no rule could deny it.
     fn decide_on<R: Record>(&mut self, actions: Vec<Action>, resource: &R) {
         if actions.is_empty() {
             let why = format!("a change of a {} that no action stands for", R::KIND);
@@ -134,7 +134,7 @@ impl<'f> Plan<'f> {
         }
     }
 
-    /// Stamps a change, and counts what it does to the tenant.
+    /// Stamps a change, and adds up its effects on the tenant.
     fn keep<R: Stored>(&mut self, before: Option<&R>, after: Option<&mut R>) {
         let tally = R::tally(before, after.as_deref());
         match R::stamped(self.facts.stamp(), Some(self.facts.principal().actor()), before, after) {
@@ -150,7 +150,7 @@ impl<'f> Plan<'f> {
         }
     }
 
-    /// The result is the only thing that is ever written, and exists only if every action was allowed.
+    /// Only this result can be written, and it exists only if every action was allowed.
     pub(super) fn decide(
         self,
         if_match: Option<&IfMatch>,
@@ -191,7 +191,7 @@ impl<'f> Plan<'f> {
 pub struct Allowed {
     pub(super) written: Vec<Written>,
     pub(super) tenant: TenantChange,
-    /// The facts that other requests rest on, as they are from now on.
+    /// The facts that other requests rest on, at their new versions.
     pub(super) changed: Vec<Fact>,
     recorded: Option<(Key, Recorded)>,
     now: Time,
@@ -248,7 +248,7 @@ fn with_notices(answer: Answer, notices: &[String]) -> Answer {
     if once.is_empty() { answer } else { answer.with_header("policy-notices", structured_list(&once)) }
 }
 
-/// A list of strings as a structured header field (RFC 9651): quoted where they are ASCII, else as display strings.
+/// A list of strings as a structured header field (RFC 9651): quoted if they are ASCII, else as display strings.
 fn structured_list(texts: &[&String]) -> String {
     let item = |text: &&String| {
         if text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {

@@ -1,4 +1,4 @@
-//! Answers on record: a request under an `Idempotency-Key` is answered once more, and nothing is done twice.
+//! Answers on record: a repeated request under an `Idempotency-Key` gets the first answer again, and changes nothing.
 
 use domain::{Problem, Time};
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ const REMEMBER_SECONDS: i64 = 24 * 60 * 60;
 /// The first answer to a request that had an `Idempotency-Key`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recorded {
-    /// SHA-256 of what was asked, in hex.
+    /// SHA-256 of the request, in hex: see [`Idempotency`].
     pub fingerprint: String,
     pub status: u16,
     pub headers: Vec<(String, String)>,
@@ -41,7 +41,7 @@ impl Recorded {
         }
     }
 
-    /// The answer again.
+    /// Gives the first answer again.
     ///
     /// # Errors
     /// [`Problem::IdempotencyMismatch`], [`Problem::SecretAlreadyShown`].

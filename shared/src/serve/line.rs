@@ -1,4 +1,4 @@
-//! The line that every request leaves in the log, which CloudWatch takes its metrics from, too.
+//! The line that every request leaves in the log. CloudWatch takes its metrics from it, too.
 //!
 //! Format: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
@@ -12,7 +12,7 @@ use crate::http::call::Call;
 use crate::log::{self, Level, millis};
 use crate::table::meter::Cost;
 
-/// A call that takes longer explains itself.
+/// The line of a call that takes longer gives the reason.
 const SLOW: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Serialize)]
@@ -28,7 +28,7 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     trace: Option<&'a str>,
     dialect: &'static str,
-    /// A number, like that of the caller: what they are called is not for logs.
+    /// A number, like that of the caller: names are not for logs.
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,7 +47,7 @@ struct Line<'a> {
     faults: u8,
     denials: u8,
     cold: u8,
-    /// From the start of the process until it asked for work, where this is its first request.
+    /// From the start of the process until it asked for work, if this is its first request.
     #[serde(skip_serializing_if = "Option::is_none")]
     init_ms: Option<f64>,
     round_trips: u32,
@@ -60,8 +60,8 @@ struct Line<'a> {
     ms: f64,
 }
 
-/// Writes the line of a request that has been answered so. `init` is how long the process took to start, if this is its
-/// first.
+/// Writes the line of a request that got this answer. `init` is how long the process took to start, if this is its first
+/// request.
 pub(super) fn request(call: &Call, now: Time, status: u16, problem: Option<&Problem>, init: Option<Duration>) {
     let Some(source) = log::source() else { return };
     let cost = call.meter.cost();
@@ -110,19 +110,19 @@ pub(super) fn request(call: &Call, now: Time, status: u16, problem: Option<&Prob
     log::write(&line);
 }
 
-/// What most of the time of a slow call went to, and so what to look at.
+/// The part of a slow call that took most of its time, and advice.
 fn slow(cost: &Cost, took: Duration) -> Option<&'static str> {
     let own = took.saturating_sub(cost.table).saturating_sub(cost.pauses);
     (took > SLOW).then_some(if cost.table >= cost.pauses.max(own) {
-        "slow: most of it was waiting for the table's answers: compare its SuccessfulRequestLatency"
+        "slow: most of the time the function waited for the table's answers. Compare the table's SuccessfulRequestLatency"
     } else if cost.pauses >= own {
-        "slow: most of it was waiting between tries that failed: see `failures`"
+        "slow: most of the time the function waited between failed tries. See `failures`"
     } else {
-        "slow: most of it was the function's own work: more MemorySize is more CPU"
+        "slow: most of the time went to the function's own work. A larger MemorySize gives it more CPU"
     })
 }
 
-/// Which members of the line are metrics.
+/// Names the members of the line that are metrics.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Metrics {
@@ -164,7 +164,7 @@ impl Metrics {
 
     fn at(now: Time) -> Self {
         let of = |dimensions, metrics| Directive { namespace: "Rolecall", dimensions: [dimensions], metrics };
-        // Metrics by function cost money for each function, so they are the first two.
+        // Each metric by function costs money for each function, so there are only the first two.
         let by_function = of(&["service", "function"], &const { Self::ALL }[..2]);
         Self { timestamp: now.millis(), cloud_watch_metrics: [of(&["service"], &const { Self::ALL }), by_function] }
     }

@@ -1,8 +1,8 @@
-//! The way to the table: one that costs little to open and little to carry.
+//! The connection to the table: it costs little time to open and few bytes in a function.
 //!
-//! The SDK's own HTTP client brings HTTP/2, which DynamoDB does not speak, the system's root certificates, which are
-//! read and parsed at every start, and in its default form aws-lc, whose first random number takes tens of ms of CPU. This is
-//! hyper's client with rustls instead, HTTP/1.1 only.
+//! This is hyper's client with rustls and ring, for HTTP/1.1 only. The SDK's own HTTP client would bring HTTP/2, which DynamoDB
+//! does not speak. It would read and parse the system's root certificates at every start. By default it would also bring aws-lc:
+//! its first random number takes tens of ms of CPU.
 
 use std::sync::Arc;
 
@@ -33,17 +33,17 @@ use crate::trace::is_trace;
 /// The roots that Amazon signs its services' certificates with: <https://www.amazontrust.com/repository/>.
 const AMAZON_ROOTS: &[u8] = include_bytes!("../../roots/amazon.pem");
 
-/// The header by which X-Ray follows a call. No signature covers it.
+/// X-Ray's header: X-Ray follows a call by it. No signature covers it.
 const TRACE: &str = "x-amzn-trace-id";
 
-/// A client with the region, endpoint and credentials that the environment names as the AWS SDKs expect it, and neither
-/// retries nor timeouts of its own: [`Table`](crate::table::Table) knows the time left and which failures are worth a try.
+/// A client with region, endpoint and credentials from the environment, in the variables of the AWS SDKs. It has no retries and
+/// no timeouts of its own: [`Table`](crate::table::Table) knows the time left and which failures are worth another try.
 ///
 /// # Errors
 /// `AWS_CA_BUNDLE` names no file of certificates.
 pub async fn client() -> Result<Client, String> {
-    // Not `aws_config::defaults`: it comes with STS, all other sources of credentials and a parser of profiles, which a
-    // Lambda has none of: 1 MB in every function.
+    // Not `aws_config::defaults`: it would add 1 MB to every function, for STS, all other sources of credentials and a parser of
+    // profiles. A Lambda uses none of them.
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let flag = |name| variable(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
     let endpoint = match flag("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
@@ -63,7 +63,7 @@ pub async fn client() -> Result<Client, String> {
     Ok(Client::new(&config.build()))
 }
 
-/// Whom to trust: Amazon or, as everywhere with AWS, those in the PEM file that `AWS_CA_BUNDLE` names instead.
+/// The trusted roots: Amazon's or, as in other AWS tools, those of the PEM file that `AWS_CA_BUNDLE` names.
 fn trusted() -> Result<RootCertStore, String> {
     let Some(path) = std::env::var_os("AWS_CA_BUNDLE") else { return roots(AMAZON_ROOTS) };
     let said = |why: String| format!("AWS_CA_BUNDLE: {}: {why}", path.to_string_lossy());
@@ -97,7 +97,7 @@ pub fn http_client() -> Result<SharedHttpClient, String> {
     Ok(http_client_fn(move |_, _| connector.clone()))
 }
 
-/// hyper's client as the SDK wants it.
+/// hyper's client in the form that the SDK takes.
 #[derive(Clone, Debug)]
 struct Connection(legacy::Client<HttpsConnector<connect::HttpConnector>, SdkBody>);
 
@@ -106,7 +106,7 @@ impl HttpConnector for Connection {
         let client = self.0.clone();
         HttpConnectorFuture::new(async move {
             let mut request = request.try_into_http1x().map_err(|why| ConnectorError::user(why.into()))?;
-            // The SDK takes it from the environment, and Lambda's runtime from the client, whatever it is.
+            // The SDK takes this header from the environment. Lambda's runtime puts any text there that the client sent.
             if let Entry::Occupied(trace) = request.headers_mut().entry(TRACE)
                 && !trace.get().to_str().is_ok_and(is_trace)
             {

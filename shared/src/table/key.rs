@@ -1,4 +1,4 @@
-//! Every key of the table is made here and nowhere else. The chart of them is in the README.
+//! Makes every key of the table; no other code does. The README has the chart of keys.
 
 use std::borrow::Cow;
 
@@ -31,20 +31,20 @@ impl Key {
         Self::alone(&format!("{}#FENCE", self.pk), &format!("{}#{number}", self.sk))
     }
 
-    /// An item that is alone in its partition, under the same string twice: a kind, and a text of any length.
+    /// An item that is alone in its partition. Both parts of its key are the same string: a kind, and a text of any length.
     fn alone(kind: &str, text: &str) -> Self {
         let key = format!("{kind}#{}", fitting(text, SORT_KEY - kind.len() - 1));
         Self { sk: key.clone(), pk: key }
     }
 }
 
-/// A text that does not fit is replaced by `#` and its hash. No text that can be so long looks like that: an address has an `@`,
-/// and an identity begins with its issuer, in which a `#` is escaped.
+/// Replaces a text that does not fit by `#` and its hash. No other long text looks like that: an address has an `@`, and an
+/// identity begins with its issuer, in which a `#` is escaped.
 fn fitting(text: &str, most: usize) -> Cow<'_, str> {
     if text.len() <= most { text.into() } else { format!("#{}", hex(&Sha256::digest(text))).into() }
 }
 
-/// The keys of one tenant. There is no other way to a key of a tenant's item, so none can lead into another tenant.
+/// The keys of one tenant. Only this type makes keys of a tenant's items, so none of them can lead into another tenant.
 ///
 /// A tenant that outgrows one partition will carry its shard here, beside its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +100,7 @@ impl TenantKeys {
         Key::new(self.of(&Subject::new(Role::KIND, role)), numbered("MEMBER", user))
     }
 
-    /// The partition and the prefix of the sort keys of all edges to those who hold a role.
+    /// The partition and the prefix of the sort keys of all edges from a role to its holders.
     pub fn holders(self, role: RoleId) -> Key {
         Key::new(self.of(&Subject::new(Role::KIND, role)), "MEMBER#")
     }
@@ -110,7 +110,7 @@ impl TenantKeys {
         Key::new(format!("{}#GROUP#{group}", self.partition()), numbered("MEMBER", user))
     }
 
-    /// The partition of what stands beside a record: its events, its edges.
+    /// The partition of the items beside a record: its events, its edges.
     fn of(self, subject: &Subject) -> String {
         format!("{}#{}", self.partition(), named(subject))
     }
@@ -127,14 +127,15 @@ impl TenantKeys {
         Key::new(format!("{}#EVENTS#{month}", self.partition()), format!("{at}#{}#{version}", named(subject)))
     }
 
-    /// The address that no second member of the tenant may have, compared without case. All of a tenant are in one partition,
-    /// in order.
+    /// The unique address of a member in the tenant, compared without case. All addresses of a tenant are in one partition, in
+    /// order.
     pub fn email(self, email: &str) -> Key {
         let email = email.to_lowercase();
         Key::new(format!("{}#EMAILS", self.partition()), fitting(&email, SORT_KEY))
     }
 
-    /// What `caller` was answered under an `Idempotency-Key`, the last part of the key: nothing in it can reach another's record.
+    /// The answer that `caller` got under an `Idempotency-Key`. That text is the last part of the key, so it cannot lead to another
+    /// caller's record.
     pub fn idempotency(self, caller: UserId, key: &str) -> Key {
         Key::alone(&format!("{}#IDEMPOTENCY#{caller}", self.partition()), key)
     }
@@ -161,7 +162,7 @@ pub fn jwks() -> Key {
     Key::new("CONFIG", "JWKS")
 }
 
-/// The private key of a table on a laptop, whose tokens are for demonstration. No function reads it, and no table on AWS has it.
+/// The private key of a table on a laptop, for tokens of demonstrations. No function reads it, and no table on AWS has it.
 #[cfg(feature = "table")]
 pub fn local_signing_key() -> Key {
     Key::new("CONFIG", "LOCAL_SIGNING_KEY")

@@ -16,13 +16,13 @@ pub struct Meter {
     cost: Mutex<Cost>,
 }
 
-/// What one request has cost, and what went wrong on the way.
+/// The cost of one request, and its failures on the way.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cost {
     pub round_trips: u32,
     pub read_units: f64,
     pub write_units: f64,
-    /// Tries that the table turned away: for want of capacity, or in conflict with another transaction.
+    /// Tries that the table refused: it had no capacity, or another transaction held an item.
     pub throttles: u32,
     /// How often the request started again from its read.
     pub restarts: u32,
@@ -30,7 +30,7 @@ pub struct Cost {
     pub table: Duration,
     /// Time spent waiting between tries.
     pub pauses: Duration,
-    /// Why tries failed, also those that a later one made good: AWS's codes and messages, each once.
+    /// Why tries failed, also if a later try succeeded: AWS's codes and messages, each once.
     pub failures: Vec<String>,
 }
 
@@ -40,12 +40,12 @@ impl Meter {
         Self { request: request.into(), cost: Mutex::default() }
     }
 
-    /// What has been counted up to now. Never waits, since a panic may ask while somebody counts.
+    /// The cost up to now. It never waits for the lock, because a panic may ask while the count is locked.
     pub fn cost(&self) -> Cost {
         self.cost.try_lock().map_or_else(|_| Cost::default(), |cost| cost.clone())
     }
 
-    /// A try at the table, good or not, that took so long.
+    /// Counts a try at the table that took so long, whether it succeeded or not.
     pub(super) fn tried(&self, operation: &str, took: Duration) {
         log::line(
             Level::Debug,
@@ -65,12 +65,12 @@ impl Meter {
         }
     }
 
-    /// The request has waited between two tries.
+    /// Counts a wait between two tries.
     pub(super) fn paused(&self, wait: Duration) {
         lock(&self.cost).pauses += wait;
     }
 
-    /// The request starts again from its read.
+    /// Counts a new start of the request from its read.
     pub fn restarted(&self) {
         lock(&self.cost).restarts += 1;
     }

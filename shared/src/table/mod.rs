@@ -1,6 +1,6 @@
-//! The one table: what is read in one `BatchGetItem` and written in one `TransactWriteItems`, counted and retried.
+//! The one table: reads in one `BatchGetItem` and writes in one `TransactWriteItems`, counted and retried.
 //!
-//! Nothing else knows DynamoDB. Functions cannot reach this module: they write by the gate.
+//! No other module knows DynamoDB. Functions cannot reach this module: they write through the gate.
 
 pub mod client;
 pub mod fence;
@@ -28,10 +28,10 @@ pub use write::{Committed, Transaction};
 /// An item's attributes by name.
 pub type Item = HashMap<String, AttributeValue>;
 
-/// How long to wait for one answer of the table before asking again.
+/// How long one try waits for the table's answer.
 pub const ATTEMPT: Duration = Duration::from_secs(2);
 
-/// With less time left than this, another try would only be cut off.
+/// With less time left, there is no further try: the deadline would cut it off.
 const LEAST: Duration = Duration::from_millis(50);
 
 /// The table, for one request.
@@ -43,20 +43,21 @@ pub struct Table<'a> {
     pub deadline: Instant,
 }
 
-/// What to do about a failed call.
+/// A failed call, sorted by what can be done about it.
 enum Failure {
-    /// Nothing was done, for want of capacity: worth another try.
+    /// Nothing was done, because the table had no capacity. Another try may succeed.
     Throttled(String),
-    /// Nothing was done, since other transactions have the item, or of a transaction those at these places: worth another try.
+    /// Nothing was done, because other transactions hold the item, or a transaction's items at these places. Another try may
+    /// succeed.
     Conflict(String, Vec<usize>),
-    /// Whether anything was done is not known: the same call again will tell.
+    /// The outcome is unknown. The same call again will tell it.
     Unknown(String),
-    /// A defect: no other try is better.
+    /// A defect. Another try would fail, too.
     Fatal(String),
 }
 
 impl<'a> Table<'a> {
-    /// Repeats a call while its failure is worth it and time is left.
+    /// Repeats a call while another try may succeed and time is left.
     async fn retry<T, F: Future<Output = Result<T, Failure>>>(
         self,
         operation: &'static str,
@@ -71,7 +72,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Waits for the next try, if one is worth it and time is left.
+    /// Waits for the next try, if another try may succeed and time is left.
     async fn pause_after(self, failure: Failure, operation: &str, pause: &mut Pause) -> Result<(), Problem> {
         let most = if matches!(failure, Failure::Conflict(..)) { CONTENDED } else { STARVED };
         let problem = self.note(operation, failure);
@@ -82,7 +83,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// One try, for as long as one may take.
+    /// Makes one try, of [`ATTEMPT`] at most.
     async fn attempt<T>(
         self,
         operation: &'static str,
@@ -95,7 +96,8 @@ impl<'a> Table<'a> {
         outcome.unwrap_or_else(|_| Err(Failure::Unknown("no answer in time".to_owned())))
     }
 
-    /// Counts a failed try. What it comes to if there is no further one: only [`Problem::Internal`] is not worth another.
+    /// Counts a failed try. Returns the problem, in case there is no further try. After [`Problem::Internal`] another try would
+    /// fail, too.
     fn note(self, operation: &str, failure: Failure) -> Problem {
         let (problem, why, throttled) = match failure {
             Failure::Fatal(why) => return Problem::Internal(why),
@@ -107,7 +109,7 @@ impl<'a> Table<'a> {
     }
 }
 
-/// The longest wait for an item that others write at the same time, and are soon done with. With a longer wait,
+/// The longest wait for an item that other requests write at the same time: each of them is soon done. With a longer wait,
 /// the first caller would come last.
 pub const CONTENDED: Duration = Duration::from_millis(160);
 /// The longest wait for a table that has no capacity or no answer.
@@ -123,7 +125,7 @@ impl Default for Pause {
 }
 
 impl Pause {
-    /// Whether there was time to wait, for `most` at the longest, and is time for another try before the deadline.
+    /// Waits, for `most` at the longest. Returns false at once if there is no time left for that and for another try.
     pub async fn wait(&mut self, most: Duration, meter: &Meter, deadline: Instant) -> bool {
         let wait = self.0.min(most).mul_f64(fastrand::f64());
         if Instant::now() + wait + LEAST >= deadline {
@@ -136,7 +138,7 @@ impl Pause {
     }
 }
 
-/// Sorts a failed call by whether it may be made again. Only codes and messages of AWS are kept, never an item.
+/// Sorts a failed call. It keeps only codes and messages of AWS, never an item.
 fn failure<E: ProvideErrorMetadata, R>(why: &SdkError<E, R>) -> Failure {
     match why {
         SdkError::ServiceError(error) => {
@@ -183,7 +185,7 @@ impl From<Malformed> for Problem {
     }
 }
 
-/// An item that cannot be the named type, or the other way round. What it holds is not said: this goes to logs.
+/// An item that is no value of the named type, or a value that is no item. It does not show the content: this goes to logs.
 #[derive(Debug)]
 pub struct Malformed(&'static str);
 
@@ -195,12 +197,12 @@ impl fmt::Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
-/// An item as the type it holds.
+/// Reads the value of an item.
 pub fn decode<T: DeserializeOwned>(item: Item) -> Result<T, Malformed> {
     serde_dynamo::from_item(item).map_err(|_| Malformed(std::any::type_name::<T>()))
 }
 
-/// A value as the attributes of its item, under `key` and, if it is listed, a key of the index.
+/// Makes the item of a value, under `key` and, if it is listed, a key of the index.
 pub fn encode<T: Serialize>(key: &Key, listed: Option<&Key>, value: &T) -> Result<Item, Malformed> {
     let mut item: Item = serde_dynamo::to_item(value).map_err(|_| Malformed(std::any::type_name::<T>()))?;
     item.extend(key_attributes(key));
@@ -211,7 +213,7 @@ pub fn encode<T: Serialize>(key: &Key, listed: Option<&Key>, value: &T) -> Resul
     Ok(item)
 }
 
-/// A condition and the values that it names, `:like` so.
+/// A condition, and the values that it names in the form `:name`.
 pub struct Condition {
     expression: String,
     values: Vec<(&'static str, AttributeValue)>,
@@ -222,7 +224,7 @@ impl Condition {
         Self { expression: expression.into(), values: Vec::new() }
     }
 
-    /// And another one.
+    /// Adds another condition: both must hold.
     pub fn and(mut self, other: Condition) -> Self {
         self.expression = format!("({}) AND ({})", self.expression, other.expression);
         self.values.extend(other.values);

@@ -13,8 +13,8 @@ use super::{Item, Pause, STARVED, Table, decode, failure, internal, key_attribut
 const MAX_KEYS: usize = 100;
 
 impl Table<'_> {
-    /// Reads the items under `keys`, strongly consistent, in one round trip for each [`MAX_KEYS`] of them, all at once. A key
-    /// may be there twice. What does not exist is not in the result.
+    /// Reads the items under `keys`, strongly consistent. Each [`MAX_KEYS`] of them take one round trip, all at the same time. A
+    /// key may be there twice. An item that does not exist is not in the result.
     pub async fn get(self, keys: impl IntoIterator<Item = Key>) -> Result<HashMap<Key, Item>, Problem> {
         let keys: Vec<Key> = keys.into_iter().collect::<HashSet<_>>().into_iter().collect();
         let batches = join_all(keys.chunks(MAX_KEYS).map(|batch| self.get_batch(batch.to_vec()))).await;
@@ -41,7 +41,7 @@ impl Table<'_> {
             for item in items {
                 found.insert(key_of(&item)?, item);
             }
-            // What DynamoDB had no capacity for.
+            // DynamoDB had no capacity for these keys.
             let left = output.unprocessed_keys.unwrap_or_default().remove(self.name);
             let left = left.map(|left| left.keys).unwrap_or_default();
             wanted = left.iter().map(key_of).collect::<Result<_, _>>()?;
@@ -55,7 +55,7 @@ impl Table<'_> {
         Ok(found)
     }
 
-    /// Reads all catalog entries of a tenant, in one round trip as far as they fit in 1 MB.
+    /// Reads all catalog entries of a tenant, in one round trip for each MB.
     ///
     /// Read `version` first: the entries are then at least that new, so a cache keyed by it never serves stale ones.
     pub async fn catalog(self, tenant: TenantKeys, version: u64) -> Result<Rules, Problem> {
@@ -72,14 +72,14 @@ impl Table<'_> {
         }
     }
 
-    /// Whether a partition has an item under a sort key that begins as `prefix` says, strongly consistent.
+    /// Whether a partition has an item whose sort key begins with the sort key of `prefix`; strongly consistent.
     pub async fn has_any(self, prefix: &Key) -> Result<bool, Problem> {
         let (items, _) = self.query(prefix, Some(1), None).await?;
         Ok(!items.is_empty())
     }
 
-    /// One page of the items of a partition whose sort keys begin as `prefix` says, strongly consistent, and where the next
-    /// page begins, if there may be one.
+    /// One page of the items of a partition whose sort keys begin with the sort key of `prefix`, strongly consistent; and the
+    /// start of the next page, if there may be one.
     async fn query(
         self,
         prefix: &Key,

@@ -28,13 +28,13 @@ pub trait Stored: Record {
         after: Option<&mut Self>,
     ) -> Result<Option<Written>, Problem>;
 
-    /// The fact that requests rest on if they were decided by this record.
+    /// The fact of this record that requests rest on.
     fn fact(&self) -> Option<Fact> {
         None
     }
 }
 
-/// A record as its items in the table.
+/// The items of a record in the table.
 pub struct Image {
     key: Key,
     item: Item,
@@ -43,7 +43,7 @@ pub struct Image {
     fact: Option<Fact>,
 }
 
-/// An item that is there for as long as its record says so.
+/// An item that follows from a record: an edge or a unique name. It exists as long as the record has the role, group or name.
 struct Link {
     key: Key,
     item: Item,
@@ -112,7 +112,7 @@ impl Stored for Role {
     }
 }
 
-/// All that one change of a record writes.
+/// Everything that one change of a record writes.
 pub struct Written {
     pub before: Option<Image>,
     pub after: Option<Image>,
@@ -199,7 +199,7 @@ pub struct TenantChange {
 }
 
 impl Transaction<'_> {
-    /// Writes a change of a record, if the record is still what was read.
+    /// Writes a change of a record, if the record has not changed since it was read.
     pub fn write(&mut self, written: &Written) -> Result<(), Problem> {
         let (before, after) = (written.before.as_ref(), written.after.as_ref());
         match (before, after) {
@@ -253,7 +253,7 @@ impl Transaction<'_> {
 }
 
 impl Image {
-    /// The condition that the record is still what was read, with the same number of fences to raise.
+    /// The condition that the record has not changed since it was read, and has the same number of fences.
     fn same(&self) -> Result<Condition, Malformed> {
         let same = Condition::new("version = :version").with(":version", self.version)?;
         Ok(match &self.fact {
@@ -304,7 +304,7 @@ mod tests {
         let updated = stamp(&by(2), Some(&(&first).into()), Some(&first), Some(&mut second)).unwrap().unwrap();
         assert_eq!((second.meta.version, second.authority, second.meta.created_at), (2, 2, Time::from_millis(1)));
         let events = [created.event, updated.event];
-        // A hash map has another order each time, and one in six of those of three names is the first one.
+        // A hash map has a random order. With three names, one order in six is the sorted one.
         for _ in 0..20 {
             let kept = |event| -> Event { decode(event_item(event).unwrap()).unwrap() };
             let kept: Vec<Event> = events.iter().map(kept).collect();

@@ -15,20 +15,20 @@ use super::fence::{FENCES, Fact};
 use super::key::Key;
 use super::{Condition, Failure, Item, Pause, Table, failure, internal, key_attributes};
 
-/// What became of a transaction.
+/// The outcome of a transaction.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Committed {
     Yes,
-    /// A condition did not hold: what the request was based on has changed, and nothing was written; unless `in_doubt`,
-    /// when an earlier try of the same call got no answer.
+    /// A condition did not hold: a fact of the request has changed, and nothing was written. With `in_doubt`, an earlier try of
+    /// the same call got no answer, and may have written.
     Moved {
         in_doubt: bool,
     },
-    /// Nothing was written, since the name of the named kind of thing belongs to another one.
+    /// Nothing was written, because the name belongs to another thing of this kind.
     Taken(&'static str),
 }
 
-/// What became of one try.
+/// The outcome of one try.
 enum Tried {
     Done,
     /// The conditions at these places did not hold.
@@ -38,10 +38,9 @@ enum Tried {
 impl Table<'_> {
     /// Writes all or nothing, in one round trip.
     ///
-    /// A `ClientRequestToken` makes a try safe to repeat: as long as its outcome is unknown it is made again with the same
-    /// token, for which DynamoDB answers what became of the first. Where it no longer knows (another engine took over), a
-    /// condition fails that our own write has made false: [`Committed::Moved`] then has `in_doubt`, and the caller looks for
-    /// proof.
+    /// A `ClientRequestToken` makes a try safe to repeat. While the outcome is unknown, the try is repeated with the same token,
+    /// and DynamoDB answers with the outcome of the first try. If DynamoDB has forgotten the token (another engine took over),
+    /// our own first write makes a condition false. Then [`Committed::Moved`] has `in_doubt`, and the caller looks for proof.
     pub async fn write(self, mut transaction: Transaction<'_>) -> Result<Committed, Problem> {
         let (mut token, mut in_doubt, mut detours) = (token(), false, 0);
         let mut pause = Pause::default();
@@ -97,14 +96,14 @@ impl Table<'_> {
         }
     }
 
-    /// Puts up the fences of a fact, unless somebody has. See [`fence`](crate::fence).
+    /// Puts up the fences of a fact, unless another request has. See [`fence`](super::fence).
     async fn put_up_fences(self, fact: Fact) -> Result<(), Problem> {
         let condition = Condition::new("attribute_exists(PK) AND (attribute_not_exists(fences) OR fences = :none)");
         let condition = condition.with(":none", 0)?.with(":number", FENCES)?;
         self.set(&fact.item, "fences = :number", condition).await
     }
 
-    /// Raises every fence of a fact to the fact's version, at once. See [`fence`](crate::fence).
+    /// Raises every fence of a fact to the fact's version, all at the same time. See [`fence`](super::fence).
     pub async fn raise_fences(self, fact: &Fact) -> Result<(), Problem> {
         let raise = async |number| {
             let condition = Condition::new("attribute_not_exists(version) OR version < :version");
@@ -114,7 +113,7 @@ impl Table<'_> {
         join_all((0..fact.fences).map(raise)).await.into_iter().collect()
     }
 
-    /// Sets attributes of one item where a condition holds; where it does not, somebody else has done it.
+    /// Sets attributes of one item if a condition holds. If it does not hold, another request has done the same.
     async fn set(self, key: &Key, what: &str, condition: Condition) -> Result<(), Problem> {
         let expression = condition.expression.clone();
         let values = condition.named();
@@ -133,7 +132,7 @@ impl Table<'_> {
     }
 }
 
-/// What the codes of a cancelled transaction mean, one for each of its items.
+/// The outcome that the codes of a cancelled transaction mean. There is one code for each item.
 fn cancelled_for(codes: &[&str]) -> Result<Tried, Failure> {
     let places = |wanted| codes.iter().enumerate().filter(move |(_, code)| **code == wanted).map(|(place, _)| place);
     let unmet: Vec<usize> = places("ConditionalCheckFailed").collect();
@@ -155,9 +154,9 @@ fn cancelled_for(codes: &[&str]) -> Result<Tried, Failure> {
 pub struct Transaction<'a> {
     table: &'a str,
     items: Vec<TransactWriteItem>,
-    /// The facts that it rests on, each with the place of its item, and the fence that is there if the fact has any.
+    /// The facts that it rests on, each with the place of its item, and the number of the fence to take if the fact has fences.
     facts: Vec<(usize, Fact, u32)>,
-    /// The unique names that it takes: the places of their items, and what is named.
+    /// The unique names that it takes: the places of their items, and the kinds of the named things.
     names: Vec<(usize, &'static str)>,
 }
 
@@ -171,7 +170,7 @@ impl<'a> Transaction<'a> {
         Self { table: table.name, items: Vec::new(), facts: Vec::new(), names: Vec::new() }
     }
 
-    /// What is named by a name that is taken, if nothing else stands in the way.
+    /// The kind of the thing whose name is taken, if no other condition failed.
     fn taken(&self, unmet: &[usize]) -> Option<&'static str> {
         let mut names = unmet.iter().map(|place| self.names.iter().find(|(at, _)| at == place).map(|(_, what)| *what));
         names.next().flatten().filter(|_| names.all(|name| name.is_some()))
@@ -181,7 +180,7 @@ impl<'a> Transaction<'a> {
         self.items.is_empty()
     }
 
-    /// Commits only if the fact is still at the version that was read. See [`fence`](crate::fence).
+    /// Commits only if the fact is still at the version that was read. See [`fence`](super::fence).
     pub fn rest_on(&mut self, fact: Fact) -> Result<(), Problem> {
         let fence = fastrand::u32(..FENCES);
         let item = self.resting_on(&fact, fence)?;
@@ -213,7 +212,7 @@ impl<'a> Transaction<'a> {
         })
     }
 
-    /// Takes the next fence where others have the one that was taken. Whether that is all that stands in the way.
+    /// Takes the next fence in place of each fence that another transaction holds. Returns whether these were the only conflicts.
     fn take_next_fences(&mut self, conflicts: &[usize]) -> Result<bool, Problem> {
         let fenced = |place: &usize| self.facts.iter().any(|(at, fact, _)| at == place && fact.fences > 0);
         if conflicts.is_empty() || !conflicts.iter().all(fenced) {
@@ -230,13 +229,13 @@ impl<'a> Transaction<'a> {
         Ok(true)
     }
 
-    /// A fact without fences that others hold.
+    /// A fact without fences whose item another transaction holds.
     fn contended(&self, conflicts: &[usize]) -> Option<Fact> {
         let mut contended = self.facts.iter().filter(|(place, fact, _)| fact.fences == 0 && conflicts.contains(place));
         contended.next().map(|(_, fact, _)| fact.clone())
     }
 
-    /// Makes of the item `from` the item `to`, attribute by attribute: what it does not mention stays.
+    /// Changes the item `from` into the item `to`. It writes only attributes that differ; attributes that neither mentions stay.
     pub fn change(&mut self, key: &Key, from: &Item, to: &Item, condition: Condition) -> Result<(), Problem> {
         let (mut names, mut values) = (HashMap::new(), HashMap::new());
         let (mut set, mut removed) = (Vec::new(), Vec::new());
@@ -307,7 +306,7 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// Takes a name that is unique; what is named, for the error if another has it.
+    /// Takes a unique name. `what` is the kind of the named thing, for the error if another thing has the name.
     pub fn take_name(&mut self, item: Item, what: &'static str) -> Result<(), Problem> {
         self.names.push((self.items.len(), what));
         self.put(item, Some(Condition::new("attribute_not_exists(PK)")))
@@ -324,7 +323,7 @@ impl<'a> Transaction<'a> {
     }
 }
 
-/// A part of an update expression; nothing where it would be empty.
+/// A clause of an update expression; an empty text if the list is empty.
 fn clause(verb: &str, parts: Vec<String>) -> String {
     if parts.is_empty() { String::new() } else { format!("{verb} {} ", parts.join(", ")) }
 }

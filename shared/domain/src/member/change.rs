@@ -1,4 +1,4 @@
-//! What a request wants to become of a member, and what that amounts to.
+//! The edits of a member, and the actions of an edit.
 
 use std::collections::BTreeSet;
 
@@ -13,11 +13,11 @@ use crate::record::{Change, Record, Tally};
 use crate::role;
 use crate::text;
 
-/// The most roles and groups that one change of a member can add and remove: a transaction has 100 items. Left are seven: the
-/// member, the caller, the tenant, the event, the idempotency record, and two that may come.
+/// The most roles and groups that one change of a member can add and remove. A transaction has 100 items. The other seven are for
+/// the member, the caller, the tenant, the event, the idempotency record, and two in reserve.
 pub const MAX_EDGES: usize = 93;
 
-/// What a request wants to become of a member. What it does not mention stays.
+/// The wanted changes of a member. Parts that it does not mention stay.
 #[derive(Debug, Default)]
 pub struct MemberEdit {
     pub first_name: Patch<String>,
@@ -27,7 +27,7 @@ pub struct MemberEdit {
     pub roles: Option<Roles>,
     pub status: Option<Status>,
     pub groups: Option<Groups>,
-    /// What the dialect calls the fields that can refer to something, for its errors.
+    /// The dialect's names of the fields that can refer to something, for its errors.
     pub fields: Fields,
 }
 
@@ -40,9 +40,9 @@ pub struct Fields {
 
 #[derive(Debug)]
 pub enum Roles {
-    /// These and no others, each a UUID, a number or a name.
+    /// Exactly these roles, each by its UUID, number or name.
     Exactly(Vec<String>),
-    /// This built-in role in place of the one held, beside the tenant's own roles.
+    /// This built-in role in place of the one held. The tenant's own roles stay.
     BuiltIn(RoleId),
     /// `true`: a plain member becomes `admin`. `false`: an `admin` or `owner` becomes `user`.
     Manager(bool),
@@ -51,9 +51,9 @@ pub enum Roles {
 /// Groups by their numbers.
 #[derive(Debug)]
 pub enum Groups {
-    /// In these and no others; who manages one that stays goes on managing it.
+    /// Exactly these groups. A member who manages a group that stays goes on managing it.
     Exactly(Vec<i64>),
-    /// Each part as far as it is mentioned. The primary group and the managed ones are always among those read.
+    /// Only the given parts change. The member always reads the primary group and the managed ones.
     Parts { primary: Patch<i64>, read: Option<Vec<i64>>, manage: Option<Vec<i64>> },
 }
 
@@ -166,8 +166,8 @@ impl Record for Member {
         refused
     }
 
-    /// Reading the member, and one action for each part that the edit mentions, changed or not, so that nobody learns what they
-    /// may not change.
+    /// The action of reading the member, and one action for each part that the edit mentions, changed or not. So a caller learns
+    /// nothing about parts that they may not change.
     fn actions<'a>(change: Change<'a, Self>, catalog: &'a Catalog) -> Vec<Action<'a>> {
         let Change::Update { before, after, edit } = change else { return Vec::new() };
         let mut actions = vec![Action::Read];
@@ -207,7 +207,7 @@ impl Record for Member {
         Tally { owners: owners(after) - owners(before), rules: false }
     }
 
-    /// The version is that of the member's authority, too, if the change is of what the member may do.
+    /// If the change is of the member's rights, their authority gets the new version, too.
     fn settle(&mut self, before: Option<&Self>) {
         let authority =
             |it: &Member| (it.roles.clone(), it.status, it.groups.clone(), it.manages.clone(), it.deleted_at);
@@ -218,7 +218,7 @@ impl Record for Member {
 }
 
 impl Member {
-    /// Puts a built-in role in the place of the one held; who already reads as having it keeps all as it is.
+    /// Replaces the built-in role. If the member already counts as having it, nothing changes.
     fn set_built_in(&mut self, role: RoleId) {
         if self.built_in_role() != role {
             self.roles.retain(|held| !role::BUILT_IN.contains(held));

@@ -1,5 +1,5 @@
-//! What policies decide, as Cedar would: functions evaluate them here, without Cedar, whose parser takes longer to set up than
-//! all else in a function's start. `tests/evaluation.rs` holds it against Cedar.
+//! Evaluates policies as Cedar would. Functions use this and not Cedar's crate, whose parser takes longer to set up than
+//! everything else in a function's start. `tests/evaluation.rs` compares the results with Cedar's.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -12,16 +12,16 @@ pub struct Erred;
 
 type Result<T> = std::result::Result<T, Erred>;
 
-/// What is known of an entity.
+/// The attributes and parents of an entity.
 #[derive(Clone, Debug)]
 pub struct Entity {
     pub uid: Uid,
     pub attributes: Record,
-    /// All that it is in, at any height.
+    /// All entities that it is in, directly or through others.
     pub ancestors: BTreeSet<Uid>,
 }
 
-/// What is asked, and of which entities something is known.
+/// A request for a decision, with the known entities.
 #[derive(Debug)]
 pub struct Request<'a> {
     /// In the order of [`Var`].
@@ -35,10 +35,10 @@ impl<'a> Request<'a> {
         Self { variables: [entity(principal), entity(action), entity(resource), Value::Record(context)], entities }
     }
 
-    /// Whether the policy has something to say about it.
+    /// Whether the policy applies to the request.
     ///
     /// # Errors
-    /// Only a condition can err, and only where the scope fits.
+    /// A condition errs. Conditions are evaluated only if the scope fits.
     pub fn fits(&self, rule: &Rule) -> Result<bool> {
         let [principal, action, resource, _] = &self.variables;
         for (value, scope) in [(principal, &rule.principal), (action, &rule.action), (resource, &rule.resource)] {
@@ -77,7 +77,7 @@ impl<'a> Request<'a> {
         uid == other || self.entity(uid).is_some_and(|entity| entity.ancestors.contains(other))
     }
 
-    /// An attribute of a record or an entity; an entity of which nothing is known has none.
+    /// An attribute of a record or an entity. An unknown entity has none.
     fn attribute<'b>(&'b self, value: &'b Value, name: &str) -> Result<Option<&'b Value>> {
         match value {
             Value::Record(record) => Ok(record.get(name)),
@@ -98,7 +98,7 @@ impl<'a> Request<'a> {
         result(self.value(&two.left)?.long()?, self.value(&two.right)?.long()?).ok_or(Erred)
     }
 
-    /// Recurses as deep as the policy nests, which is as deep as [`read`] reads.
+    /// Recurses as deep as the policy nests; [`read`] limits that.
     fn value<'b>(&'b self, expr: &'b Expr) -> Result<Cow<'b, Value>> {
         Ok(Cow::Owned(match expr {
             Expr::Value(value) => return Ok(Cow::Borrowed(value)),
@@ -166,7 +166,7 @@ impl<'a> Request<'a> {
         }))
     }
 
-    /// Whether the entity is in another, or in one of a set, which may have nothing else in it.
+    /// Whether the entity is in another entity, or in one of a set. The set may hold only entities.
     fn is_in_any(&self, uid: &Uid, others: &Expr) -> Result<bool> {
         match &*self.value(others)? {
             Value::Entity { uid: other } => Ok(self.is_in(uid, other)),
@@ -201,9 +201,9 @@ impl Value {
     }
 }
 
-/// Whether a text is the pattern with something in place of each wildcard.
+/// Whether a text matches a pattern, in which each wildcard stands for any text.
 fn is_like(text: &str, pattern: &[Part]) -> bool {
-    // What stands between two wildcards is taken where it comes first: that leaves most for what comes after it.
+    // The text between two wildcards is matched at its first place: that leaves the longest rest for the next ones.
     let (mut rest, mut literal, mut after_wildcard) = (text, String::new(), false);
     for part in pattern {
         if let Part::Literal(text) = part {

@@ -1,12 +1,12 @@
-//! Cedar's JSON format (<https://docs.cedarpolicy.com/policies/json-format.html>), as much of it as policies here may have:
-//! extensions, tags and templates are left out. All that is not known refuses the policy.
+//! Cedar's JSON format (<https://docs.cedarpolicy.com/policies/json-format.html>) without extensions, tags and templates. A
+//! policy with anything unknown is refused.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer};
 
-/// What stored policies begin with. Raise it when the same policies come to mean something else.
+/// The version that stored policies begin with. Raise it when the same policies get another meaning.
 pub const VERSION: u32 = 1;
 
 /// The id of an entity.
@@ -26,7 +26,7 @@ impl Uid {
 /// Attributes by their names.
 pub type Record = BTreeMap<Cow<'static, str>, Value>;
 
-/// A value. As a literal, a policy holds one without parts: sets and records are expressions.
+/// A value. A literal of a policy has no parts: sets and records are expressions there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 pub enum Value {
@@ -63,7 +63,7 @@ pub struct Rule {
     pub annotations: Annotations,
 }
 
-/// What a policy says of itself: of all that it may say, what is used.
+/// The annotations of a policy that are used here.
 #[derive(Debug, Default, Deserialize)]
 pub struct Annotations {
     pub id: Option<String>,
@@ -163,7 +163,7 @@ pub(super) enum Expr {
         left: Box<Expr>,
         attr: String,
     },
-    /// Whether one attribute is there, and in it the next, and so on.
+    /// Whether the first attribute exists, the second one exists in it, and so on.
     #[serde(rename = "has")]
     HasAttr {
         left: Box<Expr>,
@@ -218,10 +218,10 @@ fn one_or_more<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> std::
     })
 }
 
-/// Reads policies as they are stored: `{"version": 1, "policies": […]}`, each as Cedar's JSON format has it.
+/// Reads stored policies: `{"version": 1, "policies": […]}`, each in Cedar's JSON format.
 ///
 /// # Errors
-/// Another version, what is in no policy of ours, or what nests too deep.
+/// Another version, an unknown word, or a policy that nests too deep.
 pub fn read(stored: &str) -> serde_json::Result<Vec<Rule>> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]

@@ -1,5 +1,5 @@
-//! Cedar text: what a tenant may write, and what functions read of it. Only what writes policies has this (feature `cedar`):
-//! Cedar's parser takes longer to set up than all else in a function's start.
+//! Cedar text: checks a tenant's policies, and compiles them for functions. Only writers of policies have this module (feature
+//! `cedar`), because Cedar's parser takes longer to set up than everything else in a function's start.
 
 use std::str::FromStr;
 use std::thread;
@@ -11,12 +11,12 @@ use super::format;
 
 /// The most bytes of Cedar text that one policy of a tenant may have.
 pub const MAX_POLICY_BYTES: usize = 16 * 1024;
-/// The most bytes of it as functions read it, with its text in one item of a table that holds 400 KB.
+/// The most bytes of its compiled form. The form and the text are in one item of the table, which can hold 400 KB.
 pub const MAX_COMPILED_BYTES: usize = 64 * 1024;
 /// The deepest nesting of brackets in it: Cedar's parser recurses, and a stack that overflows ends the process.
 pub const MAX_POLICY_DEPTH: usize = 32;
 
-/// The deepest nesting of a policy as functions read it: serde_json's 127, without the two around it.
+/// The deepest nesting of a compiled policy: serde_json's 127 levels, less the two around the policy.
 const MAX_DEPTH: usize = 125;
 
 /// Why a tenant's policy text is refused.
@@ -27,14 +27,14 @@ pub enum Refused {
     Syntax(String),
     Template,
     Permit,
-    /// A function of an extension, or a tag, which functions do not know.
+    /// A function of an extension, or a tag: our evaluation has neither.
     Unsupported(String),
 }
 
-/// What a tenant may write, as functions read it: short and flat enough, no templates, `forbid` only.
+/// Checks and compiles a tenant's policy. It must be short and flat enough, have no templates, and only forbid.
 ///
 /// # Errors
-/// The tenant may not write that.
+/// The tenant may not have this policy.
 ///
 /// # Panics
 /// The process can have no further thread.
@@ -42,7 +42,7 @@ pub fn check_text(text: &str) -> Result<String, Refused> {
     if text.len() > MAX_POLICY_BYTES {
         return Err(Refused::TooLong);
     }
-    // Brackets nest, and so do conditionals, without any.
+    // Brackets nest. Conditionals nest without brackets.
     let code = code(text);
     let (mut depth, mut deepest) = (0_usize, 0);
     for byte in code.bytes() {
@@ -64,10 +64,10 @@ pub fn check_text(text: &str) -> Result<String, Refused> {
     if compiled.len() > MAX_COMPILED_BYTES { Err(Refused::TooLong) } else { Ok(compiled) }
 }
 
-/// Any text, as functions read it.
+/// Compiles any policy text.
 ///
 /// # Errors
-/// It is none of Cedar's, has a template, or something that functions do not know.
+/// It is no Cedar text, or it has a template or a part that functions do not know.
 ///
 /// # Panics
 /// The process can have no further thread.
@@ -81,7 +81,7 @@ fn parse(text: &str) -> Result<PolicySet, Refused> {
 }
 
 fn compiled(set: &PolicySet) -> Result<String, Refused> {
-    // Cedar makes JSON of `1 + 1 + 1` by recursion: a stack for the longest text that is nothing else, in a debug build.
+    // Cedar makes JSON of `1 + 1 + 1` by recursion. This stack holds the longest text of that kind, in a debug build.
     let large = thread::Builder::new().stack_size(16 * 1024 * MAX_POLICY_BYTES);
     let compiled = thread::scope(|scope| large.spawn_scoped(scope, || on_a_large_stack(set)).map(|it| it.join()));
     // INVARIANT: Cedar does not panic.
@@ -111,7 +111,7 @@ fn depth(value: &Value) -> usize {
     }
 }
 
-/// The text without its strings and comments, told apart as Cedar's lexer does: a bracket in those closes nothing.
+/// The text without its strings and comments, as Cedar's lexer finds them: a bracket in a string or a comment does not count.
 fn code(text: &str) -> String {
     let mut code = String::new();
     let mut chars = text.chars().peekable();

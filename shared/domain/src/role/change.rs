@@ -1,4 +1,4 @@
-//! What a request wants to become of a role, and what that amounts to.
+//! The edit of a role, and the actions of a change.
 
 use crate::catalog::Catalog;
 use crate::id::TenantId;
@@ -10,10 +10,10 @@ use crate::problem::Problem;
 use crate::record::{Change, Record, Tally};
 use crate::role::{MAX_ROLES, Role};
 
-/// What a request wants to become of a role.
+/// The wanted change of a role.
 #[derive(Debug)]
 pub enum RoleEdit {
-    /// Give it to nobody any more, or do so again.
+    /// `true`: nobody can be given the role any more. `false`: takes that back.
     Retire(bool),
 }
 
