@@ -195,6 +195,9 @@ async fn replay(
     for change in answer.changes.iter_mut().flat_map(BTreeMap::values_mut) {
         mask(&mut change.from, started);
         mask(&mut change.to, started);
+        // The table keeps a map in no order.
+        change.from.sort_all_objects();
+        change.to.sort_all_objects();
     }
     shorten(&mut answer);
     let log = log.lock().unwrap();
