@@ -1,9 +1,9 @@
-# What the gate and the scripts under clients/ share; sourced by them. Whatever they start ends with them, however they end.
+# The gate and the scripts under clients/ source this file. Every job that they start ends with them, however they end.
 #
-# `work` is a folder that ends with the script. A script may define `on_failure`, which is told the status before it ends with it.
+# `work` is a folder that ends with the script. A script may define `on_failure`, which gets the status before the script ends.
 set -euo pipefail
 exec </dev/null
-# Each job gets a process group of its own, so that it can be ended with all that it has started.
+# Each job gets a process group of its own, so that it can be ended with all processes that it has started.
 set -m
 work=$(mktemp -d)
 job='' servers=()
@@ -56,7 +56,7 @@ fail() {
   exit 1
 }
 
-# Installs what is not there, by the name of its Debian package: `needs curl=curl go=golang-go`.
+# Installs missing commands, each by the name of its Debian package: `needs curl=curl go=golang-go`.
 needs() {
   local missing=() sudo=() need packages
   for need; do
@@ -74,7 +74,7 @@ needs() {
   fi
 }
 
-# A virtual environment with the packages that a file names, made anew when the file has changed: `venv DIR REQUIREMENTS`.
+# Makes a virtual environment with the packages of a file, and again when the file has changed: `venv DIR REQUIREMENTS`.
 venv() {
   cmp -s "$2" "$1/requirements.txt" && return
   python3 -m venv --clear "$1" && "$1/bin/pip" install --quiet --disable-pip-version-check -r "$2" && cp "$2" "$1/requirements.txt"

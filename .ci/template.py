@@ -1,7 +1,7 @@
-"""What sam and cfn-lint do not check of template.yaml and of the bundle that sam builds from it.
+"""Checks template.yaml and the bundle that sam builds from it, beside sam's and cfn-lint's own checks.
 
-    template.py transform OUT       writes what CloudFormation makes of template.yaml
-    template.py grants ACTIONS      compares what each function is granted there with what the tests saw it use
+    template.py transform OUT       writes the stack that CloudFormation makes of template.yaml
+    template.py grants ACTIONS      compares each function's IAM actions with those that the tests saw it use
     template.py bundle DIR          looks into each binary that sam has built, for $ARCHITECTURE
 
 ACTIONS is {"users-update": ["dynamodb:BatchGetItem", ...], ...}, as the tests of the product write it.
@@ -18,18 +18,18 @@ from elftools.elf.elffile import ELFFile
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
-# It warns of its own affairs: metrics and features that only AWS has.
+# Its warnings are about metrics and features that only AWS has.
 logging.getLogger("samtranslator").setLevel(logging.ERROR)
 
 TEMPLATE = Path(__file__).parent.parent / "template.yaml"
-# What CloudFormation takes in one stack.
+# The most resources in one stack of CloudFormation.
 RESOURCES = 500
-# What every function has besides its statements: to write its log and its traces, and to send to the queue.
+# Rights of every function beside its statements: it may write its log and its traces, and send to the queue.
 MANAGED = {"service-role/AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess"}
 DEAD_LETTERS = {"Action": ["sqs:SendMessage"], "Effect": "Allow", "Resource": {"Fn::GetAtt": ["DeadLetters", "Arn"]}}
 TABLE = {"Fn::GetAtt": ["Table", "Arn"]}
 INDEX = {"Fn::Sub": "${Table.Arn}/index/GSI1"}
-# The newest that Amazon Linux 2023 has.
+# The newest version that Amazon Linux 2023 has.
 GLIBC = (2, 34)
 MACHINES = {"arm64": "EM_AARCH64", "x86_64": "EM_X86_64"}
 
@@ -49,11 +49,11 @@ def names(template):
 
 
 def transformed(change=lambda template: None):
-    """What CloudFormation makes of the template, with the defaults of its parameters."""
+    """The stack that CloudFormation makes of the template, with the defaults of its parameters."""
     template = yaml_parse(TEMPLATE.read_text())
     change(template)
     for resource in names(template):
-        # Where the code would be once it is uploaded.
+        # The place of the code after an upload.
         template["Resources"][resource]["Properties"]["CodeUri"] = f"s3://bucket/{resource}"
     os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
     return transform(template, {}, NoPolicies())
@@ -65,7 +65,7 @@ def statements(role):
 
 
 def faults_of(function, role, used):
-    """What a function's role grants that it should not, and the other way round."""
+    """Actions that a function's role grants and should not, and actions that it should grant and does not."""
     managed = {arn["Fn::Sub"] if isinstance(arn, dict) else arn for arn in role["ManagedPolicyArns"]}
     managed = {arn.split(":policy/")[-1] for arn in managed}
     if managed != MANAGED:
@@ -85,7 +85,7 @@ def faults_of(function, role, used):
         if any(it not in (TABLE, INDEX) for it in resources) or (on_index and actions != {"dynamodb:Query"}):
             yield f"{sorted(actions)} on {json.dumps(resources)}"
     for action in sorted(granted - used):
-        yield f"granted, but the tests saw no use of it: {action}"
+        yield f"granted, but the tests did not see it used: {action}"
     for action in sorted(used - granted):
         yield f"used, but not granted: {action}"
 

@@ -1,11 +1,11 @@
-# What the scripts under clients/ share; sourced by them with [URL [DYNAMODB]], a server's and its table's: those of
-# `cargo run` unless told otherwise. ROLECALL is the command that makes tokens, `cargo run -q --` unless told otherwise.
+# The scripts under clients/ source this file with [URL [DYNAMODB]], the URLs of a server and of its table. Without them it takes
+# those of `cargo run`. ROLECALL is the command that makes tokens; without it, that is `cargo run -q --`.
 source .ci/lib.sh
 SERVER=${1:-http://127.0.0.1:3000}
 SERVER=${SERVER%/}
 DYNAMODB=${2:-http://127.0.0.1:8000}
 read -ra ROLECALL <<<"${ROLECALL:-cargo run -q --}"
-# Neither a proxy nor colours.
+# No proxy, and no colours.
 export no_proxy=127.0.0.1 NO_PROXY=127.0.0.1
 unset FORCE_COLOR
 

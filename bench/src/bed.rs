@@ -1,4 +1,4 @@
-//! What everything is measured on: one DynamoDB behind TLS, tenants in it with tokens, and the same event for all.
+//! The bed of all measurements: one DynamoDB behind TLS, tenants in it with tokens, and the same event for all subjects.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -23,9 +23,9 @@ use crate::gauge::Apart;
 use crate::subjects::{Ours, Subject};
 use crate::tls::{self, Front};
 
-/// How long tokens are good for, in seconds: longer than any run.
+/// The lifetime of tokens in seconds: longer than any run.
 const TTL: i64 = 7 * 24 * 3600;
-/// How long a call may take before something is wrong.
+/// A call that takes longer is an error.
 const LIMIT: Duration = Duration::from_secs(10);
 
 pub struct Bed {
@@ -57,18 +57,18 @@ pub struct Member {
     is_admin: bool,
 }
 
-/// What calls cost at DynamoDB.
+/// The cost of calls at DynamoDB.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cost {
-    /// How many of each operation.
+    /// The number of requests of each operation.
     pub requests: BTreeMap<String, u32>,
     pub read_units: f64,
     pub write_units: f64,
 }
 
 impl Bed {
-    /// Starts it with the demo tenants, in memory. `record` what requests cost, with what is measured on a core of its own;
-    /// or save the time, and share all cores.
+    /// Starts it with the demo tenants, in memory. With `record` it records the cost of requests, and the subject has a core of
+    /// its own. Without, it saves that time, and all share all cores.
     pub async fn start(ours: &Ours, record: bool, latency: Latency, log: &Tail) -> Result<Self> {
         let options = Options::new(ours.template.clone(), ours.bin_dir.clone());
         let (listener, host) = tls::listen().await?;
@@ -95,7 +95,7 @@ impl Bed {
         })
     }
 
-    /// A new tenant, whose second member is the admin that calls.
+    /// A new tenant. Its second member is the admin who calls.
     pub async fn tenant(&self, slug: &str, members: u32, progress: &ProgressBar) -> Result<Tenant> {
         let put = async |items| self.server.import(items);
         demo::seed_by(&self.store, slug, members, shared::now(), progress, put).await?;
@@ -111,7 +111,7 @@ impl Bed {
     }
 
     /// # Errors
-    /// The process takes a token that has another's signature.
+    /// The process accepts a token with the signature of another token.
     pub async fn refuses_forgery(&self, subject: &Subject, process: &mut Process, tenant: &Tenant) -> Result<()> {
         let member = Member { token: self.token(&tenant.slug, Flaw::Forged).await?, ..tenant.user(0) };
         let (answer, _) = self.ask(subject, process, &member).await?;
@@ -134,7 +134,7 @@ impl Bed {
         Ok((process, started.elapsed()))
     }
 
-    /// Has a process give a member the other role, and says how long that took until the answer.
+    /// Has a process give a member the other role. Returns the time until the answer.
     pub async fn call(&self, subject: &Subject, process: &mut Process, member: &mut Member) -> Result<Duration> {
         let (answer, took) = self.ask(subject, process, member).await?;
         let body = answer["body"].as_str().and_then(|body| serde_json::from_str(body).ok());
@@ -149,12 +149,12 @@ impl Bed {
         let started = Instant::now();
         let answer = process.invoke(event, None, LIMIT).await.map_err(|error| failed(&error))?;
         let took = started.elapsed();
-        // It asks for work again when it has done all that it does for a call.
+        // It asks for work again when it has finished everything for the call.
         process.ready().await.map_err(|error| failed(&error))?;
         Ok((serde_json::from_slice(&answer).map_err(|error| failed(&error))?, took))
     }
 
-    /// The cost of what was called since this was last asked.
+    /// The cost of all calls since the last time that this was called.
     pub fn take_cost(&self) -> Cost {
         let mut cost = Cost::default();
         for record in self.server.take_records() {
@@ -204,7 +204,7 @@ impl Member {
         format!("Bearer {}", self.token)
     }
 
-    /// What gives the member the other role.
+    /// The body that gives the member the other role.
     pub fn body(&self) -> String {
         json!({ "roleId": self.next_role() }).to_string()
     }
@@ -212,7 +212,7 @@ impl Member {
     /// Takes note of an answer.
     ///
     /// # Errors
-    /// It does not say that the member was given the other role.
+    /// The answer does not show the other role.
     pub fn given(&mut self, status: &Value, body: &Value) -> Result<()> {
         if *status != 200 || body["data"]["role"]["name"] != self.next_role() {
             return Err(format!("{status} {body} instead of 200 and the role `{}`", self.next_role()).into());
@@ -235,7 +235,7 @@ fn event(base: &Value, member: &Member) -> Value {
     event
 }
 
-/// The last lines of log, for the case of an error.
+/// The last lines of the log, shown after an error.
 #[derive(Clone, Default)]
 pub struct Tail(Arc<Mutex<VecDeque<String>>>);
 

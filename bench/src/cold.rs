@@ -8,12 +8,12 @@ use crate::gauge;
 use crate::subjects::{Ours, Subject};
 use crate::text::{bar, median, ms, note, number, quantile, ratio, spread, table};
 
-/// How many calls of a kind follow each other before it is another's turn.
+/// How many calls of one subject follow each other before the next one's turn.
 pub const BLOCK: u32 = 25;
-/// How many calls a process takes before its warm ones are counted: just-in-time compilers need some.
+/// How many calls a process answers before its warm calls are counted: just-in-time compilers need some.
 pub const UNCOUNTED: u32 = 100;
 
-/// What was measured of one subject; times in ms.
+/// The measurements of one subject; times in ms.
 #[derive(Default)]
 struct Measured {
     init: Vec<f64>,
@@ -37,8 +37,8 @@ pub async fn run(ours: &Ours, subjects: &[Subject], cold: u32, warm: u32, log: &
     let mut members: Vec<Member> = (0..).take(subjects.len()).map(|place| tenant.user(place)).collect();
     let mut measured: Vec<Measured> = subjects.iter().map(|_| Measured::default()).collect();
 
-    // In turns, so that whatever else the machine does hits all alike; in any order, so that none always comes after the
-    // same other.
+    // The subjects take turns, so that other work of the machine hits all alike. The order is random, so that no subject always
+    // comes after the same other one.
     let mut rng = fastrand::Rng::with_seed(1);
     let mut turns: Vec<usize> = (0..subjects.len()).collect();
     let progress = bar("cold starts", cold as usize * subjects.len())?;
@@ -104,7 +104,7 @@ async fn start(bed: &Bed, ours: &Ours, subject: &Subject, member: &mut Member, m
     Ok(())
 }
 
-/// The cost of a call, which is that of the one before it.
+/// The cost of a call. It must be the same as that of the call before it.
 pub fn same(before: Option<Cost>, cost: Cost) -> Result<Option<Cost>> {
     match before {
         Some(before) if before != cost => Err(format!("a call costs {cost:?}, the one before it {before:?}").into()),

@@ -1,4 +1,4 @@
-//! The functions of the API reference: cold starts, by what is asked of them first.
+//! The functions of the API reference: cold starts, by the first request.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::gauge::{self, Apart};
 use crate::subjects::zipped;
 use crate::text::{bar, ms, note, number, spread, table};
 
-/// Something to ask a function: a recorded event that succeeds.
+/// A request to a function: a recorded event that succeeds.
 struct Case {
     function: Function,
     name: String,
@@ -48,7 +48,7 @@ pub async fn run(cold: u32, log: &Tail) -> Result<()> {
         for case in &mut cases {
             let Case { function, event, .. } = case;
             let failed = |error| format!("{}: {error}", function.name);
-            // It calls nobody.
+            // This function makes no calls.
             let command =
                 functions::command(&bin_dir.join(&function.name), function, "person", &bin_dir, "http://127.0.0.1:9");
             let started = Instant::now();

@@ -1,4 +1,4 @@
-//! What a process has used, and that nobody else uses its core meanwhile.
+//! Reads the CPU time and memory of a process, and keeps other processes of the benchmark off its core.
 
 use std::fs;
 use std::time::Duration;
@@ -16,8 +16,8 @@ pub fn cpu(pid: u32) -> Result<Duration> {
     Ok(now.map_err(|error| cannot(&error))?.into())
 }
 
-/// The last core is for what is measured, the others are for this process and the engine in it, which would else empty the
-/// caches between two calls, as nothing does in the cloud. With one core there is nothing to part.
+/// The last core is for the subject. The other cores are for this process and its engine: on the same core they would empty the
+/// caches between two calls, which does not happen in the cloud. A machine with one core cannot separate them.
 pub struct Apart {
     all: CpuSet,
     last: Option<CpuSet>,
@@ -56,7 +56,7 @@ impl Drop for Apart {
     }
 }
 
-/// Sets where each thread of this process may run; those to come inherit it.
+/// Sets the cores of each thread of this process. Later threads inherit them.
 fn threads(cores: &CpuSet) -> Result<()> {
     let cannot = |error: &dyn std::fmt::Display| format!("cannot choose cores: {error}");
     for thread in fs::read_dir("/proc/self/task").map_err(|error| cannot(&error))? {

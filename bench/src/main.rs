@@ -1,7 +1,7 @@
-//! The benchmark: what a call of ours costs, cold and warm, beside the same in other ways; how that grows with a tenant; and
-//! how many calls a machine serves. Tables in Markdown on stdout, progress on stderr.
+//! The benchmark: the cost of a call, cold and warm, beside three peers; its growth with the size of a tenant; and the number of
+//! calls that a machine serves. It prints tables in Markdown on stdout, and progress on stderr.
 //!
-//! - [`subjects`] builds and starts what is measured: our function and three peers (`bench/peers`).
+//! - [`subjects`] builds and starts the subjects: our function and three peers (`bench/peers`).
 //! - [`bed`] is the DynamoDB that they all use, behind TLS ([`tls`]), with a tenant and its tokens.
 //! - [`cold`], [`scale`], [`throughput`] and [`docs`] measure; [`gauge`] reads a process's CPU clock and memory; [`text`] prints.
 

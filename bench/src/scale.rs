@@ -1,4 +1,4 @@
-//! What a call of ours costs in tenants of several sizes, all in one table.
+//! The cost of a call in tenants of several sizes, all in one table.
 
 use local::Result;
 use local::front::Latency;
@@ -9,7 +9,7 @@ use crate::gauge;
 use crate::subjects::{self, Ours};
 use crate::text::{bar, count, ms, note, number, quantile, ratio, table};
 
-/// How many members of a tenant are changed at most, from all over it.
+/// The most members of a tenant that are changed, spread over the whole tenant.
 const SAMPLE: u32 = 100;
 
 struct Measured {

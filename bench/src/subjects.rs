@@ -1,4 +1,4 @@
-//! What is measured: our function, and three other ways to do the same or less.
+//! The subjects of the measurements: our function, and three peers that do the same or less.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -13,7 +13,7 @@ use zip::write::SimpleFileOptions;
 use crate::bed::Bed;
 
 const NAME: &str = "tenant-update-user-role";
-/// The authorities that boto3 trusts by itself.
+/// The authorities that boto3 trusts by default.
 const BOTOCORE_ROOTS: &str = "boto3/botocore/cacert.pem";
 
 /// Our function, built.
@@ -29,22 +29,22 @@ pub struct Subject {
     pub does: &'static str,
     /// Whether it verifies tokens.
     pub verifies: bool,
-    /// What runs it, where that is not in the file that is deployed.
+    /// The runtime, if it is not part of the deployed file.
     pub version: Option<String>,
     program: PathBuf,
     arguments: Vec<String>,
     handler: &'static str,
-    /// What is deployed lies here.
+    /// The folder of the deployed files.
     task_root: PathBuf,
     variables: Vec<(&'static str, String)>,
-    /// The variable that names a file of authorities to trust, and those that are trusted without it.
+    /// The variable that names a file of trusted authorities, and the authorities that are trusted without it.
     trust: (&'static str, Vec<u8>),
-    /// What is deployed, by what is in it: bytes of the zip file, and unpacked.
+    /// The parts of the deployed files: bytes in the zip file, and unpacked.
     pub sizes: Vec<(&'static str, [usize; 2])>,
 }
 
 impl Subject {
-    /// How it is started, with what Lambda sets and nothing else.
+    /// The command that starts it, with the variables that Lambda sets and no others.
     pub fn command(&self, ours: &Ours, bed: &Bed) -> Result<tokio::process::Command> {
         let (variable, roots) = &self.trust;
         let authorities = bed.folder.path().join(format!("{}.pem", self.handler));
@@ -61,8 +61,8 @@ impl Subject {
 pub fn ours() -> Result<Ours> {
     let root = template::find_root()?;
     let mut template = Template::load(&root.join("template.yaml"))?;
-    // The embedded engine reads all of a stream for each write, and all of a table for each sweep of what has expired; both
-    // cost DynamoDB's callers nothing.
+    // The embedded engine reads a whole stream for each write, and a whole table for each sweep of expired items. DynamoDB's
+    // callers pay for neither.
     template.time_to_live = None;
     if let Some(table) = template.table.as_object_mut() {
         table.remove("StreamSpecification");
@@ -110,7 +110,7 @@ fn build_of(ours: &Ours, built: &Path, folder: &str) -> Result<Subject> {
     })
 }
 
-/// Copies a program to where it is run, as Lambda unpacks it: a start from a file as the linker leaves it takes a fifth more.
+/// Copies a program to the folder of its runs, as Lambda unpacks it. A start from the linker's own file takes a fifth more.
 fn unpacked(built: &Path, task_root: &Path) -> Result<PathBuf> {
     let program = task_root.join("bootstrap");
     let copied = fs::create_dir_all(task_root).and_then(|()| fs::copy(built, &program));
@@ -203,7 +203,7 @@ fn python(source: &Path, folder: &Path) -> Result<Subject> {
     })
 }
 
-/// Copies sources into a folder and has `make` make something of them, unless it has been made of the same ones.
+/// Copies sources into a folder and builds them with `make`, unless the last build was of the same sources.
 fn once(source: &Path, folder: &Path, names: &[&str], make: impl Fn(&Path) -> Result<()>) -> Result<()> {
     let sources: Vec<_> = names.iter().map(|name| Ok((name, read(&source.join(name))?))).collect::<Result<_>>()?;
     let made_of: Vec<u8> = sources.iter().flat_map(|(_, content)| content).copied().collect();
@@ -260,14 +260,14 @@ fn read(file: &Path) -> Result<Vec<u8>> {
     fs::read(file).map_err(|error| format!("{}: {error}", file.display()).into())
 }
 
-/// Runs a command, whose output goes to stderr.
+/// Runs a command. Its output goes to stderr.
 fn run(command: &mut Command) -> Result<()> {
     let name = command.get_program().display().to_string();
     let status = command.stdout(std::io::stderr()).status().map_err(|error| missing(&name, &error))?;
     if status.success() { Ok(()) } else { Err(format!("`{name}` failed: {status}").into()) }
 }
 
-/// What a command prints.
+/// The output of a command.
 ///
 /// # Errors
 /// It cannot be run, or fails.

@@ -1,4 +1,4 @@
-//! Numbers and tables as they are printed.
+//! Prints numbers and tables.
 
 use std::fs;
 use std::process::Command;
@@ -21,7 +21,7 @@ pub fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
-/// The median, and between what eight in ten lie.
+/// The median, and the range of the middle eight in ten.
 pub fn spread(values: &[f64]) -> String {
     let [p10, p50, p90] = [0.1, 0.5, 0.9].map(|q| number(quantile(values, q)));
     format!("{p50} ({p10}–{p90})")
@@ -60,14 +60,14 @@ pub fn note(text: &str) {
     println!("\n{text}");
 }
 
-/// For a person who waits.
+/// Shows progress to the person who waits.
 pub fn bar(what: &str, steps: usize) -> Result<ProgressBar> {
     let style = ProgressStyle::with_template("{msg:40} {wide_bar} {pos}/{len}, {elapsed} gone, {eta} to go");
     let style = style.map_err(|error| error.to_string())?;
     Ok(ProgressBar::new(steps as u64).with_style(style).with_message(what.to_owned()))
 }
 
-/// When, what, where and how it is measured.
+/// The date, commit, machine and command of a measurement.
 pub fn heading(subjects: &[Subject]) -> Result<()> {
     let root = template::find_root()?;
     let git = |arguments: &[&str]| subjects::output(Command::new("git").current_dir(&root).args(arguments));

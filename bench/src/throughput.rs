@@ -1,4 +1,4 @@
-//! How many calls of ours this machine serves through the gateway.
+//! The number of calls that this machine serves through the gateway.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -19,10 +19,10 @@ use crate::gauge;
 use crate::subjects::Ours;
 use crate::text::{bar, ms, note, number, quantile, table};
 
-/// Each caller's calls before those that count: processes start meanwhile.
+/// The calls of each caller that do not count: processes start meanwhile.
 const UNCOUNTED: u32 = 20;
 
-/// A caller who calls again as soon as there is an answer, on a connection of their own.
+/// A caller with a connection of its own, who calls again as soon as there is an answer.
 struct Caller {
     client: Client<HttpConnector, Full<Bytes>>,
     url: String,
@@ -48,7 +48,7 @@ impl Caller {
     }
 }
 
-/// Whose tenants callers change members of.
+/// The tenants of the callers.
 #[derive(Clone, Copy)]
 enum Tenants {
     /// Each caller has a tenant, and an admin's credential there: callers do not meet.
@@ -147,7 +147,7 @@ async fn start(bed: &Bed, tenants: Tenants, count: u32) -> Result<Vec<Caller>> {
     Ok(members.into_iter().map(|member| Caller { client: client(), url: bed.server.url(), member }).collect())
 }
 
-/// Has callers call at once, each as long as `goes_on` says so of its number of calls.
+/// Has callers call at the same time. Each goes on while `goes_on` holds for the number of its calls.
 async fn together(
     callers: Vec<Caller>,
     goes_on: impl Fn(u32) -> bool + Copy + Send + 'static,

@@ -1,5 +1,5 @@
-//! TLS in front of a plain TCP server on this machine, with an authority of its own: a client pays for certificates and a
-//! handshake as it does with AWS.
+//! TLS in front of a plain TCP server on this machine, with an authority of its own. So a client pays for certificates and a
+//! handshake, as with AWS.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ impl Drop for Front {
     }
 }
 
-/// A listener for [`Front::start`], and the host that clients of it will name.
+/// A listener for [`Front::start`], and the host that its clients will name.
 ///
 /// # Errors
 /// No port can be had.
@@ -47,7 +47,7 @@ impl Front {
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let url = format!("https://{host}");
         let accept = tokio::spawn(async move {
-            // A connection's errors are its client's, who fails for them.
+            // The client of a connection sees its errors, and fails.
             while let Ok((client, _)) = listener.accept().await {
                 tokio::spawn(forward(acceptor.clone(), client, target));
             }

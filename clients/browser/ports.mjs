@@ -1,7 +1,7 @@
-// What web pages get of the two local ports, in Chromium: node ports.mjs API_URL DYNAMODB_URL
+// Evil web pages call the two local ports, in Chromium: node ports.mjs API_URL DYNAMODB_URL
 //
-// A page of another origin, and one whose name was made to mean this machine (DNS rebinding), read and write all they can: they
-// must get nothing. The server must have demo credentials for the page of /docs.
+// One page has another origin. The name of the other page leads to this machine (DNS rebinding). Both read and write all they can,
+// and must get nothing. The server must have demo credentials for the page of /docs.
 
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
@@ -14,7 +14,7 @@ if (!dynamodb) {
 }
 const TABLE = 'rolecall';
 const KEYS = ['LOCAL_SIGNING_KEY', 'JWKS'];
-// Milliseconds, of all of it.
+// Milliseconds for the whole test.
 const ALL = 60_000;
 
 endAfter(ALL);
@@ -50,7 +50,7 @@ async function get(url, options = {}) {
   }
 }
 
-// What there is to get, as a person sees it.
+// The data behind the ports, as a person sees it.
 const secrets = [];
 for (const name of KEYS) {
   const { status, text } = await call(dynamodb, read(name));
@@ -74,7 +74,7 @@ await new Promise((resolve) => page.listen(0, '127.0.0.1', resolve));
 const browser = await launch(['MAP evil.example 127.0.0.1']);
 try {
   await from('another origin', `http://evil.example:${page.address().port}/`, 200, api, dynamodb);
-  // The browser takes what the ports answer under the page's name for the page's own.
+  // The browser takes answers of the ports under the page's name for answers of the page's origin.
   for (const url of [api, dynamodb]) {
     const rebound = `http://evil.example:${new URL(url).port}`;
     await from(`a rebound name, port ${new URL(url).port}`, `${rebound}/docs`, 421, rebound, rebound);
@@ -86,7 +86,7 @@ try {
 
 /** Opens a page and has it try everything on both URLs. */
 async function from(name, url, status, api, dynamodb) {
-  // A policy would be the evil page's own.
+  // The evil page would choose its own policy, so it has none.
   const context = await browser.newContext({ bypassCSP: true });
   const page = await context.newPage();
   const opened = await page.goto(url);
@@ -109,7 +109,7 @@ async function from(name, url, status, api, dynamodb) {
       : await page.evaluate(([url, options]) => get(url, options), [url, options]);
     gotten.push({ what: `${what} (${options.mode}, ${options.credentials})`, ...got });
   }
-  // A frame of it, which a page of the same origin may read.
+  // A frame with /docs. A page of the same origin may read it.
   gotten.push({ what: 'a frame', text: await page.evaluate(framed, `${api}/docs`) });
   await context.close();
 

@@ -14,13 +14,13 @@ if (!out) {
 }
 const LANGUAGES = ['Shell', 'Python', 'JavaScript', 'Go', 'Ruby'];
 const WIDE = { width: 1440, height: 900 };
-// Milliseconds: of one step, and of all of it.
+// Milliseconds for one step, and for the whole test.
 const STEP = 10_000;
 const ALL = 90_000;
 
 endAfter(ALL);
 
-// What an operation that was done answers, and how the page shows that.
+// The answer of an operation that succeeds, and the text that the page shows for it.
 const DONE = { 200: '200 OK', 201: '201 Created' };
 
 await mkdir(out, { recursive: true });
@@ -49,7 +49,7 @@ try {
         await link(page, operation).click();
         await button(page, operation).click();
         await answered(page, operation, () => send(page).click());
-        // Of the last one in the end.
+        // Each call overwrites the file, so the last one stays.
         await page.screenshot({ path: `${out}/docs-${theme}-answer.png`, animations: 'disabled' });
         await page.keyboard.press('Escape');
         await client(page).waitFor({ state: 'hidden' });

@@ -1,4 +1,4 @@
-"""What schemathesis.toml cannot say: `run` beside this file runs it."""
+"""The checks that schemathesis.toml cannot express. `run` beside this file uses them."""
 
 import collections
 import itertools
@@ -16,7 +16,7 @@ with open(os.environ["PROPERTIES_CALLERS"]) as file:
         for caller in json.load(file)["auth"]
     }
 ADMIN = CALLERS["admin"]
-# For the calls beside those that schemathesis makes.
+# For our own calls, beside those of schemathesis.
 session = requests.Session()
 session.trust_env = False
 calls = itertools.count()
@@ -24,15 +24,15 @@ calls = itertools.count()
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    # Where the credential is what is tested, nothing else may be touched.
+    # If the credential is under test, the call must stay as it is.
     if any(case.headers.get(name) != value for name, value in ADMIN.items()):
         return
     call = next(calls)
-    # Where a session cookie will do instead of a bearer, every other call has that.
+    # If a session cookie may stand for the bearer, every other call has the cookie.
     if {"sessionCookie": []} in case.operation.definition.raw.get("security", []) and call % 2:
         del case.headers["Authorization"]
         case.cookies["session"] = ADMIN["x-session-token"]
-    # The shortest keys come again and again, and whatever else is sent, the answer would be 422.
+    # The shortest keys come again and again. With the same key and another request, each answer would be 422.
     key = case.headers.get("Idempotency-Key", "")
     if len(key) == 1 and "!" <= key <= "~":
         case.headers["Idempotency-Key"] = f"{key}{call}"
@@ -40,7 +40,7 @@ def before_call(context, case, kwargs):
 
 @schemathesis.hook
 def after_call(context, case, response):
-    """What is sent can make the admin a user, or deactivate them. The 403 that follows is the last: the owner undoes it."""
+    """A call can make the admin a user, or deactivate them. At the first 403 after that, the owner undoes it."""
     if response.status_code == 403:
         restored = session.put(
             f"{URL}/api/acme/v1/users/2", json={"role": 2, "status": 1}, headers=CALLERS["owner"], timeout=30
@@ -48,7 +48,7 @@ def after_call(context, case, response):
         assert restored.status_code == 200, f"the owner cannot make the caller an admin again: {restored.text}"
 
 
-# What a schema cannot say. The messages are those of `shared/domain/src/problem.rs`.
+# Rules that a schema cannot express. The messages are those of `shared/domain/src/problem.rs`.
 OF_NO_SCHEMA = (
     "unknown or repeated ",
     "a name that is neither a number nor a UUID",
@@ -74,30 +74,30 @@ def has_float(value):
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
-    """Drops what is right here, as narrowly as can be told."""
-    # A method that no route has: 405 elsewhere, not with API Gateway, which answers before a function is asked.
+    """Drops failures that are right here, as narrowly as possible."""
+    # A method that no route has. API Gateway answers it with 404 and not with 405, before any function.
     if failure.code == "ST204" and (response.status_code, response.text) == (404, '{"message":"Not Found"}'):
         return False
-    # What is as described and refused all the same.
+    # A request that fits the description, and that the function refuses.
     if failure.code != "ST202" or response.status_code not in (400, 422):
         return True
     # The body names a role that does not exist, for example.
     is_of_no_schema = any(message in response.text for message in OF_NO_SCHEMA)
-    # 1.0 is an integer to JSON Schema, and refused here on purpose.
+    # 1.0 is an integer in JSON Schema. Here it is refused on purpose.
     is_of_float = "must be an integer" in response.text and has_float(case.body)
-    # What one operation calls `id` is put into the path of another, which may spell ids otherwise.
+    # Schemathesis puts the `id` of one operation into the path of another, which may spell ids in another way.
     is_of_link = case.meta.phase.name == "stateful" and re.search(r"`(id|userId)` must be an? ", response.text)
     return not (is_of_no_schema or is_of_float or is_of_link)
 
 
 def succeeded(response, case):
-    # A CORS preflight is answered with a success, too.
+    # The answer to a CORS preflight is a success, too.
     return 200 <= response.status_code < 300 and case.method.upper() == case.operation.method.upper()
 
 
 @schemathesis.check
 def foreign_tenant(ctx, response, case):
-    """What the caller may do, nobody of another tenant can do with the same request.
+    """Sends a request that the caller may make as callers of another tenant: nobody of them may succeed.
 
     That is what `object_level_authorization` checks for GETs. A write that is refused changes nothing, so that it can be
     replayed as well. Where the request names no tenant, it is one to the stranger's own.
@@ -117,13 +117,13 @@ def foreign_tenant(ctx, response, case):
     return None
 
 
-# Operations that need two credentials, and do look at both.
+# Operations that need two credentials, and check both.
 enforced = set()
 
 
 @schemathesis.check
 def every_credential(ctx, response, case):
-    """Where two credentials are needed, one is not enough, nor one with the other of somebody else.
+    """An operation with two credentials refuses one of them alone, and one beside that of another person.
 
     `ignored_auth` leaves out both, and sends a wrong one alone.
     """

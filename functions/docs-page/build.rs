@@ -9,14 +9,14 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
-/// What would break the page's content security policy or write to the console, and what stands in its place.
+/// Parts of the script that would break the page's content security policy or write to the console, and their replacements.
 const EDITS: [(&str, &str); 5] = [
-    // Style attributes, which the policy forbids; scripts may set the same.
+    // The policy forbids style attributes. Scripts may set the same styles.
     ("e.setAttribute(`style`,`width:30px;", "(e.style.cssText=`width:30px;"),
     ("t.setAttribute(`style`,`width:100%;", "(t.style.cssText=`width:100%;"),
-    // The same in the markup of highlighted code; `start.js` says how many digits a line's number has.
+    // The same in the markup of highlighted code. `start.js` sets the number of digits of a line's number.
     ("` style=\"--line-count: ${s}; --line-digits: ${s.toString().length};\"`", "``"),
-    // A trial whether `eval` is allowed.
+    // A test of whether `eval` is allowed.
     ("try{return Function(``),!0}catch{return!1}", "return!1"),
     ("typeof window<`u`&&console.info(`@scalar/api-reference@1.76.4`);", ""),
 ];

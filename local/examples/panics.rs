@@ -1,4 +1,4 @@
-//! A function like those of the bundle, but for its defect: `?panic` in its path's id.
+//! A function like those of the bundle, with a defect: it panics if the id in its path is `panic`.
 
 use serde_json::json;
 use shared::Answer;

@@ -1,4 +1,4 @@
-//! What is said of a function in one place is said in all of them: `functions/`, `template.yaml`, `events/`.
+//! The three places of a function agree: `functions/`, `template.yaml`, `events/`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,13 +10,13 @@ use local::template::{Kind, find_root};
 use local::{Template, functions};
 use serde_json::{Value, json};
 
-/// The cases that a function has whose callers show a credential, and the statuses that their answers may have. Public
-/// functions need only the first.
+/// The cases of a function whose callers show a credential, and the possible statuses of their answers. Public functions need only
+/// the first case.
 const MANDATORY: [(&str, &[u64]); 5] = [
     (SUCCESS, &[200, 201, 204]),
     ("no-credential", &[401]),
     ("forbidden", &[403]),
-    // 401 where only the credentials name a tenant, and differ.
+    // 401 if only the credentials name tenants, and these differ.
     ("foreign-tenant", &[401, 403]),
     // Body, path, query or header: what the function reads.
     ("malformed", &[400, 422]),
@@ -35,21 +35,20 @@ fn cases(function: &str) -> Vec<Case> {
     Cases::load(&find_root().unwrap(), function).and_then(|cases| cases.all()).unwrap_or_else(|why| panic!("{why}"))
 }
 
-/// Headers that are there without a page's doing: of the browser, and of the gateway. And `content-encoding`: no page is to
-/// compress a body.
+/// Headers that the browser or the gateway adds without the page's doing. And `content-encoding`: no page should compress a body.
 fn is_sent_anyway(header: &str) -> bool {
     let gateway = header.starts_with("x-amzn-") || header.starts_with("x-forwarded-");
     let browser = ["accept", "accept-encoding", "content-length", "cookie", "host", "origin", "user-agent"];
     gateway || browser.contains(&header) || header == "content-encoding"
 }
 
-/// Headers of an answer that pages may read always, that are for the browser, or for who compresses a body.
+/// Headers of an answer that pages may always read, or that are for the browser or for a client that compresses a body.
 fn is_of_the_browser(header: &str) -> bool {
     let browsers = ["content-encoding", "content-security-policy", "referrer-policy", "vary", "x-content-type-options"];
     ["accept-encoding", "cache-control", "content-type"].contains(&header) || browsers.contains(&header)
 }
 
-/// What each function lacks, if anything; `lacks` is told its name.
+/// Collects the missing parts of each function. `lacks` gets the function's name.
 fn each_function<I: IntoIterator<Item = String>>(names: BTreeSet<String>, lacks: impl Fn(&str) -> I) {
     assert!(!names.is_empty());
     let lacking: Vec<String> = names.iter().flat_map(|name| lacks(name)).collect();
@@ -60,7 +59,7 @@ fn in_template() -> BTreeSet<String> {
     template().functions.into_iter().map(|function| function.name).collect()
 }
 
-/// Cedar's parser is a tenth of a function, and half of its start.
+/// Cedar's parser would be a tenth of a function, and half of its start.
 #[test]
 fn no_function_has_cedar() {
     let mut cargo = functions::cargo();
@@ -196,7 +195,7 @@ fn an_event_is_one_that_the_gateway_makes_for_its_function() {
                 found.function == name
                     && event["routeKey"] == *found.route_key
                     && event["rawPath"] == *found.path
-                    // The gateway leaves out what would be empty.
+                    // The gateway leaves out empty parts.
                     && event["pathParameters"].as_object().map_or(json!({}), |it| json!(it)) == json!(found.parameters)
             })
         });

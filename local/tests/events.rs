@@ -1,9 +1,9 @@
 //! Has the real functions answer every case of `events/`, each on fresh demo data in a real engine, and compares with
 //! the answers recorded there. `BLESS=1` records these anew: review the diff.
 //!
-//! Each answer is held against `openapi.json`, too. Which IAM actions each function was seen to use is left in
-//! `target/actions.json`, for `.ci/` to compare with what the deployed template grants. With `RIE`, the path of AWS's runtime
-//! interface emulator, it is that which runs the functions.
+//! It compares each answer with `openapi.json`, too. It writes the IAM actions that each function used to `target/actions.json`;
+//! `.ci/` compares them with the actions that the deployed template grants. With `RIE`, the path of AWS's runtime interface
+//! emulator, the emulator runs the functions.
 
 #[path = "events/check.rs"]
 mod check;
@@ -40,20 +40,20 @@ use tokio::task::JoinSet;
 use check::{check, is_event};
 use described::Described;
 
-/// When the demo data was made, in milliseconds since the epoch.
+/// The time of the demo data, in milliseconds since the epoch.
 const SEEDED: i64 = 1_705_308_300_000;
 
-/// How many events are replayed at once.
+/// The number of events that are replayed at the same time.
 const LANES: usize = 2;
 
-/// What was answered, as it is recorded.
+/// An answer in its recorded form.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Answer {
     status_code: u16,
     headers: BTreeMap<String, String>,
     body: Value,
-    /// What the audit events of the record say was changed, if anything was.
+    /// The changes that the audit events of the record list, if there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     changes: Option<BTreeMap<String, Difference>>,
 }
@@ -61,7 +61,7 @@ struct Answer {
 /// The answers to the cases of each function.
 type Recorded = Arc<Mutex<BTreeMap<String, BTreeMap<String, Value>>>>;
 
-/// The actions that each function was seen to use.
+/// The IAM actions that each function used.
 type Actions = Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -186,7 +186,7 @@ async fn replay(
     };
     let route = event["routeKey"].as_str().unwrap();
     let media_type = answer.headers.get("content-type").map(String::as_str);
-    // What is described is made of what is recorded.
+    // The reference is made of the recorded answers, so they cannot be compared now.
     if !blessing() {
         described.body(route, answer.status_code, media_type, &body)?;
         described.headers(route, answer.status_code, answer.headers.keys().map(String::as_str))?;
@@ -213,8 +213,8 @@ async fn replay(
     }
 }
 
-/// Starts a function once the Runtime API listens, as on AWS. The emulator does not wait for its own, and our smallest functions
-/// are sometimes there before it.
+/// Starts a function once the Runtime API listens, as on AWS. The emulator does not wait for that, and our smallest functions
+/// sometimes start sooner.
 const WHEN_IT_LISTENS: &str =
     r#"until : <>"/dev/tcp/${AWS_LAMBDA_RUNTIME_API/://}"; do :; done 2>/dev/null; exec "$0""#;
 
@@ -253,8 +253,8 @@ async fn emulate(
     serde_json::from_slice(&answer).map_err(|why| format!("{why}: {}", String::from_utf8_lossy(&answer)))
 }
 
-/// An address to listen on, each time another. Its port is below those that systems give to outgoing connections (from 32768 on
-/// Linux): one of theirs could be taken again before the emulator listens there.
+/// An address to listen on, each time another. Its port is below the ports of outgoing connections (from 32768 on Linux): one of
+/// those could be taken before the emulator listens on it.
 fn free_address() -> String {
     static NEXT: AtomicU16 = AtomicU16::new(20_000);
     loop {
@@ -277,7 +277,7 @@ async fn items(server: &Server, template: &Template) -> HashMap<Key, Value> {
     items.map(|item| (key(item), item.clone())).collect()
 }
 
-/// The body as a client gets it.
+/// The body in the form that a client gets.
 fn body_of(answer: &Value) -> Result<Vec<u8>, String> {
     let body = match &answer["body"] {
         Value::Null => "",
@@ -295,7 +295,7 @@ fn body_of(answer: &Value) -> Result<Vec<u8>, String> {
     Ok(body)
 }
 
-/// What is in the repository, and changes with it, is not recorded once more; nor is what is another each time.
+/// Shortens bodies that are files of the repository, and replaces a nonce, which differs each time.
 fn shorten(answer: &mut Answer) {
     if let Some(document) = answer.body.as_object_mut().filter(|body| body.contains_key("openapi")) {
         document.retain(|name, _| ["openapi", "info"].contains(&name.as_str()));

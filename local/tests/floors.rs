@@ -1,4 +1,4 @@
-//! The floors of `shared`: no file uses what stands above it, and a function reaches the table by the gate only.
+//! The floors of `shared`: no file uses a higher floor, and a function reaches the table only through the gate.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,16 +9,16 @@ use local::template::find_root;
 use local::{Template, functions};
 use serde_json::Value;
 
-/// The floors of `shared/src`, the lowest first. A file may use what stands on a lower floor, and what is in its own folder.
+/// The floors of `shared/src`, the lowest first. A file may use lower floors, and the other files of its own folder.
 const FLOORS: [&[&str]; 7] =
     [&["log", "answer", "trace"], &["table"], &["gate"], &["http"], &["dialect"], &["app"], &["serve"]];
 
-/// What `lib.rs` has for all floors: the clock and a lock.
+/// The functions of `lib.rs` for all floors: the clock and a lock.
 const FOUNDATION: [&str; 2] = ["now", "lock"];
 
 /// The packages that `domain` may use: none knows HTTP, AWS, a clock or a random number.
 const PURE: [&str; 9] = ["std", "crate", "super", "serde", "serde_json", "sha2", "time", "uuid", "Self"];
-/// Those for what only tests and writers of policies have.
+/// The packages that only tests and writers of policies use.
 const PURE_BY_FEATURE: [&str; 2] = ["cedar_policy", "schemars"];
 /// The parts of `std` that are not pure.
 const IMPURE: [&str; 8] =
@@ -56,7 +56,7 @@ fn paths_after(code: &str, start: &str) -> BTreeSet<String> {
         if code[..at].ends_with(|it| is_part(it) || it == ':') {
             continue;
         }
-        // What stands before each open brace.
+        // The path before each open brace.
         let (mut before, mut path) = (Vec::<String>::new(), String::new());
         for it in code[at + start.len()..].chars() {
             match it {
@@ -94,7 +94,7 @@ fn floor(module: &str) -> Option<usize> {
     FLOORS.iter().position(|floor| floor.contains(&module))
 }
 
-/// What the files of `shared/src` import from floors that are not below them.
+/// The imports of `shared/src` from floors that are not below the file's own.
 fn upward(root: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for file in rust_files(root) {
@@ -200,7 +200,7 @@ fn the_domain_is_pure_and_has_no_circle_of_imports() {
     assert!(circle(&imports).is_some());
 }
 
-/// The stranger's check: what an endpoint takes, and what a record takes. README.md, *Adding an endpoint*, lists the same places.
+/// The stranger's check: the places of an endpoint, and those of a record. README.md, *Adding an endpoint*, lists the same places.
 #[test]
 fn an_endpoint_and_a_record_have_few_places() {
     let root = find_root().unwrap();
@@ -215,7 +215,7 @@ fn an_endpoint_and_a_record_have_few_places() {
         assert!(named.is_none() || is_measured, "{}: names {:?}", file.display(), named.map(|it| &it.name));
     }
 
-    // A role: its own file, the catalog that it belongs to, its storage, how a request finds it, its wire types.
+    // A role: its own files, the catalog that it belongs to, its storage, the facts of a request, its wire types.
     let is_word = |it: char| it.is_alphanumeric() || it == '_';
     let names_role = |file: &PathBuf| code(file).split(|it| !is_word(it)).any(|word| word == "Role");
     let files = [root.join("shared/domain/src"), root.join("shared/src")].map(|folder| rust_files(&folder)).concat();
@@ -228,7 +228,7 @@ fn an_endpoint_and_a_record_have_few_places() {
     let storage = ["src/table/stored.rs", "src/table/key.rs", "src/gate/facts.rs"];
     let dialects = ["users", "organization", "tenant", "directory"].map(|name| format!("src/dialect/{name}.rs"));
     let places = places.into_iter().chain(storage).map(str::to_owned).chain(dialects);
-    // What a request may refer to has a name of its own.
+    // A role is also a `Reference`, and a kind of id.
     let others =
         ["domain/src/id.rs", "domain/src/problem.rs", "domain/src/member/change.rs", "src/dialect/directory/schema.rs"]
             .map(str::to_owned);
@@ -248,7 +248,7 @@ fn a_long_file_says_why() {
     assert_eq!(unexplained.collect::<Vec<_>>(), Vec::<PathBuf>::new(), "split it, or write `Long, since …` at its top");
 }
 
-/// Functions are compiled against what `shared` is for them: the feature that opens the table is off.
+/// Functions are compiled against `shared` without the feature that opens the table.
 #[test]
 fn no_function_can_reach_the_table() {
     let (root, template) = (find_root().unwrap(), Template::load(&find_root().unwrap().join("template.yaml")).unwrap());
@@ -288,9 +288,9 @@ fn no_function_can_reach_the_table() {
     }
 }
 
-/// What a function can write, and the error that it gets.
+/// Code of a function, and the compiler's errors for it.
 const WALLS: [(&[&str], &str); 10] = [
-    // The way in, so that the others do not fail for another reason.
+    // This one compiles, so the others do not fail for another reason.
     (
         &[],
         "use shared::{Answer, App, Call, Problem, Reads};
@@ -302,11 +302,11 @@ const WALLS: [(&[&str], &str); 10] = [
              }).await
          }",
     ),
-    // The table, its keys and its transactions cannot be named.
+    // The table, its keys and its transactions are private.
     (&["E0603"], "use shared::table::Transaction;"),
     (&["E0603"], "use shared::table::key::{Key, TenantKeys};"),
     (&["E0603"], "use shared::table::stored::Stored;"),
-    // Nor reached by what a function has.
+    // The methods of `App` and `Caller` that lead to them are private, too.
     (&["E0624"], "pub fn table(app: &shared::App, call: &shared::Call) { app.table(call); }"),
     (&["E0624"], "pub fn keys(caller: &shared::gate::Caller) { caller.keys(); }"),
     // Nobody is a caller without a credential.
@@ -315,7 +315,7 @@ const WALLS: [(&[&str], &str); 10] = [
         "pub fn caller(id: shared::id::UserId, tenant: shared::id::TenantId) { \
          shared::gate::Caller::new(id, tenant, String::new(), String::new(), String::new()); }",
     ),
-    // A member who was read cannot be shown without a decision.
+    // A function cannot show a member without a decision.
     (
         &["E0616"],
         "pub fn peek(member: shared::gate::Unseen<shared::domain::Member>) -> String { member.0.email.clone() }",
@@ -326,6 +326,6 @@ const WALLS: [(&[&str], &str); 10] = [
          catalog: &'a shared::domain::Catalog) -> shared::View<'a> { \
          shared::View { tenant, member, catalog, picture: None } }",
     ),
-    // What was decided can be neither made nor written by hand.
+    // A function can neither make nor write an allowed change by hand.
     (&["E0603"], "use shared::gate::plan::Allowed;"),
 ];

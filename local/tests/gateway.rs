@@ -122,7 +122,7 @@ fn message(text: &str) -> Value {
     json!({ "message": text })
 }
 
-/// Waits for what other processes and tasks bring about.
+/// Waits for a condition that other processes and tasks bring about.
 async fn eventually(condition: impl Fn() -> bool) {
     let wait = async {
         while !condition() {
@@ -138,7 +138,7 @@ fn kill(pid: u32, with: &str) -> bool {
     killed.unwrap().success()
 }
 
-/// One that has ended and is still listed, as nobody has asked for its status yet, is not.
+/// A process that has ended does not run, even if it is still listed because nobody has asked for its status.
 fn is_alive(pid: u32) -> bool {
     let output = Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().unwrap();
     let state = String::from_utf8(output.stdout).unwrap();
@@ -163,7 +163,7 @@ async fn a_request_goes_through_a_function_and_back() {
     assert_eq!(event["body"], "hello");
     assert_eq!(event["requestContext"]["requestId"], reply.headers["apigw-requestid"].to_str().unwrap());
     assert_eq!(reply.body["arn"], "arn:aws:lambda:us-east-1:000000000000:function:probe");
-    // What `lambda_http` makes of the event is the URL that the client called.
+    // From the event, `lambda_http` makes the URL that the client called.
     assert_eq!(reply.body["uri"], server.url() + "/main/probe/a%20b?x=1&x=2");
 
     let environment = &reply.body["environment"];
@@ -303,6 +303,6 @@ async fn a_panic_is_logged_and_the_gateway_answers_for_the_process_that_ends() {
     assert_eq!((&line(1)["level"], &line(1)["faults"]), (&json!("ERROR"), &json!(1)));
     assert_eq!(line(1)["request_id"], panicked.headers["apigw-requestid"].to_str().unwrap());
     let cause = line(1)["cause"].as_str().unwrap().to_owned();
-    // What it was about is a caller's, so only where it happened is told.
+    // The message holds text of a caller, so the log has only the place.
     assert!(cause.starts_with("panicked at local/examples/panics.rs:") && !cause.contains("made for"), "{cause}");
 }

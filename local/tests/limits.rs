@@ -1,5 +1,5 @@
-//! The limits of DynamoDB over its protocol, whether the front or the engine behind it has them: what is within one passes, and
-//! what is beyond it gets AWS's error.
+//! The limits of DynamoDB over its protocol, in the front or in the engine behind it. A request within a limit passes, and a request
+//! beyond it gets AWS's error.
 
 use std::path::PathBuf;
 
@@ -164,7 +164,7 @@ async fn keys_of_an_index_have_their_bytes() {
         bed.assert_invalid("BatchWriteItem", bed.batch_write([request]), &message).await;
     }
 
-    // What an update sets, by name or placeholder, wherever it stands; not what it merely names or adds up.
+    // The values that an update sets, by name or placeholder, anywhere in it; not names and operands.
     let message = too_long("GSI1SK", 1025, 1024);
     let values = json!({ ":a": s(1), ":b": s(1025) });
     bed.assert_invalid("UpdateItem", bed.update("SET GSI1PK=:a,GSI1SK=:b", values.clone()), &message).await;
@@ -179,7 +179,7 @@ async fn keys_of_an_index_have_their_bytes() {
     bed.assert_taken("UpdateItem", bed.update("SET GSI1PK = :a, GSI1SK = :b", json!({ ":a": s(2048), ":b": s(1024) })))
         .await;
 
-    // In a transaction it is the part's reason; nothing of it is written.
+    // In a transaction, the part has this reason, and nothing is written.
     let within = json!({ "Put": bed.put(key("not-written", "1")) });
     for part in [json!({ "Put": bed.put(listed(1, 1025)) }), json!({ "Update": named })] {
         let whole = transaction([within.clone(), part]);

@@ -1,4 +1,4 @@
-//! What a person gets to see who gives an option nonsense: one line that names the option, soon, and never a panic.
+//! A person who gives a wrong option soon sees one line that names the option, and never a panic.
 
 use std::ffi::OsString;
 use std::fs;
@@ -13,10 +13,10 @@ use local::cases::Cases;
 use local::{Options, Server, Template, template};
 use serde_json::Value;
 
-/// How long the program may take to refuse. Nothing that it could wait for is there.
+/// The time in which the program must refuse. There is nothing that it could wait for.
 const SOON: Duration = Duration::from_secs(20);
 
-/// What an option does not take.
+/// Values that an option refuses.
 fn nonsense(option: &str, folder: &Path) -> Vec<OsString> {
     let mut texts: Vec<OsString> = [
         "",
@@ -49,14 +49,14 @@ fn nonsense(option: &str, folder: &Path) -> Vec<OsString> {
     texts.extend(match option {
         "--event" => vec!["/dev/zero".into(), folder.into(), folder.join("array.json").into()],
         "--bin-dir" => vec![folder.join("empty").into()],
-        // Others may use it.
+        // Other users may use it.
         "--data" => vec![folder.join("empty").into()],
         _ => vec![],
     });
     texts
 }
 
-/// Each option of each command, and what else the command needs.
+/// Each option of each command, and the other arguments that the command needs.
 const OPTIONS: [(&str, &[&str]); 20] = [
     ("--port", &["--bin-dir", "{folder}"]),
     ("--dynamodb-port", &["--bin-dir", "{folder}"]),
@@ -80,7 +80,7 @@ const OPTIONS: [(&str, &[&str]); 20] = [
     ("--dynamodb", &["seed", "--tenant", "big", "--members", "2"]),
 ];
 
-/// A folder that has what commands ask for, and something else.
+/// A folder with the files that commands need, and with another one.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let template = Template::load(&template::find_root().unwrap().join("template.yaml")).unwrap();
@@ -110,7 +110,7 @@ fn nonsense_is_refused_in_one_line() {
             value.push(&text);
             let shown = format!("{command:?} {option}={:.80}", text.display());
             let said = refused(&command, value, &shown);
-            // Of what is no text, the option is not told.
+            // For a value that is no text, the error does not name the option.
             let names = said.contains(option) || text.to_str().is_none() && said.contains("invalid UTF-8");
             assert!(names, "{shown}: {said}");
         }
@@ -151,7 +151,7 @@ async fn a_case_is_printed_as_a_whole_event() {
     assert_eq!(printed, event);
 }
 
-/// What the program says on standard error, when it must refuse.
+/// The program's standard error, when it must refuse.
 fn refused(command: &[String], value: OsString, shown: &str) -> String {
     let mut process = Command::new(env!("CARGO_BIN_EXE_rolecall"))
         .args(command)

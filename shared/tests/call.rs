@@ -196,7 +196,7 @@ fn a_body_has_the_limit_of_its_endpoint() {
             event
         };
         assert!(call(of_bytes(most)).body(most).is_ok());
-        // The size is told first.
+        // The size comes first.
         let mut large = of_bytes(most + 1);
         large["headers"] = json!({ "content-encoding": "gzip" });
         let problem = call(large).body(most).unwrap_err();

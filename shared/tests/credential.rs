@@ -1,4 +1,4 @@
-//! Tokens, key sets, and the headers that carry tokens: what counts, and everything that must not.
+//! Tokens, key sets, and the headers that carry tokens: the good ones, and all bad ones.
 //!
 //! Long, since its tests share the making of keys and of tokens with every flaw.
 
@@ -58,7 +58,7 @@ fn check(token: &str, kind: Kind) -> Result<Credential, Problem> {
     verify(token, kind, &KEYS, &expected(), Time::from_millis(NOW * 1000))
 }
 
-/// Why an access token is refused; the reason is for the log, and tells one case from another here.
+/// The reason to refuse an access token. It is for the log; here it tells one case from another.
 #[track_caller]
 fn refused(token: &str) -> &'static str {
     match check(token, Kind::Access) {
@@ -199,13 +199,13 @@ fn every_claim_is_there_once_and_of_its_type() {
             assert!(known, "{name} {other}: {why}");
         }
 
-        // What stands twice is refused, even where both say the same.
+        // A repeated claim is refused, even if both values are the same.
         let text = good.to_string();
         let twice = format!("{},{}:{}}}", text.strip_suffix('}').unwrap(), json!(name), good[name]);
-        // The library reads some of them first, and stops at those itself.
+        // The library reads some claims first, and refuses those itself.
         assert!([CLAIMS, UNVERIFIED].contains(&refused(&sign("ed", &header().to_string(), &twice))), "{name}");
     }
-    // Claims are an object, and not their values in a row.
+    // Claims must be an object, not an array of their values.
     let row: Value = ["iss", "aud", "sub", "tid", "slug", "sid", "exp", "iat", "nbf", "typ"]
         .iter()
         .map(|name| good[name].clone())
@@ -239,7 +239,7 @@ fn only_our_issuer_and_audience_count() {
 fn clocks_may_differ_by_five_seconds() {
     assert_eq!(LEEWAY, 5);
     for (name, good, bad, why) in [
-        // Good until the second before the end of the leeway.
+        // A token is good until the second before the end of the leeway.
         ("exp", NOW - 4, NOW - 5, EXPIRED),
         ("nbf", NOW + 5, NOW + 6, EARLY),
         ("iat", NOW + 5, NOW + 6, EARLY),
@@ -255,7 +255,7 @@ fn clocks_may_differ_by_five_seconds() {
         ("iat", i64::MAX, EARLY),
     ] {
         let why_not = refused(&token(&with(claims(), name, extreme)));
-        // A negative number is no time for the library either.
+        // The library takes no negative number as a time, either.
         assert!(why_not == why || extreme < 0 && why_not == UNVERIFIED, "{name} {extreme}: {why_not}");
     }
 }
@@ -293,7 +293,7 @@ fn ids_are_uuids_of_their_kind() {
     assert_eq!(refused(&token(&with(claims(), "tid", user))), NOBODY);
 }
 
-/// What is looked for in the table has an end.
+/// The ids that are looked up in the table have a limit.
 #[test]
 fn a_session_is_1_to_128_visible_ascii_characters() {
     assert_eq!(MAX_SESSION_ID, 128);
@@ -318,14 +318,14 @@ fn a_slug_is_one_that_a_tenant_can_have() {
 #[test]
 fn the_key_says_the_algorithm() {
     let text = claims().to_string();
-    // Nobody signs, in any spelling, with and without a signature.
+    // The algorithm `none`, in any spelling, with and without a signature.
     for none in ["none", "None", "NONE", ""] {
         let header = json!({ "alg": none, "kid": "ed" }).to_string();
         assert_eq!(refused(&sign("ed", &header, &text)), UNVERIFIED, "{none}");
         let unsigned = format!("{}.{}.", BASE64.encode(&header), BASE64.encode(&text));
         assert_eq!(refused(&unsigned), UNVERIFIED, "{none}");
     }
-    // What is public is no secret: the key's bytes, as text, and as the document that it was read from.
+    // A public key is no secret for HMAC: its bytes, its text, and the document that it was read from.
     let public = ed25519().verifying_key();
     let secrets = [
         public.as_bytes().to_vec(),
@@ -367,7 +367,7 @@ fn only_known_keys_count() {
         assert_eq!(refused(&headed(&with(header(), "kid", kid.clone()))), HEADER, "{kid}");
     }
     assert_eq!(refused(&headed(&json!({ "alg": "EdDSA" }))), HEADER);
-    // A stranger's key does not count, whatever the header says of it.
+    // A stranger's key does not count, whatever the header says about it.
     let stranger = SigningKey::from_bytes(&[8; 32]).verifying_key();
     for header in [
         header(),
@@ -446,10 +446,10 @@ fn a_token_has_three_parts() {
 #[test]
 fn every_character_of_a_token_counts() {
     let good = token(&claims());
-    // The keys remember it, and nothing that is like it.
+    // The keys remember this token, and no similar one.
     assert!(check(&good, Kind::Access).is_ok() && KEYS.verified(&good).is_some());
     let signature = good.rfind('.').unwrap() + 1;
-    // Each of the signature's characters; of the others, which are signed, every ninth.
+    // Each character of the signature, and every ninth of the signed ones.
     for at in (0..signature).step_by(9).chain(signature..good.len()) {
         let other = if good.as_bytes()[at] == b'A' { "B" } else { "A" };
         let changed = format!("{}{other}{}", &good[..at], &good[at + 1..]);
@@ -515,7 +515,7 @@ fn keys_remember_256_tokens() {
         assert_eq!(remembered(), if at < MAX_VERIFIED { at + 1 } else { 1 });
     }
     assert_eq!(MAX_VERIFIED, 256);
-    // What was not signed by them is not remembered.
+    // A token that they did not sign is not remembered.
     let forged = sign("stranger", &header().to_string(), &claims().to_string());
     assert!(verify(&forged, Kind::Access, &keys, &expected(), Time::from_millis(NOW * 1000)).is_err());
     assert!(keys.verified(&forged).is_none());
@@ -537,7 +537,7 @@ fn base64_has_one_spelling() {
             spoilt[at] = spoil(&spoilt[at]);
             assert!(check(&spoilt.join("."), Kind::Access).is_err(), "{name} in part {at}");
             if at < 2 {
-                // Even where it was signed like that.
+                // Even if it was signed in this form.
                 assert!(check(&signed("ed", &spoilt[..2].join(".")), Kind::Access).is_err(), "{name} in part {at}");
             }
         }
@@ -551,7 +551,7 @@ fn base64_has_one_spelling() {
         let other = format!("{}{}", &good[..good.len() - 1], &alphabet[value + bits..][..1]);
         assert_eq!(refused(&other), UNVERIFIED);
     }
-    // The alphabet is that of URLs: a signature with one of the two other characters is looked for, and spelled wrong.
+    // The alphabet is that of URLs. The test looks for a signature with one of its two special characters, and spells it wrong.
     let spelled = (0..).map(|at| token(&with(claims(), "n", at))).find(|token| token.contains(['-', '_'])).unwrap();
     assert!(check(&spelled, Kind::Access).is_ok());
     assert!(check(&spelled.replace('-', "+").replace('_', "/"), Kind::Access).is_err());
@@ -576,7 +576,7 @@ fn the_longest_token_is_4_kib() {
 
 // ---- Key sets
 
-/// Why a key set is refused.
+/// The reason to refuse a key set.
 #[track_caller]
 fn rejected(keys: &[Value]) -> String {
     key_set(keys).err().unwrap_or_else(|| panic!("{keys:?} were read"))
@@ -686,7 +686,7 @@ fn other_kinds_of_keys_are_refused() {
 
 #[test]
 fn weak_and_malformed_keys_are_refused() {
-    // The points of small order, in all their spellings: with them, a signature can be made without a private key.
+    // The points of small order, in all spellings: with them, a signature can be made without a private key.
     let weak = [
         "0000000000000000000000000000000000000000000000000000000000000000",
         "0000000000000000000000000000000000000000000000000000000000000080",
@@ -789,7 +789,7 @@ fn a_cookie_is_there_once() {
         "theme=dark",
         "other=session=a.b.c",
         "__Host-session=a.b.c",
-        // Whoever can set a cookie for a parent domain could add theirs: neither counts.
+        // A person who can set a cookie for a parent domain could add one, so neither counts.
         "session=a.b.c; session=d.e.f",
         "session=a.b.c; theme=dark; session=a.b.c",
         "session=; session=a.b.c",
@@ -800,7 +800,7 @@ fn a_cookie_is_there_once() {
     assert_eq!(cookie(["theme=dark", "lang=sv; session=a.b.c"], "session"), Some("a.b.c"));
     assert_eq!(cookie(["session=a.b.c", "lang=sv; session=a.b.c"], "session"), None);
     assert_eq!(cookie([], "session"), None);
-    // What a value means is the verifier's to say: none of these is a token.
+    // Only the verifier judges a value: none of these is a token.
     for (header, value) in
         [("session=", ""), ("session=\"a.b.c\"", "\"a.b.c\""), ("session=a=b==", "a=b=="), ("session=a b", "a b")]
     {

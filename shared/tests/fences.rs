@@ -1,5 +1,6 @@
-//! A model of fences (`shared/src/table/fence.rs`): every interleaving of three requests that rest on a fact, one that changes it and
-//! may die on the way, one that repeats the change, and one that puts up the fences. DynamoDB carries out each step whole.
+//! A model of fences (`shared/src/table/fence.rs`). It walks through every interleaving of three requests that rest on a fact, one
+//! that changes it and may die on the way, one that repeats the change, and one that puts up the fences. DynamoDB carries out each
+//! step whole.
 
 use std::collections::HashSet;
 
@@ -17,7 +18,7 @@ struct Table {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Request {
     New,
-    /// It has read this version, and how many fences there are.
+    /// It has read this version and the number of fences.
     Read(u8, usize),
     Done,
 }
@@ -27,7 +28,7 @@ enum Request {
 enum Change {
     New,
     Read(u8, usize),
-    /// It has committed this version, or found it, and has raised so many of so many fences.
+    /// It has committed or found this version, and has raised so many of so many fences.
     Raising {
         version: u8,
         raised: usize,
@@ -42,12 +43,12 @@ struct State {
     table: Table,
     requests: [Request; 3],
     change: Change,
-    /// The same change again. Its caller got no answer to the first, because that is dead.
+    /// The same change again. The first request is dead, so its caller got no answer.
     repeat: Change,
     put_up: bool,
 }
 
-/// What the protocol leaves out, for controls.
+/// The parts that the protocol leaves out, for controls.
 #[derive(Clone, Copy, Default)]
 struct Without {
     raising: bool,
@@ -61,13 +62,13 @@ impl State {
         Self { table, requests: [Request::New; 3], change: Change::New, repeat: Change::New, put_up: false }
     }
 
-    /// The version that a caller was told to be in force.
+    /// The version that an answer has called in force.
     fn told(&self) -> u8 {
         let told = |change: Change| if let Change::Answered(version) = change { version } else { 0 };
         told(self.change).max(told(self.repeat))
     }
 
-    /// The states after one step of anybody, or what goes wrong in it.
+    /// The states after one step of any request, or the error in it.
     fn next(&self, without: Without) -> Result<Vec<Self>, String> {
         let mut next = Vec::new();
         for (at, request) in self.requests.iter().enumerate() {
@@ -94,7 +95,7 @@ impl State {
                         return Err(format!("commits on version {version}: {self:?}"));
                     }
                     tables.into_iter().for_each(|table| with(table, Request::Done));
-                    // What does not commit starts anew, as any of the other requests.
+                    // A request that does not commit starts again, like any of the other requests.
                     with(self.table, Request::Done);
                 }
                 Request::Done => {}
@@ -120,7 +121,7 @@ impl State {
         let table = self.table;
         match change {
             Change::New => vec![(table, Change::Read(table.version, table.fences))],
-            // What was to be changed is so already.
+            // The change is there already.
             Change::Read(version, of) if version > 1 => {
                 let of = if again && without.raising_again { 0 } else { of };
                 vec![(table, Change::Raising { version, raised: 0, of })]
@@ -147,7 +148,7 @@ impl State {
     }
 }
 
-/// Walks through all states: how many there are, or the first in which a request commits on a fact that is no more.
+/// Walks through all states. Returns their number, or the first in which a request commits on an older fact.
 fn walk(without: Without) -> Result<usize, String> {
     let mut known = HashSet::new();
     let mut open = vec![State::start(0), State::start(FENCES)];
@@ -165,7 +166,7 @@ fn nothing_commits_on_a_fact_after_its_change_was_answered() {
     assert!(states > 1_000, "{states}");
 }
 
-/// The walk can fail: it does without each part of the protocol.
+/// The walk can fail: it does if any one part of the protocol is left out.
 #[test]
 fn each_part_of_the_protocol_is_needed() {
     for without in [

@@ -1,4 +1,4 @@
-//! Reading a body: the bodies that are no JSON, and the rules for its members. All faults are told at once, with their places.
+//! Reading a body: bodies that are no JSON, and the rules for members. One answer lists all faults, with their places.
 
 use serde_json::{Value, json};
 use shared::Problem;
@@ -19,7 +19,7 @@ fn refused(body: impl AsRef<[u8]>) -> Problem {
     }
 }
 
-/// The places in the body, and what is wrong there.
+/// The places in the body, with their faults.
 fn placed(faults: Vec<Fault>) -> Vec<(String, Wrong)> {
     let place = |fault: Fault| {
         assert_eq!(fault.place.first(), Some(&Step::from("body")));
@@ -157,7 +157,7 @@ fn absent_null_and_a_value_are_three_things() {
     assert_eq!(clearable(bad), Err(is_bad));
 }
 
-/// A reader that makes a value all the same gets none out.
+/// A reader that makes a value in spite of a fault gets an error.
 #[test]
 fn a_faulty_object_gives_no_value() {
     let ignoring = |read: fn(&mut Object) -> bool| object(r#"{"it":"7"}"#).all(|it| Ok(read(it))).map_err(placed);

@@ -160,7 +160,7 @@ fn step(step: &Step) -> String {
     }
 }
 
-// What the table must show, whoever blesses it.
+// The table must show these, whoever blesses it.
 
 #[test]
 fn no_answer_says_the_cause() {
@@ -189,7 +189,7 @@ fn later_is_a_number_of_seconds() {
     }
 }
 
-/// A body of 64 KiB can have 20,000 things wrong.
+/// A body of 64 KiB can have 20,000 faults.
 #[test]
 fn an_answer_tells_twenty_faults_and_how_many_more() {
     assert_eq!(MAX_TOLD, 20);

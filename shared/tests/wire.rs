@@ -9,7 +9,7 @@ fn read<T: Wire>(value: &Value) -> Result<T, Wrong> {
     read_in(json!({ "it": value }).to_string())
 }
 
-/// Reads the member `it` of a body, or tells its one fault.
+/// Reads the member `it` of a body, or returns its one fault.
 fn read_in<T: Wire>(body: String) -> Result<T, Wrong> {
     let read =
         Object::of_body(body.as_bytes()).unwrap_or_else(|why| panic!("{body}: {why}")).all(|it| it.required("it"));
@@ -66,7 +66,7 @@ fn text_has_no_control_characters() {
         assert_eq!(read::<Text<99>>(&json!(text)), Err(Wrong::ControlCharacter), "{control:?}");
         assert_eq!(read::<TextOrEmpty<99>>(&json!(control)), Err(Wrong::ControlCharacter), "{control:?}");
     }
-    // The control character is told first: it does more harm to a log than the length.
+    // The control character comes first: it does more harm to a log than the length.
     assert_eq!(read::<Text<2>>(&json!("abc\0")), Err(Wrong::ControlCharacter));
 }
 

@@ -1,5 +1,5 @@
-// The loop of a Lambda runtime, and nothing else of one. Part of what Lambda provides, not of what is deployed. AWS's own
-// client (aws-lambda-ric) wants CMake and a C++ compiler to install, and does more than this.
+// Only the loop of a Lambda runtime. Lambda provides it, so it is not deployed. AWS's own client (aws-lambda-ric) needs CMake and
+// a C++ compiler for its installation, and does more than this.
 import http from "node:http";
 import { pathToFileURL } from "node:url";
 

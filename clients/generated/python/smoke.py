@@ -1,6 +1,6 @@
 """Calls each operation through the client that openapi-python-client generates, as a user of it would.
 
-clients/generated/run runs it. It stops at the first answer that is not as it must be.
+clients/generated/run runs it. It stops at the first wrong answer.
 """
 
 from os import environ
@@ -43,7 +43,7 @@ ROLE = UUID("726f6c65-6361-8004-8000-000000000003")
 url, access, session = environ["URL"], environ["ACCESS"], environ["SESSION"]
 bearer = AuthenticatedClient(base_url=url, token=access)
 tokens = AuthenticatedClient(base_url=url, token=access, headers={"x-session-token": session})
-# The client has one header for credentials, whose name may be chosen.
+# The client has one header for credentials, and lets us choose its name.
 cookie = AuthenticatedClient(base_url=url, token=f"session={session}", prefix="", auth_header_name="Cookie")
 
 directory = directory_update_user.sync(

@@ -1,5 +1,5 @@
 // Calls each operation through the client that @hey-api/openapi-ts generates, as a user of it would; clients/generated/run
-// runs it. It stops at the first answer that is not as it must be.
+// runs it. It stops at the first wrong answer.
 import assert from "node:assert/strict";
 import { createClient, type Auth } from "./client/client/index.js";
 import {

@@ -6,8 +6,8 @@ use shared::{Answer, App, Call, Problem, Reads, Step};
 /// `DELETE /v1/roles/{id}`: deletes a role that nobody holds.
 ///
 /// Needs `role:delete`, and the rank of the role.
-// In two halves. The first makes sure that no request can give the role to a member any more. The second deletes it, or gives it
-// back if a request was quicker.
+// In two halves. The first retires the role, so that no request can give it to a member any more. The second deletes it, or takes
+// the retirement back if a request was quicker.
 async fn delete_role(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let conditions = call.conditions()?;

@@ -1,4 +1,4 @@
-//! What an answer says of a record's version, held against the audit events that were written.
+//! Compares the version of a record in an answer with the audit events that were written.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -9,7 +9,7 @@ pub fn is_event(key: &Key) -> bool {
     key.sk.starts_with("EVENT#")
 }
 
-/// The versions in each audit chain: those that its record has had.
+/// The versions in each audit chain: its record has had them.
 fn chains(items: &HashMap<Key, Value>) -> BTreeMap<&str, BTreeSet<u64>> {
     let mut chains: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     for key in items.keys().filter(|key| is_event(key)) {
@@ -19,10 +19,10 @@ fn chains(items: &HashMap<Key, Value>) -> BTreeMap<&str, BTreeSet<u64>> {
     chains
 }
 
-/// What holds for every answer, whatever is recorded. `before` and `after` are the whole table.
+/// Checks the rules for every answer, recorded or not. `before` and `after` are the whole table.
 ///
 /// # Errors
-/// What does not hold.
+/// The rule that is broken.
 pub fn check(
     status: u16,
     headers: &BTreeMap<String, String>,
@@ -42,7 +42,7 @@ pub fn check(
     if new.values().any(|versions| !versions.iter().copied().eq(1..=versions.len() as u64)) {
         return Err("an audit chain has not the versions from 1 on");
     }
-    // What has an `etag` is a record, which has as many versions as audit events: the one that was changed, else any.
+    // An answer with an `etag` shows a record, which has as many versions as audit events: the changed record, else any.
     let changed = new.iter().filter(|(record, versions)| old.get(*record) != Some(versions));
     let changed: BTreeSet<String> = changed.map(|(_, versions)| format!("\"{}\"", versions.len())).collect();
     let unchanged = || old.values().map(|versions| format!("\"{}\"", versions.len())).collect();

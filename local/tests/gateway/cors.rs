@@ -1,4 +1,4 @@
-//! What the gateway does for pages of other origins.
+//! The gateway and pages of other origins.
 
 use super::*;
 
@@ -61,7 +61,7 @@ async fn pages_of_allowed_origins_may_read_what_functions_answer() {
         ("allow-origin", "https://other.example"),
         ("expose-headers", "etag,x-request-id"),
     ]);
-    // A function's own do not count.
+    // The function's own CORS headers do not count.
     for path in ["/probe/1", "/probe/1?cors"] {
         let reply = from("https://other.example", path).await;
         assert_eq!((reply.status, cors(&reply)), (200, expected.clone()), "{path}");

@@ -1,4 +1,4 @@
-//! What `cargo run` tells the person who started it.
+//! The lines that `cargo run` prints for the person who started it.
 
 use std::io::{PipeReader, pipe, read_to_string};
 
@@ -10,7 +10,7 @@ use tokio::{io::AsyncReadExt, net::TcpStream};
 use super::*;
 use crate::ports::{Serving, address, raw};
 
-/// A server that tells in short what happens, and where that comes out.
+/// A server with the short log, and its output.
 async fn start_short(change: impl FnOnce(&mut Options)) -> (Server, Writer, PipeReader) {
     let (reader, screen) = pipe().unwrap();
     let writer = Writer::start(Format::Short, false, screen).unwrap();
@@ -22,7 +22,7 @@ async fn start_short(change: impl FnOnce(&mut Options)) -> (Server, Writer, Pipe
     (server, writer, reader)
 }
 
-/// All that was told, without what differs each time: the time of the day and the milliseconds.
+/// The whole log without the parts that differ each time: the time of the day and the milliseconds.
 async fn end(server: Server, writer: Writer, reader: PipeReader) -> Vec<String> {
     server.shutdown().await;
     drop(writer);
@@ -46,7 +46,7 @@ async fn a_request_is_one_line_and_its_failure_another() {
     assert_eq!(post(&server, "/panics/1?token=secret", "secret").await.status, 200);
     assert_eq!(post(&server, "/panics/panic", "").await.status, 502);
     let mut told = end(server, writer, reader).await;
-    // It is granted nothing, and so could not read its keys.
+    // The function has no IAM actions, so it could not read the keys.
     let warned =
         told.extract_if(.., |line| line.starts_with("[panics] WARN the keys could not be read at init, cause: "));
     assert_eq!(warned.count(), 1);
@@ -54,7 +54,7 @@ async fn a_request_is_one_line_and_its_failure_another() {
     assert_eq!(told[..2], ["POST /panics/1 200 0 trips panics", "POST /panics/panic 502 0 trips panics"], "{told:#?}");
     assert!(told[2].starts_with("         internal: panicked at local/examples/panics.rs:"), "{told:#?}");
     assert!(told[3].starts_with("         a defect, or a deployment that does not fit"), "{told:#?}");
-    // The gateway says what it got in place of an answer.
+    // The gateway logs what it got in place of an answer.
     assert!(told[4].starts_with("[panics] function error: "), "{told:#?}");
     assert_eq!(told.len(), 5, "{told:#?}");
 }
@@ -94,7 +94,7 @@ async fn what_the_gateway_answers_itself_has_its_cause() {
     let failed = told.iter().position(|line| line.contains("as the test wants")).unwrap();
     assert!(told[failed].starts_with("         function error: {"), "{told:#?}");
     told[failed] = "         function error".into();
-    // The process that does not err says so itself, and of the two that came at once any may be the first.
+    // The process that does not err logs its own line. Either of the two that came at once may be the first.
     told.retain(|line| !line.starts_with("[probe]") && *line != "POST /probe/held 200 - probe");
     let expected = [
         "POST /nothing 404 - -",
@@ -149,7 +149,7 @@ async fn no_path_forges_a_line() {
     assert_eq!(rows, ["GET /%0A14:40:17%20PUT 404 - -", "GET /%C2%9B31m%E2%80%AE%C2%85 404 - -", &long]);
 }
 
-/// Nobody reads the pipe, which takes 64 KiB and no more.
+/// Nobody reads the pipe, and a pipe holds only 64 KiB.
 #[tokio::test]
 async fn a_terminal_that_takes_nothing_slows_no_answer() {
     let (server, writer, reader) = start_short(|_| {}).await;
@@ -189,7 +189,7 @@ async fn json_is_what_the_functions_have_written() {
     assert_eq!(serving.line().await, None, "nothing of requests");
 }
 
-/// What `rolecall` writes on a terminal for one request.
+/// The output of `rolecall` on a terminal for one request.
 async fn on_a_terminal(no_color: &str) -> String {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&terminal).unwrap();

@@ -1,4 +1,4 @@
-//! Who may call which port, and how `serve` ends whoever is connected.
+//! The callers that each port accepts, and how `serve` ends open connections.
 
 use std::{
     net::SocketAddr,
@@ -15,7 +15,7 @@ use local::dynamodb::Client;
 
 use super::*;
 
-/// What makes a request one of a person's to DynamoDB.
+/// The headers of a person's request to DynamoDB.
 const SIGNED: &str = "content-type: application/x-amz-json-1.0\r\nx-amz-date: 20260101T000000Z\r\n\
                       authorization: AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request, \
                       SignedHeaders=host, Signature=0\r\n";
@@ -35,7 +35,7 @@ pub(super) async fn raw(address: SocketAddr, request: &str) -> (u16, String, Str
     (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_lowercase(), body.to_owned())
 }
 
-/// A request for `operation` in which `headers` are as given.
+/// A request for `operation` with these headers.
 fn to_dynamodb(headers: &str, operation: &str, input: &Value) -> String {
     let (input, target) = (input.to_string(), format!("x-amz-target: DynamoDB_20120810.{operation}\r\n"));
     let length = input.len();
@@ -155,10 +155,10 @@ async fn only_the_process_that_was_started_gets_work() {
     server.shutdown().await;
 }
 
-/// `rolecall` on a template of its own, as a person has it run.
+/// `rolecall` on a template of its own, started as a person does.
 pub(super) struct Serving {
     child: Child,
-    /// What it writes there, unless that goes elsewhere.
+    /// Its output there, unless that goes elsewhere.
     errors: Option<Lines<BufReader<ChildStderr>>>,
     pub(super) api: String,
     dynamodb: String,
@@ -192,7 +192,7 @@ impl Serving {
         Self { child, errors, api, dynamodb, _folder: folder }
     }
 
-    /// Has a function begin what takes it that long: the answer to come, and its process.
+    /// Has a function begin a call that takes so long. Returns the future answer, and the function's process.
     async fn call(&mut self, milliseconds: u32) -> (tokio::task::JoinHandle<Option<u16>>, u32) {
         let client = HttpClient::builder(TokioExecutor::new()).build_http();
         let post = |query: String| Request::post(format!("{}/probe/1{query}", self.api)).body(Full::<Bytes>::default());
@@ -203,8 +203,8 @@ impl Serving {
         (answer, reply.body["pid"].as_u64().unwrap() as u32)
     }
 
-    /// Connections on both ports from which there is nothing to answer: one that sends nothing, one that has sent half a head,
-    /// one that has sent half a body, one that has its answer and stays.
+    /// Connections on both ports without a request to answer: one sends nothing, one has sent half a head, one has sent half a
+    /// body, and one has its answer and stays.
     async fn connect(&self) -> Vec<TcpStream> {
         let mut streams = Vec::new();
         for address in [address(&self.api), address(&self.dynamodb)] {
@@ -244,7 +244,7 @@ impl Serving {
         assert!(kill(self.child.id().unwrap(), signal));
     }
 
-    /// Its exit code, which is there in time; `None` if a signal has ended it.
+    /// Its exit code; `None` if a signal has ended it. Fails if the process does not end in time.
     async fn ends_within(&mut self, limit: Duration) -> Option<i32> {
         let ended = tokio::time::timeout(limit, self.child.wait()).await;
         ended.unwrap_or_else(|_| panic!("it has not ended within {limit:?}")).unwrap().code()
@@ -273,7 +273,7 @@ async fn nobody_but_the_front_reaches_the_engine() {
     expected.sort_unstable();
     listening.sort_unstable();
     assert_eq!(listening, expected);
-    // Nor is there a socket with a name.
+    // There is no socket with a name, either.
     let unix = std::fs::read_to_string(folder.join("net/unix")).unwrap();
     let named = unix.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
     let named = named.filter(|fields| fields.len() > 7 && opened.contains(&format!("socket:[{}]", fields[6])));
@@ -291,7 +291,7 @@ async fn ctrl_c_ends_it_whoever_is_connected() {
     assert!(!is_alive(function));
     drop(streams);
 
-    // Nor does it wait for a call.
+    // It does not wait for a call, either.
     let mut serving = Serving::start().await;
     let (call, function) = serving.call(60_000).await;
     let streams = serving.connect().await;
@@ -327,7 +327,7 @@ async fn a_second_ctrl_c_ends_it_at_once() {
         let (_call, function) = serving.call(60_000).await;
         let _streams = serving.connect().await;
         serving.signal(first);
-        // It ends: it does not listen any more.
+        // It is ending: it does not listen any more.
         eventually(|| std::net::TcpStream::connect(address(&serving.api)).is_err()).await;
         let interrupted = Instant::now();
         serving.signal("-INT");
@@ -342,7 +342,7 @@ async fn a_second_ctrl_c_ends_it_at_once() {
 async fn sigterm_lets_calls_in_flight_finish_and_nothing_else() {
     let mut serving = Serving::start().await;
     let (call, function) = serving.call(3_000).await;
-    // A client that is gone does not end its call.
+    // If a client goes away, its call goes on.
     let mut gone = TcpStream::connect(address(&serving.api)).await.unwrap();
     let host = &serving.api[7..];
     let path = "/probe/1?log=gone&sleep-ms=2000&dynamodb=PutItem";
@@ -355,7 +355,7 @@ async fn sigterm_lets_calls_in_flight_finish_and_nothing_else() {
     eventually(|| std::net::TcpStream::connect(address(&serving.api)).is_err()).await;
     assert!(is_alive(function));
     assert_eq!(call.await.unwrap(), Some(200));
-    // The streams have not kept it.
+    // The open streams did not keep it from ending.
     assert_eq!(serving.ends_within(Duration::from_secs(2)).await, Some(0));
     assert!(!is_alive(function));
     let mut refused = false;

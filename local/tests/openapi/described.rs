@@ -1,4 +1,4 @@
-//! Holds answers against `openapi.json`: a status, a header or a member of a body that it does not describe is an error.
+//! Compares answers with `openapi.json`: a status, a header or a member of a body that it does not describe is an error.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,7 +8,7 @@ use jsonschema::Validator;
 use local::template::find_root;
 use serde_json::{Value, json};
 
-/// How a server frames a body, and what the gateway adds to a function's answer.
+/// Headers that frame a body, and headers that the gateway adds to a function's answer.
 const OF_NO_OPERATION: [&str; 4] = ["apigw-requestid", "content-length", "content-type", "date"];
 
 pub struct Described {
@@ -35,7 +35,7 @@ impl Described {
     }
 
     /// # Errors
-    /// What of an answer is not described.
+    /// The part of the answer that is not described.
     pub fn body(&self, route: &str, status: u16, media_type: Option<&str>, body: &[u8]) -> Result<(), String> {
         let response = self.response(route, status)?;
         if response["content"].is_null() && media_type.is_none() && body.is_empty() {
@@ -60,7 +60,7 @@ impl Described {
     }
 
     /// # Errors
-    /// Which header is not described, or described and not there.
+    /// The header that is not described, or that is described and missing.
     pub fn headers<'a>(
         &self,
         route: &str,
@@ -91,8 +91,8 @@ impl Described {
     }
 }
 
-/// Lets no object have members that its schema does not name. The document itself leaves that open: clients are to ignore
-/// what a later version adds.
+/// Forbids members that a schema does not name. The document itself allows them: clients must ignore members that a later version
+/// adds.
 fn close(schema: &mut Value) {
     match schema {
         Value::Array(schemas) => schemas.iter_mut().for_each(close),

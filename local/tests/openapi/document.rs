@@ -1,5 +1,5 @@
-//! Puts the document together: routes and operation ids of the template, what the functions' tests say of their wire types,
-//! summaries of the handlers' comments, examples of the recorded events, and what the gateway answers itself.
+//! Puts the document together: routes and operation ids from the template, wire types from the functions' tests, summaries from the
+//! handlers' comments, examples from the recorded events, and the gateway's own answers.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,11 +11,11 @@ use local::template::{Function, Route};
 use local::{Result, Template};
 use serde_json::{Map, Value, json};
 
-/// The cases to show first, and how many of one status are shown.
+/// The cases to show first, and the number of shown cases of one status.
 const FIRST: [&str; 5] = ["success", "no-credential", "forbidden", "foreign-tenant", "malformed"];
 const SHOWN: usize = 3;
 
-/// What API Gateway answers on AWS and the local one does not, or says otherwise.
+/// Answers of API Gateway on AWS that the local gateway does not give, or gives with other words.
 const ON_AWS: [(u16, &str); 2] = [(429, "Too Many Requests"), (500, "Internal Server Error")];
 
 const JSON: &str = "application/json";
@@ -23,7 +23,7 @@ const JSON: &str = "application/json";
 /// The OpenAPI document.
 ///
 /// # Errors
-/// What a function lacks, and where to add it.
+/// The missing part of a function, and the place to add it.
 pub fn document(template: &Template, root: &Path, parts: &Path) -> Result<Value> {
     let (mut tags, mut paths, mut components) = (Vec::new(), Map::new(), Map::new());
     for function in &template.functions {
@@ -101,7 +101,7 @@ fn servers(template: &Template) -> Value {
     ])
 }
 
-/// What a function's test has said of an operation.
+/// The description of an operation by a function's test.
 fn part(parts: &Path, function: &Function, route: &str) -> Result<Value> {
     let name = &function.name;
     let of_route = parts.join(format!("{name} {}.json", route.replace('/', "_")));
@@ -143,7 +143,7 @@ fn comment(code: &str, route: &str) -> Option<(Value, Value)> {
         }
     }
     let first = paragraphs.remove(0);
-    // Where the code says which page it follows, readers of the reference have no such page.
+    // The comments name the pages that the code follows. Readers of the reference do not have these pages.
     let (first, seed) = first.split_once(" (seed ").map_or((first.as_str(), ""), |(first, seed)| (first, seed));
     let seed = seed.split_once(')').map_or("", |(_, after)| after);
     let (summary, more) = first.split_once(". ").unwrap_or((first, ""));
@@ -174,7 +174,7 @@ fn parameters_are_those_of(path: &str, operation: &Value) -> std::result::Result
 
 // ---- Cases
 
-/// Those of a function, the ones to show first in front.
+/// The cases of a function, with those to show first in front.
 fn cases(root: &Path, function: &str) -> Result<Vec<Case>> {
     let mut cases = Cases::load(root, function)?.all()?;
     let place = |case: &Case| FIRST.iter().position(|first| *first == case.name).unwrap_or(FIRST.len());
@@ -182,7 +182,7 @@ fn cases(root: &Path, function: &str) -> Result<Vec<Case>> {
     Ok(cases)
 }
 
-/// What was recorded shows what is asked and answered.
+/// The recorded events and answers are the examples.
 fn give_examples(operation: &mut Value, cases: &[&Case]) -> std::result::Result<(), String> {
     let mut recorded: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     for case in cases {
@@ -229,7 +229,7 @@ fn give_examples(operation: &mut Value, cases: &[&Case]) -> std::result::Result<
     Ok(())
 }
 
-/// A parameter is text in an event; in the reference it is of its type.
+/// A parameter is text in an event. In the reference it has its own type.
 fn as_of(schema: &Value, text: &Value) -> Value {
     let is_number = [schema].into_iter().chain(schema["anyOf"].as_array().into_iter().flatten());
     let is_number = is_number.into_iter().any(|schema| schema["type"] == "integer");
@@ -237,7 +237,7 @@ fn as_of(schema: &Value, text: &Value) -> Value {
     number.map_or_else(|| text.clone(), Value::from)
 }
 
-/// Recorded answers have names in the place of times.
+/// Recorded answers have names in place of times.
 fn give_times(value: &mut Value) {
     match value {
         Value::Array(values) => values.iter_mut().for_each(give_times),
@@ -259,7 +259,7 @@ fn gateway_failure() -> Value {
     })
 }
 
-/// What the gateway answers where no function does.
+/// The gateway's own answers.
 fn add_gateway(operation: &mut Value) {
     let schema = json!({ "$ref": "#/components/schemas/GatewayFailure" });
     for (status, message) in REFUSALS.iter().map(|(status, message)| (status.as_u16(), *message)).chain(ON_AWS) {
@@ -283,7 +283,7 @@ fn sort_responses(operation: &mut Value) {
     object(&mut operation["responses"]).sort_keys();
 }
 
-/// As people read it: what it is, what it takes, what it answers.
+/// The order in which people read: the operation, its input, its answers.
 fn in_order(mut operation: Value) -> Value {
     let names = ["operationId", "tags", "summary", "description", "security", "parameters", "requestBody", "responses"];
     let members = names.iter().filter_map(|name| Some(((*name).to_owned(), operation.get_mut(name)?.take())));

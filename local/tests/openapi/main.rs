@@ -1,4 +1,4 @@
-//! `openapi.json`, the API reference: made of what is there already, and compared with what is committed.
+//! `openapi.json`, the API reference: generated, and compared with the committed file.
 //! `BLESS=1` writes it anew: review the diff.
 
 mod described;
@@ -16,10 +16,10 @@ fn made() -> &'static str {
     MADE.get_or_init(|| {
         let root = template::find_root().unwrap();
         let template = Template::load(&root.join("template.yaml")).unwrap();
-        // Each function's test leaves what it has to say there.
+        // Each function's test writes its description there.
         let parts = tempfile::tempdir().unwrap();
         let mut cargo = functions::cargo();
-        // All of them with one set of features, as when all tests are built: nothing is built twice.
+        // All of them with one set of features, as when all tests are built. So nothing is built twice.
         cargo.args(["test", "--quiet", "--workspace", "--bins", "description", "--", "--exact"]);
         cargo.env(openapi::PARTS, parts.path()).current_dir(&root);
         let ran = cargo.output().unwrap();
@@ -35,7 +35,7 @@ fn made() -> &'static str {
     })
 }
 
-/// What is committed, and in the run that writes it anew what will be.
+/// The committed document, or the new one in the run that writes it.
 fn committed() -> String {
     if std::env::var_os("BLESS").is_some() {
         made();
@@ -106,7 +106,7 @@ fn every_answer_has_a_description_a_schema_and_an_example_that_it_fits() {
     }
 }
 
-/// The check that all other tests hold answers against: it must see what it is for.
+/// The other tests compare answers with this check, so it must see each fault that it is for.
 #[test]
 fn what_is_not_described_is_seen() {
     let described = described::Described::new(document());

@@ -1,4 +1,4 @@
-//! Sentences of the contracts that take more than one event to show. The others are in `events/`. Those of members' states and
+//! Sentences of the contracts that one event cannot show. The others are in `events/`. The sentences about members' states and
 //! roles are in `members.rs`.
 
 use serde_json::json;
@@ -17,7 +17,7 @@ pub async fn admin(product: &Product) -> String {
     product.access("acme", "admin@acme.example").await
 }
 
-/// Puts a member into the table as a test wants them.
+/// Puts a member into the table in the state that a test wants.
 pub async fn put(product: &Product, member: &Member) {
     let keys = TenantKeys(member.tenant);
     let listed = keys.listed(&member.label(), member.user);
@@ -128,7 +128,7 @@ async fn an_idempotency_key_gets_the_first_answer_back_byte_for_byte_in_each_dia
         let left = recorded.expires_at - shared::now().seconds();
         assert!((86_000..=86_400).contains(&left), "kept for 24 hours: {left}");
 
-        // TTL deletes late: a record that has expired is none.
+        // TTL deletes late: an expired record does not count.
         recorded.expires_at = 1;
         product.store.put(encode(&record, None, &recorded).unwrap()).await.unwrap();
         let anew = calls.set_role_with(function, role::ADMIN, &key).await;
@@ -153,7 +153,7 @@ async fn an_idempotency_key_is_its_callers_own_and_remembers_nothing_that_was_re
     assert_eq!(product.patch_role(&owner, ACME, USER, role::ADMIN).await.status, 200);
     let done = raise().await;
     assert_eq!((done.status, done.header("idempotent-replayed")), (200, None), "{done:?}");
-    // Nothing was changed by that, and yet it is the first answer.
+    // That call changed nothing, and still its answer is the first one.
     assert_eq!(product.patch_role(&owner, ACME, USER, role::USER).await.status, 200);
     let again = raise().await;
     assert_eq!((again.status, again.header("idempotent-replayed")), (200, Some("true")));
@@ -205,12 +205,12 @@ async fn a_cookie_counts_only_from_pages_that_are_known() {
         reply.status
     };
     assert_eq!(put(None).await, 200);
-    // The gateway's own, whatever its port is.
+    // The gateway's own origin, whatever its port is.
     let port = product.server.url().rsplit_once(':').unwrap().1.to_owned();
     for host in ["127.0.0.1", "localhost", "[::1]"] {
         assert_eq!(put(Some(&format!("http://{host}:{port}"))).await, 200, "{host}");
     }
-    // Another name that it was given, with or without TLS in front of it.
+    // Another name of the gateway, with or without TLS in front of it.
     for named in ["http://proxy.example", "https://proxy.example", &format!("http://proxy.example:{port}")] {
         assert_eq!(put(Some(named)).await, 200, "{named}");
     }
@@ -248,7 +248,7 @@ async fn a_new_key_is_found_within_ten_seconds_and_not_looked_for_more_often() {
     assert!(reads <= 1, "{reads} reads of the keys for five tokens of an unknown one");
 }
 
-/// A request with everything wrong with it, mended one thing at a time: the answer is always the first that applies.
+/// A request with every fault. One fault at a time is mended, and the answer is always the first that applies.
 #[tokio::test(flavor = "multi_thread")]
 async fn checks_come_in_the_order_of_the_contract() {
     let product = Product::start().await;

@@ -1,4 +1,4 @@
-//! What a call costs, exactly: requests to the table, and capacity units.
+//! The exact cost of a call: requests to the table, and capacity units.
 
 use local::store;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! What a broken world does not break: nothing acknowledged is lost, nothing happens twice, nothing is half done.
+//! Failures around the product: no acknowledged change is lost, none happens twice, none is half done.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -20,7 +20,7 @@ use shared::table::key::TenantKeys;
 
 use crate::harness::{ACME, FUNCTIONS, Product, Reply, USER, bin_dir, eventually, the_template, turn};
 
-/// Fails requests of one operation: what happens to the first, the second and so on; those after the last go through.
+/// Fails requests of one operation: a fault for the first, the second and so on. Later requests go through.
 fn faults(operation: &'static str, plan: Vec<Fault>) -> FaultHook {
     let count = AtomicU32::new(0);
     Arc::new(move |request| {
@@ -72,7 +72,7 @@ async fn an_answer_that_is_lost_is_asked_for_again_and_the_change_made_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_whose_answer_was_lost_with_the_engines_memory_of_it_is_found_on_record() {
     let product = Product::start().await;
-    // The engine did it, and then, asked again, knows only that the member is not as it was.
+    // The engine did the write. Asked again, it knows only that the member has changed.
     let forgotten = Fault::AnswerBefore(400, cancelled(&["ConditionalCheckFailed", "None", "None", "None", "None"]));
     product.server.set_fault(Some(faults("TransactWriteItems", vec![Fault::DropAfter, forgotten])));
     assert_done_once(&product, &rename(&product, "Lost Twice").await).await;
@@ -119,7 +119,7 @@ async fn an_outage_is_a_503_in_each_dialect_that_says_when_to_come_back_and_noth
         })
         .await;
         let calls = crate::harness::Dialects::new(&product).await;
-        // Warm, so that the keys are known and the outage is met by the request's own read.
+        // The function is warm and knows the keys, so the request's own read meets the outage.
         for function in FUNCTIONS {
             assert_eq!(calls.set_role(function, shared::domain::role::USER).await.status, 200);
         }

@@ -1,4 +1,4 @@
-//! A running product, and what tests ask of it.
+//! A running product, and the calls of the tests.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -51,7 +51,7 @@ impl Reply {
         serde_json::from_slice(&self.bytes).unwrap_or_default()
     }
 
-    /// The body as its reader sees it: without its content coding.
+    /// The body without its content coding.
     pub fn content(&self) -> Vec<u8> {
         let mut content = Vec::new();
         match self.header("content-encoding") {
@@ -148,7 +148,7 @@ impl Product {
         Ok(reply)
     }
 
-    /// Panics if an answer is another than `openapi.json` says.
+    /// Panics if `openapi.json` does not describe an answer.
     fn is_described(&self, method: &str, path: &str, reply: &Reply) {
         static DESCRIBED: OnceLock<Described> = OnceLock::new();
         let path = path.split('?').next().unwrap_or_default();
@@ -158,7 +158,7 @@ impl Product {
         let content_type = reply.header("content-type").filter(|_| !reply.bytes.is_empty());
         let fits = described.body(&route, reply.status, content_type, &reply.content());
         fits.unwrap_or_else(|why| panic!("{why}: {reply:?}"));
-        // What the gateway answers itself has no more headers.
+        // The gateway's own answers have no further headers.
         if reply.header("x-request-id").is_some() {
             let headers = described.headers(&route, reply.status, reply.headers.keys().map(|name| name.as_str()));
             headers.unwrap_or_else(|why| panic!("{why}: {reply:?}"));
@@ -215,7 +215,7 @@ impl Product {
         events
     }
 
-    /// Where the table's stream ends now. The engine has one shard.
+    /// The end of the table's stream now. The engine has one shard.
     pub async fn stream_end(&self) -> Value {
         let streams = self.streams("ListStreams", json!({ "TableName": self.template.table_name() })).await;
         let arn = &streams["Streams"][0]["StreamArn"];
@@ -280,7 +280,7 @@ pub async fn turn() -> tokio::sync::MutexGuard<'static, ()> {
     MACHINE.lock().await
 }
 
-/// Waits for what other processes and tasks bring about.
+/// Waits for a condition that other processes and tasks bring about.
 pub async fn eventually(condition: impl Fn() -> bool) {
     let wait = async {
         while !condition() {

@@ -1,4 +1,4 @@
-//! What an operator sees: one line a request, which is its metrics, too.
+//! The operator's view: one line a request, from which the metrics come, too.
 
 use std::io::{pipe, read_to_string};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ impl Product {
     }
 
     async fn one_request(&self) -> Value {
-        // A line comes by another way than the answer.
+        // A line takes another way than the answer, so it may come later.
         let found = || self.lines.lock().unwrap().iter().any(|line| line.contains(r#""message":"request""#));
         crate::harness::eventually(found).await;
         let mut requests = self.requests();
@@ -69,7 +69,7 @@ async fn every_request_leaves_one_line_with_all_that_one_looks_for() {
     }
 }
 
-/// What a client sends as one comes back in Lambda's own header, and so in the environment of the SDK.
+/// A trace that a client sends comes back in Lambda's own header, and so in the environment of the SDK.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trace_that_is_none_gets_into_no_log_and_to_no_table() {
     let product = Product::start().await;
@@ -106,7 +106,7 @@ async fn a_request_without_a_caller_and_a_denied_one_say_so() {
     assert!(line["rule"].is_string(), "{line:#}");
 }
 
-/// What `cargo run` prints, without the time of the day and the milliseconds.
+/// The output of `cargo run`, without the time of the day and the milliseconds.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_reads_one_line_a_request_and_why_it_failed() {
     let (reader, screen) = pipe().unwrap();
@@ -202,7 +202,7 @@ async fn the_log_level_says_whether_each_try_at_the_table_is_told() {
     }
 }
 
-/// Ten seconds without a table: which function, which tenant, what to do, and that it is over.
+/// Ten seconds without a table: the log names the function and the tenant, gives advice, and shows the end of the outage.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_of_ten_seconds_explains_itself() {
     let _turn = turn().await;

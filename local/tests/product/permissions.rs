@@ -1,4 +1,4 @@
-//! Each function needs all that its statements say; that they say all it uses is seen in `events.rs`.
+//! Each function needs every action of its statements. `events.rs` shows that the statements name every action that it uses.
 
 use serde_json::json;
 

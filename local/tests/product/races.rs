@@ -1,5 +1,5 @@
-//! What must hold however requests meet. Each race is run 50 times, with 32 callers, against function processes that run
-//! at the same time and an engine that cancels transactions which overlap, as DynamoDB does.
+//! Promises that hold in every race of requests. Each race is run 50 times, with 32 callers, against function processes that run
+//! at the same time, and an engine that cancels overlapping transactions, as DynamoDB does.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::harness::{NewTenant, Product, Reply, turn};
 const ROUNDS: usize = 50;
 const CALLERS: usize = 32;
 
-/// Everything else would be a bug; these two tell the caller to come again.
+/// Any other answer would be a defect. These two tell the caller to try again.
 fn is_done_or_busy(reply: &Reply) -> bool {
     let retry = reply.header("retry-after").is_some();
     matches!(reply.status, 200) || (matches!(reply.status, 429 | 503) && retry)
@@ -25,13 +25,13 @@ fn is_done_or_busy(reply: &Reply) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_owners_who_demote_each_other_leave_one() {
-    // Whoever comes second is no owner any more.
+    // The second caller is no owner any more.
     one_of_two_owners_stays("each-other", |tenant| [tenant.admin, tenant.owner], 403).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_owners_who_step_down_at_once_leave_one() {
-    // Nobody's authority is changed by the other: only the count of owners stands between the tenant and none.
+    // Neither changes the other's authority: only the count of owners keeps the tenant from losing both.
     one_of_two_owners_stays("themselves", |tenant| [tenant.owner, tenant.admin], 409).await;
 }
 
@@ -122,7 +122,7 @@ async fn the_same_idempotency_key_at_once_has_one_effect_and_equal_answers() {
     }
 }
 
-/// Nobody is told to come again while there is time: each starts again as often as it takes.
+/// While there is time, no caller is told to try again: each request starts again as often as it must.
 #[tokio::test(flavor = "multi_thread")]
 async fn sixty_callers_at_once_change_one_member() {
     const CALLERS: usize = 60;
@@ -172,7 +172,7 @@ async fn callers_who_rest_on_the_same_facts_do_not_turn_each_other_away() {
     assert_eq!(operations, ["BatchGetItem", "TransactWriteItems"]);
     assert_eq!(records[1].write_units, 14.0);
 
-    // Who changes the fact raises all fences before the answer. That is one round trip more, since it is done at once.
+    // A request that changes the fact raises all fences before its answer. It raises them all at once, in one further round trip.
     let demoted = product.patch_role(&tenant.owner_token, tenant.id, tenant.admin, role::USER).await;
     assert_eq!(demoted.status, 200);
     let records = product.server.take_records();
@@ -235,7 +235,7 @@ impl Product {
     async fn changed_members(&self, tenant: TenantId, since: Value) -> Vec<UserId> {
         let partition = TenantKeys(tenant).tenant().pk;
         let records = self.stream_since(since).await;
-        // Another version: neither a new session nor a fence is a change of the member.
+        // The version has changed. A new session or a fence is no change of the member.
         let is_change = |images: &Value| images["OldImage"]["version"] != images["NewImage"]["version"];
         let changes = records.iter().filter(|record| record["eventName"] == "MODIFY" && is_change(&record["dynamodb"]));
         let keys =

@@ -1,4 +1,4 @@
-//! What callers send stays between them and the table.
+//! Data that callers send reaches the table, and never a log.
 
 use std::io::{pipe, read_to_string};
 use std::sync::Arc;

@@ -69,7 +69,8 @@ pub struct Event {
 }
 
 impl Event {
-    /// SHA-256, in hex, of the event as JSON without spaces. Its members are in the order of this type; members of values are sorted.
+    /// SHA-256, in hex, of the event as JSON without spaces. Its members are in the order of this type; members of values are
+    /// sorted.
     pub fn hash(&self) -> String {
         let mut event = self.clone();
         for change in event.changes.values_mut() {

@@ -41,7 +41,8 @@ pub struct Member {
     pub user: UserId,
     pub email: String,
     pub auth_provider: String,
-    /// If a full name was written with several spaces before the last name, all but one of them stand at the end of this first name.
+    /// If a full name was written with several spaces before the last name, all but one of them stand at the end of this first
+    /// name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -211,9 +211,9 @@ pub enum Problem {
     SecretAlreadyShown(String),
     /// 412: the named thing is at another version.
     VersionMismatch(&'static str),
-    /// 412: the named thing is not there yet, so that `If-Match` can name no version of it (RFC 9110, section 13.1.1).
+    /// 412: the named thing does not exist yet, so it has no version that `If-Match` could name (RFC 9110, section 13.1.1).
     NothingToMatch(&'static str),
-    /// 422: the `Idempotency-Key` was used for something else.
+    /// 422: the `Idempotency-Key` belongs to another request.
     IdempotencyMismatch,
     /// 429
     TooManyRequests,
@@ -289,9 +289,9 @@ impl Problem {
                  Nothing was done, and the answer told the caller to try again",
             ),
             Problem::Unavailable(_) => Some(
-                "the table gave no good answer in time: see `failures`. Check DynamoDB's health in this region, and the \
-                 function's connection to it. Nothing is half done, and the answer told the caller to try again with \
-                 the same Idempotency-Key",
+                "the table gave no good answer in time. See `failures`, and check DynamoDB's health in this region and \
+                 the function's connection to it. Nothing is half done, and the answer told the caller to try again \
+                 with the same Idempotency-Key",
             ),
             Problem::Internal(_) => Some(
                 "a defect, or a wrong deployment: see `cause`. AccessDeniedException means that the function's \

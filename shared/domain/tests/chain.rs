@@ -1,4 +1,4 @@
-//! The audit chain of a member: whatever was done to the events on record, [`verify_chain`] finds it.
+//! The audit chain of a member: [`verify_chain`] finds every edit of the events on record.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +25,7 @@ fn event(version: u64, changes: &[(&str, Value, Value)]) -> Event {
     }
 }
 
-/// Links events as they are written, and the member that the last one made.
+/// Links events as a write does, and the member that the last one made.
 fn linked(mut events: Vec<Event>) -> (Member, Vec<Event>) {
     let mut head = String::new();
     for event in &mut events {
@@ -63,7 +63,7 @@ fn a_whole_chain_holds() {
     assert_eq!(verify_chain(&member, &events), Ok(()));
     let (member, events) = linked(events[..1].to_vec());
     assert_eq!(verify_chain(&member, &events), Ok(()));
-    // Before anything happened, there is nothing to hold.
+    // An empty chain holds.
     let (member, events) = linked(Vec::new());
     assert_eq!(verify_chain(&member, &events), Ok(()));
 }
@@ -88,7 +88,7 @@ fn a_hole_shows() {
         holed.remove(at);
         assert_eq!(verify_chain(&member, &holed), broken(version));
     }
-    // Even where the versions were made to fit.
+    // Even if the versions were made to fit.
     let mut closed = events.clone();
     closed.remove(1);
     for (version, event) in (1..).zip(&mut closed) {
@@ -102,10 +102,10 @@ fn a_lost_end_shows() {
     let (member, events) = chain();
     assert_eq!(verify_chain(&member, &events[..3]), broken(4));
     assert_eq!(verify_chain(&member, &[]), broken(4));
-    // A member put back with it has the head of another event.
+    // A member whose version was set back has the head of another event.
     let rolled_back = with_meta(&member, |meta| meta.version = 3);
     assert_eq!(verify_chain(&rolled_back, &events[..3]), broken(3));
-    // And an event too many is one that the member knows nothing of.
+    // The member does not know the event that is too many.
     let (_, longer) = linked([events.clone(), vec![event(5, &[])]].concat());
     assert_eq!(verify_chain(&member, &longer), broken(4));
 }
@@ -117,7 +117,7 @@ fn another_order_shows() {
         let mut swapped = events.clone();
         swapped.swap(at, at + 1);
         assert_eq!(verify_chain(&member, &swapped), broken(at as u64 + 1));
-        // With the versions put right, the links are wrong.
+        // With correct versions, the links are wrong.
         swapped[at].version = events[at].version;
         swapped[at + 1].version = events[at + 1].version;
         assert_eq!(verify_chain(&member, &swapped), broken(at as u64 + 1));
@@ -133,7 +133,7 @@ fn a_foreign_event_shows() {
         let mut foreign = events.clone();
         foreign[at].subject = Subject::new("member", 43);
         assert_eq!(verify_chain(&member, &foreign), broken(at as u64 + 1));
-        // Even where the whole chain was linked anew.
+        // Even if the whole chain was linked anew.
         let (relinked, foreign) = linked(foreign);
         assert_eq!(verify_chain(&relinked, &foreign), broken(at as u64 + 1));
 
@@ -144,7 +144,7 @@ fn a_foreign_event_shows() {
     }
 }
 
-/// An edit as whoever has the table could make it, in JSON: so that a field added later is tried, too.
+/// An edit by a person who can write the table. It is in JSON, so that it tries later fields, too.
 #[test]
 fn an_edit_of_any_field_shows() {
     let (member, events) = chain();
@@ -159,7 +159,7 @@ fn an_edit_of_any_field_shows() {
             let mut chain = events.clone();
             chain[at] = edited;
             let found = verify_chain(&member, &chain).unwrap_err();
-            // Its own place, or the link that no longer fits: the next event's, at the end the member's.
+            // The place of the event, or of the next link, which no longer fits: the next event's or, at the end, the member's.
             let (own, next) = (at as u64 + 1, (at as u64 + 2).min(events.len() as u64));
             assert!(found.version == own || found.version == next, "{found} {:?}", chain[at]);
         }
@@ -167,7 +167,7 @@ fn an_edit_of_any_field_shows() {
     assert!(tried > 100, "{tried}");
 }
 
-/// Every value with one thing changed in it, somewhere.
+/// Every value that differs from this one in one place.
 fn edits(value: &Value) -> Vec<Value> {
     match value {
         Value::Null => vec![json!(1), json!("x"), json!([]), json!({})],
@@ -243,7 +243,7 @@ fn an_edited_member_shows() {
 
 #[test]
 fn changes_of_equal_text_differ() {
-    // What joins names and values must keep them apart.
+    // The hash must keep names and values apart.
     let one = event(1, &[("a", json!("b"), json!("c"))]);
     let others = [
         event(1, &[("a", json!("b\",\"to\":\"c"), json!(""))]),

@@ -1,5 +1,5 @@
-//! The evaluation of policies in functions, held against Cedar's: random policies over random facts; and what may be stored
-//! for functions to read.
+//! Compares the evaluation of policies in functions with Cedar's, by random policies over random facts. Tests the stored form of
+//! policies, too.
 //!
 //! Long, since the generator of random policies and facts is here, beside the tests that need it.
 
@@ -33,13 +33,13 @@ fn the_base_policies_are_compiled() {
 
 // ---- Random facts
 
-/// Names of attributes, one of which is none that can be written after a dot.
+/// Names of attributes. One of them cannot stand after a dot.
 const NAMES: [&str; 6] = ["rank", "status", "holds", "a", "b", "odd name"];
 const TEXTS: [&str; 8] = ["active", "", "a", "ab", "a*b", "member:read", "\"\\\n\0", "ü𝄞"];
 const UIDS: [(&str, &str); 8] = [
     ("Member", "1"),
     ("Member", "2"),
-    // Nothing is known of this one, and of groups and tenants.
+    // This one is unknown, like groups and tenants.
     ("Member", "99"),
     ("Group", "1"),
     ("Group", "2"),
@@ -105,7 +105,7 @@ enum Kind {
 
 const KINDS: [Kind; 6] = [Kind::Bool, Kind::Long, Kind::Text, Kind::Entity, Kind::Set, Kind::Record];
 
-/// A text as Cedar writes it.
+/// A text in Cedar's syntax.
 fn quoted(text: &str) -> String {
     let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\0', "\\0");
     format!("\"{}\"", escaped.replace('ü', "\\u{fc}"))
@@ -116,7 +116,7 @@ fn written(rng: &mut Rng) -> String {
     format!("{}::{}", uid.r#type, quoted(&uid.id))
 }
 
-/// An expression, in brackets where it could be taken apart. One in twelve is of another type than wanted.
+/// An expression, in brackets if it needs them. One in twelve has another type than wanted.
 fn expression(rng: &mut Rng, wanted: Kind, depth: u32) -> String {
     let kind = if rng.u8(..12) == 0 { some(rng, &KINDS) } else { wanted };
     if depth == 0 || rng.u8(..8) == 0 {
@@ -234,7 +234,7 @@ enum Outcome {
     Errs,
 }
 
-/// What is asked, as functions know it and as Cedar does.
+/// A request for a decision, in our types and in Cedar's.
 struct Asking {
     principal: Entity,
     action: Entity,
@@ -253,7 +253,7 @@ impl Asking {
         Self { principal, action, resource, context, cedar }
     }
 
-    /// What becomes of a policy, here and in Cedar alike.
+    /// The outcome of a policy, the same here and in Cedar.
     fn outcome(&self, text: &str, rule: &Rule, set: &PolicySet) -> Outcome {
         let Self { principal, action, resource, context, cedar } = self;
         let uids = [&principal.uid, &action.uid, &resource.uid];
@@ -295,7 +295,7 @@ fn a_policy_fits_and_errs_where_cedar_says_so() {
         }
         texts.push_str(&text);
     }
-    // None is rare, and no kind of expression was left out.
+    // No outcome is rare, and no kind of expression is missing.
     assert!(seen.len() == 3 && seen.values().all(|count| *count > 1000), "{seen:?}");
     for part in [
         "principal",
@@ -341,7 +341,7 @@ fn expressions_are_what_cedar_says_at_their_edges() {
     let asked: Vec<_> = (0..2).map(|_| Asking::random(&mut rng)).collect();
     let (min, max) = (i64::MIN, i64::MAX);
     let mut conditions: Vec<String> = Vec::new();
-    // What is not asked cannot err, and what is asked has a type.
+    // An operand that is not evaluated cannot err, and an evaluated one has a type.
     for [left, right] in ["true", "false", "1", "(1 + true == 2)"]
         .map(|left| ["true", "false", "1", "(1 < \"a\")"].map(|right| [left, right]))
         .as_flattened()
@@ -463,7 +463,7 @@ fn member(user: u32, role: domain::id::RoleId) -> Member {
     Member { roles: [role].into(), ..blank }
 }
 
-/// A member of a random rank; and in one of four, something about them is not what policies expect.
+/// A member of a random rank. One in four has an attribute that policies do not expect.
 fn facts(rng: &mut Rng, user: u32) -> Entity {
     let groups: BTreeSet<_> = [1, 2].into_iter().filter(|_| rng.bool()).map(GroupId::new).collect();
     let status = some(rng, &[Status::Active, Status::Active, Status::Active, Status::Invited]);
@@ -534,7 +534,7 @@ fn rules_notices_and_denials_are_what_cedar_says() {
 
 const FORBID: &str = "forbid (principal, action, resource) when { resource has nothing };";
 
-/// What an owner is told who reads a user.
+/// The decision for an owner who reads a user.
 fn read_under(compiled: String) -> Result<Vec<String>, Denial> {
     let policy = Policy { id: PolicyId::new(1), text: FORBID.to_owned(), compiled };
     let catalog = Rules::new(1, [Entry::Policy(policy)]);
@@ -551,7 +551,7 @@ fn what_functions_cannot_read_closes_the_tenant() {
         compiled.replace(from, to)
     };
     for compiled in [
-        // As it was before policies were compiled.
+        // The form from before policies were compiled.
         String::new(),
         FORBID.to_owned(),
         compile("permit (principal, action, resource);").unwrap(),
@@ -589,7 +589,7 @@ fn what_functions_cannot_read_is_refused_when_it_is_written() {
         let text = format!("forbid (principal, action, resource) when {{ {condition} }};");
         assert!(matches!(check_text(&text), Err(Refused::Unsupported(_))), "{text}: {:?}", check_text(&text));
     }
-    // As deep as serde_json reads; a longer chain would be one more bracket each.
+    // As deep as serde_json reads. Each further operator would add a bracket.
     let chain =
         |links: usize| format!("forbid (principal, action, resource) when {{ {}true }};", "true && ".repeat(links));
     assert!(check_text(&chain(60)).is_ok());

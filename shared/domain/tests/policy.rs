@@ -1,5 +1,5 @@
-//! The policy: as a text table under version control (`policy.txt`), as invariants over generated
-//! catalogs, and what a tenant's own rules can do to it.
+//! The policy: as a text table under version control (`policy.txt`), as invariants over generated catalogs, and together with a
+//! tenant's own policies.
 
 #[path = "common/cedar.rs"]
 mod cedar;
@@ -45,7 +45,7 @@ fn custom(id: RoleId, name: &str, rank: u8, permissions: &[(&str, bool)]) -> Rol
     Role { rank, permissions, ..Role::new(id, name, Time::from_millis(0)) }
 }
 
-/// The change of a member's roles into `after`, as a request for it is decided.
+/// The action of a change of a member's roles into `after`.
 fn assign<'a>(catalog: &'a Rules, target: &Member, after: &BTreeSet<RoleId>) -> Action<'a> {
     let name = |id: &RoleId| catalog.role(*id).unwrap().name.as_str();
     Action::AssignRole {
@@ -56,7 +56,7 @@ fn assign<'a>(catalog: &'a Rules, target: &Member, after: &BTreeSet<RoleId>) -> 
     }
 }
 
-/// The change of a member's groups and of those managed, as a request for it is decided.
+/// The action of a change of a member's groups and of the managed ones.
 fn regroup(before: &Member, groups: &BTreeSet<GroupId>, manages: &BTreeSet<GroupId>) -> Action<'static> {
     Action::SetGroups {
         joins: groups - &before.groups,
@@ -91,7 +91,7 @@ fn the_base_policies_are_valid_in_strict_mode() {
     assert_eq!(findings(BASE), Vec::<String>::new());
     assert_eq!(PolicySet::from_str(BASE).unwrap().templates().count(), 0);
 
-    // Without these, a validator that finds nothing would do.
+    // Without these, a validator that finds nothing would pass.
     let misspelt = format!("{BASE}\nforbid (principal, action, resource) when {{ principal.state == \"active\" }};");
     assert!(findings(&misspelt).iter().any(|it| it.contains("state")), "{:?}", findings(&misspelt));
     let impossible = format!("{BASE}\nforbid (principal, action, resource) when {{ principal.rank < 2 && false }};");
@@ -104,7 +104,7 @@ fn every_base_policy_has_an_id_of_its_own() {
     let ids: BTreeSet<&str> = set.policies().filter_map(|policy| policy.annotation("id")).collect();
     assert_eq!(ids.len(), set.policies().count());
     assert!(!ids.contains(""));
-    // The order in which denials are named is that of the lines that start with `@id`.
+    // Denials are named in the order of the lines that start with `@id`.
     assert_eq!(ids, BASE.lines().filter_map(|line| line.strip_prefix("@id(\"")?.strip_suffix("\")")).collect());
 }
 
@@ -119,13 +119,13 @@ const PRIVATE: RoleId = RoleId::new(15);
 const APART: RoleId = RoleId::new(16);
 const SENIOR: RoleId = RoleId::new(17);
 
-/// The roles of the table, with what is special about them.
+/// The roles of the table, each with its special property.
 fn roles() -> [Role; 8] {
     let hr = ["member:read", "member:assign-role", "member:set-status", "member:set-groups"].map(|name| (name, true));
     [
         custom(HR, "hr", 1, &hr),
         custom(AUDITOR, "auditor", 1, &[]),
-        // More than an admin holds.
+        // Permissions that an admin does not hold.
         custom(CLERK, "clerk", 1, &[("member:read", true), ("invoice:approve", true)]),
         // The same as `user`.
         custom(HELPER, "helper", 1, &[("member:read", true)]),
@@ -175,7 +175,7 @@ fn targets() -> Vec<(&'static str, Member)> {
     ]
 }
 
-/// What is asked of a target, as it is before.
+/// Makes an action on a target, which has not changed yet.
 type Ask = for<'a> fn(&'a Rules, &Member) -> Action<'a>;
 
 fn asks() -> Vec<(&'static str, Ask)> {
@@ -222,7 +222,7 @@ fn asks() -> Vec<(&'static str, Ask)> {
 fn the_policy_is_the_table() {
     let catalog = Rules::new(1, roles().map(Entry::Role));
     let targets = targets();
-    // What the rules say to the caller, and the numbers under which the table refers to what comes with a permission.
+    // The notices of the rules, and the numbers by which the table refers to the notices of a permission.
     let (mut rules, mut notices) = (BTreeMap::new(), Vec::new());
     let mut cell = |decision: Result<Vec<String>, Denial>| match decision {
         Ok(said) => {
@@ -237,7 +237,7 @@ fn the_policy_is_the_table() {
             text
         }
         Err(denial) => {
-            // Other rules that deny as well have theirs said after it.
+            // The notices of other rules that deny come after it.
             let said = denial.notices.first().cloned().unwrap_or_default();
             assert_eq!(*rules.entry(denial.rule.clone()).or_insert(said.clone()), said);
             denial.rule
@@ -270,7 +270,7 @@ fn the_policy_is_the_table() {
         let enter = cell(catalog.policies.enter(&policy::member(&caller, &catalog), TenantId::new(1)));
         match enter == "allow" {
             true => text.push_str(&common::columns(&rows)),
-            // Who may not enter may do nothing else either.
+            // A caller who may not enter may do nothing else, either.
             false => {
                 assert!(rows[1..].iter().flat_map(|row| &row[1..]).all(|cell| *cell == enter), "{rows:?}");
                 writeln!(text, "whatever it is     {enter}").unwrap();

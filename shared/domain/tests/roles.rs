@@ -1,4 +1,4 @@
-//! Who may make and delete which role, as a text table under version control; and that no role holds more than its maker.
+//! The roles that each caller may make and delete, as a text table under version control. No role holds more than its maker.
 
 #[allow(dead_code)]
 #[path = "common/cedar.rs"]
@@ -83,7 +83,7 @@ fn the_table_says_who_may_make_and_delete_which_role() {
     common::compare("roles.txt", &text);
 }
 
-/// The rules in Rust, not read from the Cedar text: whoever makes a role holds what it grants.
+/// The rules in Rust, not read from the Cedar text: the maker of a role holds each permission that it grants.
 #[test]
 fn no_role_holds_more_than_its_maker() {
     let mut rng = Rng::with_seed(11);

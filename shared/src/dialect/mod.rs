@@ -1,4 +1,4 @@
-//! The five ways to speak: what a member looks like in each, and what each says of every problem.
+//! The five dialects: the form of a member in each, and the answer of each to every problem.
 
 pub mod directory;
 pub mod membership;
@@ -17,10 +17,10 @@ pub use users::USERS;
 
 use crate::http::Dialect;
 
-/// All of them, for what holds of each. A function links only its own.
+/// All dialects, for tests and tools. A function links only its own.
 pub const ALL: [&Dialect; 5] = [&TENANT, &USERS, &DIRECTORY, &MEMBERSHIP, &ORGANIZATION];
 
-/// What is wrong with each field, or with the `body` as a whole, as far as it is told, and how much more is wrong.
+/// The faults of each field, or of the `body` as a whole, up to the number that an answer lists; and the number of the others.
 fn by_field(faults: &[Fault]) -> (Map<String, Value>, Option<usize>) {
     let (told, more) = told(faults);
     (told.iter().map(|fault| (dotted(&fault.place), fault.wrong.to_string().into())).collect(), more)

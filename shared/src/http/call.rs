@@ -1,4 +1,4 @@
-//! One request and its answer, for the handlers.
+//! One request, for the handlers.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
@@ -30,8 +30,8 @@ const RESERVE: Duration = Duration::from_millis(300);
 
 /// The parts that we need of an event of API Gateway's HTTP APIs, in payload format 2.0.
 ///
-/// `lambda_http` builds a URL from `host` and other headers, and ends the process where that fails. Here all that a client
-/// sends is text, and no text fails. <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
+/// `lambda_http` builds a URL from `host` and other headers, and ends the process if that fails. This code takes everything that
+/// a client sends as text, and no text fails. <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Request {
@@ -175,7 +175,7 @@ impl Call {
         self.body.as_deref().map_err(|_| Problem::InvalidJson("it is not in base64".to_owned()))
     }
 
-    /// Gives what `read` makes of a request that has no body, or all faults that it joins.
+    /// Reads a request without a body. Returns the value of `read`, or all faults that it joins.
     pub fn all<T>(&self, read: impl FnOnce(&mut Object) -> Result<T, Faulty>) -> Result<T, Vec<Fault>> {
         Object::empty().all(read)
     }

@@ -1,7 +1,7 @@
-//! Credentials: who calls, for which tenant, in which session. Nothing else is ever taken from a token.
+//! Credentials: a token names the caller, the tenant and the session. The code takes nothing else from it.
 //!
-//! `jsonwebtoken` verifies the signature; its defaults are lax, so what RFC 8725 asks for is required here: the algorithm
-//! belongs to the key, every claim must be there, nothing may be said twice, and extensions (`crit`) are refused.
+//! `jsonwebtoken` verifies the signature. Its defaults are lax, so this code requires what RFC 8725 asks for: the algorithm
+//! belongs to the key, every claim is there, no member is repeated, and there are no extensions (`crit`).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -22,13 +22,13 @@ use domain::problem::Problem;
 /// The longest token in bytes.
 pub const MAX_TOKEN: usize = 4096;
 
-/// How many tokens a key set remembers to have verified; past that, all are forgotten and verified again.
+/// How many verified tokens a key set remembers. With one more it forgets all of them, and verifies each again.
 pub const MAX_VERIFIED: usize = 256;
 
-/// The longest id of a session: 1 to 128 visible ASCII characters. No member's item has another.
+/// The longest id of a session: 1 to 128 visible ASCII characters. Members' items have only such ids.
 pub const MAX_SESSION_ID: usize = 128;
 
-/// How many seconds clocks may differ.
+/// The allowed difference of clocks, in seconds.
 pub const LEEWAY: i64 = 5;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ pub struct Claims {
     pub typ: Kind,
 }
 
-/// What a verified token says.
+/// The claims of a verified token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credential {
     pub user: UserId,
@@ -72,8 +72,8 @@ pub struct Credential {
 /// The keys that verify our tokens.
 pub struct Keys {
     by_kid: HashMap<String, (Algorithm, DecodingKey)>,
-    /// What the tokens say whose signatures these keys have verified. It goes with the set: a key that is removed or
-    /// replaced vouches for nothing.
+    /// The claims of tokens whose signatures these keys have verified. They go with the set: after a key is removed or replaced,
+    /// its tokens are verified again.
     verified: Mutex<HashMap<String, Arc<Claims>>>,
 }
 
@@ -81,7 +81,7 @@ impl Keys {
     /// Reads a JWK Set (RFC 7517): Ed25519 and P-256 public keys that sign, each under a `kid` of its own.
     ///
     /// # Errors
-    /// What is wrong with which key: one bad key refuses the whole set, since somebody made a mistake with it.
+    /// The key and its fault. One bad key refuses the whole set, because somebody made a mistake with the set.
     pub fn parse(document: &str) -> Result<Self, String> {
         let value = read_strict(document.as_bytes()).ok_or("the key set is not JSON, or has a repeated key")?;
         if value["keys"].as_array().is_some_and(|keys| keys.iter().any(|key| key.get("d").is_some())) {
@@ -103,7 +103,7 @@ impl Keys {
         self.by_kid.contains_key(kid)
     }
 
-    /// What a token says whose signature was verified before.
+    /// The claims of a token whose signature was verified before.
     pub fn verified(&self, token: &str) -> Option<Arc<Claims>> {
         lock(&self.verified).get(token).cloned()
     }
@@ -120,7 +120,7 @@ impl Keys {
 fn verifying_key(jwk: &Jwk) -> Result<(Algorithm, DecodingKey), String> {
     let algorithm = match &jwk.algorithm {
         AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
-            // Small-order points verify signatures that nobody made.
+            // A point of small order verifies signatures that were made without its private key.
             let bytes = BASE64_URL_SAFE_NO_PAD.decode(&key.x).map_err(|why| why.to_string())?;
             let bytes = bytes.as_slice().try_into().map_err(|_| "an Ed25519 key has 32 bytes")?;
             let point = ed25519_dalek::VerifyingKey::from_bytes(bytes).map_err(|why| why.to_string())?;
@@ -145,14 +145,14 @@ fn verifying_key(jwk: &Jwk) -> Result<(Algorithm, DecodingKey), String> {
     }
     let key = DecodingKey::from_jwk(jwk).map_err(|why| why.to_string())?;
     if algorithm == Algorithm::ES256 {
-        // A point beside the curve would be noticed only with the first token.
+        // Otherwise only the first token would show that a point is not on the curve.
         let point = key.try_get_as_bytes().map_err(|why| why.to_string())?;
         p256::PublicKey::from_sec1_bytes(point).map_err(|_| "not a point of P-256")?;
     }
     Ok((algorithm, key))
 }
 
-/// The header of a token, as far as it may say anything.
+/// The header of a token, with the only members that count.
 #[derive(Deserialize)]
 struct Header {
     kid: String,
@@ -167,7 +167,7 @@ fn is_there<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D
     serde::de::IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
-/// Whom tokens are from and for.
+/// The issuer and the audience of our tokens.
 #[derive(Clone, Debug)]
 pub struct Expected {
     pub issuer: String,
@@ -197,7 +197,7 @@ fn part<T: serde::de::DeserializeOwned>(part: &str) -> Option<T> {
     serde_json::from_value(read_strict(&bytes).filter(serde_json::Value::is_object)?).ok()
 }
 
-/// What a token says, if one of the keys has signed it. That is verified once for a key set.
+/// The claims of a token, if one of the keys has signed it. A key set verifies a token once.
 pub fn verify_signature(token: &str, keys: &Keys, expected: &Expected) -> Result<Arc<Claims>, Problem> {
     match keys.verified(token) {
         Some(claims) => Ok(claims),
@@ -205,7 +205,7 @@ pub fn verify_signature(token: &str, keys: &Keys, expected: &Expected) -> Result
     }
 }
 
-/// Verifies a token of the wanted kind. All but the signature is looked at each time.
+/// Verifies a token of the wanted kind. It checks everything but the signature each time.
 pub fn verify(token: &str, kind: Kind, keys: &Keys, expected: &Expected, now: Time) -> Result<Credential, Problem> {
     let refuse = Problem::Unauthenticated;
     let claims = verify_signature(token, keys, expected)?;
@@ -237,7 +237,7 @@ pub fn verify(token: &str, kind: Kind, keys: &Keys, expected: &Expected, now: Ti
 
 const NOT_SIGNED: &str = "a token whose signature, issuer or audience is wrong";
 
-/// What a token says, if one of the keys has signed it.
+/// The claims of a token, if one of the keys has signed it.
 fn signed(token: &str, keys: &Keys, expected: &Expected) -> Result<Claims, Problem> {
     let refuse = Problem::Unauthenticated;
     let Header { kid, .. } = header(token)?;
@@ -248,7 +248,7 @@ fn signed(token: &str, keys: &Keys, expected: &Expected) -> Result<Claims, Probl
     validation.set_required_spec_claims(&["iss", "aud", "sub", "exp", "nbf"]);
     validation.set_issuer(&[&expected.issuer]);
     validation.set_audience(&[&expected.audience]);
-    // Our clock is an argument, theirs is not.
+    // The library reads a clock of its own; ours is an argument.
     validation.validate_exp = false;
     jsonwebtoken::decode::<serde::de::IgnoredAny>(token, key, &validation).map_err(|_| refuse(NOT_SIGNED))?;
 

@@ -1,15 +1,15 @@
-//! What makes a dialect.
+//! The parts of a dialect.
 
 use domain::Problem;
 use serde_json::Value;
 
 use crate::answer::Answer;
 
-/// A way to speak: each is one file in `dialect/`.
+/// A dialect. Each is one file in `dialect/`.
 #[derive(Debug)]
 pub struct Dialect {
     pub name: &'static str,
-    /// Whether answers show the member's picture, which is then read along.
+    /// Whether answers show the member's picture. If so, the one read includes it.
     pub pictures: bool,
     /// The status and the body of the answer to a request that was not done.
     pub problem: fn(&Problem) -> (u16, Value),
@@ -22,9 +22,9 @@ impl Dialect {
         let answer = Answer::json(status, &body);
         match (problem.retry_after(), problem) {
             (Some(seconds), _) => answer.with_header("retry-after", seconds.to_string()),
-            // RFC 6750, section 3: every 401 says how to do better.
+            // RFC 6750, section 3: every 401 names the credential that it wants.
             (None, Problem::Unauthenticated(_)) => answer.with_header("www-authenticate", "Bearer"),
-            // RFC 9110, section 15.5.16: a 415 for the coding says which are taken.
+            // RFC 9110, section 15.5.16: a 415 for the coding lists the accepted ones.
             (None, Problem::UnsupportedContentCoding) => answer.with_header("accept-encoding", "identity"),
             _ => answer,
         }

@@ -213,7 +213,7 @@ impl Object {
         Ok(Self::of(value, Some("body"))?)
     }
 
-    /// Of a request without a body: only for what is joined to it.
+    /// The object of a request without a body. It has no members, and only collects faults of other parts.
     pub(crate) fn empty() -> Self {
         Self { part: None, members: Map::new(), faults: Vec::new() }
     }
@@ -227,7 +227,7 @@ impl Object {
         if object.is_sound() { Ok(object) } else { Err(object.faults) }
     }
 
-    /// Gives what `read` makes of the members if nothing was wrong, else all faults.
+    /// Returns the value that `read` makes of the members, or all faults.
     pub fn all<T>(mut self, read: impl FnOnce(&mut Self) -> Result<T, Faulty>) -> Result<T, Vec<Fault>> {
         match read(&mut self) {
             Ok(read) if self.faults.is_empty() => Ok(read),
@@ -270,7 +270,7 @@ impl Object {
         });
     }
 
-    /// Takes a value from elsewhere in the request, such as a header. Its fault is told with those of the object.
+    /// Takes a value from elsewhere in the request, such as a header. Its fault joins those of the object.
     pub fn join<T>(&mut self, value: Result<T, Fault>) -> Result<T, Faulty> {
         value.map_err(|fault| {
             self.faults.push(fault);

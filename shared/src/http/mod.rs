@@ -1,4 +1,4 @@
-//! HTTP: one request, what its body says, and who calls.
+//! HTTP: a request, its body and its credential.
 
 pub mod call;
 pub mod credential;

@@ -1,6 +1,5 @@
-//! The signatures of tokens: Ed25519 by ed25519-dalek, which takes half of ring's time for it, P-256 by ring, which is here
-//! for TLS already. What `jsonwebtoken` would bring instead is 0.4 MB more in each function, RSA, P-384 and big numbers
-//! among it.
+//! The signatures of tokens. ed25519-dalek does Ed25519, in half of ring's time. ring does P-256; functions have it for TLS
+//! already. `jsonwebtoken`'s own choice would add 0.4 MB to each function, with RSA, P-384 and big numbers.
 
 use std::sync::Once;
 
@@ -25,10 +24,10 @@ static PROVIDER: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Has `jsonwebtoken` use all this; to be called before anything is signed or verified.
+/// Makes `jsonwebtoken` use this module. Call it before the first token is signed or verified.
 pub fn install() {
     static ONCE: Once = Once::new();
-    // It fails only where there is a provider already, and there is no other.
+    // It fails only if there is a provider already, and there is no other.
     ONCE.call_once(|| _ = PROVIDER.install_default());
 }
 

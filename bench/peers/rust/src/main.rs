@@ -1,5 +1,5 @@
-//! The least that a Rust Lambda on DynamoDB can do, as the SDK's own documentation has it: the default configuration, one
-//! conditional update, no check of who calls.
+//! The smallest Rust Lambda on DynamoDB, written as in the SDK's documentation: the default configuration, one conditional update,
+//! no check of the caller.
 
 use aws_config::BehaviorVersion;
 use aws_sdk_dynamodb::Client;

@@ -1,4 +1,4 @@
-//! What Cedar itself decides, of the policies' text and of the facts that our own evaluation has.
+//! Cedar's own decisions, on the policies' text and on the facts that our own evaluation gets.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -16,7 +16,7 @@ use domain::problem::Denial;
 /// The names of the dialects, which policies may tell apart.
 pub const DIALECTS: [&str; 5] = ["tenant", "users", "directory", "membership", "organization"];
 
-/// What is asked, as Cedar knows it.
+/// A request for a decision, in Cedar's types.
 pub struct Asked {
     request: Request,
     entities: Entities,
@@ -72,7 +72,7 @@ impl Texts {
         }
     }
 
-    /// What somebody is told who asks for an action.
+    /// The decision on an action, with its rule and its notices.
     pub fn decide(
         &self,
         dialect: &str,

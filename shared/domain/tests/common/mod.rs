@@ -1,4 +1,4 @@
-//! Text tables under version control: what the code decides and answers, as a diff that a person can read.
+//! Text tables under version control: they show a change of decisions and answers as a diff that a person can read.
 
 use std::fmt::Write as _;
 use std::path::Path;

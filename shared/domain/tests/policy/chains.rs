@@ -1,16 +1,16 @@
-//! However often they are asked, members who help each other never end with a right that none of them had: over somebody
-//! else, or of the product. A right is whatever the policy allows, be it by a role, a group or a rank, and for want of a denial.
+//! Members who help each other, in any number of calls, never end with a right that none of them had: over somebody else, or a
+//! permission. A right is everything that the policy allows: by a role, a group or a rank, or because a denial is gone.
 
 use std::collections::{HashMap, HashSet};
 
 use super::*;
 
-/// How many calls a chain has.
+/// The number of calls in a chain.
 const LENGTH: usize = 3;
 
 const EDITOR: RoleId = RoleId::new(18);
 
-/// What one call asks for.
+/// The wanted change of one call.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Change {
     Read,
@@ -37,8 +37,8 @@ impl Change {
         others.into_iter().chain(statuses).chain(roles).chain(groups).collect()
     }
 
-    /// Whether to be allowed it is a right over a member who is like this. What would change nothing is none. Nor is what adds
-    /// roles or takes something away: what comes of that hangs on what is there, and so on each call before.
+    /// Whether permission for it is a right over a member in this state. A change of nothing is no right. A change that adds roles
+    /// or takes something away is no right, either: its result depends on the state, and so on each call before.
     fn is_right_over(self, member: &Member) -> bool {
         match self {
             Self::Read | Self::UpdateProfile | Self::KeepRoles | Self::KeepGroups => true,
@@ -84,33 +84,33 @@ impl Change {
     }
 }
 
-/// One of the ways in which a member of the tenant can be.
+/// One of the possible states of a member.
 struct Way {
     member: Member,
     facts: Entity,
     holds: BTreeSet<String>,
-    /// Which changes are rights over the member, as bits.
+    /// The changes that are rights over the member, as bits.
     rights: u64,
 }
 
-/// The tenant's members, each by the number of the way that they are.
+/// The tenant's members, each by the number of their state.
 type State = [u16; 5];
 
 /// One call of a chain: the caller, the target, and the change by its number.
 type Step = (usize, usize, usize);
 
-/// What the policy says in one tenant. Each question is asked once, and its answer is kept.
+/// The decisions of the policy in one tenant. Each is made once, and kept.
 struct Tenant {
     catalog: Rules,
     changes: Vec<Change>,
-    /// A rule that is not in force, so that the search must find what it is for. What it denies counts as allowed, also where a
-    /// rule that stands after it in the file would deny as well.
+    /// A rule that is not in force, so that the search must find a chain that the rule would stop. A change that it denies counts
+    /// as allowed, even if a later rule of the file would deny it as well.
     without: Option<&'static str>,
     ways: Vec<Way>,
     numbers: HashMap<String, u16>,
-    /// By caller and target, which changes are allowed, as bits.
+    /// The allowed changes by caller and target, as bits.
     allowed: Vec<Vec<Option<u64>>>,
-    /// By member and change, what the change makes of the member.
+    /// The new state by member and change.
     changed: Vec<Vec<Option<u16>>>,
     states: usize,
 }
@@ -162,7 +162,7 @@ impl Tenant {
             Ok(_) => true,
             Err(denial) => Some(denial.rule.as_str()) == self.without,
         };
-        // As each change of a member is decided: who may not see the member may not change them.
+        // A change needs `read`, too: a caller who may not see the member may not change them.
         let reads = may(&Action::Read);
         let mut asked: Vec<(Action, bool)> = Vec::new();
         let mut may = |change: &Change| {
@@ -191,12 +191,12 @@ impl Tenant {
         after
     }
 
-    /// What `callers` together may do to one of the others.
+    /// The rights of `callers` together over one of the others.
     fn over(&mut self, state: &State, callers: [usize; 2], other: usize) -> u64 {
         self.allowed(state[callers[0]], state[other]) | self.allowed(state[callers[1]], state[other])
     }
 
-    /// What `callers` have in a state and not at the start, after a change of `changed`.
+    /// The rights that `callers` have in a state and did not have at the start, after a change of `changed`.
     fn gained(&mut self, start: &State, state: &State, callers: [usize; 2], changed: usize) -> Option<String> {
         for other in (0..state.len()).filter(|other| !callers.contains(other)) {
             // Rights over the others are as they were.
@@ -215,7 +215,7 @@ impl Tenant {
         new.flatten().cloned()
     }
 
-    /// Follows all chains of calls that `callers` may make; tells the first that ends with a new right.
+    /// Follows all chains of calls that `callers` may make. Returns the first that ends with a new right.
     fn search(&mut self, start: State, callers: [usize; 2]) -> Option<String> {
         let mut known = HashSet::from([start]);
         let mut ends: Vec<(State, [Option<Step>; LENGTH])> = vec![(start, [None; LENGTH])];
@@ -230,7 +230,7 @@ impl Tenant {
                         left &= left - 1;
                         let mut after = state;
                         after[target] = self.changed(state[target], change);
-                        // The last call's states lead no further, so nobody needs to know them again.
+                        // The last call's states lead no further, so they are not kept.
                         if after == state || length + 1 < LENGTH && !known.insert(after) {
                             continue;
                         }
@@ -260,7 +260,7 @@ fn in_sales(user: u32, roles: &[RoleId]) -> Member {
     Member { groups: [SALES].into(), ..member(user, roles.iter().copied()) }
 }
 
-/// The denial that a manager sheds, and the group that fills with people whose profiles one wants to edit.
+/// A denial that a manager wants to lose, and a group that fills with people whose profiles its manager wants to edit.
 fn denials() -> Cast {
     let members = [
         manager(1, &[role::USER, PRIVATE]),
@@ -296,7 +296,7 @@ fn apart() -> Cast {
     (vec![HR, APART], members)
 }
 
-/// Every caller and every pair of callers in each tenant: the first chain that raises them, and how many states there were.
+/// Tries every caller and every pair of callers in each tenant. Returns the first chain that raises them, and the number of states.
 fn find(without: Option<&'static str>, casts: impl IntoIterator<Item = Cast>) -> (Option<String>, usize) {
     let mut states = 0;
     for (roles, members) in casts {
@@ -325,7 +325,7 @@ fn no_chain_of_three_calls_raises_a_caller_or_a_pair() {
     assert!(states > 100_000, "{states}");
 }
 
-/// Without one of these rules some chain raises somebody, so the search can fail.
+/// The search can fail: without one of these rules, some chain raises a caller.
 #[test]
 fn the_search_finds_what_each_rule_is_for() {
     for (rule, cast) in [

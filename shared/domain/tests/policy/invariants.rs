@@ -1,15 +1,15 @@
-//! What holds of every decision, over generated roles and members.
+//! Rules for every decision, over generated roles and members.
 
 use super::*;
 
-/// A catalog, and what it was made of.
+/// A catalog, and the roles that it was made of.
 pub struct World {
     pub catalog: Rules,
     pub roles: BTreeMap<RoleId, Role>,
 }
 
 impl World {
-    /// Two to four roles of a tenant beside the built-in ones, of few names, so that grants and denials meet.
+    /// Two to four roles of a tenant beside the built-in ones. Their permissions have few names, so that grants and denials meet.
     pub fn generate(rng: &mut Rng) -> Self {
         const NAMES: [&str; 8] = [
             "*",
@@ -50,7 +50,7 @@ impl World {
         rng.choose_multiple(self.roles.keys().copied(), count)
     }
 
-    /// Every set of roles that there is.
+    /// Every possible set of roles.
     pub fn all_sets(&self) -> impl Iterator<Item = BTreeSet<RoleId>> {
         (0_u32..1 << self.roles.len()).map(|bits| {
             self.roles.keys().enumerate().filter(|(at, _)| bits >> at & 1 == 1).map(|(_, id)| *id).collect()
@@ -61,14 +61,14 @@ impl World {
         held.iter().map(|id| self.roles[id].rank).max().unwrap_or(0)
     }
 
-    /// What the roles allow, name by name: granted by one, by name or with everything, and denied by none.
+    /// The permissions of the roles, name by name: a role grants it, by name or with everything, and no role denies it.
     pub fn holds(&self, held: &BTreeSet<RoleId>) -> BTreeSet<&str> {
         let names = self.roles.values().flat_map(|role| &role.permissions).map(|permission| permission.name.as_str());
         names.filter(|name| self.say(held, name, true) && !self.denies(held, name)).collect()
     }
 
-    /// What `target` gains by other roles: what they do not hold, what is no longer denied, and, with a higher rank, whatever
-    /// they can then do to more members, be it by a role or by a group that they manage.
+    /// The permissions that `target` gains by other roles: those that they do not hold, those that are no longer denied, and, with a
+    /// higher rank, all that then reach more members, by a role or by a group that they manage.
     pub fn gains(&self, target: &Member, after: &BTreeSet<RoleId>) -> BTreeSet<&str> {
         let names = self.roles.values().flat_map(|role| &role.permissions).map(|permission| permission.name.as_str());
         let raised = self.rank(after) > self.rank(&target.roles);
@@ -107,7 +107,7 @@ fn may(world: &World, dialect: &str, caller: &Member, action: &Action, target: &
             Action::Read => held || own || managed,
             Action::UpdateProfile => !outranked && (held || own || managed),
             Action::AssignRole { rank: becomes, gains, .. } => {
-                // Members of the lower rank can act on the member then.
+                // Members of the lower rank can then act on the member.
                 let exposes = *becomes < world.rank(&target.roles);
                 let over_members = ["update-profile", "set-status", "set-groups", "invite"];
                 let may_expose = over_members.iter().all(|name| holds.contains(format!("member:{name}").as_str()));
@@ -182,7 +182,7 @@ fn nobody_gives_or_gains_what_is_not_theirs() {
             }
         }
     }
-    // Neither side is empty, so that each of the assertions had something to fail on.
+    // Neither side is empty, so each assertion could fail.
     assert!(allowed > 200 && denied > 200 && allowed_to_self > 50, "{allowed} {denied} {allowed_to_self}");
 }
 
@@ -212,7 +212,7 @@ fn other_actions_follow_the_rules_too() {
     assert!(counts.len() == 8 && counts.values().all(|count| *count > 20), "{counts:?}");
 }
 
-/// However often they are asked, members who help each other never hold together what none of them held.
+/// Members who help each other, in any number of calls, never hold a permission together that none of them held.
 #[test]
 fn no_chain_of_changes_raises_a_coalition() {
     let mut rng = Rng::with_seed(4);

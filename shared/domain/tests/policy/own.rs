@@ -11,7 +11,7 @@ fn own(texts: &[&str]) -> Vec<Policy> {
     (1..).zip(texts).map(policy).collect()
 }
 
-/// What an owner who reads a user is told in a tenant with these policies.
+/// The decision for an owner who reads a user, in a tenant with these policies.
 fn read_under(texts: &[&str]) -> Result<Vec<String>, Denial> {
     let catalog = Rules::new(1, own(texts).into_iter().map(Entry::Policy));
     decide(&catalog, "users", &member(1, [role::OWNER]), &Action::Read, &member(2, [role::USER]))
@@ -94,7 +94,7 @@ fn no_policy_of_a_tenant_ever_allows_more() {
     assert!(taken > 20 && kept > 20, "{taken} {kept}");
 }
 
-/// All that the schema promises is there and says what is true: each policy is valid, and forbids exactly here.
+/// Every attribute of the schema exists and is true: each policy is valid, and forbids exactly here.
 #[test]
 fn policies_see_the_facts() {
     let assigned = r#"action == Action::"member:assign-role""#;
@@ -139,13 +139,13 @@ fn policies_see_the_facts() {
             Action::SetStatus(Status::Active),
             regroup(&target, &[SUPPORT].into(), &[SUPPORT].into()),
         ];
-        // The notice tells, since a rule of ours that denies as well is named first.
+        // The notice shows it, because a base rule that denies as well is named first.
         let seen = actions.iter().filter(|action| {
             let decision = decide(&catalog, "membership", &caller, action, &target);
             decision.is_err_and(|denial| denial.notices.iter().any(|notice| notice == "seen"))
         });
         assert_eq!(seen.count(), if scope == any { actions.len() } else { 1 }, "{text}");
-        // To enter is nothing that is done to a member.
+        // Entering is no action on a member.
         assert_eq!(catalog.policies.enter(&policy::member(&caller, &catalog), TenantId::new(1)), Ok(Vec::new()));
     }
 }
@@ -163,7 +163,7 @@ fn a_text_of_several_statements_and_several_texts_keep_their_ids_apart() {
     let texts = [text.replace("action,", "action == Action::\"member:read\","), forbid_enter.to_owned()];
     let denial = read_under(&[&texts[0], &texts[0], &texts[1]]).unwrap_err();
     assert_eq!(denial.rule, "tenant-policy-1-0");
-    // Each of the 24 decided, and the notices that are the same are told once.
+    // Each of the 24 decided, and equal notices appear once.
     assert_eq!(denial.notices.iter().map(|it| it.parse::<u8>().unwrap()).collect::<BTreeSet<_>>(), (0..12).collect());
     assert_eq!(denial.notices.len(), 12);
 
@@ -184,11 +184,11 @@ fn a_text_without_statements_changes_nothing() {
     }
 }
 
-/// A text that may not be: it is refused, and whoever stored it all the same has closed the tenant, not opened it.
+/// A forbidden text is refused. If it is stored all the same, it closes the tenant, and does not open it.
 #[track_caller]
 fn refused(text: &str) -> Refused {
     let denied = Denial { rule: POLICY_ERROR.to_owned(), action: "member:read", notices: Vec::new() };
-    // One bad text is enough, whatever stands beside it.
+    // One bad text is enough, whatever texts are beside it.
     assert_eq!(read_under(&[FORBID_READ, text]), Err(denied), "{text}");
     let catalog = Rules::new(1, own(&[text]).into_iter().map(Entry::Policy));
     let owner = member(1, [role::OWNER]);
@@ -233,7 +233,7 @@ fn a_policy_that_errs_denies() {
             "{text}"
         );
     }
-    // Where it is not asked, it cannot err.
+    // A condition that is not evaluated cannot err.
     let elsewhere =
         r#"forbid (principal, action == Action::"member:assign-role", resource) when { principal.nothing };"#;
     assert_eq!(read_under(&[elsewhere]), Ok(Vec::new()));
@@ -251,7 +251,7 @@ fn the_longest_text_is_16_kib() {
     assert_eq!(refused(&format!("{longest}x")), Refused::TooLong);
 }
 
-/// What a thread of a function may be given: a parser that recurses with the text would end the process, and this test.
+/// The stack of a function's thread. A parser that recurses with the text would end the process, and this test.
 fn on_a_small_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(2 * 1024 * 1024).spawn_scoped(scope, work);
@@ -284,14 +284,14 @@ fn deep_nesting_is_refused_before_it_is_parsed() {
             on_a_small_stack(|| assert_eq!(refused(&text), Refused::TooDeep, "{text}"));
         }
     }
-    // The deepest that is taken, as costly as each level can be: the condition's own bracket is the first one.
+    // The deepest accepted text, with the most costly levels. The condition's own bracket is the first one.
     let depth = MAX_POLICY_DEPTH - 1;
     for text in [
         nested("(", "true", ")", depth),
         nested("if true then ", "true", " else true", depth),
         nested("[", "1", "]", depth),
         nested("{a: ", "1", "}", depth),
-        // Operators nest as well: as deep as functions read.
+        // Operators nest as well, as deep as functions read.
         nested("!!!!true && 1 + 1 == ----1 * (", "1", ")", 19),
         nested("!principal.holds.contains(", "1", ")", 29),
     ] {
@@ -300,7 +300,7 @@ fn deep_nesting_is_refused_before_it_is_parsed() {
             assert!(read_under(&[&text]).is_err());
         });
     }
-    // What is no bracket is not counted.
+    // Only brackets count.
     let quoted = nested("\"((((\" == \"\\\"[[[[\" && ", "true", " // {{{{\n", 50);
     assert_eq!(check_text(&quoted).map(drop), Ok(()));
 }
@@ -335,7 +335,7 @@ fn long_chains_fit_the_stack() {
         ";".repeat(MAX_POLICY_BYTES),
         ")".repeat(MAX_POLICY_BYTES),
     ] {
-        // Whether it is taken is Cedar's affair; that this thread goes on is ours.
+        // Cedar may take it or not. This thread must go on.
         on_a_small_stack(|| assert_ne!(rule(read_under(&[&text])), NOT_PERMITTED, "{}", &text[..80]));
     }
 }
