@@ -1,4 +1,4 @@
-// Starts the API reference. It is a file of its own, because the page's policy allows no script in the page itself.
+// Starts the API reference. A file of its own, since the page's policy takes no script from the page itself.
 
 // Scalar gives the nonce to the first of its three style sheets only.
 const nonce = document.querySelector('meta[property=csp-nonce]').content;
@@ -9,7 +9,7 @@ document.createElement = (...args) => {
   return element;
 };
 
-// The part before `docs`: the origin, and on AWS the stage.
+// Whatever stands before `docs`: the origin, and on AWS the stage.
 const base = new URL('.', location.href).href.replace(/\/$/, '');
 
 const demo = JSON.parse(document.getElementById('credentials')?.textContent ?? 'null');
@@ -30,7 +30,7 @@ const CSS = `
 .client-libraries__select, .ascii-art { display: none !important; }
 `;
 
-// In the editor of a body, the tab key would indent, and a person without a mouse could not leave the editor.
+// The editor of a body would indent with the tab key, and who has no mouse would not get out of it.
 const keepTab = (event) => {
   if (event.key === 'Tab' && event.target.closest('.cm-content')) event.stopImmediatePropagation();
 };
@@ -44,7 +44,7 @@ addEventListener('DOMContentLoaded', () => {
     servers: [{ url: base }],
     ...(authentication && { authentication }),
 
-    // The page sends nothing to another host.
+    // Nothing leaves for another host.
     agent: { disabled: true },
     hideClientButton: true,
     mcp: { disabled: true },
