@@ -53,7 +53,7 @@ async fn a_request_is_one_line_and_its_failure_another() {
     told.retain(|line| !line.starts_with("[dynamodb] "));
     assert_eq!(told[..2], ["POST /panics/1 200 0 trips panics", "POST /panics/panic 502 0 trips panics"], "{told:#?}");
     assert!(told[2].starts_with("         internal: panicked at local/examples/panics.rs:"), "{told:#?}");
-    assert!(told[3].starts_with("         a defect, or a deployment that does not fit"), "{told:#?}");
+    assert!(told[3].starts_with("         a defect, or a wrong deployment"), "{told:#?}");
     // The gateway logs what it got in place of an answer.
     assert!(told[4].starts_with("[panics] function error: "), "{told:#?}");
     assert_eq!(told.len(), 5, "{told:#?}");
