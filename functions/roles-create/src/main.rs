@@ -16,7 +16,7 @@ struct Body {
     name: Text<250>,
     description: Option<Text<250>>,
     /// 1 (if it is not given) or 2. A member of a lower rank can neither give the role nor change a member who holds it.
-    #[cfg_attr(test, schemars(range(min = 1, max = 2)))]
+    #[cfg_attr(test, schemars(extend("enum" = [1, 2])))]
     rank: Option<i64>,
     /// Up to 200, none twice; none if it is not given.
     #[cfg_attr(test, schemars(length(max = MAX_PERMISSIONS)))]
