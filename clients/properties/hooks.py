@@ -54,6 +54,7 @@ OF_NO_SCHEMA = (
     "a name that is neither a number nor a UUID",
     "a name that is not there twice",
     "there can be at most 500 roles",
+    "there can be at most 5000 permissions",
     "must be the same as ",
     "the idempotency key was used for another request",
     "the tenant would be left without an active owner",

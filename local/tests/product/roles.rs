@@ -1,5 +1,7 @@
 //! Roles and members by the product's own API: what is made, shown and deleted, whoever does what at once.
 
+mod failures;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

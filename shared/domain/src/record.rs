@@ -29,6 +29,11 @@ pub trait Record: Clone + PartialEq + Serialize {
 
     fn meta_mut(&mut self) -> &mut Meta;
 
+    /// The version that a client can know, for `If-Match`.
+    fn shown_version(&self) -> u64 {
+        self.meta().version
+    }
+
     /// Makes an edit. It leaves out parts that refer to things that do not exist.
     ///
     /// # Errors

@@ -32,6 +32,9 @@ pub const MAX_ROLES: usize = 500;
 /// The most permissions that a role can grant and deny.
 pub const MAX_PERMISSIONS: usize = 200;
 
+/// The most permissions that all roles of a tenant can grant and deny together. A function reads all of them after a change.
+pub const MAX_PERMISSIONS_OF_ALL: usize = 5_000;
+
 /// The product's own permissions, each with the lowest rank that holds it and its description.
 const PERMISSIONS: [(&str, u8, &str); 9] = [
     (EVERYTHING, 3, "Everything, whatever it is called"),

@@ -322,12 +322,11 @@ fn finish(schema: &mut Schema) {
     };
     if let Some((format, least, most)) = bounds {
         object.insert("format".to_owned(), format.into());
-        for bound in ["minimum", "maximum"] {
-            object.remove(bound);
-        }
+        // A field may have narrower ones.
+        let [own_least, own_most] = ["minimum", "maximum"].map(|bound| object.remove(bound).and_then(|it| it.as_i64()));
         if !object.contains_key("enum") {
-            object.insert("minimum".to_owned(), least.into());
-            object.insert("maximum".to_owned(), most.into());
+            object.insert("minimum".to_owned(), own_least.map_or(least, |own| own.max(least)).into());
+            object.insert("maximum".to_owned(), own_most.map_or(most, |own| own.min(most)).into());
         }
     }
 }

@@ -109,6 +109,7 @@ pub struct Role<'a> {
     pub name: &'a str,
     pub description: Option<&'a str>,
     /// 1 or 2; 3 for `owner`. A member of a lower rank can neither give the role nor change a member who holds it.
+    #[cfg_attr(feature = "openapi", schemars(range(min = 1, max = 3)))]
     pub rank: u8,
     pub permissions: Vec<Permission<'a>>,
     pub is_built_in: bool,

@@ -195,7 +195,7 @@ impl Facts {
             let picture = take(&keys.picture(*user)).and_then(|mut item| item.remove("data_uri"));
             pictures.extend(picture.and_then(|picture| Some((*user, picture.as_s().ok()?.clone()))));
         }
-        let is_held = match reads.holders_of {
+        let is_held = match reads.holders_of.and_then(|role| rules.role(role)) {
             Some(role) => is_held(asked.table, keys, role, &tenant).await?,
             None => false,
         };
@@ -291,15 +291,28 @@ impl Facts {
         }
     }
 
+    /// Whether this request was made and answered since the record of answers was read.
+    pub(super) async fn is_answered_since(
+        &self,
+        table: Table<'_>,
+        idempotency: Option<&Idempotency>,
+    ) -> Result<bool, Problem> {
+        let Some(key) = idempotency.map(|asked| self.record_key(asked)) else { return Ok(false) };
+        let recorded: Option<Recorded> = table.get([key.clone()]).await?.remove(&key).map(decode).transpose()?;
+        Ok(recorded.is_some_and(|recorded| recorded.expires_at > self.now.seconds()))
+    }
+
     /// The facts that other requests rest on and that this request can have changed.
     pub(super) fn facts(&self) -> Vec<Fact> {
         self.members.values().map(Fact::authority).chain([Fact::rules(&self.tenant)]).collect()
     }
 }
 
-/// Whether a member holds a role. The tenant's rules are put in force first: then a request that rests on older rules can no
-/// longer commit, so it cannot give the role to a member after this function has looked.
-async fn is_held(table: Table<'_>, keys: TenantKeys, role: RoleId, tenant: &Tenant) -> Result<bool, Problem> {
-    table.raise_fences(&Fact::rules(tenant)).await?;
-    table.has_any(&keys.holders(role)).await
+/// Whether a member holds a role. If it is retiring, the tenant's rules are put in force first: then a request that rests on
+/// older rules can no longer commit, so it cannot give the role to a member after this function has looked.
+async fn is_held(table: Table<'_>, keys: TenantKeys, role: &Role, tenant: &Tenant) -> Result<bool, Problem> {
+    if role.retiring {
+        table.raise_fences(&Fact::rules(tenant)).await?;
+    }
+    table.has_any(&keys.holders(role.id)).await
 }

@@ -79,13 +79,20 @@ pub async fn change(
             return Ok(answer);
         }
         let mut planned = Plan::new(&facts);
-        let step = plan(&mut planned)?;
-        let (is_half, answer) = match step {
-            Step::Answer(answer) => (false, answer),
-            Step::Half => (true, Answer::empty(204)),
+        let decided = plan(&mut planned).and_then(|step| {
+            let (is_half, answer) = match step {
+                Step::Answer(answer) => (false, answer),
+                Step::Half => (true, Answer::empty(204)),
+            };
+            let idempotency = conditions.idempotency.as_ref().filter(|_| !is_half);
+            Ok((is_half, planned.decide(if_match, idempotency, answer)?))
+        });
+        let (is_half, allowed) = match decided {
+            Ok(decided) => decided,
+            // The facts are no snapshot. A twin of this request can have been done between two of them: then it is the reason.
+            Err(_) if facts.is_answered_since(asked.table, conditions.idempotency.as_ref()).await? => continue,
+            Err(refusal) => return Err(refusal),
         };
-        let idempotency = conditions.idempotency.as_ref().filter(|_| !is_half);
-        let allowed = planned.decide(if_match, idempotency, answer)?;
         match commit(asked.table, &facts, &allowed).await? {
             Committed::Yes if is_half => if_match = None,
             Committed::Yes => return Ok(allowed.answer),

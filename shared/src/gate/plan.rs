@@ -100,7 +100,7 @@ impl<'f> Plan<'f> {
         let actions = R::actions(Change::Update { before, after: &after, edit }, catalog);
         let of_authority = actions.iter().any(Action::is_of_authority);
         self.decide_on(actions, before);
-        self.first.get_or_insert((R::KIND, Some(before.meta().version)));
+        self.first.get_or_insert((R::KIND, Some(before.shown_version())));
         self.keep(Some(before), Some(&mut after));
         self.changed.extend(after.fact().filter(|_| of_authority));
         after
@@ -110,7 +110,7 @@ impl<'f> Plan<'f> {
         let Unseen(before) = before;
         let actions = R::actions(Change::Delete(before), self.facts.catalog());
         self.decide_on(actions, before);
-        self.first.get_or_insert((R::KIND, Some(before.meta().version)));
+        self.first.get_or_insert((R::KIND, Some(before.shown_version())));
         self.keep(Some(before), None);
     }
 

@@ -8,7 +8,7 @@ use crate::policy::format::{Uid, Value};
 use crate::policy::{Action, record, string, strings};
 use crate::problem::Problem;
 use crate::record::{Change, Record, Tally};
-use crate::role::{MAX_ROLES, Role};
+use crate::role::{MAX_PERMISSIONS_OF_ALL, MAX_ROLES, Role};
 
 /// The wanted change of a role.
 #[derive(Debug)]
@@ -34,6 +34,11 @@ impl Record for Role {
         &mut self.meta
     }
 
+    /// No answer has shown the role as retiring. A deletion that died half way can be repeated as it was.
+    fn shown_version(&self) -> u64 {
+        self.meta.version.saturating_sub(u64::from(self.retiring))
+    }
+
     fn apply(&mut self, edit: &RoleEdit, _: &Catalog) -> Result<(), Problem> {
         let RoleEdit::Retire(retiring) = edit;
         self.retiring = *retiring;
@@ -43,6 +48,10 @@ impl Record for Role {
     fn fits(&self, catalog: &Catalog) -> Result<(), Problem> {
         if catalog.own_roles() >= MAX_ROLES {
             return Err(Problem::LimitReached("roles of its own in a tenant", MAX_ROLES));
+        }
+        let own = catalog.all_roles().filter(|role| !role.is_built_in());
+        if own.chain([self]).map(|role| role.permissions.len()).sum::<usize>() > MAX_PERMISSIONS_OF_ALL {
+            return Err(Problem::LimitReached("permissions in all roles of a tenant", MAX_PERMISSIONS_OF_ALL));
         }
         let name = self.name.to_lowercase();
         match catalog.all_roles().any(|role| role.name.to_lowercase() == name) {
@@ -81,6 +90,7 @@ mod tests {
     use super::*;
     use crate::catalog::Entry;
     use crate::id::RoleId;
+    use crate::role::{MAX_PERMISSIONS, Permission};
     use crate::time::Time;
 
     #[test]
@@ -93,5 +103,15 @@ mod tests {
         }
         let many = (0..MAX_ROLES as u32).map(|it| Entry::Role(role(10 + it, &format!("role {it}"))));
         assert!(matches!(role(5, "clerk").fits(&Catalog::new(1, many)), Err(Problem::LimitReached(_, MAX_ROLES))));
+
+        let with = |number, name: &str, permissions| {
+            let permission = Permission { name: "a:b".to_owned(), description: None, access: true };
+            Role { permissions: vec![permission; permissions], ..role(number, name) }
+        };
+        let wide = (0..24).map(|it| Entry::Role(with(10 + it, &format!("role {it}"), MAX_PERMISSIONS)));
+        let nearly = Catalog::new(1, wide.chain([Entry::Role(with(50, "role 50", MAX_PERMISSIONS - 1))]));
+        assert!(with(5, "clerk", 1).fits(&nearly).is_ok());
+        let refused = with(5, "clerk", 2).fits(&nearly);
+        assert!(matches!(refused, Err(Problem::LimitReached(_, MAX_PERMISSIONS_OF_ALL))));
     }
 }

@@ -1,7 +1,10 @@
 //! Members who help each other, in any number of calls, never end with a right that none of them had: over somebody else, or a
 //! permission. A right is everything that the policy allows: by a role, a group or a rank, or because a denial is gone.
+//! It does not help them to make a role first.
 
 use std::collections::{HashMap, HashSet};
+
+use domain::Record;
 
 use super::*;
 
@@ -9,6 +12,8 @@ use super::*;
 const LENGTH: usize = 3;
 
 const EDITOR: RoleId = RoleId::new(18);
+const MAKER: RoleId = RoleId::new(19);
+const MADE: RoleId = RoleId::new(30);
 
 /// The wanted change of one call.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -103,9 +108,9 @@ type Step = (usize, usize, usize);
 struct Tenant {
     catalog: Rules,
     changes: Vec<Change>,
-    /// A rule that is not in force, so that the search must find a chain that the rule would stop. A change that it denies counts
-    /// as allowed, even if a later rule of the file would deny it as well.
-    without: Option<&'static str>,
+    /// Rules that are not in force, so that the search must find a chain that they would stop. A change that one of them denies
+    /// counts as allowed, even if a later rule of the file would deny it as well.
+    without: &'static [&'static str],
     ways: Vec<Way>,
     numbers: HashMap<String, u16>,
     /// The allowed changes by caller and target, as bits.
@@ -116,9 +121,12 @@ struct Tenant {
 }
 
 impl Tenant {
-    fn new(own: &[RoleId], without: Option<&'static str>) -> Self {
+    /// A tenant with some of our roles, and with the role that a caller has made.
+    fn new(own: &[RoleId], made: Option<&Role>, without: &'static [&'static str]) -> Self {
         let editor = custom(EDITOR, "editor", 1, &[("member:read", true), ("member:update-profile", true)]);
-        let own = roles().into_iter().chain([editor]).filter(|role| own.contains(&role.id));
+        let making = ["member:read", "member:assign-role", "role:create"].map(|name| (name, true));
+        let ours = roles().into_iter().chain([editor, custom(MAKER, "maker", 1, &making)]);
+        let own = ours.filter(|role| own.contains(&role.id)).chain(made.cloned());
         let own: BTreeMap<RoleId, Role> = own.map(|role| (role.id, role)).collect();
         let ids: Vec<RoleId> = own.keys().copied().chain([role::ADMIN, role::USER]).collect();
         Self {
@@ -158,10 +166,7 @@ impl Tenant {
             return *known;
         }
         let (caller, Way { member, facts, .. }) = (self.way(caller), self.way(target));
-        let may = |action: &Action| match self.catalog.policies.allow("users", &caller.facts, action, facts) {
-            Ok(_) => true,
-            Err(denial) => Some(denial.rule.as_str()) == self.without,
-        };
+        let may = |action: &Action| self.may(&caller.facts, action, facts);
         // A change needs `read`, too: a caller who may not see the member may not change them.
         let reads = may(&Action::Read);
         let mut asked: Vec<(Action, bool)> = Vec::new();
@@ -180,6 +185,11 @@ impl Tenant {
         }
         self.allowed[from][to] = Some(allowed);
         allowed
+    }
+
+    fn may(&self, caller: &Entity, action: &Action, resource: &Entity) -> bool {
+        let decided = self.catalog.policies.allow("users", caller, action, resource);
+        decided.map_or_else(|denial| self.without.contains(&denial.rule.as_str()), |_| true)
     }
 
     fn changed(&mut self, member: u16, change: usize) -> u16 {
@@ -296,11 +306,45 @@ fn apart() -> Cast {
     (vec![HR, APART], members)
 }
 
-/// Tries every caller and every pair of callers in each tenant. Returns the first chain that raises them, and the number of states.
-fn find(without: Option<&'static str>, casts: impl IntoIterator<Item = Cast>) -> (Option<String>, usize) {
+/// An owner and an admin with the same denial, and a member who may make and give roles, and do little else.
+fn makers() -> Cast {
+    let members = [
+        member(1, [role::OWNER, PRIVATE]),
+        member(2, [role::ADMIN, PRIVATE]),
+        member(3, [MAKER]),
+        in_sales(4, &[role::USER]),
+        member(5, [role::USER, PRIVATE]),
+    ];
+    (vec![PRIVATE, MAKER], members)
+}
+
+/// Roles that a caller may want to make.
+fn makings() -> [Role; 6] {
+    [
+        custom(MADE, "all", 1, &[("*", true)]),
+        custom(MADE, "openers", 1, &[("member:set-status", true), ("member:invite", true)]),
+        custom(MADE, "muted", 1, &role::OF_GROUP_MANAGERS.map(|name| (name, false))),
+        custom(MADE, "nothing", 1, &[("*", false)]),
+        custom(MADE, "high", 2, &[]),
+        custom(MADE, "makers", 1, &[("role:create", true), ("member:assign-role", true)]),
+    ]
+}
+
+/// Tries every caller and every pair of callers in each tenant. If there is a role to make, these are the callers of whom one
+/// may make it. Returns the first chain that raises them, and the number of states.
+fn find(
+    without: &'static [&'static str],
+    made: Option<&Role>,
+    casts: impl IntoIterator<Item = Cast>,
+) -> (Option<String>, usize) {
     let mut states = 0;
     for (roles, members) in casts {
-        let mut tenant = Tenant::new(&roles, without);
+        let mut before = Tenant::new(&roles, None, without);
+        let mut tenant = Tenant::new(&roles, made, without);
+        let numbers = members.clone().map(|member| before.number(member));
+        let resource = made.map(|role| role.entity(TenantId::new(1), &before.catalog));
+        let make = |at: usize, role| before.may(&before.way(numbers[at]).facts, &Action::CreateRole, role);
+        let may_make = |at: usize| resource.as_ref().is_none_or(|role| make(at, role));
         let start = members.map(|member| tenant.number(member));
         for (first, second) in
             (0..start.len()).flat_map(|first| (first..start.len()).map(move |second| (first, second)))
@@ -308,6 +352,7 @@ fn find(without: Option<&'static str>, casts: impl IntoIterator<Item = Cast>) ->
             let can_call = |at: usize| tenant.way(start[at]).member.is_active();
             if can_call(first)
                 && can_call(second)
+                && (may_make(first) || may_make(second))
                 && let Some(chain) = tenant.search(start, [first, second])
             {
                 return (Some(chain), states + tenant.states);
@@ -320,23 +365,35 @@ fn find(without: Option<&'static str>, casts: impl IntoIterator<Item = Cast>) ->
 
 #[test]
 fn no_chain_of_three_calls_raises_a_caller_or_a_pair() {
-    let (found, states) = find(None, [denials(), ranks(), apart()]);
+    let (found, states) = find(&[], None, [denials(), ranks(), apart(), makers()]);
     assert_eq!(found, None);
     assert!(states > 100_000, "{states}");
+}
+
+#[test]
+fn no_role_that_they_make_first_raises_a_caller_or_a_pair() {
+    for role in makings() {
+        let (found, states) = find(&[], Some(&role), [makers()]);
+        assert_eq!(found, None, "{role:?}");
+        // None of them may make the first one.
+        assert_eq!(states > 10_000, role.name != "all", "{}: {states}", role.name);
+    }
 }
 
 /// The search can fail: without one of these rules, some chain raises a caller.
 #[test]
 fn the_search_finds_what_each_rule_is_for() {
+    let with_a_role_made = |without| makings().iter().any(|role| find(without, Some(role), [makers()]).0.is_some());
     for (rule, cast) in [
-        ("outranked", ranks()),
-        ("outranking-role", ranks()),
-        ("permission-not-held", denials()),
-        ("exposure-not-held", ranks()),
-        ("self-raise-groups", denials()),
-        ("membership-not-held", denials()),
-        ("management-not-held", denials()),
+        (&["outranked"], ranks()),
+        (&["outranking-role"], ranks()),
+        (&["permission-not-held"], denials()),
+        (&["exposure-not-held"], ranks()),
+        (&["self-raise-groups"], denials()),
+        (&["membership-not-held"], denials()),
+        (&["management-not-held"], denials()),
     ] {
-        assert!(find(Some(rule), [cast]).0.is_some(), "{rule}");
+        assert!(find(rule, None, [cast]).0.is_some(), "{rule:?}");
     }
+    assert!(with_a_role_made(&["permission-not-held"]));
 }
