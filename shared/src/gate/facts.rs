@@ -97,8 +97,8 @@ impl Principal {
     }
 
     /// The fact that must not change before the decision is carried out.
-    pub(super) fn rests_on(&self) -> Option<Fact> {
-        Some(self.fact.clone())
+    pub(super) fn rests_on(&self) -> &Fact {
+        &self.fact
     }
 }
 
@@ -271,11 +271,8 @@ impl Facts {
 
     /// Decides on one action. Gives the notices that come with the permission.
     pub(super) fn allow<R: Record>(&self, action: &Action, record: &R) -> Result<Vec<String>, Denial> {
-        self.decide(action, &record.entity(self.tenant.id, &self.rules))
-    }
-
-    fn decide(&self, action: &Action, resource: &Entity) -> Result<Vec<String>, Denial> {
-        self.rules.policies.allow(self.dialect, &self.principal.entity, action, resource)
+        let resource = record.entity(self.tenant.id, &self.rules);
+        self.rules.policies.allow(self.dialect, &self.principal.entity, action, &resource)
     }
 
     /// The key of the answer on record, if the request has an `Idempotency-Key`.

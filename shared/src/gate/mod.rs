@@ -129,8 +129,9 @@ async fn commit(table: Table<'_>, facts: &Facts, allowed: &Allowed) -> Result<Co
             transaction.write(written)?;
         }
         let changed = |fact: &Fact| allowed.written.iter().any(|written| written.key() == Some(&fact.item));
-        if let Some(fact) = facts.principal().rests_on().filter(|fact| !changed(fact)) {
-            transaction.rest_on(fact)?;
+        let fact = facts.principal().rests_on();
+        if !changed(fact) {
+            transaction.rest_on(fact.clone())?;
         }
         transaction.tenant(facts.tenant(), &allowed.tenant)?;
     }
