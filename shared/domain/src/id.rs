@@ -54,18 +54,18 @@ const PREFIX: [u8; 6] = *b"roleca";
 
 /// How many bits a number has.
 const BITS: u32 = 31;
+const MAX: u32 = i32::MAX as u32;
 
 /// The number of built-in roles. Their numbers are the same in every tenant, and their UUIDs name no tenant.
 pub const BUILT_IN_ROLES: u32 = 3;
 
 impl<const KIND: u8> Id<KIND> {
-    const MAX: u32 = i32::MAX as u32;
     /// Whether things of this kind are numbered in their tenant.
     const IS_OWNED: bool = KIND >= Kind::Role as u8;
 
     /// The id of a built-in or a demo thing. In a `const`, a number out of range does not compile.
     pub const fn new(number: u32) -> Self {
-        assert!(number >= 1 && number <= Self::MAX);
+        assert!(number >= 1 && number <= MAX);
         Self(number)
     }
 
@@ -87,7 +87,7 @@ impl<const KIND: u8> Id<KIND> {
 
     /// Reads either spelling, decimal number or UUID; `None` for anything that cannot be an id of this kind.
     pub fn parse(text: &str) -> Option<Self> {
-        Self::parse_number(text).or_else(|| parse_uuid(text).and_then(Self::from_uuid))
+        parse_number(text).map(Self).or_else(|| parse_uuid(text).and_then(Self::from_uuid))
     }
 
     /// The UUID of a thing that belongs to a tenant.
@@ -105,20 +105,20 @@ impl<const KIND: u8> Id<KIND> {
 
     /// Reads either spelling, decimal number or UUID; `None` for anything that cannot be an id of this kind in the tenant.
     pub fn parse_in(text: &str, tenant: TenantId) -> Option<Self> {
-        Self::parse_number(text).or_else(|| Self::from_uuid_in(parse_uuid(text)?, tenant))
+        parse_number(text).map(Self).or_else(|| Self::from_uuid_in(parse_uuid(text)?, tenant))
     }
 
     fn if_it_gives(uuid: Uuid, back: impl Fn(Self) -> Uuid) -> Option<Self> {
-        let number = uuid.as_u128() & u128::from(Self::MAX);
+        let number = uuid.as_u128() & u128::from(MAX);
         let id = Self::try_from(i64::try_from(number).ok()?).ok()?;
         (back(id) == uuid).then_some(id)
     }
+}
 
-    /// A number has no leading zeros: `08` would be a second name of `8`.
-    fn parse_number(text: &str) -> Option<Self> {
-        let is_plain = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
-        is_plain.then(|| text.parse::<i64>().ok().and_then(|number| Self::try_from(number).ok())).flatten()
-    }
+/// A number has no leading zeros: `08` would be a second name of `8`.
+fn parse_number(text: &str) -> Option<u32> {
+    let is_plain = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_plain.then(|| text.parse().ok().filter(|number| (1..=MAX).contains(number))).flatten()
 }
 
 /// A permission has no number: its name identifies it, in all tenants. Its UUID has 62 bits of the name's SHA-256.
@@ -158,7 +158,7 @@ impl<const KIND: u8> TryFrom<i64> for Id<KIND> {
 
     fn try_from(number: i64) -> Result<Self, OutOfRange> {
         match u32::try_from(number) {
-            Ok(number @ 1..=Self::MAX) => Ok(Self(number)),
+            Ok(number @ 1..=MAX) => Ok(Self(number)),
             _ => Err(OutOfRange),
         }
     }

@@ -269,10 +269,14 @@ impl Facts {
         View { tenant: &self.tenant, member, catalog: &self.rules, picture }
     }
 
+    /// A record in the form that policies read.
+    pub(super) fn entity(&self, record: &impl Record) -> Entity {
+        record.entity(self.tenant.id, &self.rules)
+    }
+
     /// Decides on one action. Gives the notices that come with the permission.
-    pub(super) fn allow<R: Record>(&self, action: &Action, record: &R) -> Result<Vec<String>, Denial> {
-        let resource = record.entity(self.tenant.id, &self.rules);
-        self.rules.policies.allow(self.dialect, &self.principal.entity, action, &resource)
+    pub(super) fn allow(&self, action: &Action, resource: &Entity) -> Result<Vec<String>, Denial> {
+        self.rules.policies.allow(self.dialect, &self.principal.entity, action, resource)
     }
 
     /// The key of the answer on record, if the request has an `Idempotency-Key`.

@@ -2,7 +2,8 @@
 
 use domain::id::Id;
 use domain::policy::Action;
-use domain::{Change, Member, Numbers, Problem, Record, Time};
+use domain::policy::eval::Entity;
+use domain::{Change, Member, Numbers, Problem, Time};
 
 use super::facts::{Facts, Unseen, View};
 use super::{Idempotency, IfMatch, Recorded};
@@ -81,7 +82,7 @@ impl<'f> Plan<'f> {
     /// Makes a new record. Returns it with its version and times.
     pub fn create<R: Stored>(&mut self, mut new: R) -> R {
         let actions = R::actions(Change::Create(&new), self.facts.catalog());
-        self.decide_on(actions, &new);
+        self.decide_on(R::KIND, &actions, &self.facts.entity(&new));
         if let Err(why) = new.fits(self.facts.catalog()) {
             self.refuse(why);
         }
@@ -99,7 +100,7 @@ impl<'f> Plan<'f> {
         }
         let actions = R::actions(Change::Update { before, after: &after, edit }, catalog);
         let of_authority = actions.iter().any(Action::is_of_authority);
-        self.decide_on(actions, before);
+        self.decide_on(R::KIND, &actions, &self.facts.entity(before));
         self.first.get_or_insert((R::KIND, Some(before.shown_version())));
         self.keep(Some(before), Some(&mut after));
         self.changed.extend(after.fact().filter(|_| of_authority));
@@ -109,7 +110,7 @@ impl<'f> Plan<'f> {
     pub fn delete<R: Stored>(&mut self, before: Unseen<'f, R>) {
         let Unseen(before) = before;
         let actions = R::actions(Change::Delete(before), self.facts.catalog());
-        self.decide_on(actions, before);
+        self.decide_on(R::KIND, &actions, &self.facts.entity(before));
         self.first.get_or_insert((R::KIND, Some(before.shown_version())));
         self.keep(Some(before), None);
     }
@@ -120,13 +121,13 @@ impl<'f> Plan<'f> {
     }
 
     /// Decides on the actions of a change. A change without an action is a defect, because no rule could deny it.
-    fn decide_on<R: Record>(&mut self, actions: Vec<Action>, resource: &R) {
+    fn decide_on(&mut self, kind: &str, actions: &[Action], resource: &Entity) {
         if actions.is_empty() {
-            let why = format!("a change of a {} that no action stands for", R::KIND);
+            let why = format!("a change of a {kind} that no action stands for");
             self.denied.get_or_insert(Problem::Internal(why));
         }
         self.is_of_rules |= actions.iter().any(Action::is_of_rules);
-        for action in &actions {
+        for action in actions {
             match self.facts.allow(action, resource) {
                 Ok(notices) => self.notices.extend(notices),
                 Err(denial) => drop(self.denied.get_or_insert(Problem::Forbidden(denial))),
@@ -228,7 +229,7 @@ impl<'f> Reading<'f> {
     /// [`Problem::Forbidden`]
     pub fn see(&mut self, member: Unseen<'f, Member>) -> Result<View<'f>, Problem> {
         let Unseen(member) = member;
-        self.notices.extend(self.facts.allow(&Action::Read, member).map_err(Problem::Forbidden)?);
+        self.notices.extend(self.facts.allow(&Action::Read, &self.facts.entity(member)).map_err(Problem::Forbidden)?);
         Ok(self.facts.view(member))
     }
 

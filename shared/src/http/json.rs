@@ -237,15 +237,20 @@ impl Object {
 
     /// Takes a member that must be there.
     pub fn required<T: Wire>(&mut self, name: &'static str) -> Result<T, Faulty> {
-        let read = match self.members.remove(name) {
+        self.take(name).and_then(T::read).map_err(|faults| self.refuse_all(name, faults))
+    }
+
+    fn take(&mut self, name: &str) -> Result<Value, Vec<Fault>> {
+        match self.members.remove(name) {
             None => wrong(Wrong::Missing),
             Some(Value::Null) => wrong(Wrong::Null),
-            Some(value) => T::read(value),
-        };
-        read.map_err(|faults| {
-            faults.into_iter().for_each(|fault| self.refuse(fault.within(name)));
-            Faulty(())
-        })
+            Some(value) => Ok(value),
+        }
+    }
+
+    fn refuse_all(&mut self, name: &'static str, faults: Vec<Fault>) -> Faulty {
+        faults.into_iter().for_each(|fault| self.refuse(fault.within(name)));
+        Faulty(())
     }
 
     /// Takes a member that may be absent, but not `null`. A wrong one is `None`, too, and then [`Object::all`] fails.
@@ -297,17 +302,22 @@ pub struct Text<const MAX: usize>(pub String);
 
 impl<const MAX: usize> Wire for Text<MAX> {
     fn read(value: Value) -> Result<Self, Vec<Fault>> {
-        let Value::String(text) = value else { return wrong(Wrong::Type("a string")) };
-        let text: String = text.trim().nfc().collect();
-        if text.chars().any(is_control) {
-            wrong(Wrong::ControlCharacter)
-        } else if is_blank(&text) {
-            wrong(Wrong::Empty)
-        } else if text.chars().count() > MAX {
-            wrong(Wrong::TooLong(MAX))
-        } else {
-            Ok(Self(text))
-        }
+        read_text(value, MAX).map(Self)
+    }
+}
+
+// No part of `Text`, so that no function compiles it again for each length.
+fn read_text(value: Value, max: usize) -> Result<String, Vec<Fault>> {
+    let Value::String(text) = value else { return wrong(Wrong::Type("a string")) };
+    let text: String = text.trim().nfc().collect();
+    if text.chars().any(is_control) {
+        wrong(Wrong::ControlCharacter)
+    } else if is_blank(&text) {
+        wrong(Wrong::Empty)
+    } else if text.chars().count() > max {
+        wrong(Wrong::TooLong(max))
+    } else {
+        Ok(text)
     }
 }
 
