@@ -24,7 +24,7 @@ use domain::{Member, Tenant};
 use super::key::{Key, TenantKeys};
 
 /// How many fences a contended fact has.
-pub const FENCES: u32 = 64;
+pub const FENCES: u32 = 128;
 
 /// A fact on which many requests rest, as one of them has read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
