@@ -56,6 +56,7 @@ OF_NO_SCHEMA = (
     "there can be at most 500 roles",
     "there can be at most 5000 permissions",
     "must be the same as ",
+    "must be the `next_cursor` of a page of this list",
     "the idempotency key was used for another request",
     "the tenant would be left without an active owner",
     "roles and groups together: change them in steps",

@@ -19,7 +19,8 @@
 //! - In a string `{{3 times ab}}` is `ababab`. An element of a list with `{{1 to 50}}` in it is there 50 times, each with its
 //!   number.
 //!
-//! `roundTrips` are the calls of the table that a function may make when it has just started: all of them or the first ones.
+//! `roundTrips` are the calls of the table that a function may make when it has just started: all of them or the first ones. A
+//! case can have its own; else it has those of its base.
 
 mod form;
 mod patch;
@@ -60,6 +61,8 @@ pub struct Case {
     pub event: Value,
     /// `statusCode`, `headers`, `body`, and `changes` if something was changed; `None` before it is recorded.
     pub answer: Option<Value>,
+    /// The calls of the table that the function may make when it has just started: all of them or the first ones.
+    pub round_trips: Vec<String>,
 }
 
 /// `cases.json`
@@ -72,10 +75,11 @@ struct Document {
 
 /// An entry of it.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Entry {
     #[serde(default = "success")]
     base: String,
+    round_trips: Option<Vec<String>>,
     event: Map<String, Value>,
     answer: Option<Map<String, Value>>,
 }
@@ -99,13 +103,9 @@ impl Cases {
             return Err(format!("{}: `{SUCCESS}` has a file of its own", cases.1).into());
         }
         let answer = answer.0.exists().then(|| read(&answer.0, &answer.1)).transpose()?;
-        let success = Case { name: success(), event: read(&event.0, &event.1)?, answer };
+        let round_trips = document.round_trips.clone();
+        let success = Case { name: success(), event: read(&event.0, &event.1)?, answer, round_trips };
         Ok(Self { folder, shown, success, document })
-    }
-
-    /// The calls of the table that a function may make when it has just started: all of them or the first ones.
-    pub fn round_trips(&self) -> &[String] {
-        &self.document.round_trips
     }
 
     /// All of them, `success` first and the others in the order of the file.
@@ -140,7 +140,8 @@ impl Cases {
         let base = self.get_below(&entry.base, &[derived, &[name]].concat())?;
         let event = patched(base.event, &entry.event, name).map_err(at)?;
         let answer = entry.answer.map(|answer| whole(&answer, base.answer.as_ref(), name)).transpose().map_err(at)?;
-        Ok(Case { name: name.to_owned(), event, answer })
+        let round_trips = entry.round_trips.unwrap_or(base.round_trips);
+        Ok(Case { name: name.to_owned(), event, answer, round_trips })
     }
 
     fn unknown(&self, name: &str) -> String {
@@ -241,7 +242,7 @@ mod tests {
         assert_eq!(all[1].answer.as_ref().unwrap()["body"], json!({ "id": 2, "name": null }));
         assert_eq!((&all[2].event["rawPath"], &all[2].event["headers"]["x"]), (&json!("/t/2"), &json!("yy")));
         assert_eq!(all[2].answer, None);
-        assert_eq!(cases.round_trips(), ["Query"]);
+        assert_eq!(cases.get(SUCCESS).unwrap().round_trips, ["Query"]);
     }
 
     #[test]

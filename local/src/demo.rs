@@ -133,6 +133,7 @@ fn tenant(id: TenantId, slug: &str, name: &str, now: Time) -> Tenant {
         catalog_version: 1,
         fences: 0,
         numbers: Numbers::default(),
+        cursor_secret: uuid::Uuid::new_v4().to_string(),
         created_at: now,
     }
 }

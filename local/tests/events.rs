@@ -84,14 +84,14 @@ async fn every_event_gets_its_answer() {
     let (actions, recorded) = (Actions::default(), Recorded::default());
     let mut lanes = JoinSet::new();
     for _ in 0..LANES {
-        let (queue, template, bin_dir, cases) = (Arc::clone(&queue), template.clone(), bin_dir.clone(), cases.clone());
+        let (queue, template, bin_dir) = (Arc::clone(&queue), template.clone(), bin_dir.clone());
         let (actions, recorded, described) = (Arc::clone(&actions), Arc::clone(&recorded), Arc::clone(&described));
         lanes.spawn(async move {
             let mut failed = Vec::new();
             let next = || queue.lock().unwrap().next();
             while let Some((name, case)) = next() {
-                let (function, may) = (template.function(&name).unwrap(), cases[&name].round_trips());
-                match replay(&template, &bin_dir, function, &case, may, &actions, &described).await {
+                let function = template.function(&name).unwrap();
+                match replay(&template, &bin_dir, function, &case, &actions, &described).await {
                     Ok(answer) => drop(recorded.lock().unwrap().entry(name).or_default().insert(case.name, answer)),
                     Err(why) => failed.push(format!("{name}, {}: {why}", case.name)),
                 }
@@ -128,7 +128,6 @@ async fn replay(
     bin_dir: &Path,
     function: &Function,
     case: &Case,
-    may: &[String],
     actions: &Actions,
     described: &Described,
 ) -> Result<Value, String> {
@@ -172,7 +171,8 @@ async fn replay(
         operations.push(record.operation);
     }
     server.shutdown().await;
-    if !may.starts_with(&operations) {
+    if !case.round_trips.starts_with(&operations) {
+        let may = &case.round_trips;
         return Err(format!("it took the round trips {operations:?}, and `roundTrips` of its cases.json are {may:?}"));
     }
 
@@ -312,11 +312,17 @@ fn shorten(answer: &mut Answer) {
     }
 }
 
-/// Puts `<seeded>` and `<now>` in the place of the demo data's time and of times since `started`.
+/// Puts `<seeded>` and `<now>` in the place of the demo data's time and of times since `started`, and `<cursor>` in the place of
+/// cursors, which a secret of the tenant seals.
 fn mask(value: &mut Value, started: Time) {
     match value {
         Value::Array(values) => values.iter_mut().for_each(|value| mask(value, started)),
-        Value::Object(members) => members.values_mut().for_each(|value| mask(value, started)),
+        Value::Object(members) => {
+            if let Some(Value::String(cursor)) = members.get_mut("next_cursor") {
+                *cursor = "<cursor>".into();
+            }
+            members.values_mut().for_each(|value| mask(value, started));
+        }
         Value::String(text) => {
             let time = serde_json::from_value::<Time>(json!(text)).ok();
             match time.filter(|time| time.to_string() == *text) {

@@ -9,7 +9,9 @@ use domain::{Problem, Time};
 use lambda_http::http::header;
 
 use crate::answer::Answer;
-use crate::gate::{self, Asked, Caller, Conditions, KnownRules, PlanFn, ReadFn, Reads, VerifyAgain};
+use crate::gate::{
+    self, Asked, Caller, Conditions, KnownRules, MemberList, Page, PageFn, PlanFn, ReadFn, Reads, VerifyAgain,
+};
 use crate::http::call::Call;
 use crate::http::credential::{self, Credential, Expected, Keys, Kind};
 use crate::lock;
@@ -181,6 +183,21 @@ impl App {
         Box::pin(async move {
             let check = |item: Option<&Item>| self.verify_again(caller, item);
             gate::read(&self.asked(call, &check), caller, &reads, answer).await
+        })
+    }
+
+    /// Answers with a page of the tenant's members. [`gate::list::members`] lists the errors.
+    pub fn list<'a>(
+        &'a self,
+        call: &'a Call,
+        caller: &'a Caller,
+        wanted: &'a MemberList,
+        page: &'a Page,
+        answer: &'a PageFn<'a>,
+    ) -> Boxed<'a, Answer> {
+        Box::pin(async move {
+            let check = |item: Option<&Item>| self.verify_again(caller, item);
+            gate::list::members(&self.asked(call, &check), caller, wanted, page, answer).await
         })
     }
 

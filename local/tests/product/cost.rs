@@ -110,7 +110,7 @@ async fn a_member_is_shown_in_one_round_trip_and_a_role_made_in_two() {
 }
 
 /// Further users of acme, beside the five of the demo data, until it has `members`.
-async fn fill(product: &Product, members: u32) {
+pub async fn fill(product: &Product, members: u32) {
     let model = product.member(ACME, USER).await;
     let more: Vec<u32> = (1000..1000 + members - 5).collect();
     for numbers in more.chunks(5_000) {

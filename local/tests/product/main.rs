@@ -7,6 +7,7 @@ mod described;
 mod docs;
 mod failures;
 mod harness;
+mod lists;
 mod members;
 mod observability;
 mod permissions;

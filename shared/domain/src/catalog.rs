@@ -86,6 +86,19 @@ impl Catalog {
         self.roles.values()
     }
 
+    /// All permissions that a role grants or denies, in the order of their names. Each is there once, with the description of
+    /// the first role that describes it.
+    pub fn all_permissions(&self) -> Vec<&Permission> {
+        let mut named: BTreeMap<&str, &Permission> = BTreeMap::new();
+        for permission in self.roles.values().flat_map(|role| &role.permissions) {
+            let known = named.entry(&permission.name).or_insert(permission);
+            if known.description.is_none() {
+                *known = permission;
+            }
+        }
+        named.into_values().collect()
+    }
+
     /// How many roles are the tenant's own.
     pub fn own_roles(&self) -> usize {
         self.roles.len() - role::BUILT_IN.len()

@@ -31,24 +31,36 @@ pub const NOT_PERMITTED: &str = "not-permitted";
 /// The rule that a denial names if a policy could not be evaluated, or a tenant has a policy that cannot be used.
 pub const POLICY_ERROR: &str = "policy-error";
 
-/// An action of a member, on a member or on a role.
+/// An action of a member, on a member, on a role or on the tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action<'a> {
     CreateRole,
     DeleteRole,
+    /// To list the tenant's members, or those of a group.
+    List(Option<GroupId>),
     Read,
     UpdateProfile,
-    AssignRole { adds: BTreeSet<&'a str>, removes: BTreeSet<&'a str>, rank: u8, gains: BTreeSet<&'a str> },
+    AssignRole {
+        adds: BTreeSet<&'a str>,
+        removes: BTreeSet<&'a str>,
+        rank: u8,
+        gains: BTreeSet<&'a str>,
+    },
     SetStatus(Status),
-    SetGroups { joins: BTreeSet<GroupId>, leaves: BTreeSet<GroupId>, manages: BTreeSet<GroupId> },
+    SetGroups {
+        joins: BTreeSet<GroupId>,
+        leaves: BTreeSet<GroupId>,
+        manages: BTreeSet<GroupId>,
+    },
 }
 
 impl Action<'_> {
-    /// The name of the action, and of the permission that allows it.
+    /// The name of the action, and of the permission that allows it. The permission `member:read` allows to list, too.
     pub fn name(&self) -> &'static str {
         match self {
             Action::CreateRole => "role:create",
             Action::DeleteRole => "role:delete",
+            Action::List(_) => "tenant:list-members",
             Action::Read => "member:read",
             Action::UpdateProfile => "member:update-profile",
             Action::AssignRole { .. } => "member:assign-role",
@@ -72,6 +84,7 @@ impl Action<'_> {
         let mut pairs = vec![("dialect", string(dialect))];
         match self {
             Action::CreateRole | Action::DeleteRole | Action::Read | Action::UpdateProfile => {}
+            Action::List(group) => pairs.push(("groups", groups(group))),
             Action::AssignRole { adds, removes, rank, gains } => pairs.extend([
                 ("adds", strings(adds.iter().copied())),
                 ("removes", strings(removes.iter().copied())),
@@ -218,6 +231,11 @@ pub fn member(member: &Member, catalog: &Catalog) -> Entity {
     Entity { uid: Uid::new("Member", member.user), attributes: record(attributes), ancestors }
 }
 
+/// A tenant as policies know it.
+pub fn tenant(id: TenantId) -> Entity {
+    Entity { uid: Uid::new("Tenant", id), attributes: Record::new(), ancestors: BTreeSet::new() }
+}
+
 /// The action with its group. A decision does not read the schema, so the entities must name the group.
 pub fn action_entity(action: &str) -> Entity {
     let group = action.starts_with("member:").then(|| Uid::new("Action", "member:any"));
@@ -260,6 +278,6 @@ pub(crate) fn strings<'a>(texts: impl IntoIterator<Item = &'a str>) -> Value {
     Value::Set(texts.into_iter().map(string).collect())
 }
 
-fn groups(ids: &BTreeSet<GroupId>) -> Value {
-    Value::Set(ids.iter().map(|id| Value::Entity { uid: Uid::new("Group", id) }).collect())
+fn groups<'a>(ids: impl IntoIterator<Item = &'a GroupId>) -> Value {
+    Value::Set(ids.into_iter().map(|id| Value::Entity { uid: Uid::new("Group", id) }).collect())
 }

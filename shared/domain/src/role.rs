@@ -90,6 +90,11 @@ pub fn is_permission(text: &str) -> bool {
     text == EVERYTHING || text.contains(':') && text.split(':').all(is_part)
 }
 
+/// Whether a permission is one of the product's own.
+pub fn is_of_product(permission: &str) -> bool {
+    PERMISSIONS.iter().any(|(name, ..)| *name == permission)
+}
+
 impl Role {
     /// A role that is not written yet.
     pub fn new(id: RoleId, name: &str, now: Time) -> Self {

@@ -19,6 +19,8 @@ pub struct Tenant {
     #[serde(default)]
     pub fences: u32,
     pub numbers: Numbers,
+    /// Random text. It seals the cursors of lists: no client can read one or make one.
+    pub cursor_secret: String,
     pub created_at: Time,
 }
 

@@ -504,12 +504,15 @@ fn rules_notices_and_denials_are_what_cedar_says() {
         let [adds, removes, gains] = [(); 3].map(|()| names(&mut rng));
         let [joins, leaves, manages] = [(); 3].map(|()| groups(&mut rng));
         for action in [
+            Action::List(manages.first().copied()),
             Action::Read,
             Action::UpdateProfile,
             Action::AssignRole { adds, removes, rank: rng.u8(..4), gains },
             Action::SetStatus(Status::Deactivated),
             Action::SetGroups { joins, leaves, manages },
         ] {
+            let tenant = policy::tenant(TenantId::new(1));
+            let resource = if matches!(action, Action::List(_)) { &tenant } else { resource };
             let dialect = some(&mut rng, &cedar::DIALECTS);
             let ours = policies.allow(dialect, &principal, &action, resource);
             let cedars = cedar.decide(dialect, &principal, &action, resource);

@@ -218,6 +218,33 @@ fn asks() -> Vec<(&'static str, Ask)> {
     ]
 }
 
+/// The rule in Rust, not read from the Cedar text: to list takes `member:read`, or to manage the group that is listed.
+#[test]
+fn members_are_listed_by_who_may_read_all_of_them_or_manages_the_group() {
+    let catalog = Rules::new(1, roles().map(Entry::Role));
+    let tenant = policy::tenant(TenantId::new(1));
+    let denied = custom(RoleId::new(18), "denied", 1, &[("member:read", false)]);
+    let with_denied = Rules::new(1, roles().into_iter().chain([denied]).map(Entry::Role));
+    let mut allowed = 0;
+    for (name, caller) in callers().into_iter().chain([("denied", manager(16, &[RoleId::new(18)]))]) {
+        let rules = if name == "denied" { &with_denied } else { &catalog };
+        let (holds, denies) = (rules.permissions(&caller.roles), rules.denied(&caller.roles));
+        for group in [None, Some(SALES), Some(SUPPORT)] {
+            for dialect in ["users", "directory"] {
+                let managed = group.is_some_and(|group| caller.manages.contains(&group));
+                let expected = caller.status == Status::Active
+                    && (dialect != "directory" || rules.rank(&caller.roles) >= 2)
+                    && (holds.contains("member:read") || managed && !denies.contains("member:read"));
+                let principal = policy::member(&caller, rules);
+                let decision = rules.policies.allow(dialect, &principal, &Action::List(group), &tenant);
+                assert_eq!(decision.is_ok(), expected, "{name}, {group:?}, {dialect}: {decision:?}");
+                allowed += u32::from(expected);
+            }
+        }
+    }
+    assert!(allowed > 20, "{allowed}");
+}
+
 #[test]
 fn the_policy_is_the_table() {
     let catalog = Rules::new(1, roles().map(Entry::Role));

@@ -18,9 +18,9 @@ use serde_json::{Map, Value, json};
 
 use domain::Problem;
 use shared::Dialect;
-use shared::call::{MAX_BODY, MAX_IDEMPOTENCY_KEY};
+use shared::call::{DEFAULT_LIMIT, MAX_BODY, MAX_CURSOR, MAX_IDEMPOTENCY_KEY, MAX_LIMIT};
 use shared::dialect::{USERS, directory, membership, organization, tenant, users};
-use shared::json::{Faulty, MAX_SAFE_INTEGER, Object};
+use shared::json::{Faulty, MAX_SAFE_INTEGER, Object, Text};
 
 pub use problems::{CAUSE, faults, problems};
 use problems::{Scope, meaning, scope_of};
@@ -156,6 +156,20 @@ impl Operation {
         }
         let description = if self.writes { "Done, or nothing was to be done" } else { "Found" };
         self.response(200, description, Some((JSON, schema)), &headers);
+        self
+    }
+
+    /// The answer to a success is a page of a list.
+    pub fn page<T: JsonSchema>(mut self) -> Self {
+        let limit = json_schema!({ "type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT });
+        let same = "The `next_cursor` of the page before. All other parameters must be those of that page.";
+        self = self.query("limit", "How many a page has at most. It can have less.", limit).query(
+            "cursor",
+            same,
+            schema_of::<Text<MAX_CURSOR>>(),
+        );
+        let schema = self.schema::<T>(SchemaSettings::draft2020_12().for_serialize());
+        self.response(200, "A page", Some((JSON, schema)), &["x-request-id", "policy-notices"]);
         self
     }
 

@@ -7,9 +7,9 @@ use uuid::Uuid;
 use super::by_field;
 use domain::id::{TenantId, parse_uuid};
 use domain::problem::{Fault, Problem, Reference, Wrong, told};
-use domain::{Status, Time};
+use domain::{Record, Status, Time};
 
-use crate::gate::{Caller, View};
+use crate::gate::{Caller, Page, View};
 use crate::http::Dialect;
 use crate::http::call::Call;
 
@@ -38,10 +38,33 @@ pub fn in_tenant<T>(call: &Call, caller: &Caller, value: Result<T, Fault>) -> Re
     Ok(value)
 }
 
-/// A member of the tenant.
+/// The page that a request asks for, which names its tenant by the header.
+///
+/// # Errors
+/// The faults of both; 403 if the tenant is not the credential's.
+pub fn page_in_tenant(call: &Call, caller: &Caller) -> Result<Page, Problem> {
+    let (page, tenant) = call.parameters().all(|query| {
+        let (page, tenant) = (call.page(query), query.join(tenant(call)));
+        Ok((page?, tenant?))
+    })?;
+    caller.same_tenant(tenant)?;
+    Ok(page)
+}
+
+/// A member of the tenant, with their picture.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct User<'a> {
+    #[serde(flatten)]
+    pub listed: ListedUser<'a>,
+    /// A data URI of at most 256 KiB.
+    pub picture: Option<&'a str>,
+}
+
+/// A member of the tenant, as lists have them: without their picture.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct ListedUser<'a> {
     pub id: Uuid,
     pub tenant_id: Uuid,
     pub email: &'a str,
@@ -49,8 +72,6 @@ pub struct User<'a> {
     /// Names of roles.
     pub roles: Vec<&'a str>,
     pub is_owner: bool,
-    /// A data URI of at most 256 KiB.
-    pub picture: Option<&'a str>,
     /// `local` for users made here.
     pub auth_provider: &'a str,
     pub status: Status,
@@ -73,7 +94,13 @@ pub struct Group<'a> {
 
 impl<'a> User<'a> {
     pub fn new(view: &View<'a>) -> Self {
-        let View { tenant, member, catalog, picture } = *view;
+        Self { listed: ListedUser::new(view), picture: view.picture }
+    }
+}
+
+impl<'a> ListedUser<'a> {
+    pub fn new(view: &View<'a>) -> Self {
+        let View { tenant, member, catalog, .. } = *view;
         let groups = member.groups.iter().filter_map(|id| catalog.group(*id));
         Self {
             id: member.user.uuid(),
@@ -82,7 +109,6 @@ impl<'a> User<'a> {
             name: member.name(),
             roles: catalog.roles(&member.roles).map(|role| role.name.as_str()).collect(),
             is_owner: member.is_owner(),
-            picture,
             auth_provider: &member.auth_provider,
             status: member.status,
             groups: groups
@@ -116,8 +142,8 @@ pub struct Role<'a> {
     /// Null for a built-in role.
     pub created_at: Option<Time>,
     pub updated_at: Option<Time>,
-    /// Raised by one with every change; the `etag`.
-    pub version: u64,
+    /// Raised by one with every change; the `etag`. Null for a built-in role, which never changes.
+    pub version: Option<u64>,
 }
 
 /// A permission that a role grants or denies.
@@ -148,9 +174,47 @@ impl<'a> Role<'a> {
             is_built_in: role.is_built_in(),
             created_at,
             updated_at,
-            version: role.meta.version,
+            version: (!role.is_built_in()).then(|| role.shown_version()),
         }
     }
+}
+
+/// A page of members.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct Users<'a> {
+    pub data: Vec<ListedUser<'a>>,
+    /// The `cursor` of the next page; null after the last one.
+    pub next_cursor: Option<&'a str>,
+}
+
+/// A page of roles, in the order of their numbers.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct Roles<'a> {
+    pub data: Vec<Role<'a>>,
+    /// The `cursor` of the next page; null after the last one.
+    pub next_cursor: Option<String>,
+}
+
+/// A page of permissions, in the order of their names.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct Permissions<'a> {
+    pub data: Vec<NamedPermission<'a>>,
+    /// The `cursor` of the next page; null after the last one.
+    pub next_cursor: Option<String>,
+}
+
+/// A permission that a role of the tenant grants or denies.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct NamedPermission<'a> {
+    pub name: &'a str,
+    /// The description of the first role that describes it.
+    pub description: Option<&'a str>,
+    /// Whether it is one of the product's own.
+    pub is_built_in: bool,
 }
 
 /// Why a request was not done.

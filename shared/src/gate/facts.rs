@@ -18,6 +18,7 @@ use crate::lock;
 use crate::log::{self, Level};
 use crate::table::fence::Fact;
 use crate::table::key::{self, Key, TenantKeys};
+use crate::table::stored::Reference;
 use crate::table::{Item, Table, decode};
 
 /// A function keeps the rules of at most so many tenants. With one more it drops all of them, and reads each again when needed.
@@ -28,6 +29,7 @@ const MAX_KNOWN: usize = 256;
 pub struct Reads {
     members: Vec<UserId>,
     holders_of: Option<RoleId>,
+    address: Option<String>,
 }
 
 impl Reads {
@@ -38,6 +40,11 @@ impl Reads {
     /// A member; `None` for an id that cannot be anybody's.
     pub fn member(user: Option<UserId>) -> Self {
         Self { members: user.into_iter().collect(), ..Self::default() }
+    }
+
+    /// Whose address it is.
+    pub(super) fn address(email: Option<String>) -> Self {
+        Self { address: email, ..Self::default() }
     }
 
     /// Whether any member holds a role. `None` for an id that cannot be a role's.
@@ -141,6 +148,8 @@ pub struct Facts {
     pictures: HashMap<UserId, String>,
     /// Whether a member holds the role that [`Reads::holders`] named.
     is_held: bool,
+    /// The member whose address [`Reads::address`] named.
+    addressed: Option<UserId>,
     keys: TenantKeys,
     caller: UserId,
     recorded: Option<Recorded>,
@@ -160,6 +169,8 @@ impl Facts {
         let pictures = reads.members.iter().filter(|_| asked.pictures);
         let wanted = [&tenant_key, &caller_key].into_iter().chain(&record_key).cloned();
         let wanted = wanted.chain(reads.members.iter().map(|user| keys.member(*user)));
+        let address_key = reads.address.as_ref().map(|email| keys.email(email));
+        let wanted = wanted.chain(address_key.clone());
         let wanted = wanted.chain(pictures.map(|user| keys.picture(*user)));
         let mut found = asked.table.get(wanted.chain(asked.verify_again.map(|_| key::jwks()))).await?;
         if let Some(verify_again) = asked.verify_again {
@@ -195,6 +206,7 @@ impl Facts {
             let picture = take(&keys.picture(*user)).and_then(|mut item| item.remove("data_uri"));
             pictures.extend(picture.and_then(|picture| Some((*user, picture.as_s().ok()?.clone()))));
         }
+        let address: Option<Reference<_>> = address_key.and_then(|key| take(&key)).map(decode).transpose()?;
         let is_held = match reads.holders_of.and_then(|role| rules.role(role)) {
             Some(role) => is_held(asked.table, keys, role, &tenant).await?,
             None => false,
@@ -215,6 +227,7 @@ impl Facts {
             members,
             pictures,
             is_held,
+            addressed: address.map(|address| address.number),
             keys,
             caller: caller.user,
             recorded: recorded.filter(|recorded| recorded.expires_at > now.seconds()),
@@ -254,6 +267,10 @@ impl Facts {
     /// read, then no request can give it to a member any more.
     pub fn is_held(&self) -> bool {
         self.is_held
+    }
+
+    pub(super) fn addressed(&self) -> Option<UserId> {
+        self.addressed
     }
 
     pub(super) fn principal(&self) -> &Principal {

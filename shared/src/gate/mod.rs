@@ -8,7 +8,9 @@
 
 mod caller;
 mod conditions;
+mod cursor;
 mod facts;
+pub mod list;
 mod plan;
 mod replay;
 
@@ -24,6 +26,7 @@ use crate::table::{CONTENDED, Committed, Item, Pause, Table, Transaction, decode
 pub use caller::Caller;
 pub use conditions::{Conditions, Idempotency, IfMatch};
 pub use facts::{Facts, KnownRules, Reads, Unseen, View};
+pub use list::{MemberList, Page, PageFn};
 pub use plan::{Plan, Reading, Step};
 pub use replay::Recorded;
 

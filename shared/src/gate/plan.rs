@@ -1,11 +1,13 @@
 //! A plan lists changes of records. Each change is decided as soon as it is added.
 
-use domain::id::Id;
+use domain::id::{Id, RoleId};
 use domain::policy::Action;
 use domain::policy::eval::Entity;
-use domain::{Change, Member, Numbers, Problem, Time};
+use domain::role::Permission;
+use domain::{Change, Member, Numbers, Problem, Role, Time};
 
 use super::facts::{Facts, Unseen, View};
+use super::list::{self, Page};
 use super::{Idempotency, IfMatch, Recorded};
 use crate::answer::Answer;
 use crate::table::fence::Fact;
@@ -233,13 +235,37 @@ impl<'f> Reading<'f> {
         Ok(self.facts.view(member))
     }
 
+    /// A role, built in or the tenant's own. Every active member of a tenant may know its roles.
+    ///
+    /// # Errors
+    /// [`Problem::NotFound`]
+    pub fn role(&self, role: Option<RoleId>) -> Result<&'f Role, Problem> {
+        self.facts.role(role).map(|Unseen(role)| role)
+    }
+
+    /// A page of the roles, built-in ones too, in the order of their numbers; and the cursor to the next page.
+    ///
+    /// # Errors
+    /// [`Problem::Invalid`]: the cursor.
+    pub fn roles(&self, page: &Page) -> Result<(Vec<&'f Role>, Option<String>), Problem> {
+        list::roles(self.facts, page)
+    }
+
+    /// A page of all permissions that a role grants or denies, in the order of their names; and the cursor to the next page.
+    ///
+    /// # Errors
+    /// [`Problem::Invalid`]: the cursor.
+    pub fn permissions(&self, page: &Page) -> Result<(Vec<&'f Permission>, Option<String>), Problem> {
+        list::permissions(self.facts, page)
+    }
+
     pub(super) fn answer(&self, answer: Answer) -> Answer {
         with_notices(answer, &self.notices)
     }
 }
 
 /// Adds the notices of the policies that allowed the request, each once.
-fn with_notices(answer: Answer, notices: &[String]) -> Answer {
+pub(super) fn with_notices(answer: Answer, notices: &[String]) -> Answer {
     let mut once: Vec<&String> = Vec::new();
     for notice in notices {
         if !once.contains(&notice) {

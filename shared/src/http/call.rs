@@ -13,8 +13,8 @@ use lambda_http::http::header;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::gate::{Conditions, Idempotency, IfMatch};
-use crate::http::json::{Faulty, Object};
+use crate::gate::{Conditions, Idempotency, IfMatch, Page};
+use crate::http::json::{Count, Faulty, Object, Text};
 use crate::http::{Dialect, credential};
 use crate::table::meter::Meter;
 use crate::trace::is_trace;
@@ -24,6 +24,13 @@ pub const MAX_BODY: usize = 64 * 1024;
 
 /// The longest `Idempotency-Key`: 1 to 255 visible ASCII characters.
 pub const MAX_IDEMPOTENCY_KEY: usize = 255;
+
+/// The things that a page of a list has, at most and if the client asks for no number.
+pub const MAX_LIMIT: usize = 200;
+pub const DEFAULT_LIMIT: usize = 50;
+
+/// The longest cursor, in characters: the longest sort key, encrypted and in base64, and room to spare.
+pub const MAX_CURSOR: usize = 2000;
 
 /// The time that we keep for the answer before Lambda ends the function.
 const RESERVE: Duration = Duration::from_millis(300);
@@ -36,6 +43,7 @@ const RESERVE: Duration = Duration::from_millis(300);
 #[serde(rename_all = "camelCase")]
 pub struct Request {
     request_context: RequestContext,
+    route_key: Option<String>,
     raw_path: Option<String>,
     raw_query_string: Option<String>,
     headers: Option<HashMap<String, String>>,
@@ -70,6 +78,8 @@ pub struct Call {
     /// When the answer must be on its way.
     pub deadline: Instant,
     pub meter: Meter,
+    /// The route as the template has it: `GET /v1/roles/{id}`.
+    pub route: String,
     method: String,
     path: String,
     /// The text behind the `?`, still percent-encoded.
@@ -101,6 +111,7 @@ impl Call {
             caller: OnceLock::new(),
             started,
             deadline: started + left.saturating_sub(RESERVE),
+            route: request.route_key.unwrap_or_default(),
             method: request.request_context.http.method,
             path: request.raw_path.unwrap_or_default(),
             query: request.raw_query_string.unwrap_or_default(),
@@ -178,6 +189,22 @@ impl Call {
     /// Reads a request without a body. Returns the value of `read`, or all faults that it joins.
     pub fn all<T>(&self, read: impl FnOnce(&mut Object) -> Result<T, Faulty>) -> Result<T, Vec<Fault>> {
         Object::empty().all(read)
+    }
+
+    /// The parameters behind the `?`, each a text: `query.optional("limit")`. Those that nobody reads are ignored.
+    pub fn parameters(&self) -> Object {
+        Object::of_query(&self.query)
+    }
+
+    /// The page that `limit` and `cursor` of the parameters ask for. All other parameters are filters or the order.
+    pub fn page(&self, query: &mut Object) -> Result<Page, Faulty> {
+        let limit = query.optional("limit").map_or(DEFAULT_LIMIT, |Count::<MAX_LIMIT>(limit)| limit);
+        let cursor = query.optional::<Text<MAX_CURSOR>>("cursor").map(|Text(cursor)| cursor);
+        let mut filters: Vec<_> = form_urlencoded::parse(self.query.as_bytes()).collect();
+        filters.retain(|(name, _)| name != "limit" && name != "cursor");
+        filters.sort_unstable();
+        let filters = form_urlencoded::Serializer::new(String::new()).extend_pairs(filters).finish();
+        Ok(Page { limit, cursor, list: format!("{} {}?{filters}", self.method, self.path) })
     }
 
     /// Reads a body of at most `most` bytes, which must be one JSON object.

@@ -7,6 +7,8 @@ use domain::id::Kind;
 use domain::id::{GroupId, LabelId, PolicyId, RoleId, TenantId, UserId, hex};
 use domain::{Record, Role, Subject, Time};
 use sha2::{Digest, Sha256};
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 
 /// The name of the overloaded index.
 pub const INDEX: &str = "GSI1";
@@ -42,6 +44,32 @@ impl Key {
 /// identity begins with its issuer, in which a `#` is escaped.
 fn fitting(text: &str, most: usize) -> Cow<'_, str> {
     if text.len() <= most { text.into() } else { format!("#{}", hex(&Sha256::digest(text))).into() }
+}
+
+/// A text as lists sort and find it: without regard to case and accents.
+pub fn folded(text: &str) -> String {
+    text.nfkd().filter(|it| !is_combining_mark(*it)).flat_map(char::to_lowercase).collect()
+}
+
+/// A run of items, in the order of their sort keys: those of one partition whose sort keys begin with the same text.
+#[derive(Clone, Debug)]
+pub struct Range {
+    /// The partition, and the beginning of the sort keys.
+    pub prefix: Key,
+    pub in_index: bool,
+    pub descending: bool,
+}
+
+impl Range {
+    /// The items of the table itself, in ascending order.
+    pub fn of(prefix: Key) -> Self {
+        Self { prefix, in_index: false, descending: false }
+    }
+
+    /// The key of an item with this sort key, in the range.
+    pub fn at(&self, sk: &str) -> Key {
+        Key::new(self.prefix.pk.clone(), sk)
+    }
 }
 
 /// The keys of one tenant. Only this type makes keys of a tenant's items, so none of them can lead into another tenant.
@@ -84,15 +112,32 @@ impl TenantKeys {
         Key::new(self.partition(), numbered("MEMBER", user))
     }
 
+    /// The partition and the prefix of the sort keys of all members, in the order of their numbers.
+    pub fn members(self) -> Key {
+        Key::new(self.partition(), "MEMBER#")
+    }
+
     pub fn picture(self, user: UserId) -> Key {
         Key::new(self.partition(), numbered("PICTURE", user))
     }
 
-    /// Where the index lists the tenant's members, by as much of `name` as fits.
+    /// Where the index lists the tenant's members, by as much of `name` as fits. The space lets `ann` come before `ann lee`.
     pub fn listed(self, name: &str, user: UserId) -> Key {
-        let (name, number) = (name.to_lowercase(), format!("#{user}"));
+        let (name, number) = (folded(name), format!(" #{user}"));
         let fitting = name.floor_char_boundary(SORT_KEY - number.len());
-        Key::new(format!("{}#MEMBERS", self.partition()), name[..fitting].to_owned() + &number)
+        Key { sk: name[..fitting].to_owned() + &number, ..self.listed_from("") }
+    }
+
+    /// The partition of the index and the prefix of the sort keys of the members whose names begin with `name`.
+    pub fn listed_from(self, name: &str) -> Key {
+        let name = folded(name);
+        let fitting = name.floor_char_boundary(SORT_KEY);
+        Key::new(format!("{}#MEMBERS", self.partition()), &name[..fitting])
+    }
+
+    /// The number behind the name in a sort key of [`TenantKeys::listed`].
+    pub fn number_listed(sk: &str) -> Option<UserId> {
+        sk.rsplit_once('#').and_then(|(_, number)| UserId::parse(number))
     }
 
     /// The edge that says that `user` holds `role`.
@@ -103,6 +148,16 @@ impl TenantKeys {
     /// The partition and the prefix of the sort keys of all edges from a role to its holders.
     pub fn holders(self, role: RoleId) -> Key {
         Key::new(self.of(&Subject::new(Role::KIND, role)), "MEMBER#")
+    }
+
+    /// The partition and the prefix of the sort keys of all edges from a group to its members.
+    pub fn members_of(self, group: GroupId) -> Key {
+        Key::new(format!("{}#GROUP#{group}", self.partition()), "MEMBER#")
+    }
+
+    /// The number in the sort key of a member, or of an edge to one.
+    pub fn number_of(sk: &str) -> Option<UserId> {
+        sk.strip_prefix("MEMBER#").and_then(|number| UserId::parse(number.trim_start_matches('0')))
     }
 
     /// The edge that says that `user` is in `group`.
@@ -132,6 +187,13 @@ impl TenantKeys {
     pub fn email(self, email: &str) -> Key {
         let email = email.to_lowercase();
         Key::new(format!("{}#EMAILS", self.partition()), fitting(&email, SORT_KEY))
+    }
+
+    /// The partition of all addresses and the prefix of those that begin with `email`.
+    pub fn emails(self, email: &str) -> Key {
+        let email = email.to_lowercase();
+        let fitting = email.floor_char_boundary(SORT_KEY);
+        Key::new(format!("{}#EMAILS", self.partition()), &email[..fitting])
     }
 
     /// The answer that `caller` got under an `Idempotency-Key`. That text is the last part of the key, so it cannot lead to another
@@ -205,12 +267,28 @@ mod tests {
             "TENANT#1#EVENTS#2024-01 | 2024-01-15T08:45:00.000Z#MEMBER#42#7"
         );
         assert_eq!(shown(acme.email("Ann@acme.example")), "TENANT#1#EMAILS | ann@acme.example");
-        assert_eq!(shown(acme.listed("Ann Lee", user)), "TENANT#1#MEMBERS | ann lee#42");
+        assert_eq!(shown(acme.listed("Ann Lee", user)), "TENANT#1#MEMBERS | ann lee #42");
         let long = acme.listed(&"漢".repeat(501), user).sk;
-        assert_eq!((long.len(), long.as_str()), (1023, format!("{}#42", "漢".repeat(340)).as_str()));
+        assert_eq!((long.len(), long.as_str()), (1024, format!("{} #42", "漢".repeat(340)).as_str()));
+        assert_eq!(acme.listed("Åsa Ünal", user).sk, "asa unal #42");
         assert_eq!(acme.member(user).fence(3).pk, "TENANT#1#FENCE#MEMBER#0000000042#3");
         assert_eq!(counter(Kind::User).sk, "COUNTER#USER");
         assert_eq!(acme.email("A@b.example"), acme.email("a@B.example"));
+    }
+
+    #[test]
+    fn lists_sort_without_regard_to_case_and_accents() {
+        let acme = TenantKeys(TenantId::new(1));
+        let mut names = ["Zoë", "ann lee", "Ann", "Émile", "eva", "Annie", "Straße"];
+        names.sort_by_key(|name| acme.listed(name, UserId::new(7)).sk);
+        assert_eq!(names, ["Ann", "ann lee", "Annie", "Émile", "eva", "Straße", "Zoë"]);
+        for (name, beginning) in [("Émile", "EM"), ("Ann Lee", "ann l"), ("Zoë", "zoe"), ("ﬁne", "fin")] {
+            assert!(acme.listed(name, UserId::new(7)).sk.starts_with(&acme.listed_from(beginning).sk), "{name}");
+        }
+        assert_eq!(TenantKeys::number_of(&acme.member(UserId::new(420)).sk), Some(UserId::new(420)));
+        for none in ["MEMBER#", "MEMBER#0", "PICTURE#0000000042", "x#1", ""] {
+            assert_eq!(TenantKeys::number_of(none), None, "{none}");
+        }
     }
 
     #[test]
@@ -240,9 +318,10 @@ mod tests {
                     assert_ne!(key, other);
                 }
                 let listed = acme.listed(&text, last);
-                let name = listed.sk.strip_suffix("#2147483647").expect("the number is whole");
-                assert!(listed.sk.len() <= SORT_KEY && text.to_lowercase().starts_with(name), "{listed:?}");
-                assert!(name.len() == text.to_lowercase().len() || listed.sk.len() > SORT_KEY - 4, "{listed:?}");
+                let name = listed.sk.strip_suffix(" #2147483647").expect("the number is whole");
+                assert!(listed.sk.len() <= SORT_KEY && folded(&text).starts_with(name), "{listed:?}");
+                assert!(name.len() == folded(&text).len() || listed.sk.len() > SORT_KEY - 4, "{listed:?}");
+                assert_eq!(TenantKeys::number_listed(&listed.sk), Some(last));
             }
         }
     }

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnConsumedC
 use domain::{Entry, Problem, Rules};
 use futures_util::future::join_all;
 
-use super::key::{Key, TenantKeys};
+use super::key::{INDEX, Key, Range, TenantKeys};
 use super::{Item, Pause, STARVED, Table, decode, failure, internal, key_attributes, key_of};
 
 /// The most keys that DynamoDB takes in one `BatchGetItem`.
@@ -60,8 +60,9 @@ impl Table<'_> {
     /// Read `version` first: the entries are then at least that new, so a cache keyed by it never serves stale ones.
     pub async fn catalog(self, tenant: TenantKeys, version: u64) -> Result<Rules, Problem> {
         let (mut entries, mut start): (Vec<Entry>, _) = (Vec::new(), None);
+        let range = Range::of(tenant.catalog());
         loop {
-            let (items, next) = self.query(&tenant.catalog(), None, start).await?;
+            let (items, next) = self.query(&range, None, start).await?;
             for item in items {
                 entries.push(decode(item)?);
             }
@@ -74,25 +75,50 @@ impl Table<'_> {
 
     /// Whether a partition has an item whose sort key begins with the sort key of `prefix`; strongly consistent.
     pub async fn has_any(self, prefix: &Key) -> Result<bool, Problem> {
-        let (items, _) = self.query(prefix, Some(1), None).await?;
+        let (items, _) = self.query(&Range::of(prefix.clone()), Some(1), None).await?;
         Ok(!items.is_empty())
     }
 
-    /// One page of the items of a partition whose sort keys begin with the sort key of `prefix`, strongly consistent; and the
-    /// start of the next page, if there may be one.
+    /// The items of a range that come behind the item `after`, `most` of them at most; and whether there may be more. In the index,
+    /// `after` has two keys: in the table, and in the index.
+    pub async fn page(
+        self,
+        range: &Range,
+        after: Option<(&Key, Option<&Key>)>,
+        most: i32,
+    ) -> Result<(Vec<Item>, bool), Problem> {
+        let start = after.map(|(key, listed)| {
+            let listed = listed.map(|key| [("GSI1PK", &key.pk), ("GSI1SK", &key.sk)]);
+            let attributes = [("PK", &key.pk), ("SK", &key.sk)].into_iter().chain(listed.into_iter().flatten());
+            attributes.map(|(name, text)| (name.to_owned(), AttributeValue::S(text.clone()))).collect()
+        });
+        let (items, next) = self.query(range, Some(most), start).await?;
+        Ok((items, next.is_some()))
+    }
+
+    /// One page of a range, and the start of the next page, if there may be one. The table is read strongly consistent. The index
+    /// cannot be: it lags behind the table by some milliseconds.
     async fn query(
         self,
-        prefix: &Key,
+        range: &Range,
         most: Option<i32>,
         start: Option<Item>,
     ) -> Result<(Vec<Item>, Option<Item>), Problem> {
-        let Key { pk, sk } = prefix;
+        let Range { prefix: Key { pk, sk }, in_index, descending } = range;
+        let (index, condition) = match in_index {
+            true => (Some(INDEX.to_owned()), "GSI1PK = :pk AND begins_with(GSI1SK, :sk)"),
+            false => (None, "PK = :pk AND begins_with(SK, :sk)"),
+        };
+        // DynamoDB takes no empty text there.
+        let condition = if sk.is_empty() { condition.split(" AND ").next().unwrap_or(condition) } else { condition };
         let output = self
             .retry("Query", || async {
-                let request = self.client.query().table_name(self.name).consistent_read(true).set_limit(most);
-                let request = request.key_condition_expression("PK = :pk AND begins_with(SK, :sk)");
-                let request = request.expression_attribute_values(":pk", AttributeValue::S(pk.clone()));
-                let request = request.expression_attribute_values(":sk", AttributeValue::S(sk.clone()));
+                let request = self.client.query().table_name(self.name).set_index_name(index.clone());
+                let request = request.consistent_read(!in_index).scan_index_forward(!descending).set_limit(most);
+                let request = request.key_condition_expression(condition);
+                let values = [(":pk", pk), (":sk", sk)].into_iter().filter(|(_, text)| !text.is_empty());
+                let values = values.map(|(name, text)| (name.to_owned(), AttributeValue::S(text.clone()))).collect();
+                let request = request.set_expression_attribute_values(Some(values));
                 let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
                 request.set_exclusive_start_key(start.clone()).send().await.map_err(|why| failure(&why))
             })

@@ -1,0 +1,322 @@
+//! Lists: pages of the members whom the caller may see, and of the tenant's roles and permissions.
+//!
+//! A page costs what it returns, in a tenant of any size: one query, and one more read if the query finds edges. A filter that
+//! no key serves makes pages short. For one page, the gate reads [`PAGES`] pages' worth of items at most.
+
+use std::collections::HashMap;
+
+use domain::id::{GroupId, RoleId, UserId};
+use domain::policy::Action;
+use domain::role::Permission;
+use domain::{Member, Problem, Role, Status, policy};
+
+use super::cursor::Cursors;
+use super::facts::{Facts, Reads, View};
+use super::plan::with_notices;
+use super::{Asked, Caller};
+use crate::answer::Answer;
+use crate::table::key::{Key, Range, TenantKeys, folded};
+use crate::table::stored::Reference;
+use crate::table::{Item, Table, decode};
+
+/// How many pages' worth of items the gate reads for one page.
+const PAGES: usize = 4;
+
+/// A page that a client asks for.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// How many things it has at most.
+    pub limit: usize,
+    /// Where it begins: the `next_cursor` of the page before.
+    pub cursor: Option<String>,
+    /// The list with its filters and its order. A cursor is good for one list only.
+    pub list: String,
+}
+
+/// The order of members. Those with the same name come in no particular order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sort {
+    Name,
+    Email,
+    Id,
+}
+
+/// A reference to a role or group by a filter. `None` is an id that cannot exist in the tenant: nobody matches it.
+type Filter<T> = Option<Option<T>>;
+
+/// Which members a client asks for. All filters must match.
+#[derive(Clone, Debug)]
+pub struct MemberList {
+    pub sort: Sort,
+    pub descending: bool,
+    /// A role by its UUID, number or name.
+    pub role: Option<String>,
+    pub group: Filter<GroupId>,
+    pub status: Option<Status>,
+    /// The whole address.
+    pub email: Option<String>,
+    /// The beginning of the name or of the address, without regard to case; in names without regard to accents, too.
+    pub beginning: Option<String>,
+}
+
+/// One page of members.
+pub struct MemberPage<'a> {
+    pub members: Vec<View<'a>>,
+    pub next_cursor: Option<String>,
+}
+
+/// Makes the answer from a page of members whom the caller may see.
+pub type PageFn<'p> = dyn Fn(&MemberPage) -> Answer + Send + Sync + 'p;
+
+/// Answers with a page of the tenant's members.
+///
+/// # Errors
+/// In this order, the first that applies: [`Problem::Unauthenticated`], [`Problem::Forbidden`] (the caller is no active member,
+/// or may not list members), [`Problem::Invalid`] (the cursor).
+pub async fn members(
+    asked: &Asked<'_>,
+    caller: &Caller,
+    wanted: &MemberList,
+    page: &Page,
+    answer: &PageFn<'_>,
+) -> Result<Answer, Problem> {
+    let facts = Facts::read(asked, caller, &Reads::address(wanted.email.clone()), None).await?;
+    let tenant = policy::tenant(facts.tenant().id);
+    let mut notices = facts.allow(&Action::List(wanted.group.flatten()), &tenant).map_err(Problem::Forbidden)?;
+    let cursors = Cursors::new(&facts.tenant().cursor_secret, &page.list);
+    let start = page.cursor.as_ref().map(|cursor| cursors.open(cursor)).transpose()?;
+
+    let role = wanted.role.as_ref().map(|role| facts.catalog().role_spelled(role, facts.tenant().id));
+    let filters = Filters { wanted, role: role.map(|role| role.map(|role| role.id)) };
+    let mut found = Vec::new();
+    let next = match filters.sources(caller.keys(), facts.addressed()) {
+        None => None,
+        Some(sources) => {
+            let visible = |member: &Member| match facts.allow(&Action::Read, &facts.entity(member)) {
+                Ok(said) => {
+                    notices.extend(said);
+                    true
+                }
+                Err(_) => false,
+            };
+            let scan = Scan { table: asked.table, keys: caller.keys(), filters: &filters, limit: page.limit };
+            scan.page(&sources, start, visible, &mut found).await?
+        }
+    };
+    let next_cursor = next.map(|place| cursors.seal(&place)).transpose()?;
+    let page = MemberPage { members: found.iter().map(|member| facts.view(member)).collect(), next_cursor };
+    Ok(with_notices(answer(&page), &notices))
+}
+
+/// Where members come from.
+enum Source {
+    /// The items of members.
+    Members(Range),
+    /// Items that lead to members.
+    Edges(Range),
+    /// One member.
+    One(UserId),
+}
+
+struct Filters<'a> {
+    wanted: &'a MemberList,
+    role: Filter<RoleId>,
+}
+
+impl Filters<'_> {
+    /// The sources whose members can match, in the order of the list. `None` if nobody can.
+    fn sources(&self, keys: TenantKeys, addressed: Option<UserId>) -> Option<Vec<Source>> {
+        let MemberList { sort, descending, group, email, beginning, .. } = self.wanted;
+        let (role, group) =
+            (self.role.map_or(Some(None), |it| it.map(Some))?, group.map_or(Some(None), |it| it.map(Some))?);
+        let range = |prefix, in_index| Range { prefix, in_index, descending: *descending };
+        if email.is_some() {
+            return Some(vec![Source::One(addressed?)]);
+        }
+        let beginning = beginning.as_deref().unwrap_or_default();
+        let by_name = || Source::Members(range(keys.listed_from(beginning), true));
+        let by_email = || Source::Edges(range(keys.emails(beginning), false));
+        Some(match (sort, role, group) {
+            (Sort::Id, _, Some(group)) => vec![Source::Edges(range(keys.members_of(group), false))],
+            (Sort::Id, Some(role), None) => vec![Source::Edges(range(keys.holders(role), false))],
+            (Sort::Id, None, None) => vec![Source::Members(range(keys.members(), false))],
+            (Sort::Name, ..) if beginning.is_empty() => vec![by_name()],
+            (Sort::Email, ..) if beginning.is_empty() => vec![by_email()],
+            // Those who match by the other text come last.
+            (Sort::Name, ..) => vec![by_name(), by_email()],
+            (Sort::Email, ..) => vec![by_email(), by_name()],
+        })
+    }
+
+    fn match_member(&self, member: &Member) -> bool {
+        let MemberList { group, status, email, beginning, .. } = self.wanted;
+        member.is_present()
+            && self.role.is_none_or(|role| role.is_some_and(|role| member.roles.contains(&role)))
+            && group.is_none_or(|group| group.is_some_and(|group| member.groups.contains(&group)))
+            && status.is_none_or(|status| member.status == status)
+            && email.as_ref().is_none_or(|email| member.email.to_lowercase() == email.to_lowercase())
+            && beginning.as_ref().is_none_or(|text| by_name(member, text) || by_email(member, text))
+    }
+
+    /// Whether an earlier source has the member, too.
+    fn is_repeated(&self, member: &Member, source: usize) -> bool {
+        let beginning = self.wanted.beginning.as_deref().unwrap_or_default();
+        source > 0
+            && if self.wanted.sort == Sort::Name { by_name(member, beginning) } else { by_email(member, beginning) }
+    }
+}
+
+fn by_name(member: &Member, beginning: &str) -> bool {
+    folded(&member.label()).starts_with(&folded(beginning))
+}
+
+fn by_email(member: &Member, beginning: &str) -> bool {
+    member.email.to_lowercase().starts_with(&beginning.to_lowercase())
+}
+
+/// The search for the members of one page.
+struct Scan<'a> {
+    table: Table<'a>,
+    keys: TenantKeys,
+    filters: &'a Filters<'a>,
+    limit: usize,
+}
+
+impl Scan<'_> {
+    /// Adds the members of a page to `found`. Returns the place of the last item, if there may be more behind it. A place is the
+    /// index of a source, and a sort key in it.
+    async fn page(
+        &self,
+        sources: &[Source],
+        start: Option<String>,
+        mut is_visible: impl FnMut(&Member) -> bool,
+        found: &mut Vec<Member>,
+    ) -> Result<Option<String>, Problem> {
+        let lost = || Problem::Internal("a cursor of ours with no place".to_owned());
+        let (mut source, mut after) = match &start {
+            None => (0, None),
+            Some(place) => {
+                let (source, sk) = place.split_once(':').ok_or_else(lost)?;
+                (source.parse().map_err(|_| lost())?, Some(sk.to_owned()).filter(|sk| !sk.is_empty()))
+            }
+        };
+        let mut left = self.limit * PAGES;
+        while let Some(from) = sources.get(source) {
+            // One more than the page has room for: that one tells whether there is a next page.
+            let most = (self.limit - found.len() + 1).min(left);
+            let (items, more) = self.read(from, after.as_deref(), most).await?;
+            let more = more && !items.is_empty();
+            left -= items.len().min(left);
+            for (sk, member) in items {
+                if let Some(member) = member.filter(|it| {
+                    self.filters.match_member(it) && !self.filters.is_repeated(it, source) && is_visible(it)
+                }) {
+                    if found.len() == self.limit {
+                        return Ok(Some(format!("{source}:{}", after.unwrap_or_default())));
+                    }
+                    found.push(member);
+                }
+                after = Some(sk);
+            }
+            if !more {
+                (source, after) = (source + 1, None);
+            }
+            if left == 0 && source < sources.len() {
+                return Ok(Some(format!("{source}:{}", after.unwrap_or_default())));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads at most `most` items of a source, each with its sort key and its member, if there is one; and whether there may be
+    /// more.
+    async fn read(
+        &self,
+        source: &Source,
+        after: Option<&str>,
+        most: usize,
+    ) -> Result<(Vec<(String, Option<Member>)>, bool), Problem> {
+        let (range, is_edge) = match source {
+            Source::One(user) => return Ok((self.follow(vec![(String::new(), *user)]).await?, false)),
+            Source::Members(range) => (range, false),
+            Source::Edges(range) => (range, true),
+        };
+        let listed = after.map(|sk| range.at(sk));
+        let start = match (&listed, range.in_index) {
+            (Some(listed), true) => {
+                TenantKeys::number_listed(&listed.sk).map(|user| (self.keys.member(user), Some(listed)))
+            }
+            (Some(key), false) => Some((key.clone(), None)),
+            (None, _) => None,
+        };
+        let start = start.as_ref().map(|(key, listed)| (key, *listed));
+        let most = i32::try_from(most).unwrap_or(i32::MAX);
+        let (items, more) = self.table.page(range, start, most).await?;
+        let name = if range.in_index { "GSI1SK" } else { "SK" };
+        if is_edge {
+            let users = items.into_iter().map(|item| {
+                let sk = sort_key(&item, name)?;
+                let user = match TenantKeys::number_of(&sk) {
+                    Some(user) => user,
+                    None => decode::<Reference<_>>(item)?.number,
+                };
+                Ok((sk, user))
+            });
+            return Ok((self.follow(users.collect::<Result<_, Problem>>()?).await?, more));
+        }
+        let read = items.into_iter().map(|item| Ok((sort_key(&item, name)?, Some(decode(item)?))));
+        Ok((read.collect::<Result<_, Problem>>()?, more))
+    }
+
+    /// Reads the members to whom edges or addresses lead, in their order.
+    async fn follow(&self, users: Vec<(String, UserId)>) -> Result<Vec<(String, Option<Member>)>, Problem> {
+        let mut members: HashMap<Key, Item> = match users.is_empty() {
+            true => HashMap::new(),
+            false => self.table.get(users.iter().map(|(_, user)| self.keys.member(*user))).await?,
+        };
+        let read = users
+            .into_iter()
+            .map(|(sk, user)| Ok((sk, members.remove(&self.keys.member(user)).map(decode).transpose()?)));
+        read.collect()
+    }
+}
+
+fn sort_key(item: &Item, name: &str) -> Result<String, Problem> {
+    let text = item.get(name).and_then(|value| value.as_s().ok());
+    text.cloned().ok_or_else(|| Problem::Internal(format!("an item without {name}")))
+}
+
+/// One page of things that are in memory, in an order: those behind the cursor, and the cursor to the next page.
+///
+/// # Errors
+/// [`Problem::Invalid`]: the cursor.
+fn page_of<'a, T, K: Ord + ToString>(
+    facts: &Facts,
+    page: &Page,
+    things: impl Iterator<Item = &'a T>,
+    key: impl Fn(&T) -> K,
+    parse: impl Fn(&str) -> Option<K>,
+) -> Result<(Vec<&'a T>, Option<String>), Problem> {
+    let cursors = Cursors::new(&facts.tenant().cursor_secret, &page.list);
+    let start = page.cursor.as_ref().map(|cursor| cursors.open(cursor)).transpose()?;
+    let start = start.map(|place| parse(&place).ok_or_else(|| Problem::Internal("a cursor with no place".to_owned())));
+    let start = start.transpose()?;
+    let mut behind = things.filter(|thing| start.as_ref().is_none_or(|start| key(thing) > *start));
+    let shown: Vec<&T> = behind.by_ref().take(page.limit).collect();
+    let next = match (behind.next(), shown.last()) {
+        (Some(_), Some(last)) => Some(cursors.seal(&key(last).to_string())?),
+        _ => None,
+    };
+    Ok((shown, next))
+}
+
+/// All permissions that a role of the tenant grants or denies, in the order of their names.
+pub(super) fn permissions<'a>(facts: &'a Facts, page: &Page) -> Result<(Vec<&'a Permission>, Option<String>), Problem> {
+    let all = facts.catalog().all_permissions().into_iter();
+    page_of(facts, page, all, |permission| permission.name.clone(), |text| Some(text.to_owned()))
+}
+
+/// The tenant's roles, built-in ones too, in the order of their numbers.
+pub(super) fn roles<'a>(facts: &'a Facts, page: &Page) -> Result<(Vec<&'a Role>, Option<String>), Problem> {
+    page_of(facts, page, facts.catalog().all_roles(), |role| role.id.number(), |text| text.parse().ok())
+}
