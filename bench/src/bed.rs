@@ -25,7 +25,7 @@ use crate::tls::{self, Front};
 
 /// The lifetime of tokens in seconds: longer than any run.
 const TTL: i64 = 7 * 24 * 3600;
-/// A call that takes longer is an error.
+/// The longest time of a call. A longer call is an error.
 const LIMIT: Duration = Duration::from_secs(10);
 
 pub struct Bed {
@@ -33,7 +33,7 @@ pub struct Bed {
     pub tls: Front,
     store: Store,
     expected: Expected,
-    /// A public key of ours, which verifies all tokens.
+    /// Our public key, which verifies all tokens.
     pub jwk: String,
     event: Value,
     processes: Processes,
@@ -49,7 +49,7 @@ pub struct Tenant {
     token: Arc<str>,
 }
 
-/// A member whose role goes back and forth between `user` and `admin`.
+/// A member who has the roles `user` and `admin` in turn.
 pub struct Member {
     tenant: TenantId,
     user: UserId,
@@ -67,8 +67,8 @@ pub struct Cost {
 }
 
 impl Bed {
-    /// Starts it with the demo tenants, in memory. With `record` it records the cost of requests, and the subject has a core of
-    /// its own. Without, it saves that time, and all share all cores.
+    /// Starts the bed with the demo tenants, in memory. With `record` it records the cost of requests, and the subject has its
+    /// own core. Without `record` it saves that time, and all share all cores.
     pub async fn start(ours: &Ours, record: bool, latency: Latency, log: &Tail) -> Result<Self> {
         let options = Options::new(ours.template.clone(), ours.bin_dir.clone());
         let (listener, host) = tls::listen().await?;
@@ -95,7 +95,7 @@ impl Bed {
         })
     }
 
-    /// A new tenant. Its second member is the admin who calls.
+    /// Makes a new tenant. Its second member is the admin who calls.
     pub async fn tenant(&self, slug: &str, members: u32, progress: &ProgressBar) -> Result<Tenant> {
         let put = async |items| self.server.import(items);
         demo::seed_by(&self.store, slug, members, shared::now(), progress, put).await?;
@@ -134,7 +134,7 @@ impl Bed {
         Ok((process, started.elapsed()))
     }
 
-    /// Has a process give a member the other role. Returns the time until the answer.
+    /// Lets a process give a member the other role. Returns the time until the answer.
     pub async fn call(&self, subject: &Subject, process: &mut Process, member: &mut Member) -> Result<Duration> {
         let (answer, took) = self.ask(subject, process, member).await?;
         let body = answer["body"].as_str().and_then(|body| serde_json::from_str(body).ok());
@@ -149,12 +149,12 @@ impl Bed {
         let started = Instant::now();
         let answer = process.invoke(event, None, LIMIT).await.map_err(|error| failed(&error))?;
         let took = started.elapsed();
-        // It asks for work again when it has finished everything for the call.
+        // The process asks for work again when it has finished everything for the call.
         process.ready().await.map_err(|error| failed(&error))?;
         Ok((serde_json::from_slice(&answer).map_err(|error| failed(&error))?, took))
     }
 
-    /// The cost of all calls since the last time that this was called.
+    /// Returns the cost of all calls since the last time that this was called.
     pub fn take_cost(&self) -> Cost {
         let mut cost = Cost::default();
         for record in self.server.take_records() {
@@ -183,9 +183,9 @@ impl fmt::Display for Cost {
 }
 
 impl Tenant {
-    /// One of its users, from place 0 on.
+    /// Returns one of its users. Places begin with 0.
     pub fn user(&self, place: u32) -> Member {
-        // The first two are the owner and the admin.
+        // The first two members are the owner and the admin.
         let user = UserId::new(self.owner.number() + 2 + place);
         Member { tenant: self.id, user, token: Arc::clone(&self.token), is_admin: false }
     }
@@ -204,12 +204,12 @@ impl Member {
         format!("Bearer {}", self.token)
     }
 
-    /// The body that gives the member the other role.
+    /// Returns the body that gives the member the other role.
     pub fn body(&self) -> String {
         json!({ "roleId": self.next_role() }).to_string()
     }
 
-    /// Takes note of an answer.
+    /// Checks an answer, and notes the new role.
     ///
     /// # Errors
     /// The answer does not show the other role.
@@ -222,7 +222,7 @@ impl Member {
     }
 }
 
-/// The event of the call that gives a member the other role.
+/// Makes the event of the call that gives a member the other role.
 fn event(base: &Value, member: &Member) -> Value {
     let mut event = base.clone();
     let path = format!("/main{}", member.path());
@@ -235,7 +235,7 @@ fn event(base: &Value, member: &Member) -> Value {
     event
 }
 
-/// The last lines of the log, shown after an error.
+/// The last lines of the log. They are shown after an error.
 #[derive(Clone, Default)]
 pub struct Tail(Arc<Mutex<VecDeque<String>>>);
 

@@ -1,4 +1,4 @@
-//! Our function beside the peers: cold starts, warm calls, memory, size, capacity.
+//! Measures our function beside the peers: cold starts, warm calls, memory, size, capacity.
 
 use local::Result;
 use local::front::Latency;
@@ -8,22 +8,22 @@ use crate::gauge;
 use crate::subjects::{Ours, Subject};
 use crate::text::{bar, median, ms, note, number, quantile, ratio, spread, table};
 
-/// How many calls of one subject follow each other before the next one's turn.
+/// The number of calls of one subject in a row, before the next subject has its turn.
 pub const BLOCK: u32 = 25;
-/// How many calls a process answers before its warm calls are counted: just-in-time compilers need some.
+/// The number of calls that a process answers before its warm calls count. Just-in-time compilers need some.
 pub const UNCOUNTED: u32 = 100;
 
-/// The measurements of one subject; times in ms.
+/// The measurements of one subject. Times are in ms.
 #[derive(Default)]
 struct Measured {
     init: Vec<f64>,
     init_cpu: Vec<f64>,
     first: Vec<f64>,
     first_cpu: Vec<f64>,
-    /// Init and first answer.
+    /// Of the init and the first answer together.
     cold_cpu: Vec<f64>,
     warm: Vec<f64>,
-    /// A call.
+    /// Of one call.
     warm_cpu: f64,
     memory: [f64; 2],
     init_cost: Option<Cost>,
@@ -37,8 +37,8 @@ pub async fn run(ours: &Ours, subjects: &[Subject], cold: u32, warm: u32, log: &
     let mut members: Vec<Member> = (0..).take(subjects.len()).map(|place| tenant.user(place)).collect();
     let mut measured: Vec<Measured> = subjects.iter().map(|_| Measured::default()).collect();
 
-    // The subjects take turns, so that other work of the machine hits all alike. The order is random, so that no subject always
-    // comes after the same other one.
+    // The subjects take turns, so that other work of the machine affects all of them equally. The order is random, so that no
+    // subject always comes after the same other one.
     let mut rng = fastrand::Rng::with_seed(1);
     let mut turns: Vec<usize> = (0..subjects.len()).collect();
     let progress = bar("cold starts", cold as usize * subjects.len())?;
@@ -86,7 +86,7 @@ pub async fn run(ours: &Ours, subjects: &[Subject], cold: u32, warm: u32, log: &
     Ok(())
 }
 
-/// One cold start, and the end of the process.
+/// Measures one cold start, and ends the process.
 async fn start(bed: &Bed, ours: &Ours, subject: &Subject, member: &mut Member, measured: &mut Measured) -> Result<()> {
     bed.take_cost();
     let (mut process, init) = bed.process(ours, subject).await?;
@@ -104,7 +104,7 @@ async fn start(bed: &Bed, ours: &Ours, subject: &Subject, member: &mut Member, m
     Ok(())
 }
 
-/// The cost of a call. It must be the same as that of the call before it.
+/// Returns the cost of a call. It must be the same as the cost of the call before it.
 pub fn same(before: Option<Cost>, cost: Cost) -> Result<Option<Cost>> {
     match before {
         Some(before) if before != cost => Err(format!("a call costs {cost:?}, the one before it {before:?}").into()),

@@ -1,4 +1,4 @@
-//! The functions of the API reference: cold starts, by the first request.
+//! Measures the functions of the API reference: cold starts, each with its first request.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::gauge::{self, Apart};
 use crate::subjects::zipped;
 use crate::text::{bar, ms, note, number, spread, table};
 
-/// A request to a function: a recorded event that succeeds.
+/// A request to a function. It is a recorded event that succeeds.
 struct Case {
     function: Function,
     name: String,

@@ -8,7 +8,7 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
 
-/// The CPU time of a process, user and system, of all threads that it has or had.
+/// Reads the CPU time of a process, user and system, of all threads that it has or had.
 pub fn cpu(pid: u32) -> Result<Duration> {
     let cannot = |error: &dyn std::fmt::Display| format!("cannot read the CPU clock of process {pid}: {error}");
     let id = i32::try_from(pid).map_err(|error| cannot(&error))?;
@@ -24,7 +24,7 @@ pub struct Apart {
 }
 
 impl Apart {
-    /// Moves this process off the last core, until this is dropped.
+    /// Moves this process off the last core, until this value is dropped.
     pub fn new() -> Result<Self> {
         let cannot = |error| format!("cannot choose cores: {error}");
         let all = sched_getaffinity(Pid::from_raw(0)).map_err(cannot)?;
@@ -62,7 +62,7 @@ fn threads(cores: &CpuSet) -> Result<()> {
     for thread in fs::read_dir("/proc/self/task").map_err(|error| cannot(&error))? {
         let name = thread.map_err(|error| cannot(&error))?.file_name();
         let id = name.to_string_lossy().parse().map_err(|error| cannot(&error))?;
-        // One may have ended since.
+        // A thread may have ended meanwhile.
         match sched_setaffinity(Pid::from_raw(id), cores) {
             Ok(()) | Err(nix::Error::ESRCH) => {}
             Err(error) => return Err(cannot(&error).into()),
@@ -71,7 +71,7 @@ fn threads(cores: &CpuSet) -> Result<()> {
     Ok(())
 }
 
-/// The resident memory of a process, now and at its peak, in MB of 10^6 bytes.
+/// Reads the resident memory of a process, now and at its peak, in MB of 10^6 bytes.
 pub fn memory(pid: u32) -> Result<[f64; 2]> {
     let file = format!("/proc/{pid}/status");
     let status = fs::read_to_string(&file).map_err(|error| format!("{file}: {error}"))?;

@@ -1,9 +1,10 @@
-//! The benchmark: the cost of a call, cold and warm, beside three peers; its growth with the size of a tenant; and the number of
-//! calls that a machine serves. It prints tables in Markdown on stdout, and progress on stderr.
+//! The benchmark. It measures the cost of a call, cold and warm, beside three peers; the growth of the cost with the size of a
+//! tenant; and the number of calls that a machine serves. It prints tables in Markdown on stdout, and progress on stderr.
 //!
 //! - [`subjects`] builds and starts the subjects: our function and three peers (`bench/peers`).
 //! - [`bed`] is the DynamoDB that they all use, behind TLS ([`tls`]), with a tenant and its tokens.
-//! - [`cold`], [`scale`], [`throughput`] and [`docs`] measure; [`gauge`] reads a process's CPU clock and memory; [`text`] prints.
+//! - [`cold`], [`scale`], [`throughput`] and [`docs`] measure. [`gauge`] reads the CPU clock and memory of a process. [`text`]
+//!   prints.
 
 mod bed;
 mod cold;
@@ -26,13 +27,13 @@ use crate::bed::Tail;
 
 #[derive(Parser)]
 struct Cli {
-    /// What to measure; everything if nothing is named
+    /// The parts to measure; everything if none is named
     #[arg(value_enum)]
     parts: Vec<Part>,
-    /// `cold` and `docs`: how many processes of each are started
+    /// `cold` and `docs`: the number of processes of each that are started
     #[arg(long, value_name = "N", default_value_t = 31, value_parser = clap::value_parser!(u32).range(1..))]
     cold: u32,
-    /// `cold` and `scale`: how many calls a warm process of each takes
+    /// `cold` and `scale`: the number of calls that a warm process of each takes
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     warm: u32,
     /// `cold`: another build of our function, for example of the commit before; may be repeated
@@ -42,11 +43,11 @@ struct Cli {
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [10, 1_000, 100_000, 1_000_000],
         value_parser = clap::value_parser!(u32).range(3..=10_000_000))]
     members: Vec<u32>,
-    /// `throughput`: how many call at once
+    /// `throughput`: the numbers of callers that call at once
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [1, 2, 4, 8, 16, 32, 64],
         value_parser = clap::value_parser!(u32).range(1..=64))]
     callers: Vec<u32>,
-    /// `throughput`: how long each number of callers calls
+    /// `throughput`: the seconds for which each number of callers calls
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
     /// `throughput`: the milliseconds that DynamoDB takes for each read and each write

@@ -1,4 +1,4 @@
-//! The cost of a call in tenants of several sizes, all in one table.
+//! Measures the cost of a call in tenants of several sizes, all in one table.
 
 use local::Result;
 use local::front::Latency;
@@ -9,7 +9,7 @@ use crate::gauge;
 use crate::subjects::{self, Ours};
 use crate::text::{bar, count, ms, note, number, quantile, ratio, table};
 
-/// The most members of a tenant that are changed, spread over the whole tenant.
+/// The most members of a tenant that are changed. They are spread over the whole tenant.
 const SAMPLE: u32 = 100;
 
 struct Measured {
@@ -27,7 +27,7 @@ pub async fn run(ours: &Ours, sizes: &[u32], calls: u32, log: &Tail) -> Result<(
         let progress = bar(&format!("making a tenant of {}", count(*size)), *size as usize)?;
         let tenant = bed.tenant(&format!("of-{size}"), *size, &progress).await?;
         progress.finish_and_clear();
-        // All but the owner and the admin.
+        // All members but the owner and the admin.
         let users = size - 2;
         let sample = users.min(SAMPLE);
         let place = |nth: u32| (u64::from(users) * u64::from(nth) / u64::from(sample)) as u32;

@@ -16,14 +16,14 @@ const NAME: &str = "tenant-update-user-role";
 /// The authorities that boto3 trusts by default.
 const BOTOCORE_ROOTS: &str = "boto3/botocore/cacert.pem";
 
-/// Our function, built.
+/// Our function, after its build.
 pub struct Ours {
     pub template: Template,
     pub function: Function,
     pub bin_dir: PathBuf,
 }
 
-/// One way to do it.
+/// One of the programs that are measured.
 pub struct Subject {
     pub name: String,
     pub does: &'static str,
@@ -39,12 +39,13 @@ pub struct Subject {
     variables: Vec<(&'static str, String)>,
     /// The variable that names a file of trusted authorities, and the authorities that are trusted without it.
     trust: (&'static str, Vec<u8>),
-    /// The parts of the deployed files: bytes in the zip file, and unpacked.
+    /// The parts of the deployed files: their bytes in the zip file, and unpacked.
     pub sizes: Vec<(&'static str, [usize; 2])>,
 }
 
 impl Subject {
-    /// The command that starts it, with the variables that Lambda sets and no others.
+    /// Makes the command that starts the subject. Its variables are those that Lambda and the template set and those of the
+    /// subject.
     pub fn command(&self, ours: &Ours, bed: &Bed) -> Result<tokio::process::Command> {
         let (variable, roots) = &self.trust;
         let authorities = bed.folder.path().join(format!("{}.pem", self.handler));
@@ -72,7 +73,7 @@ pub fn ours() -> Result<Ours> {
     Ok(Ours { template, function, bin_dir })
 }
 
-/// Our function, other builds of it, and the peers, which it builds in a folder beside that of our function.
+/// Returns our function, other builds of it, and the peers. It builds the peers in a folder beside that of our function.
 pub fn all(ours: &Ours, builds: &[PathBuf]) -> Result<Vec<Subject>> {
     let peers = template::find_root()?.join("bench/peers");
     let folder = ours.bin_dir.with_file_name("bench");
@@ -87,7 +88,7 @@ pub fn all(ours: &Ours, builds: &[PathBuf]) -> Result<Vec<Subject>> {
     Ok(subjects)
 }
 
-/// Our function.
+/// Returns our function.
 pub fn subject(ours: &Ours) -> Result<Subject> {
     build_of(ours, &ours.bin_dir.join(NAME), "rolecall")
 }
@@ -110,7 +111,8 @@ fn build_of(ours: &Ours, built: &Path, folder: &str) -> Result<Subject> {
     })
 }
 
-/// Copies a program to the folder of its runs, as Lambda unpacks it. A start from the linker's own file takes a fifth more.
+/// Copies a program to the folder of its runs, as Lambda unpacks it. A start from the linker's own file takes a fifth more
+/// time.
 fn unpacked(built: &Path, task_root: &Path) -> Result<PathBuf> {
     let program = task_root.join("bootstrap");
     let copied = fs::create_dir_all(task_root).and_then(|()| fs::copy(built, &program));
@@ -165,7 +167,7 @@ fn node(source: &Path, folder: &Path) -> Result<Subject> {
     })
 }
 
-/// Runs AWS's client of the Runtime API, which puts the scheme before the address itself.
+/// A Python program that runs AWS's client of the Runtime API. The client itself puts the scheme before the address.
 const AWSLAMBDARIC: &str = "import os, runpy; \
     os.environ['AWS_LAMBDA_RUNTIME_API'] = os.environ['AWS_LAMBDA_RUNTIME_API'].removeprefix('http://'); \
     runpy.run_module('awslambdaric', run_name='__main__', alter_sys=True)";
@@ -223,7 +225,7 @@ fn once(source: &Path, folder: &Path, names: &[&str], make: impl Fn(&Path) -> Re
     fs::write(stamp, made_of).map_err(|error| cannot(error).into())
 }
 
-/// The files below a folder by their paths in it, in order, without what Python leaves behind when it runs.
+/// Lists the files below a folder by their paths in it, in order, without the files that Python leaves behind when it runs.
 fn files(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -242,7 +244,7 @@ fn files(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
-/// The bytes that files take in a zip file, and by themselves.
+/// Returns the bytes that files take in a zip file, and by themselves.
 pub fn zipped(files: &[(String, PathBuf)]) -> Result<[usize; 2]> {
     let mut unpacked = 0;
     let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
@@ -267,10 +269,10 @@ fn run(command: &mut Command) -> Result<()> {
     if status.success() { Ok(()) } else { Err(format!("`{name}` failed: {status}").into()) }
 }
 
-/// The output of a command.
+/// Runs a command, and returns its output.
 ///
 /// # Errors
-/// It cannot be run, or fails.
+/// The command cannot be run, or fails.
 pub fn output(command: &mut Command) -> Result<String> {
     let name = command.get_program().display().to_string();
     let output = command.output().map_err(|error| missing(&name, &error))?;

@@ -9,7 +9,7 @@ use local::{Result, template};
 
 use crate::subjects::{self, Subject};
 
-/// The value below which the share `q` of the values lies (nearest rank).
+/// Returns a quantile by nearest rank: at least the share `q` of the values is not above it.
 pub fn quantile(values: &[f64], q: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -21,7 +21,7 @@ pub fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
-/// The median, and the range of the middle eight in ten.
+/// Writes the median, and the range of the middle eight in ten.
 pub fn spread(values: &[f64]) -> String {
     let [p10, p50, p90] = [0.1, 0.5, 0.9].map(|q| number(quantile(values, q)));
     format!("{p50} ({p10}–{p90})")
@@ -31,7 +31,7 @@ pub fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-/// A number to three digits or to the hundredth, whichever is shorter.
+/// Writes a number to three digits or to the hundredth, whichever is shorter.
 pub fn number(value: f64) -> String {
     match value {
         ..10.0 => format!("{value:.2}"),
@@ -44,7 +44,7 @@ pub fn ratio(value: f64, base: f64) -> String {
     format!("{}×", number(value / base))
 }
 
-/// A count with separators.
+/// Writes a count with separators.
 pub fn count(value: u32) -> String {
     indicatif::HumanCount(value.into()).to_string()
 }
@@ -67,7 +67,7 @@ pub fn bar(what: &str, steps: usize) -> Result<ProgressBar> {
     Ok(ProgressBar::new(steps as u64).with_style(style).with_message(what.to_owned()))
 }
 
-/// The date, commit, machine and command of a measurement.
+/// Prints the date, commit, machine and command of a measurement.
 pub fn heading(subjects: &[Subject]) -> Result<()> {
     let root = template::find_root()?;
     let git = |arguments: &[&str]| subjects::output(Command::new("git").current_dir(&root).args(arguments));

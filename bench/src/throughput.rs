@@ -1,4 +1,4 @@
-//! The number of calls that this machine serves through the gateway.
+//! Measures the number of calls that this machine serves through the gateway.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -19,10 +19,10 @@ use crate::gauge;
 use crate::subjects::Ours;
 use crate::text::{bar, ms, note, number, quantile, table};
 
-/// The calls of each caller that do not count: processes start meanwhile.
+/// The calls of each caller that do not count, because processes start meanwhile.
 const UNCOUNTED: u32 = 20;
 
-/// A caller with a connection of its own, who calls again as soon as there is an answer.
+/// A caller with its own connection. It calls again as soon as it has an answer.
 struct Caller {
     client: Client<HttpConnector, Full<Bytes>>,
     url: String,
@@ -51,9 +51,10 @@ impl Caller {
 /// The tenants of the callers.
 #[derive(Clone, Copy)]
 enum Tenants {
-    /// Each caller has a tenant, and an admin's credential there: callers do not meet.
+    /// Each caller has its own tenant, and an admin's credential there, so callers do not meet.
     OneEach,
-    /// All callers have the same tenant and the same credential: each call rests on the same facts. No two change one member.
+    /// All callers have the same tenant and the same credential, so each call rests on the same facts. No two change one
+    /// member.
     OneForAll,
 }
 
@@ -147,7 +148,7 @@ async fn start(bed: &Bed, tenants: Tenants, count: u32) -> Result<Vec<Caller>> {
     Ok(members.into_iter().map(|member| Caller { client: client(), url: bed.server.url(), member }).collect())
 }
 
-/// Has callers call at the same time. Each goes on while `goes_on` holds for the number of its calls.
+/// Lets callers call at the same time. Each goes on while `goes_on` is true for the number of its calls.
 async fn together(
     callers: Vec<Caller>,
     goes_on: impl Fn(u32) -> bool + Copy + Send + 'static,
@@ -171,7 +172,7 @@ async fn together(
     Ok((callers, all))
 }
 
-/// The CPU time of processes in ms.
+/// Returns the CPU time of processes in ms.
 fn used(pids: Vec<u32>) -> Result<BTreeMap<u32, f64>> {
     pids.into_iter().map(|pid| Ok((pid, ms(gauge::cpu(pid)?)))).collect()
 }

@@ -1,4 +1,4 @@
-//! TLS in front of a plain TCP server on this machine, with an authority of its own. So a client pays for certificates and a
+//! TLS in front of a plain TCP server on this machine, with its own authority. So a client pays for certificates and a
 //! handshake, as with AWS.
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,10 +14,10 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-/// It ends when dropped.
+/// The TLS server. It ends when this value is dropped.
 pub struct Front {
     pub url: String,
-    /// The authority's certificate.
+    /// The certificate of the authority.
     pub authority: String,
     accept: JoinHandle<()>,
 }
@@ -28,10 +28,10 @@ impl Drop for Front {
     }
 }
 
-/// A listener for [`Front::start`], and the host that its clients will name.
+/// Returns a listener for [`Front::start`], and the host that its clients will name.
 ///
 /// # Errors
-/// No port can be had.
+/// There is no free port.
 pub async fn listen() -> Result<(TcpListener, Host)> {
     let cannot = |error: std::io::Error| format!("cannot listen: {error}");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(cannot)?;
@@ -47,7 +47,7 @@ impl Front {
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let url = format!("https://{host}");
         let accept = tokio::spawn(async move {
-            // The client of a connection sees its errors, and fails.
+            // If a connection has an error, its client sees it and fails.
             while let Ok((client, _)) = listener.accept().await {
                 tokio::spawn(forward(acceptor.clone(), client, target));
             }
@@ -64,7 +64,7 @@ async fn forward(acceptor: TlsAcceptor, client: TcpStream, target: SocketAddr) -
     copy_bidirectional(&mut client, &mut server).await.map(drop)
 }
 
-/// A server's settings, and the certificate of the authority that vouches for it.
+/// Makes a server's settings, and the certificate of the authority that vouches for it.
 fn config() -> std::result::Result<(ServerConfig, String), Box<dyn std::error::Error>> {
     let mut authority = CertificateParams::new([])?;
     authority.distinguished_name.push(DnType::CommonName, "benchmark");

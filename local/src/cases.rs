@@ -1,7 +1,7 @@
-//! The recorded events of a function and their answers, `events/FUNCTION/`: the tests replay them, `invoke --case` runs one.
+//! The recorded events of a function and their answers, in `events/FUNCTION/`. The tests replay them; `invoke --case` runs one.
 //!
-//! `success.json` is a whole event and `success.answer.json` its whole answer. Every other case is an entry of `cases.json`,
-//! which says what differs:
+//! `success.json` is a whole event, and `success.answer.json` is its whole answer. Every other case is an entry of
+//! `cases.json`, which has only the differences:
 //!
 //! ```json
 //! "forbidden": {
@@ -10,17 +10,18 @@
 //! }
 //! ```
 //!
-//! - `event` is a JSON merge patch (RFC 7386) to the event of `success`, or of the case that `base` names: `null` removes. Only
-//!   `body` is never merged. A text is the body as it is; other JSON is written as JSON without spaces.
-//! - What follows from the rest may be left out: the request id, the method and path of the route with its parameters, the
-//!   query's parameters, the `content-length`.
-//! - `answer` with a `statusCode` is whole, but for `content-type: application/json` and `x-request-id`. Without one it is
-//!   a merge patch to the base's answer. Only `changes`, those of the audit event, are never the base's.
-//! - In a string `{{3 times ab}}` is `ababab`. An element of a list with `{{1 to 50}}` in it is there 50 times, each with its
-//!   number.
+//! - `event` is a JSON merge patch (RFC 7386) to the event of `success`, or of the case that `base` names: `null` removes a
+//!   member. Only `body` is never merged. A text is the body itself; other JSON is written as JSON without spaces.
+//! - A case may leave out the members that follow from the others: the request id, the method and path of the route with its
+//!   parameters, the query's parameters, the `content-length`.
+//! - An `answer` with a `statusCode` is whole, except that `content-type: application/json` and `x-request-id` may be left out.
+//!   Without one it is a merge patch to the base's answer. Only `changes`, the changes in the audit event, never come from the
+//!   base.
+//! - In a string, `{{3 times ab}}` means `ababab`. An element of a list that contains `{{1 to 50}}` means 50 elements, each
+//!   with its number.
 //!
-//! `roundTrips` are the calls of the table that a function may make when it has just started: all of them or the first ones. A
-//! case can have its own; else it has those of its base.
+//! `roundTrips` lists the calls to the table that a function may make when it has just started: it makes all of them, or only
+//! the first ones. A case can have its own list; else it has the list of its base.
 
 mod form;
 mod patch;
@@ -38,34 +39,35 @@ use self::patch::{patched, shortened, whole};
 use self::repeat::spelled_out;
 use crate::{Error, Result};
 
-/// The case that is in files of its own.
+/// The name of the case that has its own files.
 pub const SUCCESS: &str = "success";
-/// The files of a function.
+/// The names of the files of a function.
 pub const FILES: [&str; 3] = ["cases.json", "success.answer.json", "success.json"];
 
 /// The cases of a function.
 #[derive(Debug, Clone)]
 pub struct Cases {
     folder: PathBuf,
-    /// What messages call the folder: `events/users-update`.
+    /// The name of the folder in messages: `events/users-update`.
     shown: String,
     success: Case,
     document: Document,
 }
 
-/// A whole event, and what was recorded for it.
+/// A whole event, and the answer that was recorded for it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Case {
     pub name: String,
-    /// `{{access acme admin@acme.example}}` and the like in it stand for tokens: [`crate::token::fill`].
+    /// Placeholders in it such as `{{access acme admin@acme.example}}` stand for tokens: see [`crate::token::fill`].
     pub event: Value,
-    /// `statusCode`, `headers`, `body`, and `changes` if something was changed; `None` before it is recorded.
+    /// It has `statusCode`, `headers`, `body`, and `changes` if the function changed something. `None` if nothing is recorded
+    /// yet.
     pub answer: Option<Value>,
     /// The calls of the table that the function may make when it has just started: all of them or the first ones.
     pub round_trips: Vec<String>,
 }
 
-/// `cases.json`
+/// The content of `cases.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Document {
@@ -73,7 +75,7 @@ struct Document {
     cases: Map<String, Value>,
 }
 
-/// An entry of it.
+/// An entry of `cases.json`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Entry {
@@ -89,7 +91,7 @@ fn success() -> String {
 }
 
 impl Cases {
-    /// Those of a function, below the folder of the template.
+    /// Loads the cases of a function. `root` is the folder of the template.
     ///
     /// # Errors
     /// A file is missing, or is not as this module describes it.
@@ -111,7 +113,7 @@ impl Cases {
     /// All of them, `success` first and the others in the order of the file.
     ///
     /// # Errors
-    /// One of them is not as this module describes it.
+    /// A case is not as this module describes it.
     pub fn all(&self) -> Result<Vec<Case>> {
         self.names().map(|name| self.get(name)).collect()
     }
@@ -126,7 +128,7 @@ impl Cases {
         self.get_below(name, &[])
     }
 
-    /// The same for a base, of `derived`.
+    /// Does the same for a base. `derived` are the cases that rest on it.
     fn get_below(&self, name: &str, derived: &[&str]) -> Result<Case> {
         let at = |why: String| Error::from(format!("{}/cases.json: `{}`: {why}", self.shown, name.escape_debug()));
         if name == SUCCESS {
@@ -155,7 +157,7 @@ impl Cases {
         }
     }
 
-    /// `cases.json` as it is written, with these answers in the place of those that it has.
+    /// Returns the text of `cases.json`, with `answers` in the place of the answers that it has.
     ///
     /// # Errors
     /// A case is not as this module describes it.
@@ -170,7 +172,7 @@ impl Cases {
             let base = answer(entry["base"].as_str().unwrap_or(SUCCESS))?;
             let short = shortened(&full, base.as_ref(), name)
                 .ok_or_else(|| format!("{}/cases.json: `{name}`: its answer cannot be written: {full}", self.shown))?;
-            // Else its members stay in the order in which they are.
+            // If both are equal, the old answer stays, so that its members keep their order.
             if entry["answer"] != short {
                 entry["answer"] = short;
             }
@@ -179,10 +181,10 @@ impl Cases {
         Ok(pretty(&document, 0, 0, 3) + "\n")
     }
 
-    /// Records answers. The order of the cases and what they say of events stay.
+    /// Records answers. The cases keep their order and their events.
     ///
     /// # Errors
-    /// See [`Cases::text`]; or a file cannot be written.
+    /// See [`Cases::text`], or a file cannot be written.
     pub fn write(&self, answers: &BTreeMap<String, Value>) -> Result<()> {
         let success = answers.get(SUCCESS).map(|answer| format!("{answer:#}\n"));
         for (name, text) in [(FILES[0], Some(self.text(answers)?)), (FILES[1], success)] {
@@ -200,7 +202,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder with the cases of a function `f`: its `cases.json` has these.
+    /// Makes a folder with the cases of a function `f`. Its `cases.json` has the given cases.
     fn folder(cases: &Value) -> TempDir {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("events/f");
@@ -314,7 +316,8 @@ mod tests {
         assert_eq!([&after[1].answer, &after[2].answer], [&Some(z), &Some(new)]);
         assert_eq!([&after[0], &after[3]], [&before[0], &before[3]]);
         assert!(after.iter().zip(&before).all(|(after, before)| after.event == before.event));
-        // Once more, nothing changes; nor if `success` is answered otherwise, except where cases follow it.
+        // Recording again changes nothing. If `success` gets a new answer, the other cases keep theirs: only the entries that
+        // rest on `success` change.
         load().write(&BTreeMap::new()).unwrap();
         assert_eq!(text(), expected);
         let mut success = after[0].answer.clone().unwrap();

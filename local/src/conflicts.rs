@@ -1,5 +1,5 @@
-//! The conflicts between transactions that DynamoDB has and the embedded engine, which takes one
-//! request after the other, has not.
+//! The conflicts between transactions, as in DynamoDB. The embedded engine has no conflicts, because it takes one request after
+//! the other.
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html#transaction-conflict-handling>
 
@@ -15,7 +15,7 @@ use crate::iam;
 
 const CONFLICT: &str = "Transaction is ongoing for the item";
 
-/// What the transactions under way are about.
+/// The items and tokens of the transactions under way.
 pub(crate) struct Conflicts {
     /// The key attributes by table name.
     keys: BTreeMap<String, Vec<String>>,
@@ -32,7 +32,7 @@ enum Subject {
     Token(String),
 }
 
-/// A transaction under way, until it is dropped.
+/// A request under way. It ends when this value is dropped. A transaction that writes holds its items and its token until then.
 pub(crate) struct UnderWay<'a> {
     conflicts: &'a Conflicts,
     subjects: Vec<Subject>,
@@ -48,16 +48,16 @@ impl Drop for UnderWay<'_> {
 }
 
 impl Conflicts {
-    /// Watches the tables whose key attributes are given.
+    /// Watches the tables that `keys` names.
     pub(crate) fn new(keys: BTreeMap<String, Vec<String>>) -> Self {
         Self { keys, under_way: Mutex::default() }
     }
 
-    /// Has a request begin; it is under way until the returned value is dropped.
+    /// Lets a request begin. It is under way until the returned value is dropped.
     ///
     /// # Errors
     ///
-    /// DynamoDB's answer to a request about an item that is in a transaction under way.
+    /// DynamoDB's answer to a request with an item or a token that is in a transaction under way.
     pub(crate) fn enter(&self, operation: &str, body: &Value) -> Result<UnderWay<'_>, Value> {
         let mut subjects = Vec::new();
         let mut under_way = lock(&self.under_way);
@@ -88,9 +88,9 @@ impl Conflicts {
         Ok(UnderWay { conflicts: self, subjects })
     }
 
-    /// The item that a request or a part of a transaction is about, if its table is watched.
+    /// Returns the item of a request or of a part of a transaction, if its table is watched.
     fn item(&self, request: &Value) -> Option<Subject> {
-        // The name may be an ARN.
+        // The name of the table may be an ARN.
         let table = request["TableName"].as_str()?.rsplit('/').next()?;
         let attributes = request.get("Key").or(request.get("Item"))?;
         let key = self.keys.get(table)?.iter().map(|name| attributes[name].to_string());
@@ -104,7 +104,7 @@ pub(crate) fn exception(kind: &str, message: &str) -> Value {
     json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{kind}"), member: message })
 }
 
-/// The answer to a transaction that is cancelled for codes with messages, a place for each of its parts.
+/// Makes the answer to a cancelled transaction. `reasons` has a place for each part: a code and its message, or `None`.
 pub(crate) fn cancelled(reasons: &[Option<(&str, String)>]) -> Value {
     let codes: Vec<_> = reasons.iter().map(|reason| reason.as_ref().map_or("None", |(code, _)| *code)).collect();
     let reasons = reasons.iter().map(|reason| match reason {

@@ -1,4 +1,4 @@
-//! The folder that `--data` names: only its owner may read what is in it, since the key that signs tokens is.
+//! The folder that `--data` names. Only its owner may read the files in it, because they hold the key that signs tokens.
 
 use std::{
     fs, io,
@@ -13,20 +13,20 @@ use crate::Result;
 const DATABASE: &str = "rolecall.db";
 const LOCK: &str = "lock";
 
-/// Makes the folder and the database's file as far as they are not there, and keeps everybody else out of them. Returns the
-/// path of the file, and the lock: no other gateway uses the folder while it is held.
+/// Makes the folder and the database's file if they do not exist, and keeps everybody else out of them. Returns the path of the
+/// file, and the lock: no other gateway uses the folder while the caller holds it.
 ///
 /// # Errors
 ///
-/// The folder cannot be used, others may read it, another gateway uses it, or the file in it is no database of ours, and is left
-/// as it is.
+/// The folder cannot be used, others have rights to it, another gateway uses it, or the file in it is not a database of ours.
+/// Such a file stays as it is.
 pub(crate) fn open(folder: &Path) -> Result<(String, fs::File)> {
     let cannot = |path: &Path, error: io::Error| format!("--data: cannot use {}: {error}", path.display());
     let path = folder.join(DATABASE);
     let text = path.to_str().ok_or_else(|| format!("--data: {} is not UTF-8", path.display()))?;
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     let rights = made.and_then(|()| fs::metadata(folder)).map_err(|error| cannot(folder, error))?.permissions().mode();
-    // Not narrowed: it may be a home, or /tmp, whose rights are others' affair.
+    // The code does not change the rights of this folder: it may be a home or /tmp, and others decide about those.
     if rights & 0o077 != 0 {
         let folder = folder.display();
         return Err(format!(
@@ -45,13 +45,13 @@ pub(crate) fn open(folder: &Path) -> Result<(String, fs::File)> {
         Err(fs::TryLockError::Error(error)) => return Err(cannot(folder, error).into()),
     }
 
-    // The database makes its other files with the rights of this one.
+    // The database gives its other files the rights of this one.
     let file = private(&path).map_err(|error| cannot(&path, error))?;
     if file.metadata().is_ok_and(|file| file.len() > 0) && !is_ours(text) {
         let advice = "move it away, or name another folder with --data";
         return Err(format!("{text} is not a database of Rolecall: {advice}").into());
     }
-    // Earlier versions made them wider.
+    // Earlier versions made these files with wider rights.
     for name in [LOCK, DATABASE, "rolecall.db-wal", "rolecall.db-shm"] {
         let path = folder.join(name);
         match fs::set_permissions(&path, fs::Permissions::from_mode(0o600)) {
@@ -62,7 +62,8 @@ pub(crate) fn open(folder: &Path) -> Result<(String, fs::File)> {
     Ok((text.to_owned(), lock))
 }
 
-/// Opens a file as it is, or makes an empty one that only its owner may use. It follows no link: that could lead to any file.
+/// Opens a file and keeps its content, or makes an empty file that only its owner may use. It follows no link, because a link
+/// could lead to any file.
 fn private(path: &Path) -> io::Result<fs::File> {
     let mut options = fs::OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
@@ -76,10 +77,11 @@ fn private(path: &Path) -> io::Result<fs::File> {
     }
 }
 
-/// Whether the file is a database with the engine's tables, or without any. It is only read.
+/// Says whether the file is a database with the engine's tables, or without any tables. It only reads the file.
 fn is_ours(path: &str) -> bool {
     let encoded = percent_encoding::utf8_percent_encode(path, percent_encoding::NON_ALPHANUMERIC);
-    // After a crash, all that is in a database may be in this file yet. Without it, nothing is made beside what is read.
+    // After a crash, the whole content of a database may still be in its log. If there is no log, `immutable` keeps SQLite from
+    // making files beside the one that it reads.
     let has_log = fs::metadata(format!("{path}-wal")).is_ok_and(|log| log.len() > 0);
     let uri = format!("file:{encoded}{}", if has_log { "" } else { "?immutable=1" });
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
@@ -96,7 +98,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder that only its owner may use.
+    /// Makes a folder that only its owner may use.
     fn folder() -> tempfile::TempDir {
         let rights = fs::Permissions::from_mode(0o700);
         tempfile::Builder::new().permissions(rights).tempdir().unwrap()
@@ -120,7 +122,7 @@ mod tests {
         }
         drop((database, lock));
 
-        // Files that were made wider are narrowed.
+        // Opening narrows the rights of files that are wider.
         for name in [LOCK, DATABASE] {
             fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o644)).unwrap();
         }
@@ -143,7 +145,7 @@ mod tests {
         }
     }
 
-    /// Puts what a database has on the disk, while its last changes are in its log only, into a folder.
+    /// Copies the files of a database into a folder, while its last changes are only in its log.
     fn crash(database: &Path, folder: &Path) -> [Vec<u8>; 2] {
         let suffixes = ["", "-wal"].map(|suffix| {
             let copy = folder.join(format!("{DATABASE}{suffix}"));

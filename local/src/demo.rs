@@ -1,4 +1,4 @@
-//! The demo tenants, and tenants of any size for measuring.
+//! The demo tenants, and tenants of any size for measurements.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ when { context.adds.contains("admin") }
 unless { principal.roles.contains("owner") };
 "#;
 
-/// Fills an empty table: tenants 1 `acme` and 2 `globex`, their people, a signing key. Leaves any other table as it is.
+/// Fills an empty table with tenants 1 `acme` and 2 `globex`, their people and a signing key. Any other table stays as it is.
 pub async fn fill(store: &Store, now: Time) -> Result<()> {
     if store.get(&key::jwks()).await?.is_some() {
         return Ok(());
@@ -76,7 +76,7 @@ pub async fn fill(store: &Store, now: Time) -> Result<()> {
     for (kind, count) in counters {
         store.allocate(kind, count).await?;
     }
-    // Last, since it says that all the rest is there.
+    // This item comes last, because it says that all the others are there.
     let (signing_key, jwk) = token::new_key()?;
     store.put(signing_key).await?;
     let document = json!({ "keys": [jwk] }).to_string();
@@ -142,10 +142,10 @@ fn member(id: MembershipId, tenant: TenantId, user: UserId, email: &str, role: R
     Member { roles: BTreeSet::from([role]), ..Member::new(id, tenant, user, email, now) }
 }
 
-/// The slug of a tenant.
+/// Checks the slug of a tenant, and returns it.
 ///
 /// # Errors
-/// It is none.
+/// The text is not a slug.
 pub fn check_slug(slug: &str) -> Result<String> {
     match is_slug(slug) {
         true => Ok(slug.to_owned()),
@@ -153,15 +153,15 @@ pub fn check_slug(slug: &str) -> Result<String> {
     }
 }
 
-/// Adds a tenant of `count` members, `member1@SLUG.example` the owner, `member2@…` an admin, the others users.
+/// Adds a tenant of `count` members: `member1@SLUG.example` is the owner, `member2@…` is an admin, the others are users.
 ///
 /// # Errors
-/// The slug is none, or taken.
+/// The slug is not valid or is taken, or `count` is 0.
 pub async fn seed(store: &Store, slug: &str, count: u32, now: Time, progress: &ProgressBar) -> Result<()> {
     seed_by(store, slug, count, now, progress, async |items| store.put_all(items).await).await
 }
 
-/// The same, with the items put into the table by `put`.
+/// Does the same, but `put` puts the items into the table.
 pub async fn seed_by(
     store: &Store,
     slug: &str,
@@ -200,10 +200,10 @@ pub async fn seed_by(
     Ok(())
 }
 
-/// How many members [`seed`] writes before it tells of its progress.
+/// The number of members that [`seed`] writes before it reports its progress.
 const AT_ONCE: usize = 500;
 
-/// A bar for a person who waits.
+/// Makes a progress bar for a person who waits.
 pub fn bar() -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} members, {elapsed} gone, {eta} to go");
     let bar = ProgressBar::new(0);
@@ -213,7 +213,7 @@ pub fn bar() -> ProgressBar {
     }
 }
 
-/// The user of an address in a tenant, and the tenant, by its slug.
+/// Finds a tenant by its slug, and the user of an address in it.
 pub async fn find(store: &Store, slug: &str, email: &str) -> Result<(TenantId, UserId)> {
     let tenant = store.get(&key::slug(slug)).await?;
     let tenant: TenantId = tenant.as_ref().and_then(referred).ok_or(format!("no tenant `{slug}` in this table"))?;
@@ -222,7 +222,7 @@ pub async fn find(store: &Store, slug: &str, email: &str) -> Result<(TenantId, U
     Ok((tenant, user))
 }
 
-/// What `admin@acme.example` calls with, for a day.
+/// The tokens with which `admin@acme.example` can call for a day.
 pub struct Credentials {
     access: String,
     session: String,
@@ -230,7 +230,7 @@ pub struct Credentials {
 
 impl Credentials {
     /// # Errors
-    /// There is no such member any more, or the table was not made here and so has no key to sign with.
+    /// The member does not exist any more, or the table was not made here and so has no key to sign with.
     pub async fn issue(store: &Store, template: &Template) -> Result<Self> {
         const DAY: i64 = 24 * 60 * 60;
         let expected = token::expected(template)?;
@@ -239,16 +239,16 @@ impl Credentials {
         Ok(Self { access: token(TokenKind::Access).await?, session: token(TokenKind::Session).await? })
     }
 
-    /// As the API reference fills them in: its variable [`IN_REFERENCE`].
+    /// Returns the tokens in the form that the API reference expects in its variable [`IN_REFERENCE`].
     pub fn for_reference(&self) -> String {
         json!({ "bearer": self.access, "session": self.session }).to_string()
     }
 }
 
-/// The variable of the template that is empty on AWS.
+/// The variable of the template for the tokens of the API reference. It is empty on AWS.
 pub const IN_REFERENCE: &str = "DEMO_CREDENTIALS";
 
-/// A call of each dialect that works when pasted, as long as nobody has changed the demo tenants.
+/// Writes one call of each dialect. The calls work when pasted, as long as nobody has changed the demo tenants.
 pub fn calls(Credentials { access, session }: &Credentials, url: &str) -> String {
     let (tenant, user) = (TenantId::new(1).uuid(), UserId::new(3).uuid());
     let bearer = format!("-H 'Authorization: Bearer {access}'");

@@ -1,4 +1,4 @@
-//! The embedded DynamoDB, a small client of any, and the template's table in it.
+//! The embedded DynamoDB, a small client of any DynamoDB, and the template's table in it.
 
 use std::{
     collections::HashMap,
@@ -29,23 +29,23 @@ use crate::{
 };
 
 const TARGET: &str = "DynamoDB_20120810.";
-/// How often items past their time are deleted; DynamoDB itself takes up to days.
+/// The time between two deletions of expired items. DynamoDB itself takes up to days.
 const SWEEP: Duration = Duration::from_secs(10);
 
-/// How long another engine may take for an answer.
+/// The longest time that another engine may take for an answer.
 const ANSWER: Duration = Duration::from_secs(30);
 
-/// What carries out DynamoDB's operations.
+/// An engine that carries out DynamoDB's operations.
 #[derive(Clone)]
 pub enum Engine {
-    /// The one in this process, which nothing outside it reaches.
+    /// The engine in this process. Nothing outside the process reaches it.
     Embedded(Arc<Embedded>),
-    /// Another, over plain HTTP.
+    /// Another engine, over plain HTTP.
     Remote { url: String, client: HttpClient },
 }
 
-/// The embedded engine, which ends with its last user. The order of the fields counts: the database is closed, then the folder
-/// is free, then [`Engine::shutdown`] returns.
+/// The embedded engine. It ends when its last user drops it. The order of the fields matters: first the database is closed,
+/// then the folder is free, then [`Engine::shutdown`] returns.
 pub struct Embedded {
     database: dynoxide::Database,
     _lock: Option<fs::File>,
@@ -62,7 +62,7 @@ impl fmt::Display for Engine {
 }
 
 impl Engine {
-    /// Opens the embedded one in memory, or on a file in the folder `data`, which is made if it does not exist.
+    /// Opens the embedded engine in memory, or on a file in the folder `data`. It makes the folder if there is none.
     ///
     /// # Errors
     ///
@@ -84,16 +84,16 @@ impl Engine {
         Ok(Self::Embedded(embedded))
     }
 
-    /// The one at a URL such as `http://127.0.0.1:8000`.
+    /// Returns the engine at a URL such as `http://127.0.0.1:8000`.
     pub fn remote(url: &str) -> Self {
         Self::Remote { url: url.trim_end_matches('/').into(), client: http::client() }
     }
 
-    /// Has it carry out a request of DynamoDB's protocol.
+    /// Sends the engine a request of DynamoDB's protocol, and returns its answer.
     ///
     /// # Errors
     ///
-    /// It has not answered.
+    /// The engine has not answered.
     pub(crate) async fn send(&self, request: Request<Bytes>) -> std::result::Result<Response<Bytes>, String> {
         match self {
             Self::Embedded(embedded) => {
@@ -108,11 +108,11 @@ impl Engine {
         }
     }
 
-    /// Puts items into a table by the hundred thousand, past DynamoDB's protocol and without a trace in its stream.
+    /// Puts hundreds of thousands of items into a table, past DynamoDB's protocol. The table's stream does not show them.
     ///
     /// # Errors
     ///
-    /// It is another engine, there is no such table, or an item lacks its key.
+    /// The engine is not the embedded one, there is no such table, or an item lacks its key.
     pub fn import(&self, table: &str, items: Vec<Item>) -> Result<()> {
         let Self::Embedded(embedded) = self else {
             return Err("only the embedded engine imports".to_owned().into());
@@ -122,12 +122,12 @@ impl Engine {
         imported.map(drop).map_err(|error| format!("cannot import into `{table}`: {error}").into())
     }
 
-    /// Lets go of it, and waits until the data folder is free.
+    /// Drops the engine, and waits until the data folder is free.
     pub(crate) async fn shutdown(self) {
         if let Self::Embedded(embedded) = self {
             let mut closed = embedded.closed.subscribe();
             drop(embedded);
-            // Nothing is ever sent: this waits for the sender to be dropped.
+            // Nobody ever sends a value: this waits until the sender is dropped.
             let _ = closed.changed().await;
         }
     }
@@ -138,7 +138,7 @@ async fn call(url: &str, client: &HttpClient, request: Request<Bytes>) -> std::r
     let (mut parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     parts.uri = format!("{url}{path}").parse().map_err(|error: hyper::http::uri::InvalidUri| error.to_string())?;
-    // These are of the caller's connection.
+    // These headers belong to the caller's connection.
     for name in [CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING] {
         parts.headers.remove(name);
     }
@@ -153,7 +153,7 @@ async fn call(url: &str, client: &HttpClient, request: Request<Bytes>) -> std::r
     Ok(Response::from_parts(parts, body.to_bytes()))
 }
 
-/// An item of the SDK as one of the engine's.
+/// Turns an item of the SDK into an item of the engine.
 fn native(item: Item) -> Result<HashMap<String, dynoxide::types::AttributeValue>> {
     item.into_iter().map(|(name, value)| Ok((name, native_value(value)?))).collect()
 }
@@ -185,11 +185,11 @@ async fn sweep(embedded: Weak<Embedded>, log: LogSink) {
     }
 }
 
-/// Why a [`Client`]'s call has no result.
+/// The reason why a call of a [`Client`] has no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallError {
     pub operation: String,
-    /// `ResourceNotFoundException`; empty if there was no answer of DynamoDB's.
+    /// For example `ResourceNotFoundException`. It is empty if no answer came from a DynamoDB.
     pub kind: String,
     pub message: String,
 }
@@ -211,22 +211,24 @@ impl From<CallError> for crate::Error {
     }
 }
 
-/// Calls DynamoDB as a person with what the SDK cannot say: the template's table as it stands, the stream, nonsense. It also
-/// reaches an engine that listens on no port. Everything else goes through [`crate::store::Store`].
+/// A client that calls DynamoDB as a person does. It sends the requests that the SDK cannot send: the template's table as it
+/// stands, the stream, nonsense. It also reaches an engine that listens on no port. Everything else goes through
+/// [`crate::store::Store`].
 #[derive(Clone)]
 pub struct Client(Engine);
 
 impl Client {
-    /// A client of an endpoint such as `http://127.0.0.1:8000`.
+    /// Makes a client of an endpoint such as `http://127.0.0.1:8000`.
     pub fn new(endpoint: &str) -> Self {
         Self(Engine::remote(endpoint))
     }
 
-    /// Calls an operation (`PutItem`, `DynamoDBStreams_20120810.GetRecords`) with its input, both as in DynamoDB's JSON protocol.
+    /// Calls an operation (`PutItem`, `DynamoDBStreams_20120810.GetRecords`). Its name and its input are those of DynamoDB's
+    /// JSON protocol.
     ///
     /// # Errors
     ///
-    /// DynamoDB's answer of another status than 200, or the lack of an answer.
+    /// DynamoDB answers with a status other than 200, or does not answer.
     pub async fn call(&self, operation: &str, input: &Value) -> std::result::Result<Value, CallError> {
         let failed =
             |kind: &str, message: String| CallError { operation: operation.into(), kind: kind.into(), message };
@@ -235,7 +237,7 @@ impl Client {
             .header(CONTENT_TYPE, "application/x-amz-json-1.0")
             .header("x-amz-target", format!("{service}{operation}"))
             .header("x-amz-date", "20260101T000000Z")
-            // Local engines want a signature and do not check it.
+            // Local engines require a signature but do not check it.
             .header(
                 AUTHORIZATION,
                 "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request, \
@@ -256,14 +258,14 @@ impl Client {
     }
 }
 
-/// How long a DynamoDB may take to say that it is one.
+/// The longest time that a DynamoDB may take to say that it is one.
 const REACH: Duration = Duration::from_secs(5);
 
-/// Whether a DynamoDB answers at a URL, so that nothing waits for one that never will.
+/// Checks that a DynamoDB answers at a URL, so that nothing waits for one that never answers.
 ///
 /// # Errors
 ///
-/// Nothing answers in time, or something else does.
+/// Nothing answers in time, or the answer is not a DynamoDB's.
 pub async fn reach(url: &str) -> Result<()> {
     let call = Client::new(url);
     match tokio::time::timeout(REACH, call.call("ListTables", &json!({}))).await {
@@ -273,12 +275,11 @@ pub async fn reach(url: &str) -> Result<()> {
     }
 }
 
-/// Creates the template's table if it does not exist, and returns when it can be used.
+/// Creates the template's table if it does not exist, and returns when the table can be used.
 ///
 /// # Errors
 ///
-/// The engine does not answer or refuses, or the table that exists has other keys or lacks an
-/// index.
+/// The engine does not answer or refuses, or the existing table has other keys or lacks an index.
 pub async fn ensure_table(engine: &Engine, template: &Template) -> Result<()> {
     let client = Client(engine.clone());
     let name = json!({ "TableName": template.table_name() });

@@ -1,6 +1,6 @@
-//! What API Gateway's HTTP API does between a client and a function: events and answers.
+//! The part of API Gateway's HTTP API between a client and a function: events of requests, and responses of answers.
 //!
-//! Events are of payload format 2.0.
+//! Events have payload format 2.0.
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 
 use std::{
@@ -23,15 +23,15 @@ use crate::{
     template::ACCOUNT,
 };
 
-/// A request's id as API Gateway makes them, such as `JKJaXmPLvHcESHA=`.
+/// Makes a request id in API Gateway's form, such as `JKJaXmPLvHcESHA=`.
 pub fn request_id() -> String {
     let bytes: [u8; 11] = std::array::from_fn(|_| fastrand::u8(..));
     BASE64_STANDARD.encode(bytes)
 }
 
-/// The event of payload format 2.0 for a request that `route` takes.
+/// Makes the event of payload format 2.0 for a request that `route` takes.
 ///
-/// `address` is the client's, `port` the one it called, `now` the time of the request.
+/// `address` is the client's address, `port` is the port that it called, and `now` is the time of the request.
 pub fn event(
     route: &Match<'_>,
     request: &Parts,
@@ -83,7 +83,7 @@ pub fn event(
         "isBase64Encoded": false,
         "headers": headers,
     });
-    // API Gateway leaves out what would be empty.
+    // API Gateway leaves out members that would be empty.
     let cookies = cookies(&request.headers);
     if !cookies.is_empty() {
         event["cookies"] = cookies.into();
@@ -105,7 +105,7 @@ pub fn event(
     event
 }
 
-/// Headers of one connection, and `cookie`, which an event keeps apart.
+/// The headers that belong to one connection, and `cookie`, which has its own member in an event.
 const NOT_IN_EVENTS: [&str; 9] = [
     "connection",
     "cookie",
@@ -134,7 +134,7 @@ fn cookies(headers: &HeaderMap) -> Vec<String> {
     cookies.filter(|cookie| !cookie.is_empty()).map(String::from).collect()
 }
 
-/// Names and values decoded, the values of a repeated name joined by commas.
+/// Decodes the names and values of a query. The values of a repeated name are joined by commas.
 pub(crate) fn query_parameters(query: &str) -> Value {
     let mut parameters: Map<String, Value> = Map::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -148,24 +148,24 @@ pub(crate) fn query_parameters(query: &str) -> Value {
     parameters.into()
 }
 
-/// An X-Ray trace id: `Root=1-5759e988-bd862e3fe1be46a994272793`.
+/// Makes an X-Ray trace id: `Root=1-5759e988-bd862e3fe1be46a994272793`.
 fn trace_id(seconds: u64) -> String {
     format!("Root=1-{seconds:08x}-{:024x}", fastrand::u128(..) >> 32)
 }
 
-/// `22/Nov/2026:14:40:17 +0000`, made of HTTP's `Sun, 22 Nov 2026 14:40:17 GMT`.
+/// Writes a time as `22/Nov/2026:14:40:17 +0000`. The parts come from HTTP's `Sun, 22 Nov 2026 14:40:17 GMT`.
 fn log_time(time: SystemTime) -> String {
     let date = httpdate::fmt_http_date(time);
     format!("{}/{}/{}:{} +0000", &date[5..7], &date[8..11], &date[12..16], &date[17..25])
 }
 
-/// The response that a function's answer stands for.
+/// Makes a response from a function's answer.
 ///
-/// An answer without `statusCode` is itself the body of a 200, as payload format 2.0 has it.
+/// An answer without `statusCode` is itself the body of a 200, as in payload format 2.0.
 ///
 /// # Errors
 ///
-/// What in the answer API Gateway would not take.
+/// The part of the answer that API Gateway would not accept.
 pub fn response(answer: &Value) -> Result<Reply, String> {
     let Some(status) = answer.get("statusCode") else {
         return Ok(crate::http::json(StatusCode::OK, answer));
@@ -204,7 +204,7 @@ pub fn response(answer: &Value) -> Result<Reply, String> {
     for cookie in answer["cookies"].as_array().into_iter().flatten() {
         headers.append(SET_COOKIE, header(SET_COOKIE.as_str(), cookie)?.1);
     }
-    // How the body is framed is this server's affair.
+    // This server itself decides how to frame the body.
     for name in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
         headers.remove(name);
     }

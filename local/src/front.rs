@@ -1,7 +1,7 @@
-//! The front of DynamoDB: what functions and people call instead of the engine.
+//! The front of DynamoDB: functions and people call it instead of the engine.
 //!
-//! It enforces the template's IAM statements on functions, adds the conflicts and limits that the embedded
-//! engine never has, and for tests keeps records of requests and brings faults about.
+//! It enforces the template's IAM statements on functions, and adds the conflicts and limits that the embedded engine lacks.
+//! For tests it keeps records of requests and causes faults.
 
 mod latency;
 
@@ -39,79 +39,78 @@ use crate::{
 /// The longest request that DynamoDB takes, in bytes.
 const REQUEST: usize = 16 * 1024 * 1024;
 
-/// Who may do what: a function's name and statements.
+/// The name of a function that calls, and the statements that allow its actions.
 #[derive(Debug, Clone)]
 pub struct Caller {
     pub function: String,
     pub statements: Vec<Statement>,
 }
 
-/// A request as the front has received it.
+/// A request, as the front has received it.
 #[derive(Debug)]
 pub struct FrontRequest {
-    /// The function that sent it; `None` for a person.
+    /// The function that sent the request; `None` for a person.
     pub function: Option<String>,
-    /// `TransactWriteItems`
+    /// For example `TransactWriteItems`.
     pub operation: String,
-    /// Null if it is not JSON.
+    /// Null if the body is not JSON.
     pub body: Value,
 }
 
-/// What a test has happen to a request.
+/// The fault that a test causes in a request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fault {
     None,
-    /// The engine does not get the request; the caller gets this status and body.
+    /// The engine does not get the request. The caller gets this status and body.
     AnswerBefore(u16, Value),
-    /// The engine carries the request out; the caller gets this status and body.
+    /// The engine carries out the request. The caller gets this status and body.
     AnswerAfter(u16, Value),
-    /// The engine carries the request out; the caller's connection is closed without an answer.
+    /// The engine carries out the request. The caller's connection is closed without an answer.
     DropAfter,
 }
 
-/// Decides what happens to each request that IAM allows.
+/// A function that decides about each request that IAM allows.
 pub type FaultHook = Arc<dyn Fn(&FrontRequest) -> Fault + Send + Sync>;
 
-/// One request to the front, on record.
+/// The record of one request to the front.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
-    /// The function that sent it; `None` for a person.
+    /// The function that sent the request; `None` for a person.
     pub function: Option<String>,
-    /// `TransactWriteItems`
+    /// For example `TransactWriteItems`.
     pub operation: String,
-    /// What the caller was answered; `None` if its connection was closed instead.
+    /// The status that the caller got; `None` if its connection was closed instead.
     pub status: Option<u16>,
     /// The read capacity units that the engine's answer counts, over all tables and indexes.
     pub read_units: f64,
-    /// The write capacity units.
+    /// The write capacity units, counted in the same way.
     pub write_units: f64,
-    /// The IAM actions that it took, allowed or not: `dynamodb:PutItem`.
+    /// The IAM actions that the request needs, allowed or not: `dynamodb:PutItem`.
     pub actions: BTreeSet<String>,
-    /// X-Ray's header.
+    /// The value of X-Ray's header.
     pub trace: Option<String>,
 }
 
-/// What the front needs to know.
+/// The settings of the front.
 pub struct FrontOptions {
     /// The engine that carries the requests out.
     pub engine: Engine,
-    /// Functions by access key id. A request with any other key is a person's and may do
-    /// everything.
+    /// The functions by access key id. A request with any other key comes from a person and may do everything.
     pub callers: BTreeMap<String, Caller>,
-    /// The key attributes by table name, to answer as DynamoDB does a write to an item that is in a
-    /// transaction under way. Empty if the engine does so itself.
+    /// The key attributes by table name. With them the front answers as DynamoDB does when a write is to an item that is in a
+    /// transaction under way. The map is empty if the engine itself answers so.
     pub keys: BTreeMap<String, Vec<String>>,
     pub latency: Latency,
-    /// What the table's indexes take.
+    /// The limits of the table's indexes.
     pub(crate) limits: Limits,
-    /// Keep records; each request then asks for its consumed capacity.
+    /// Whether to keep records. If so, each request asks for its consumed capacity.
     pub record: bool,
-    /// By which names it may be called, beside those of this machine.
+    /// The names under which the front may be called, besides those of this machine.
     pub hosts: Vec<Host>,
     pub log: LogSink,
 }
 
-/// The HTTP front of DynamoDB. It ends when dropped.
+/// The HTTP front of DynamoDB. It ends when this value is dropped.
 pub struct Front {
     state: Arc<State>,
     server: HttpServer,
@@ -122,16 +121,16 @@ struct State {
     conflicts: Conflicts,
     records: Mutex<Vec<Record>>,
     fault: Mutex<Option<FaultHook>>,
-    /// Read by requests under way.
+    /// Each request under way holds a read lock of it.
     under_way: RwLock<()>,
 }
 
 impl Front {
-    /// Starts it on a listener.
+    /// Starts the front on a listener.
     ///
     /// # Errors
     ///
-    /// The listener's address cannot be had.
+    /// The address of the listener cannot be read.
     pub fn start(listener: TcpListener, options: FrontOptions) -> io::Result<Self> {
         let state = Arc::new(State {
             conflicts: Conflicts::new(options.keys.clone()),
@@ -144,7 +143,7 @@ impl Front {
         let misdirected = move |_: &_, why: &str| log(Entry::said("dynamodb", why));
         let server = HttpServer::start(listener, &state.options.hosts, misdirected, move |request, _| {
             let state = Arc::clone(&handler);
-            // A request goes on even if its caller is gone, as it would in the cloud.
+            // A request goes on even if its caller is gone, as in the cloud.
             async move { tokio::spawn(state.handle(request)).await? }
         })?;
         Ok(Self { state, server })
@@ -154,12 +153,12 @@ impl Front {
         self.server.address
     }
 
-    /// The records since the last call, oldest first.
+    /// Returns the records since the last call, the oldest first.
     pub fn take_records(&self) -> Vec<Record> {
         std::mem::take(&mut *lock(&self.state.records))
     }
 
-    /// Has `hook` decide over every further request.
+    /// Lets `hook` decide about every further request.
     pub fn set_fault(&self, hook: Option<FaultHook>) {
         *lock(&self.state.fault) = hook;
     }
@@ -172,7 +171,7 @@ impl Front {
 impl State {
     async fn handle(self: Arc<Self>, request: Request<Incoming>) -> io::Result<Reply> {
         let (parts, body) = request.into_parts();
-        // A browser names the page that calls, except in a GET, which carries nothing out.
+        // A browser names the page that calls in this header. Only a GET may lack it, and a GET carries out nothing.
         if parts.headers.contains_key(ORIGIN) {
             let kind = "com.amazon.coral.service#AccessDeniedException";
             let why = "no web page may call this DynamoDB";
@@ -277,7 +276,7 @@ impl State {
 /// The operations that read items.
 const READS: [&str; 5] = ["BatchGetItem", "GetItem", "Query", "Scan", "TransactGetItems"];
 
-/// The operations that say what capacity they consumed.
+/// The operations that report the capacity that they consumed.
 const COUNTED: [&str; 10] = [
     "BatchGetItem",
     "BatchWriteItem",
@@ -291,8 +290,8 @@ const COUNTED: [&str; 10] = [
     "UpdateItem",
 ];
 
-/// Refuses, in AWS's words, what the caller's statements do not allow; `None` is what no statement
-/// can allow.
+/// Refuses, in AWS's words, an action that the caller's statements do not allow. `needs` is `None` for operations that no
+/// statement can allow.
 fn authorize(caller: &Caller, needs: Option<&[Need]>) -> std::result::Result<(), String> {
     let name = &caller.function;
     let user = format!("User: arn:aws:sts::{ACCOUNT}:assumed-role/{name}/{name} is not authorized to perform:");
@@ -304,13 +303,13 @@ fn authorize(caller: &Caller, needs: Option<&[Need]>) -> std::result::Result<(),
     Ok(())
 }
 
-/// The access key id in `AWS4-HMAC-SHA256 Credential=AKID/20261122/…`.
+/// Returns the access key id in `AWS4-HMAC-SHA256 Credential=AKID/20261122/…`.
 fn access_key(headers: &HeaderMap) -> Option<&str> {
     let authorization = headers.get(AUTHORIZATION)?.to_str().ok()?;
     authorization.split_once("Credential=")?.1.split('/').next()
 }
 
-/// The read and write units of a `ConsumedCapacity`, which is one table's or a list of them.
+/// Returns the read and write units of a `ConsumedCapacity`, which is one for one table or a list for several.
 fn consumed(operation: &str, capacity: &Value) -> (f64, f64) {
     let tables = match capacity {
         Value::Array(tables) => tables.as_slice(),

@@ -1,7 +1,7 @@
-//! The functions: their binaries, run as processes that speak the Lambda Runtime API.
+//! The functions: their binaries run as processes that speak the Lambda Runtime API.
 //!
-//! Each process has a Runtime API of its own on a loopback port, under a path that only it is told, and takes one request at a
-//! time; when all of a function's processes are busy, another is started.
+//! Each process has its own Runtime API on a loopback port, under a path that no other process knows. It takes one request at a
+//! time. When all processes of a function are busy, another one is started.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
 mod build;
@@ -29,20 +29,20 @@ use crate::{
     template::Function,
 };
 
-/// Why an invocation has no answer.
+/// The reason why an invocation has no answer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum InvokeError {
     /// No function has this name.
     Unknown,
-    /// As many processes as allowed are busy, or the pool is shut down.
+    /// All allowed processes are busy, or the pool is shut down.
     Throttled,
-    /// The process could not be started, or failed before it asked for work.
+    /// The process could not be started, or it failed before it asked for work.
     Init(String),
-    /// The function's timeout passed; its process was killed.
+    /// The function's timeout passed, and its process was killed.
     TimedOut(Duration),
     /// The process ended during the invocation.
     Exited,
-    /// The function answered with an error: `errorType` and `errorMessage` in JSON.
+    /// The function answered with an error: JSON with `errorType` and `errorMessage`.
     Failed(String),
 }
 
@@ -59,13 +59,13 @@ impl fmt::Display for InvokeError {
     }
 }
 
-/// What the pool needs to run functions.
+/// The settings of the pool.
 pub struct PoolOptions {
-    /// The folder of the binaries, each named as its function.
+    /// The folder of the binaries. Each binary has the name of its function.
     pub bin_dir: PathBuf,
-    /// What functions call for DynamoDB.
+    /// The URL that functions call for DynamoDB.
     pub dynamodb_url: String,
-    /// The most processes of one function; requests beyond them are turned away.
+    /// The most processes of one function. Requests that would need more are refused.
     pub max_processes: usize,
     pub log: LogSink,
 }
@@ -73,7 +73,7 @@ pub struct PoolOptions {
 /// The processes of all functions.
 pub struct Pool {
     pooled: BTreeMap<String, Pooled>,
-    /// What was set by [`Pool::set_variable`].
+    /// The values that [`Pool::set_variable`] has set.
     variables: Mutex<BTreeMap<String, String>>,
     options: PoolOptions,
     processes: Processes,
@@ -88,8 +88,7 @@ struct Pooled {
 }
 
 impl Pool {
-    /// A pool without any process yet. Each function comes with the access key id that its DynamoDB
-    /// requests will carry.
+    /// Makes a pool without any process yet. Each function comes with the access key id that its DynamoDB requests will carry.
     pub fn new(functions: impl IntoIterator<Item = (Function, String)>, options: PoolOptions) -> Arc<Self> {
         let pooled = |(function, access_key): (Function, String)| {
             let permits = Semaphore::new(options.max_processes);
@@ -103,24 +102,24 @@ impl Pool {
         })
     }
 
-    /// The live processes of a function.
+    /// Returns the ids of the live processes of a function.
     pub fn pids(&self, function: &str) -> Vec<u32> {
         self.processes.pids(function)
     }
 
-    /// Gives a variable another value than the template does, in the processes that start from now on of those functions
-    /// that the template gives it to.
+    /// Gives a variable another value than the template does. Only processes that start later get it, and only if the template
+    /// gives the variable to their function.
     pub fn set_variable(&self, name: &str, value: &str) {
         lock(&self.variables).insert(name.into(), value.into());
     }
 
-    /// Has a function take an event, and returns its answer, which is JSON.
+    /// Gives a function an event, and returns its answer, which is JSON.
     ///
     /// The invocation goes on to its end even if the caller does not wait for it.
     ///
     /// # Errors
     ///
-    /// [`InvokeError`]; a line of log says the same.
+    /// [`InvokeError`]. The log has a line that says the same, except for an unknown function.
     pub async fn invoke(self: &Arc<Self>, function: &str, event: &Value) -> std::result::Result<Value, InvokeError> {
         let (pool, name) = (Arc::clone(self), function.to_string());
         let trace_id = event["headers"]["x-amzn-trace-id"].as_str().map(String::from);
@@ -155,7 +154,7 @@ impl Pool {
             let Some(mut process) = idle else {
                 break self.start(pooled).await?;
             };
-            // One that has ended since its last answer is passed over.
+            // The loop skips a process that has ended since its last answer.
             if process.ready().await.is_ok() {
                 break process;
             }
@@ -178,24 +177,24 @@ impl Pool {
         Ok(process)
     }
 
-    /// Takes no more invocations, and returns when those under way have their answers.
+    /// Takes no more invocations, and waits until those under way have their answers.
     pub(crate) async fn drain(&self) {
         let all = u32::try_from(self.options.max_processes).unwrap_or(u32::MAX);
         for pooled in self.pooled.values() {
-            // None are to be had only if the pool is shut down already.
+            // This fails only if the pool is shut down already.
             if let Ok(permits) = pooled.permits.acquire_many(all).await {
                 permits.forget();
             }
         }
     }
 
-    /// Takes no more invocations, kills every process and waits until they have ended.
+    /// Takes no more invocations, kills every process, and waits until they have ended.
     pub async fn shutdown(&self) {
         self.close();
         self.processes.shutdown().await;
     }
 
-    /// [`Pool::shutdown`] without waiting.
+    /// Does the same as [`Pool::shutdown`], but does not wait.
     pub(crate) fn stop(&self) {
         self.close();
         self.processes.stop();

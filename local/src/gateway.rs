@@ -1,4 +1,5 @@
-//! API Gateway's part: takes a request, has the function of its route answer it, and answers itself where none can.
+//! The part of API Gateway: it takes a request and lets the function of its route answer. If no function can, it answers
+//! itself.
 
 use std::{
     net::SocketAddr,
@@ -28,13 +29,13 @@ use crate::{
     template::Cors,
 };
 
-/// The most that API Gateway takes, in bytes.
+/// The most bytes of a body and of the headers that API Gateway takes.
 const BODY: usize = 10 * 1024 * 1024;
 const HEADERS: usize = 10_240;
-/// How long API Gateway waits for a function, which itself may go on.
+/// The time that API Gateway waits for a function. The function itself may go on.
 const INTEGRATION: Duration = Duration::from_secs(30);
 
-/// An answer of the gateway's own: its status and message.
+/// An answer of the gateway itself: its status and message.
 pub type Refusal = (StatusCode, &'static str);
 
 const BROKEN: Refusal = (StatusCode::BAD_REQUEST, "Bad Request");
@@ -45,7 +46,7 @@ const FAILED: Refusal = (StatusCode::BAD_GATEWAY, "Internal Server Error");
 const UNAVAILABLE: Refusal = (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
 const TIMED_OUT: Refusal = (StatusCode::GATEWAY_TIMEOUT, "Endpoint request timed out");
 
-/// All of them.
+/// All refusals.
 pub const REFUSALS: [Refusal; 7] =
     [BROKEN, NOT_FOUND, BODY_TOO_LARGE, HEADERS_TOO_LARGE, FAILED, UNAVAILABLE, TIMED_OUT];
 
@@ -57,7 +58,7 @@ pub(crate) struct Gateway {
     pub(crate) log: LogSink,
 }
 
-/// A request until it is over, whatever ends it: it is told when this is dropped.
+/// A request that is under way. Its end is logged when this value is dropped, so no way to end is missed.
 struct Told<'a> {
     log: &'a LogSink,
     since: Instant,
@@ -99,14 +100,14 @@ impl Gateway {
         reply
     }
 
-    /// Tells of a request that came under a name that is not this server's.
+    /// Logs a request that came under a name that is not this server's.
     pub(crate) fn misdirected<B>(&self, request: &Request<B>, why: &str) {
         let mut told = Told::begin(&self.log, request, "");
         told.answered.status = Some(StatusCode::MISDIRECTED_REQUEST.as_u16());
         told.answered.cause = Some(why.into());
     }
 
-    /// The function's answer, or the gateway's own.
+    /// Returns the function's answer, or the gateway's own.
     async fn answer(
         &self,
         request: Request<Incoming>,
@@ -154,11 +155,11 @@ impl Gateway {
     }
 }
 
-// What the gateway does for pages of other origins, and no function has to.
+// The gateway does this for pages of other origins, so that no function has to.
 // <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html>
 
-/// The answer to an `OPTIONS` that no route takes, whatever its path: what a page may send. A page
-/// that may not call learns nothing by it.
+/// Answers an `OPTIONS` that no route takes, whichever path it has: the answer lists the methods and headers that a page may
+/// send. A page that may not call learns nothing from it.
 fn preflight(cors: &Cors, request: &HeaderMap) -> Reply {
     let mut reply = Response::new(Full::default());
     *reply.status_mut() = StatusCode::NO_CONTENT;
@@ -174,8 +175,8 @@ fn preflight(cors: &Cors, request: &HeaderMap) -> Reply {
     reply
 }
 
-/// Lets a page that may call read a function's answer. What the function itself says of that does
-/// not count; the gateway's own answers, such as 404, no page can read.
+/// Lets a page that may call read a function's answer. The function's own headers for this do not count. No page can read the
+/// gateway's own answers, such as 404.
 fn share(cors: &Cors, request: &HeaderMap, answer: &mut HeaderMap) {
     http::unshare(answer);
     if allow(cors, request, answer) {
@@ -184,7 +185,7 @@ fn share(cors: &Cors, request: &HeaderMap, answer: &mut HeaderMap) {
     }
 }
 
-/// Says so if the request is of a page that may call.
+/// Adds the headers that allow a page to call, if the request comes from such a page. Returns whether it does.
 fn allow(cors: &Cors, request: &HeaderMap, answer: &mut HeaderMap) -> bool {
     let origin = request.get(ORIGIN).filter(|origin| cors.origins.iter().any(|allowed| *origin == allowed.as_str()));
     answer.extend(origin.map(|origin| (ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone())));
@@ -202,7 +203,7 @@ fn refusal(error: &InvokeError) -> Refusal {
     }
 }
 
-/// The request line and the headers as they came over the wire, in bytes.
+/// Returns the bytes of the request line and the headers, as they came over the wire.
 fn header_size(request: &Parts) -> usize {
     let line = request.method.as_str().len() + request.uri.to_string().len() + " HTTP/1.1\r\n".len() + 1;
     let headers = request.headers.iter();

@@ -1,4 +1,4 @@
-//! HTTP/1.1 on loopback: the one server and the one client that everything here uses.
+//! HTTP/1.1 on loopback: the server for all ports of this crate, and the client for another DynamoDB.
 
 use std::{
     io,
@@ -25,11 +25,11 @@ use hyper_util::{
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinSet, time::timeout};
 
-/// How long an ending server waits for its connections once all calls are over. Some clients are still reading their answers;
-/// others have sent nothing, or half a request, and are not worth more.
+/// The longest time that an ending server waits for its connections after all calls are over. Some clients are still reading
+/// their answers. Others have sent nothing or half a request, and a longer wait for them is not worth it.
 const FAREWELL: Duration = Duration::from_millis(250);
 
-/// What this machine calls itself.
+/// The names that this machine has for itself.
 pub(crate) const LOCAL: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 
 pub(crate) type Reply = Response<Full<Bytes>>;
@@ -41,7 +41,7 @@ pub(crate) fn client() -> HttpClient {
     Client::builder(TokioExecutor::new()).build(connector)
 }
 
-/// Listens on 127.0.0.1; port 0 takes any free one.
+/// Listens on 127.0.0.1. Port 0 takes any free port.
 pub(crate) async fn listen(port: u16) -> io::Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await
 }
@@ -53,7 +53,7 @@ pub(crate) fn json(status: StatusCode, body: &Value) -> Reply {
     reply
 }
 
-/// Takes out what would let web pages of other origins read an answer.
+/// Removes the headers that would let web pages of other origins read an answer.
 pub(crate) fn unshare(answer: &mut HeaderMap) {
     let sharing: Vec<_> = answer.keys().filter(|name| name.as_str().starts_with("access-control-")).cloned().collect();
     for name in sharing {
@@ -61,13 +61,13 @@ pub(crate) fn unshare(answer: &mut HeaderMap) {
     }
 }
 
-/// Why a request's body could not be had.
+/// The reason why a request's body could not be read.
 pub(crate) enum BodyError {
     TooLarge,
     Broken(String),
 }
 
-/// The whole body, of at most `limit` bytes.
+/// Reads the whole body, of at most `limit` bytes.
 pub(crate) async fn read(body: Incoming, limit: usize) -> Result<Bytes, BodyError> {
     match Limited::new(body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
@@ -76,7 +76,7 @@ pub(crate) async fn read(body: Incoming, limit: usize) -> Result<Bytes, BodyErro
     }
 }
 
-/// The innermost cause, which says more than `client error (Connect)`.
+/// Returns the innermost cause of an error. It says more than `client error (Connect)`.
 pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
@@ -85,7 +85,7 @@ pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     innermost.to_string()
 }
 
-/// A name under which a server may be called, and its port if it is not the one that was called: `proxy.example`,
+/// A name under which a server may be called, and its port if that is another than the one that was called: `proxy.example`,
 /// `tunnel.example:443`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
@@ -99,7 +99,7 @@ impl FromStr for Host {
     fn from_str(text: &str) -> Result<Self, String> {
         let authority: Option<Authority> = text.parse().ok();
         let host = authority.map(|it| Self { name: it.host().into(), port: it.port_u16() });
-        // Neither `user@name` nor `name:99999`.
+        // This refuses `user@name` and `name:99999`.
         let host = host.filter(|host| is_name(&host.name) && host.to_string() == text);
         host.ok_or_else(|| {
             format!("`{text}` is no host name, nor one with a port: `proxy.example`, `proxy.example:8080`")
@@ -108,7 +108,7 @@ impl FromStr for Host {
 }
 
 impl Host {
-    /// How a caller of a port may write it.
+    /// Returns the forms in which a caller of a port may write the host.
     pub(crate) fn at(&self, port: u16) -> Vec<String> {
         match self.port {
             Some(_) => vec![self.to_string()],
@@ -117,7 +117,7 @@ impl Host {
     }
 }
 
-/// Whether a text is a domain name or an address, as URLs have them.
+/// Says whether a text is a domain name or an address, as in URLs.
 fn is_name(text: &str) -> bool {
     let is_label = |label: &str| {
         let is_of_label = |char: char| char.is_ascii_alphanumeric() || "-_".contains(char);
@@ -140,8 +140,8 @@ impl std::fmt::Display for Host {
     }
 }
 
-/// The names under which a server answers. A web page whose own name was made to mean this machine (DNS rebinding) calls it by
-/// that name, and the browser takes the answers for the page's.
+/// The names under which a server answers. An attacker can make the name of a web page mean this machine (DNS rebinding). The
+/// page then calls the server by that name, and the browser takes the answers for the page's own.
 struct Names {
     port: u16,
     allowed: Vec<String>,
@@ -151,13 +151,13 @@ impl Names {
     fn new(port: u16, more: &[Host]) -> Self {
         let mut allowed = LOCAL.map(|name| format!("{name}:{port}")).to_vec();
         allowed.extend(more.iter().flat_map(|host| host.at(port)));
-        // HTTP's own port goes without saying.
+        // Clients leave out port 80, which is HTTP's own.
         let unsaid: Vec<_> = allowed.iter().filter_map(|name| name.strip_suffix(":80")).map(String::from).collect();
         allowed.extend(unsaid);
         Self { port, allowed }
     }
 
-    /// Whether each place that may name the server names this one, and the `Host` header does.
+    /// Says whether the request has a `Host` header, and each place that may name the server names this one.
     fn are_meant<B>(&self, request: &Request<B>) -> bool {
         let is_ours = |name: &[u8]| self.allowed.iter().any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(name));
         request.headers().contains_key(HOST)
@@ -165,7 +165,7 @@ impl Names {
             && request.uri().authority().is_none_or(|target| is_ours(target.as_str().as_bytes()))
     }
 
-    /// What a caller who means another is told.
+    /// Returns the message for a caller who means another server.
     fn told(&self) -> String {
         let port = self.port;
         format!(
@@ -174,17 +174,17 @@ impl Names {
     }
 }
 
-/// A server whose accept loop and connections end when it is dropped.
+/// A server. Its accept loop and its connections end when this value is dropped.
 pub(crate) struct HttpServer {
     pub(crate) address: SocketAddr,
     stop: oneshot::Sender<()>,
-    /// The accept loop, which holds the connections.
+    /// The accept loop. It holds the connections.
     accept: JoinSet<()>,
 }
 
 impl HttpServer {
-    /// Answers every request that is for a name of this machine, or one of `hosts`, with `handle`; its error closes the
-    /// connection without an answer. `misdirected` hears of every other, and what its caller is told.
+    /// Answers every request for a name of this machine or for one of `hosts` with `handle`. An error of `handle` closes the
+    /// connection without an answer. `misdirected` gets every other request, and the message that its caller gets.
     pub(crate) fn start<M, H, F>(listener: TcpListener, hosts: &[Host], misdirected: M, handle: H) -> io::Result<Self>
     where
         M: Fn(&Request<Incoming>, &str) + Send + Sync + 'static,
@@ -221,7 +221,7 @@ impl HttpServer {
 
     /// Accepts nothing more, waits for the `calls` under way, and ends when their answers have been sent, or a moment later.
     pub(crate) async fn shutdown(mut self, calls: impl Future<Output = ()>) {
-        // The receiver is gone only if the loop has ended already.
+        // This fails only if the loop has ended already.
         let _ = self.stop.send(());
         calls.await;
         if let Ok(Some(Err(error))) = timeout(FAREWELL, self.accept.join_next()).await
@@ -237,22 +237,22 @@ where
     H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = io::Result<Reply>> + Send + 'static,
 {
-    // Dropped, and its connections with it, with this future.
+    // When this future is dropped, this set and its connections are dropped with it.
     let mut connections = JoinSet::new();
     let graceful = GracefulShutdown::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    // Without it small answers wait for acknowledgements; a stream that is already closed shows in what
-                    // follows.
+                    // Without this, small answers wait for acknowledgements. If the stream is already closed, the next steps
+                    // show it.
                     let _ = stream.set_nodelay(true);
                     let handle = handle.clone();
                     let service = service_fn(move |request| handle(request, peer));
-                    // A connection's error is its client's (gone, malformed) or a handler's wish to close it.
+                    // A connection fails because of its client (gone, malformed), or because a handler wants to close it.
                     connections.spawn(graceful.watch(http1::Builder::new().serve_connection(TokioIo::new(stream), service)));
                 }
-                // Out of file descriptors, most likely: a connection that ends frees one.
+                // Most likely there are no file descriptors left. A connection that ends frees one.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             },
             Some(_) = connections.join_next() => {}

@@ -1,19 +1,20 @@
-//! Which IAM actions a DynamoDB request needs, and whether a function's statements allow them.
+//! Says which IAM actions a DynamoDB request needs, and whether a function's statements allow them.
 
 use serde_json::Value;
 
 use crate::template::{Statement, table_arn};
 
-/// An action on a resource, as IAM decides over it.
+/// An action on a resource. IAM decides about such pairs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Need {
-    /// `dynamodb:PutItem`
+    /// For example `dynamodb:PutItem`.
     pub action: String,
-    /// The ARN of a table, an index or a stream; `*` where DynamoDB knows no narrower resource.
+    /// The ARN of a table, an index or a stream; `*` if DynamoDB knows no narrower resource.
     pub resource: String,
 }
 
-/// Whether a statement allows one action on one resource. Action names match in any case, resources exactly, as in IAM.
+/// Says whether a statement allows one action on one resource. As in IAM, the case of letters matters in resources but not in
+/// the names of actions.
 pub fn allows(statements: &[Statement], need: &Need) -> bool {
     let action = need.action.to_ascii_lowercase();
     statements.iter().any(|statement| {
@@ -22,11 +23,11 @@ pub fn allows(statements: &[Statement], need: &Need) -> bool {
     })
 }
 
-/// Matches IAM's wildcards: `*` is any text, also none; `?` is one character.
+/// Matches IAM's wildcards: `*` is any text, also an empty one; `?` is one character.
 pub fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
-    // Where to go on when a match fails: after the last `*`, one character further in the text.
+    // The place to go on when a match fails: after the last `*`, one character further in the text.
     let mut retry = None;
     while t < text.len() {
         match pattern.get(p) {
@@ -47,11 +48,9 @@ pub fn matches(pattern: &str, text: &str) -> bool {
     pattern[p..].iter().all(|&c| c == '*')
 }
 
-/// The actions that `operation` (`TransactWriteItems`) with this JSON body needs, without
-/// repetition.
+/// Returns the actions that `operation` (`TransactWriteItems`) with this JSON body needs, without repetition.
 ///
-/// `None` for PartiQL, which functions may not use: which tables its statements touch, only its
-/// parser could tell.
+/// Returns `None` for PartiQL, which functions may not use: only its parser could say which tables a statement touches.
 pub fn needs(operation: &str, body: &Value) -> Option<Vec<Need>> {
     let need = |operation: &str, resource: String| Need { action: format!("dynamodb:{operation}"), resource };
     let table = |request: &Value| request["TableName"].as_str().map_or_else(|| "*".into(), table_arn);
@@ -80,8 +79,7 @@ pub fn needs(operation: &str, body: &Value) -> Option<Vec<Need>> {
     Some(needs)
 }
 
-/// The parts of a transaction: their kind (`Put`, `Update`, `Delete`, `ConditionCheck`, `Get`) and
-/// content.
+/// Returns the parts of a transaction: their kind (`Put`, `Update`, `Delete`, `ConditionCheck`, `Get`) and content.
 pub(crate) fn parts(body: &Value) -> impl Iterator<Item = (&str, &Value)> {
     let items = body["TransactItems"].as_array().into_iter().flatten();
     items.flat_map(members)

@@ -1,17 +1,16 @@
-//! Rolecall on a laptop: API Gateway, Lambda and DynamoDB in one process, driven by `template.yaml`
-//! alone.
+//! Rolecall on a laptop: API Gateway, Lambda and DynamoDB in one process, driven only by `template.yaml`.
 //!
 //! - [`template`] reads the SAM template: routes, functions, environment, timeouts, IAM statements,
 //!   the table.
-//! - [`routes`] finds the route of a request, [`event`] makes its event and turns a function's answer into a response.
+//! - [`routes`] finds the route of a request. [`event`] makes its event, and turns a function's answer into a response.
 //! - [`functions`] runs the function binaries behind the Lambda Runtime API.
 //! - [`iam`] says which actions a DynamoDB request needs and whether statements allow them.
-//! - [`dynamodb`] is the engine, embedded or another, and a small client; [`front`] is what functions and people call instead
-//!   of the engine: it enforces the statements and has DynamoDB's conflicts.
-//! - [`demo`] fills a table with tenants through [`store`], [`token`] signs tokens for their people.
+//! - [`dynamodb`] is the engine, embedded or another, and a small client. Functions and people call [`front`] instead of the
+//!   engine: it enforces the statements and has DynamoDB's conflicts.
+//! - [`demo`] fills a table with tenants through [`store`]. [`token`] signs tokens for their people.
 //! - [`cases`] reads and records the events of `events/` and their answers.
-//! - [`log`] tells the person who started it what happens.
-//! - [`server`] puts them together; the binary `rolecall` and the tests start it.
+//! - [`log`] tells the person who started the program about everything that happens.
+//! - [`server`] puts them together. The binary `rolecall` and the tests start it.
 
 pub mod cases;
 mod conflicts;
@@ -39,7 +38,7 @@ pub use log::LogSink;
 pub use server::{Options, Server};
 pub use template::Template;
 
-/// What went wrong, in one sentence for the person at the terminal.
+/// An error in one sentence, for the person at the terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error(String);
 

@@ -1,10 +1,11 @@
 //! The limits of DynamoDB that the embedded engine lacks, in AWS's words: the bytes of an index's keys, and an empty
 //! `ClientRequestToken`.
 //!
-//! The engine itself has the others, and `tests/limits.rs` holds it to them: bytes of the table's keys, empty keys, the size of
-//! an item, the number, size and repetitions of what is in a transaction or a batch, the length of a token and of expressions.
-//! An update is judged by what it assigns as it stands (`SET a = :a`), not by what an item's present attributes would make of
-//! it. Nobody looks at conditions of queries, at PartiQL, and at the 4 MB of a `TransactGetItems`, which no function uses.
+//! The engine itself has the others, and `tests/limits.rs` checks that it has: bytes of the table's keys, empty keys, the size
+//! of an item, the number, size and repetitions of the parts of a transaction or a batch, the length of a token and of
+//! expressions. An update is judged only by the values that it assigns directly (`SET a = :a`), not by the values that it would
+//! make from an item's present attributes. Nobody checks conditions of queries, PartiQL, and the 4 MB of a `TransactGetItems`,
+//! which no function uses.
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
 
@@ -17,7 +18,7 @@ use crate::{
     iam,
 };
 
-/// An attribute that is a key of an index, and the most bytes that it takes.
+/// An attribute that is a key of an index, and the most bytes that it may have.
 struct IndexKey {
     index: String,
     attribute: String,
@@ -44,11 +45,11 @@ impl Limits {
         Self { table: template.table_name().into(), keys: keys.collect() }
     }
 
-    /// Judges a request before the engine gets it.
+    /// Checks a request before the engine gets it.
     ///
     /// # Errors
     ///
-    /// DynamoDB's answer to a request that is beyond a limit.
+    /// DynamoDB's answer to a request that exceeds a limit.
     pub(crate) fn check(&self, operation: &str, body: &Value) -> Result<(), Value> {
         let refused = |message: &str| Err(exception("ValidationException", message));
         match operation {
@@ -74,9 +75,9 @@ impl Limits {
         }
     }
 
-    /// What is said of the first index key in a write that is too long.
+    /// Returns the message about the first index key in a write that is too long.
     fn excess(&self, table: &Value, write: &Value) -> Option<String> {
-        // The name may be an ARN.
+        // The name of the table may be an ARN.
         if table.as_str()?.rsplit('/').next()? != self.table {
             return None;
         }
@@ -93,7 +94,7 @@ impl Limits {
     }
 }
 
-/// The attributes that an update sets to a value of the request: `#a = :a`, or as `AttributeUpdates` has it.
+/// Returns the attributes that an update sets to a value of the request: by `#a = :a`, or by `AttributeUpdates`.
 fn assigned(update: &Value) -> Vec<(&str, &Value)> {
     let mut expression = update["UpdateExpression"].as_str().unwrap_or_default();
     let mut tokens = Vec::new();
@@ -114,7 +115,7 @@ fn assigned(update: &Value) -> Vec<(&str, &Value)> {
     of_expression.chain(of_legacy).collect()
 }
 
-/// The bytes of a string or binary value; a number is never too long for a key.
+/// Returns the bytes of a string or binary value. A number is never too long for a key.
 fn size(value: &Value) -> usize {
     let binary = || BASE64_STANDARD.decode(value["B"].as_str()?).ok().map(|bytes| bytes.len());
     value["S"].as_str().map(str::len).or_else(binary).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! What the server tells the person who started it: the functions' lines, its own, and each request with its outcome.
+//! The log for the person who started the server: the functions' lines, its own, and each request with its outcome.
 
 mod short;
 
@@ -19,21 +19,21 @@ use hyper::Request;
 
 use short::Short;
 
-/// Takes what there is to tell. It is called where requests are answered, so it must not wait.
+/// A function that takes log entries. It is called while requests are answered, so it must not wait.
 pub type LogSink = Arc<dyn Fn(Entry) + Send + Sync>;
 
-/// One thing to tell.
+/// One entry of the log.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entry {
-    /// A line that a function has written, without its end.
+    /// A line that a function has written, without the line end.
     Written { function: String, line: String },
-    /// What the gateway says of a function, or the front of `dynamodb`; with the id of the request that it stopped.
+    /// A remark of the gateway about a function, or of the front about `dynamodb`. A remark about a stopped request has its id.
     Said { of: String, text: String, request: Option<String> },
     /// A request to the gateway is over.
     Answered(Answered),
 }
 
-/// `[users-update] …`: a line as it comes.
+/// Writes an entry as it comes, for example `[users-update] …`.
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -44,7 +44,7 @@ impl fmt::Display for Entry {
 }
 
 impl Entry {
-    /// What the server itself says of a function or of `dynamodb`.
+    /// Makes a remark of the server itself about a function or about `dynamodb`.
     pub(crate) fn said(of: &str, text: impl ToString) -> Self {
         Self::Said { of: of.into(), text: text.to_string(), request: None }
     }
@@ -53,18 +53,18 @@ impl Entry {
 /// A request to the gateway that is over.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answered {
-    /// The id by which functions name it: `JKJaXmPLvHcESHA=`.
+    /// The id that functions use for the request: `JKJaXmPLvHcESHA=`.
     pub request: String,
     pub came: SystemTime,
     pub method: String,
-    /// Still encoded, cut, and without the query, which may hold secrets.
+    /// The path, still encoded, cut, and without the query, which may hold secrets.
     pub path: String,
     /// `None` if the caller was gone before there was an answer.
     pub status: Option<u16>,
     pub took: Duration,
-    /// The function whose route it took.
+    /// The function of the route.
     pub function: Option<String>,
-    /// Why the gateway answered without the function.
+    /// The reason why the gateway answered without the function.
     pub cause: Option<String>,
 }
 
@@ -73,7 +73,7 @@ const MAX_METHOD: usize = 10;
 const MAX_PATH: usize = 120;
 
 impl Answered {
-    /// A request that has just come, to which there is no answer yet.
+    /// Makes the entry of a request that has just come and has no answer yet.
     pub(crate) fn not_yet<B>(request: &Request<B>, id: &str) -> Self {
         Self {
             request: id.into(),
@@ -88,7 +88,7 @@ impl Answered {
     }
 }
 
-/// How `cargo run` tells what happens.
+/// The form in which `cargo run` writes the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// One line a request, and what went wrong in words
@@ -97,15 +97,15 @@ pub enum Format {
     Json,
 }
 
-/// How many entries wait for a slow terminal; later ones are only counted.
+/// The most entries that wait for a slow terminal. Later ones are only counted.
 const QUEUE: usize = 4096;
-/// How many of them are written in one piece.
+/// The number of waiting entries that are written in one piece.
 const PIECE: usize = 256;
-/// How long the end waits for a slow terminal.
+/// The time that the end waits for a slow terminal.
 const FAREWELL: Duration = Duration::from_millis(250);
 
-/// Writes entries from a thread of its own, so that no answer waits for the terminal. When it is dropped, it writes what is
-/// left.
+/// Writes entries from its own thread, so that no answer waits for the terminal. When it is dropped, it writes the entries that
+/// are left.
 pub struct Writer {
     queue: SyncSender<Message>,
     lost: Arc<AtomicU64>,
@@ -113,7 +113,7 @@ pub struct Writer {
 
 enum Message {
     Entry(Entry),
-    /// Nothing more comes. The other side waits until this is dropped.
+    /// No more entries come. The other side waits until this is dropped.
     End(SyncSender<()>),
 }
 
@@ -122,7 +122,7 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// There can be no further thread.
+    /// The system does not allow another thread.
     pub fn start(format: Format, colours: bool, out: impl Write + Send + 'static) -> io::Result<Self> {
         let (queue, entries) = sync_channel(QUEUE);
         let lost = Arc::new(AtomicU64::new(0));
@@ -145,15 +145,15 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         let (written, all) = sync_channel(1);
-        // A queue that is full now is one of a terminal that takes nothing.
+        // If the queue is full now, the terminal takes nothing.
         if self.queue.try_send(Message::End(written)).is_ok() {
-            // Either the other end is gone, or time is up.
+            // This returns when the other end is gone or the time is up.
             let _ = all.recv_timeout(FAREWELL);
         }
     }
 }
 
-/// The thread. `short` brings together what belongs together; without it lines are written as they come.
+/// Runs the thread. `short` joins the log entries of one request. Without it, lines are written as they come.
 fn run(entries: &Receiver<Message>, lost: &AtomicU64, mut short: Option<Short>, mut out: impl Write) {
     loop {
         let due = short.as_ref().and_then(Short::due);
@@ -181,7 +181,7 @@ fn run(entries: &Receiver<Message>, lost: &AtomicU64, mut short: Option<Short>, 
         if lost > 0 {
             text += &format!("[log] {lost} lines are missing here: they came faster than they could be written\n");
         }
-        // Where nothing can be written, there is nobody to tell.
+        // If nothing can be written, there is nobody to tell.
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
         if end.is_some() {
             return;
@@ -189,7 +189,7 @@ fn run(entries: &Receiver<Message>, lost: &AtomicU64, mut short: Option<Short>, 
     }
 }
 
-/// Whether standard error takes colours: it is a terminal, and nobody has said no. <https://no-color.org>
+/// Says whether standard error takes colours: it is a terminal, and `NO_COLOR` is not set. <https://no-color.org>
 pub fn wants_colours() -> bool {
     io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|it| it.is_empty())
 }
@@ -198,7 +198,7 @@ pub fn wants_colours() -> bool {
 mod tests {
     use super::*;
 
-    /// Nobody reads the pipe at first, which takes 64 KiB and no more.
+    /// At first nobody reads the pipe, and it holds only 64 KiB.
     #[test]
     fn what_a_slow_terminal_misses_is_counted() {
         let (reader, terminal) = io::pipe().unwrap();

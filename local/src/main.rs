@@ -1,4 +1,4 @@
-//! `rolecall`: the API on a laptop. `cargo run -- --help` lists what it can do.
+//! `rolecall`: the API on a laptop. `cargo run -- --help` lists its commands and options.
 
 use std::{
     fs,
@@ -23,13 +23,13 @@ use serde_json::Value;
 use shared::credential;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Where `serve` puts the API if nothing else is said.
+/// The default port of the API of `serve`.
 const PORT: u16 = 3000;
-/// Where `serve` puts DynamoDB if nothing else is said.
+/// The default port of the DynamoDB of `serve`.
 const DYNAMODB_PORT: u16 = 8000;
-/// The same, as other commands reach it.
+/// The URL at which other commands reach that DynamoDB.
 const DYNAMODB: &str = "http://127.0.0.1:8000";
-/// How long calls under way have to finish after Ctrl-C.
+/// The time that calls under way have to finish after Ctrl-C.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The longest event that Lambda takes, in bytes.
@@ -250,7 +250,7 @@ async fn serve(options: Serve) -> Result<()> {
     }
     let patience = tokio::select! {
         _ = interrupt.recv() => PATIENCE,
-        // The timeouts of the functions bound it.
+        // The timeouts of the functions limit this wait.
         _ = terminate.recv() => Duration::MAX,
     };
     let has_ended = tokio::select! {
@@ -259,7 +259,7 @@ async fn serve(options: Serve) -> Result<()> {
     };
     drop(log);
     if !has_ended {
-        // The functions end with this process. 130 is how a shell tells of SIGINT.
+        // The functions end with this process. 130 is the exit status that a shell gives for SIGINT.
         process::exit(130);
     }
     Ok(())
@@ -293,7 +293,7 @@ fn print_routes(template: &Template) {
 
 async fn invoke(options: Invoke) -> Result<()> {
     let (root, mut template) = load()?;
-    // Events name the origin of `cargo run`, and this gateway is at another port.
+    // Events name the origin of `cargo run`, but this gateway is at another port.
     server::allow_own_origins(&mut template, PORT, &[]);
     let name = &options.function;
     if template.function(name).is_none() {
@@ -326,7 +326,7 @@ async fn invoke(options: Invoke) -> Result<()> {
     }
     let answer = server.invoke(name, &event).await;
     server.shutdown().await;
-    // The log has said why.
+    // The log has given the reason.
     let answer = answer.map_err(|_| format!("`{name}` has not answered"))?;
     println!("{answer:#}");
     Ok(())
@@ -356,13 +356,13 @@ async fn seed(options: Seed) -> Result<()> {
     Ok(())
 }
 
-/// The table at a DynamoDB that answers.
+/// Returns the table at a DynamoDB, if that answers.
 async fn store_at(url: &str, template: &Template) -> Result<Store> {
     dynamodb::reach(url).await.map_err(|why| format!("{why}; `cargo run` starts one"))?;
     Store::new(url, template.table_name())
 }
 
-/// An address as far as it can be one: more says the table.
+/// Checks the form of an address. Only the table can say whether it exists.
 fn check_address(text: &str) -> std::result::Result<String, String> {
     let parts = text.split_once('@').filter(|(user, host)| !user.is_empty() && !host.is_empty());
     let is_plain = !text.chars().any(|it| it.is_control() || it.is_whitespace());
@@ -372,7 +372,7 @@ fn check_address(text: &str) -> std::result::Result<String, String> {
     }
 }
 
-/// The event in a file, as far as it can be one: more says the function.
+/// Reads the event in a file, and checks its form. The function checks the rest.
 fn read_event(file: &PathBuf) -> Result<Value> {
     let wrong = |why: String| format!("--event {}: {why}", file.display());
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! DynamoDB's operations, called in the embedded engine as they come over HTTP.
+//! DynamoDB's operations: requests as they come over HTTP, carried out in the embedded engine.
 
 use std::result::Result;
 
@@ -13,7 +13,7 @@ use hyper::{
 };
 use serde_json::json;
 
-/// The services whose operations the engine has.
+/// The services of which the engine has operations.
 const SERVICES: [&str; 2] = ["DynamoDB_20120810.", "DynamoDBStreams_20120810."];
 const MEDIA_TYPE: &str = "application/x-amz-json-1.0";
 
@@ -48,7 +48,7 @@ pub(crate) fn answer(database: &Database, request: &Request<Bytes>) -> Response<
     }
 }
 
-/// An answer as DynamoDB gives it.
+/// Makes an answer in DynamoDB's form.
 pub(crate) fn amazon(status: StatusCode, body: impl Into<Bytes>) -> Response<Bytes> {
     let mut reply = Response::new(body.into());
     *reply.status_mut() = status;
@@ -59,7 +59,7 @@ pub(crate) fn amazon(status: StatusCode, body: impl Into<Bytes>) -> Response<Byt
     reply
 }
 
-/// Carries out one operation, JSON to JSON.
+/// A function that carries out one operation: it takes JSON and returns JSON.
 type Run = fn(&Database, &[u8]) -> Result<Vec<u8>, DynoxideError>;
 
 fn operation(name: &str) -> Option<Run> {
@@ -107,10 +107,10 @@ fn operation(name: &str) -> Option<Run> {
     Some(run)
 }
 
-/// Parts of serde's messages where DynamoDB says `ValidationException`: no member is of another JSON type.
+/// Parts of serde's messages for which DynamoDB says `ValidationException`: no member has another JSON type.
 const INVALID: [&str; 4] = ["missing field", "unknown variant", "invalid type: null", "AttributeValue"];
 
-/// DynamoDB's error for an input that the operation's type does not fit. The engine marks the messages of its own types.
+/// Makes DynamoDB's error for an input that does not fit the operation's type. The engine marks the messages of its own types.
 fn unreadable(error: serde_json::Error) -> DynoxideError {
     let message = error.to_string();
     let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _place)| message);

@@ -1,4 +1,4 @@
-//! Which route of an API takes a request.
+//! Finds the route of an API that takes a request.
 //!
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html>
 
@@ -19,10 +19,10 @@ pub struct Router {
 pub struct Match<'a> {
     /// The name of the function: `users-update`.
     pub function: &'a str,
-    /// `PUT /v1/users/{id}`
+    /// For example `PUT /v1/users/{id}`.
     pub route_key: String,
     pub stage: &'a str,
-    /// The path as the event has it: decoded, and under the stage unless that is `$default`.
+    /// The path that the event has: decoded, and below the stage unless the stage is `$default`.
     pub path: String,
     /// The variables of the route's path, decoded.
     pub parameters: BTreeMap<String, String>,
@@ -37,8 +37,8 @@ impl Router {
         Self { stage: template.stage.clone(), routes: routes.collect() }
     }
 
-    /// The most specific route for a method and a still encoded path, with the stage in front of it or without: from the
-    /// left, text comes before a variable.
+    /// Finds the most specific route for a method and a path. The path is still encoded, and may or may not begin with the
+    /// stage. From left to right, text comes before a variable.
     pub fn find(&self, method: &str, path: &str) -> Option<Match<'_>> {
         let named_stage = Some(self.stage.as_str()).filter(|stage| *stage != "$default");
         let path = named_stage
@@ -52,7 +52,7 @@ impl Router {
             Some((specificity, route, function, parameters))
         });
         let (_, route, function, parameters) = fitting.max_by(|(a, ..), (b, ..)| a.cmp(b))?;
-        // API Gateway hands a function the decoded path, cut at a `?` that was encoded.
+        // API Gateway gives a function the decoded path. It cuts the path at a `?` that was encoded.
         let decoded = decode(path);
         let decoded = decoded.split('?').next().unwrap_or_default();
         Some(Match {
@@ -65,7 +65,7 @@ impl Router {
     }
 }
 
-/// What a segment of a route is; the later one is the more specific.
+/// The kind of a segment of a route. The later kind is the more specific one.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Segment {
     Variable,
@@ -88,7 +88,7 @@ fn match_path(route: &str, segments: &[&str]) -> Option<(Vec<Segment>, BTreeMap<
     (patterns.len() == segments.len()).then_some((specificity, parameters))
 }
 
-/// Percent-decodes; what is not UTF-8 becomes U+FFFD.
+/// Decodes percent-encoded text. Bytes that are not UTF-8 become U+FFFD.
 pub(crate) fn decode(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     impl Router {
-        /// `GET /pets/{id}` of a stage.
+        /// Makes the router of a stage, with routes such as `GET /pets/{id}`.
         pub(crate) fn of(stage: &str, routes: &[&str]) -> Self {
             let route = |text: &&str| {
                 let (method, path) = text.split_once(' ').unwrap();

@@ -1,4 +1,4 @@
-//! The whole of it: engine, front, functions and the gateway's HTTP server.
+//! The whole program: engine, front, functions and the gateway's HTTP server.
 
 use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc};
 
@@ -20,32 +20,32 @@ use crate::{
     template::{Function, Template},
 };
 
-/// How to start a [`Server`].
+/// The settings of a [`Server`].
 pub struct Options {
     pub template: Template,
     /// The folder of the functions' binaries; [`crate::functions::build`] makes it.
     pub bin_dir: PathBuf,
-    /// The gateway's port; 0 takes any.
+    /// The gateway's port; 0 takes any free port.
     pub port: u16,
-    /// The port of the front of DynamoDB; 0 takes any.
+    /// The port of the front of DynamoDB; 0 takes any free port.
     pub dynamodb_port: u16,
-    /// Where the embedded engine keeps its file; `None` keeps all in memory.
+    /// The folder for the embedded engine's file; `None` keeps everything in memory.
     pub data: Option<PathBuf>,
     /// The `http://` URL of an engine to use instead of the embedded one.
     pub dynamodb: Option<String>,
-    /// By which names both may be called, beside those of this machine.
+    /// The names under which both servers may be called, besides those of this machine.
     pub hosts: Vec<Host>,
     /// The most processes of one function.
     pub max_processes: usize,
-    /// How long requests to DynamoDB take beyond what the engine needs.
+    /// The time that requests to DynamoDB take in addition to the engine's own time.
     pub latency: Latency,
-    /// Keep a [`Record`] of each request to DynamoDB.
+    /// Whether to keep a [`Record`] of each request to DynamoDB.
     pub record: bool,
     pub log: LogSink,
 }
 
 impl Options {
-    /// Any free ports, the embedded engine in memory, no records, the log to stderr as it comes.
+    /// Takes any free ports, the embedded engine in memory and no records, and writes the log to stderr as it comes.
     pub fn new(template: Template, bin_dir: PathBuf) -> Self {
         Self {
             template,
@@ -63,9 +63,9 @@ impl Options {
     }
 }
 
-/// A running gateway with its functions and its DynamoDB. All of it ends when this is dropped.
+/// A running gateway with its functions and its DynamoDB. All of it ends when this value is dropped.
 pub struct Server {
-    // Dropped in this order: who calls before who is called.
+    // The fields are dropped in this order: the caller before the part that it calls.
     gateway: HttpServer,
     pool: StopOnDrop,
     front: Front,
@@ -81,10 +81,10 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// Allows the pages of a gateway on this machine to call it: its own API reference does.
+/// Allows the pages of a gateway on this machine to call it: its own API reference is such a page.
 pub fn allow_own_origins(template: &mut Template, port: u16, hosts: &[Host]) {
     let mut own = http::LOCAL.map(|host| format!("http://{host}:{port}")).to_vec();
-    // What answers to another name may stand behind TLS.
+    // A server that answers to another name may stand behind TLS.
     let named = hosts.iter().flat_map(|host| host.at(port));
     own.extend(named.flat_map(|host| [format!("http://{host}"), format!("https://{host}")]));
     for function in &mut template.functions {
@@ -103,8 +103,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// A port is taken, the data cannot be used, the engine does not answer, or its table is
-    /// another than the template's.
+    /// A port is taken, the data cannot be used, the engine does not answer, or its table is not the template's.
     pub async fn start(options: Options) -> Result<Self> {
         let Options { mut template, log, .. } = options;
         let listener = listen(options.port, "--port").await?;
@@ -168,26 +167,26 @@ impl Server {
         Ok(Self { gateway: gateway.map_err(cannot)?, pool: StopOnDrop(pool), front, engine, table })
     }
 
-    /// The gateway: `http://127.0.0.1:3000`.
+    /// Returns the URL of the gateway: `http://127.0.0.1:3000`.
     pub fn url(&self) -> String {
         self.gateway.url()
     }
 
-    /// The front of DynamoDB: `http://127.0.0.1:8000`.
+    /// Returns the URL of the front of DynamoDB: `http://127.0.0.1:8000`.
     pub fn dynamodb_url(&self) -> String {
         format!("http://{}", self.front.address())
     }
 
-    /// Puts items into the table, past DynamoDB's protocol: many of them in little time.
+    /// Puts many items into the table in little time, past DynamoDB's protocol.
     ///
     /// # Errors
     ///
-    /// The engine is not the embedded one, or refuses.
+    /// The engine is not the embedded one, or it refuses.
     pub fn import(&self, items: Vec<Item>) -> Result<()> {
         self.engine.import(&self.table, items)
     }
 
-    /// Has a function take an event, without the gateway.
+    /// Gives a function an event, without the gateway, and returns its answer.
     ///
     /// # Errors
     ///
@@ -196,28 +195,28 @@ impl Server {
         self.pool.0.invoke(function, event).await
     }
 
-    /// Gives a variable another value than the template does, in the processes that start from now on of those functions
-    /// that the template gives it to.
+    /// Gives a variable another value than the template does. Only processes that start later get it, and only if the template
+    /// gives the variable to their function.
     pub fn set_variable(&self, name: &str, value: &str) {
         self.pool.0.set_variable(name, value);
     }
 
-    /// The live processes of a function.
+    /// Returns the ids of the live processes of a function.
     pub fn pids(&self, function: &str) -> Vec<u32> {
         self.pool.0.pids(function)
     }
 
-    /// The requests to DynamoDB since the last call, oldest first.
+    /// Returns the records of the requests to DynamoDB since the last call, the oldest first.
     pub fn take_records(&self) -> Vec<Record> {
         self.front.take_records()
     }
 
-    /// Has `hook` decide over every further request to DynamoDB.
+    /// Lets `hook` decide about every further request to DynamoDB.
     pub fn set_fault(&self, hook: Option<FaultHook>) {
         self.front.set_fault(hook);
     }
 
-    /// Ends everything and waits for it: calls under way are answered, no process is left, and the data is on disk.
+    /// Ends everything and waits for it: calls under way get their answers, no process is left, and the data is on disk.
     pub async fn shutdown(self) {
         self.gateway.shutdown(self.pool.0.drain()).await;
         self.pool.0.shutdown().await;
@@ -233,15 +232,15 @@ async fn listen(port: u16, option: &str) -> Result<TcpListener> {
     })
 }
 
-/// The URL of another DynamoDB.
+/// Checks the URL of another DynamoDB, and returns it.
 ///
 /// # Errors
 ///
-/// It is not `http://HOST` or `http://HOST:PORT`.
+/// The URL is not `http://HOST` or `http://HOST:PORT`.
 pub fn check_url(url: &str) -> Result<String> {
     let parsed: Option<Uri> = url.parse().ok();
     let is_plain = |url: &Uri| {
-        // A port that is none would be taken for 80.
+        // Otherwise a port that is not a number would count as 80.
         let port =
             url.host().filter(|host| !host.is_empty()).and_then(|host| url.authority()?.as_str().strip_prefix(host));
         let is_port =
@@ -254,13 +253,13 @@ pub fn check_url(url: &str) -> Result<String> {
     }
 }
 
-/// An access key id, which stands for one function in one run.
+/// Makes an access key id. It stands for one function in one run.
 fn access_key() -> String {
     let random = std::iter::repeat_with(fastrand::alphanumeric).take(16);
     format!("ASIA{}", random.collect::<String>().to_ascii_uppercase())
 }
 
-/// The names of the table's key attributes, by its name.
+/// Returns the table's name, and the names of its key attributes.
 fn keys(template: &Template) -> (String, Vec<String>) {
     let schema = template.table["KeySchema"].as_array().into_iter().flatten();
     let names = schema.filter_map(|key| key["AttributeName"].as_str().map(String::from));

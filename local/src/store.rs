@@ -1,4 +1,4 @@
-//! Writing whole tenants into a table: what the demo data and `seed` are made with.
+//! Writes whole tenants into a table. The demo data and `seed` use it.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::Result;
 
 /// The most items that DynamoDB takes in one `BatchWriteItem`.
 const BATCH: usize = 25;
-/// How many batches are under way at once.
+/// The number of batches that are under way at once.
 const LANES: usize = 8;
 
 /// A table, with the rights of a person.
@@ -29,7 +29,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// The table of that name at a DynamoDB endpoint.
+    /// Returns the table of that name at a DynamoDB endpoint.
     ///
     /// # Errors
     /// `AWS_CA_BUNDLE` names no file of certificates.
@@ -44,7 +44,7 @@ impl Store {
         Ok(Self { client: Client::from_conf(config), table: table.into() })
     }
 
-    /// Reads one item, strongly consistent.
+    /// Reads one item with strong consistency.
     pub async fn get(&self, key: &Key) -> Result<Option<Item>> {
         let request = self.client.get_item().table_name(&*self.table).consistent_read(true);
         let request = request.key("PK", text(&key.pk)).key("SK", text(&key.sk));
@@ -72,7 +72,7 @@ impl Store {
             let request = request.expression_attribute_values(":new", sessions(&member)?);
             match request.send().await {
                 Ok(_) => return Ok(()),
-                // Another session was started meanwhile, or a change of the member is under way.
+                // Meanwhile another session was started, or a change of the member is under way.
                 Err(why)
                     if matches!(
                         why.code(),
@@ -83,7 +83,7 @@ impl Store {
         }
     }
 
-    /// All items of a partition whose sort keys begin with `key.sk`.
+    /// Reads all items of the partition `key.pk` that have a sort key with the beginning `key.sk`.
     pub async fn query(&self, key: &Key) -> Result<Vec<Item>> {
         let request = self.client.query().table_name(&*self.table).consistent_read(true);
         let request = request.key_condition_expression("PK = :pk AND begins_with(SK, :sk)");
@@ -125,7 +125,7 @@ impl Store {
         Ok(())
     }
 
-    /// Takes `count` numbers from a kind's counter and returns the first of them.
+    /// Takes `count` numbers from the counter of a kind, and returns the first of them.
     pub async fn allocate(&self, kind: shared::id::Kind, count: u32) -> Result<u32> {
         let key = key::counter(kind);
         let request = self.client.update_item().table_name(&*self.table).return_values(ReturnValue::UpdatedNew);
@@ -139,7 +139,7 @@ impl Store {
     }
 }
 
-/// The items of a tenant that is new, without its members: itself, its slug, its catalog.
+/// Makes the items of a new tenant without its members: the tenant itself, its slug, its catalog.
 pub fn tenant_items(mut tenant: Tenant, catalog: &[Entry]) -> Result<Vec<Item>> {
     let keys = TenantKeys(tenant.id);
     let mut items = vec![encode(&key::slug(&tenant.slug), None, &Reference { number: tenant.id }).map_err(said)?];
@@ -162,7 +162,7 @@ pub fn tenant_items(mut tenant: Tenant, catalog: &[Entry]) -> Result<Vec<Item>> 
     Ok(items)
 }
 
-/// The items of a user who is new.
+/// Makes the items of a new user.
 pub fn user_items(user: &User) -> Result<Vec<Item>> {
     Ok(vec![
         encode(&key::user(user.id), None, user).map_err(said)?,
@@ -170,7 +170,7 @@ pub fn user_items(user: &User) -> Result<Vec<Item>> {
     ])
 }
 
-/// The items of a record that is new: as a function would write it, by nobody.
+/// Makes the items of a new record, as a function would write them. No person is their author.
 pub fn record_items<R: Stored>(tenant: TenantId, record: &R, now: Time) -> Result<Vec<Item>> {
     let by = Stamp {
         tenant,
@@ -183,13 +183,13 @@ pub fn record_items<R: Stored>(tenant: TenantId, record: &R, now: Time) -> Resul
     Ok(written.map(|written| written.items()).transpose().map_err(said)?.unwrap_or_default())
 }
 
-/// A member's sessions as the attribute of their item.
+/// Returns a member's sessions as the attribute of the member's item.
 fn sessions(member: &Member) -> Result<AttributeValue> {
     let mut item = encode(&TenantKeys(member.tenant).member(member.user), None, member).map_err(said)?;
     item.remove("sessions").ok_or_else(|| "a member without sessions".to_owned().into())
 }
 
-/// Whom an item of a unique name refers to.
+/// Returns the id that an item of a unique name refers to.
 pub fn referred<const KIND: u8>(item: &Item) -> Option<Id<KIND>> {
     item.get("number")?.as_n().ok()?.parse::<i64>().ok()?.try_into().ok()
 }
@@ -198,7 +198,7 @@ fn text(text: &str) -> AttributeValue {
     AttributeValue::S(text.to_owned())
 }
 
-/// The chain of causes of an error, in one line, without the request.
+/// Writes the chain of causes of an error in one line, without the request.
 fn said(error: impl std::error::Error) -> crate::Error {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -209,7 +209,7 @@ fn said(error: impl std::error::Error) -> crate::Error {
     text.into()
 }
 
-/// A user who can sign in with an address.
+/// Makes a user who can sign in with an address.
 pub fn local_user(id: UserId, email: &str, now: Time) -> User {
     User { id, email: email.to_owned(), issuer: "local".to_owned(), subject: email.to_owned(), created_at: now }
 }

@@ -1,9 +1,9 @@
-//! Reads `template.yaml`, the SAM template: the only list of routes, functions, environment,
-//! timeouts and IAM statements.
+//! Reads `template.yaml`, the SAM template. It is the only list of routes, functions, environment, timeouts and IAM statements.
 //!
-//! What is said of functions, of the API and of the table is either understood, or known to mean nothing on one machine
-//! (`resources.rs` lists it), or an error that names the resource and the property. Other resources (alarms, queues) and
-//! outputs are not looked at. Of CloudFormation's intrinsic functions there are those that the template uses (`resolve.rs`).
+//! The reader understands each property of the functions, of the API and of the table, or knows that it means nothing on one
+//! machine (`resources.rs` lists those), or gives an error that names the resource and the property. It does not look at other
+//! resources (alarms, queues) and outputs. Of CloudFormation's intrinsic functions it has those that the template uses
+//! (`resolve.rs`).
 
 mod resolve;
 mod resources;
@@ -24,24 +24,24 @@ use crate::{Error, Result};
 pub const ACCOUNT: &str = "000000000000";
 pub const REGION: &str = "us-east-1";
 
-/// A template, resolved: no intrinsic function is left in it.
+/// A resolved template: no intrinsic function is left in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Template {
-    /// The stage of the HTTP API: the first segment of its paths, none for `$default`.
+    /// The stage of the HTTP API. It is the first segment of the paths, except that `$default` is in no path.
     pub stage: String,
     pub cors: Option<Cors>,
     /// The input of `CreateTable`, as the `AWS::DynamoDB::Table` resource defines the table.
     pub table: Value,
     /// The table's `TimeToLiveSpecification`, an input of `UpdateTimeToLive`.
     pub time_to_live: Option<Value>,
-    /// In the order of the template.
+    /// The functions in the order of the template.
     pub functions: Vec<Function>,
 }
 
-/// A `CorsConfiguration`: which pages of other origins may call, and how.
+/// A `CorsConfiguration`: it says which pages of other origins may call, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cors {
-    /// Scheme and host each; no wildcards.
+    /// Each is a scheme and a host, without wildcards.
     pub origins: Vec<String>,
     pub methods: Vec<String>,
     /// The request headers that a page may set.
@@ -49,31 +49,30 @@ pub struct Cors {
     /// The headers of an answer that a page may read.
     pub exposed: Vec<String>,
     pub credentials: bool,
-    /// Seconds for which a browser may keep the answer to a preflight.
+    /// The seconds for which a browser may keep the answer to a preflight.
     pub max_age: u64,
 }
 
-/// An `AWS::Serverless::Function` with what `Globals` adds to it.
+/// An `AWS::Serverless::Function` with the properties that `Globals` adds to it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Function {
-    /// The last segment of `CodeUri`, which is the package's and the binary's name too:
-    /// `users-update`.
+    /// The last segment of `CodeUri`. The package and the binary have this name, too: `users-update`.
     pub name: String,
     /// The name of the resource: `UsersUpdateFunction`.
     pub resource: String,
-    /// `Kind` in its `Metadata`, which SAM takes and ignores.
+    /// The `Kind` in its `Metadata`, which SAM accepts and ignores.
     pub kind: Option<Kind>,
     pub description: String,
     pub routes: Vec<Route>,
-    /// How long an invocation may take.
+    /// The longest time of an invocation.
     pub timeout: Duration,
-    /// MB.
+    /// In MB.
     pub memory: u64,
     pub environment: BTreeMap<String, String>,
     pub statements: Vec<Statement>,
 }
 
-/// Who may call a function.
+/// The callers who may call a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Anybody.
@@ -85,33 +84,33 @@ pub enum Kind {
 /// A route of the HTTP API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// `PATCH`
+    /// For example `PATCH`.
     pub method: String,
-    /// `/v1/users/{id}`
+    /// For example `/v1/users/{id}`.
     pub path: String,
 }
 
-/// An IAM statement, which allows.
+/// An IAM statement that allows actions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
-    /// With IAM's wildcards.
+    /// Actions, with IAM's wildcards.
     pub actions: Vec<String>,
     /// ARNs, with IAM's wildcards.
     pub resources: Vec<String>,
 }
 
-/// The ARN of a local table; a table that is named by its ARN keeps it.
+/// Returns the ARN of a local table. A name that is already an ARN stays as it is.
 pub fn table_arn(name: &str) -> String {
     if name.starts_with("arn:") { name.into() } else { format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}") }
 }
 
-/// The ARN of a local function.
+/// Returns the ARN of a local function.
 pub fn function_arn(name: &str) -> String {
     format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}")
 }
 
-/// The folder of `template.yaml`: the current one or the nearest above it, else above the crate
-/// that cargo runs.
+/// Finds the folder of `template.yaml`: the current one or the nearest above it, else the nearest above the crate that cargo
+/// runs.
 pub fn find_root() -> Result<PathBuf> {
     let current = std::env::current_dir().map_err(|error| format!("cannot tell the current folder: {error}"))?;
     let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
@@ -129,7 +128,7 @@ impl Template {
     ///
     /// # Errors
     ///
-    /// The file cannot be read, is not YAML, or says something that is not understood.
+    /// The file cannot be read, is not YAML, or has a part that the reader does not understand.
     pub fn load(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
         Self::parse(&text).map_err(|error| format!("{}: {error}", path.display()).into())
@@ -139,7 +138,7 @@ impl Template {
     ///
     /// # Errors
     ///
-    /// The text is not YAML, or says something that is not understood.
+    /// The text is not YAML, or has a part that the reader does not understand.
     pub fn parse(text: &str) -> Result<Self> {
         let mut yaml: Yaml = serde_norway::from_str(text).map_err(|error| format!("not YAML: {error}"))?;
         yaml.apply_merge().map_err(|error| format!("not YAML: {error}"))?;
@@ -148,12 +147,12 @@ impl Template {
         Ok(template)
     }
 
-    /// The name of the table.
+    /// Returns the name of the table.
     pub fn table_name(&self) -> &str {
         self.table["TableName"].as_str().unwrap_or(DEFAULT_TABLE)
     }
 
-    /// The function with this name (`users-update`).
+    /// Returns the function with this name (`users-update`).
     pub fn function(&self, name: &str) -> Option<&Function> {
         self.functions.iter().find(|function| function.name == name)
     }
@@ -166,8 +165,7 @@ impl Template {
                 return Err(format!("{resource}.CodeUri: {other} is named `{name}` too").into());
             }
             for Route { method, path } in &function.routes {
-                // Two routes that differ in the names of their variables only are the same to API
-                // Gateway.
+                // For API Gateway, two routes are the same if they differ only in the names of their variables.
                 let shape: Vec<_> =
                     path.split('/').map(|segment| if segment.starts_with('{') { "{}" } else { segment }).collect();
                 if let Some(other) = routes.insert((method, shape), &function.resource) {
@@ -182,7 +180,7 @@ impl Template {
 
 const DEFAULT_TABLE: &str = "rolecall";
 
-/// YAML as JSON, with `!Sub x` written as `{"Fn::Sub": x}`.
+/// Turns YAML into JSON, and writes `!Sub x` as `{"Fn::Sub": x}`.
 fn long_form(yaml: Yaml) -> Result<Value> {
     Ok(match yaml {
         Yaml::Null => Value::Null,

@@ -1,4 +1,4 @@
-//! Tokens for the people of a local table, signed with a key that lives in that table only.
+//! Tokens for the people of a local table. The key that signs them is only in that table.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -13,15 +13,15 @@ use shared::table::{Item, encode, key};
 use crate::store::Store;
 use crate::{Result, Template, demo};
 
-/// How long a token is good for if nothing else is said, in seconds.
+/// The lifetime of a token if the caller gives none, in seconds.
 pub const TTL: i64 = 3600;
-/// How long a token may be good for at most, in seconds: a year.
+/// The longest lifetime of a token, in seconds: a year.
 pub const MAX_TTL: i64 = 366 * 24 * 3600;
 
-/// From whom and for whom tokens are, as the functions of a template expect it.
+/// Returns the issuer and the audience of tokens that the functions of a template expect.
 ///
 /// # Errors
-/// No function of the template has the settings.
+/// No function of the template has these settings.
 pub fn expected(template: &Template) -> Result<Expected> {
     let setting = |name: &str| template.functions.iter().find_map(|function| function.environment.get(name).cloned());
     match (setting("ISSUER"), setting("AUDIENCE")) {
@@ -30,7 +30,7 @@ pub fn expected(template: &Template) -> Result<Expected> {
     }
 }
 
-/// What a token is to be, good or not: events and tests need both.
+/// The flaw of a token, or none: events and tests need good and bad tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
     None,
@@ -38,11 +38,11 @@ pub enum Flaw {
     Ended,
     /// It has expired.
     Expired,
-    /// Its signature is another token's.
+    /// Its signature belongs to another token.
     Forged,
 }
 
-/// A new key pair: the item that holds the private key, and the public key as a JWK.
+/// Makes a new key pair: the item that holds the private key, and the public key as a JWK.
 pub fn new_key() -> Result<(Item, Value)> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| error.to_string())?;
@@ -55,7 +55,7 @@ pub fn new_key() -> Result<(Item, Value)> {
     Ok((encode(&key::local_signing_key(), None, &item).map_err(|error| error.to_string())?, jwk))
 }
 
-/// A new session of a member, and a token of it.
+/// Returns a token of a new session of a member. It starts that session, unless the flaw is [`Flaw::Ended`].
 ///
 /// # Errors
 /// There is no such tenant or member, or the table was not made here and so has no key to sign with.
@@ -106,8 +106,8 @@ pub async fn issue(
     Ok(format!("{signed}.{signature}"))
 }
 
-/// Puts tokens in the place of `{{access acme admin@acme.example}}` and the like in an event: kind, tenant and user, then
-/// `ended`, `expired` or `forged` if it shall not be good.
+/// Replaces placeholders such as `{{access acme admin@acme.example}}` in an event by tokens. A placeholder has a kind, a tenant
+/// and a user, and then `ended`, `expired` or `forged` if the token must not be good.
 pub async fn fill(store: &Store, expected: &Expected, event: Value, now: Time) -> Result<Value> {
     let mut text = event.to_string();
     while let Some((before, rest)) = text.split_once("{{") {

@@ -1,4 +1,4 @@
-//! How `cases.json` is read and written: without loss, and in one form, so that a diff shows only what has changed.
+//! Reads and writes `cases.json` without loss and in one form, so that a diff shows only the parts that have changed.
 
 use std::fs;
 use std::path::Path;
@@ -7,13 +7,13 @@ use serde_json::Value;
 
 use crate::Result;
 
-/// How many characters a line has at most, where that is possible.
+/// The most characters of a line, where that is possible.
 const WIDTH: usize = 120;
 
-/// The JSON of a file.
+/// Reads the JSON of a file.
 ///
 /// # Errors
-/// It cannot be read, or the value says less than the text: a key is repeated, or a number is not written as we write it.
+/// The file cannot be read, or the value says less than the text: a key is repeated, or a number is not written as we write it.
 pub fn read(file: &Path, shown: &str) -> Result<Value> {
     let text = fs::read_to_string(file).map_err(|why| format!("cannot read {shown}: {why}"))?;
     let value: Value = serde_json::from_str(&text).map_err(|why| format!("{shown}: {why}"))?;
@@ -27,7 +27,7 @@ pub fn read(file: &Path, shown: &str) -> Result<Value> {
         .into())
 }
 
-/// The text of some JSON without white space between its tokens, its strings as serde_json writes them.
+/// Returns JSON text without the white space between its tokens, and with its strings as serde_json writes them.
 fn compact(text: &str) -> String {
     let mut compact = String::new();
     let mut rest = text;
@@ -46,8 +46,8 @@ fn compact(text: &str) -> String {
     compact
 }
 
-/// JSON with as much on a line as fits there, but for the objects of the first `levels` levels, which have a line for each
-/// member. `taken` are the characters before and behind it on its first line.
+/// Writes JSON with as much on a line as fits there. Only the objects of the first `levels` levels have a line for each member.
+/// `taken` is the number of characters before and behind the value on its first line.
 pub fn pretty(value: &Value, indent: usize, taken: usize, levels: usize) -> String {
     let flat = flat(value);
     let is_open = levels > 0 && value.as_object().is_some_and(|members| !members.is_empty());
@@ -55,7 +55,7 @@ pub fn pretty(value: &Value, indent: usize, taken: usize, levels: usize) -> Stri
         return flat;
     }
     let inside = indent + 2;
-    // A comma may follow.
+    // The 1 is for a comma, which may follow.
     let part = |value: &Value, before: usize| pretty(value, inside, inside + before + 1, levels.saturating_sub(1));
     let (open, parts, close): (_, Vec<String>, _) = match value {
         Value::Object(members) => {
@@ -94,7 +94,8 @@ fn flat(value: &Value) -> String {
     }
 }
 
-/// A JSON string with escapes for all but ASCII and Latin letters: what a reviewer cannot see, or takes for something else.
+/// Writes a JSON string. It escapes all characters but visible ASCII and Latin letters: a reviewer cannot see the others, or
+/// takes them for something else.
 fn quoted(text: &str) -> String {
     Value::from(text).to_string().chars().fold(String::new(), |mut json, it| {
         match it {
@@ -168,7 +169,7 @@ mod tests {
         let numbers = json!({ "n": (100..200).collect::<Vec<_>>() });
         let text = pretty(&numbers, 0, 0, 0);
         assert!(text.lines().all(|line| line.len() <= WIDTH), "{text}");
-        // `, 123` more would not fit.
+        // Another `, 123` would not fit.
         assert!(text.lines().any(|line| line.len() > WIDTH - 5), "{text}");
     }
 

@@ -1,11 +1,11 @@
-//! What a case says of its event and its answer, and what these are.
+//! Makes the whole event and the whole answer of a case from its differences to the base, and the differences from an answer.
 
 use serde_json::{Map, Value, json};
 
 use super::repeat::{spelled_out, without_runs};
 use crate::event::query_parameters;
 
-/// The event of a case.
+/// Makes the event of a case. `event` is the event of its base.
 pub fn patched(mut event: Value, patch: &Map<String, Value>, name: &str) -> std::result::Result<Value, String> {
     let mut patch = patch.clone();
     if let Some(body) = patch.get_mut("body").filter(|body| !body.is_null() && !body.is_string()) {
@@ -32,15 +32,15 @@ pub fn patched(mut event: Value, patch: &Map<String, Value>, name: &str) -> std:
     event["requestContext"]["http"]["path"] = event["rawPath"].clone();
     let query = event["rawQueryString"].as_str().filter(|query| !query.is_empty()).map(query_parameters);
     let length = event["body"].as_str().map(|body| body.len().to_string());
-    // Those of the base are of its own query.
+    // The parameters of the base belong to the base's own query.
     event["queryStringParameters"] = Value::Null;
     merge(&mut event, &json!({ "queryStringParameters": query, "headers": { "content-length": length } }));
-    // What a case says itself comes before what follows.
+    // The members that the case itself gives come before the derived ones.
     merge(&mut event, &patch);
     Ok(event)
 }
 
-/// The answer to a case.
+/// Makes the whole answer to a case. `base` is the answer of its base.
 pub fn whole(answer: &Map<String, Value>, base: Option<&Value>, name: &str) -> std::result::Result<Value, String> {
     if let Some(unknown) = answer.keys().find(|it| !["statusCode", "headers", "body", "changes"].contains(&it.as_str()))
     {
@@ -64,14 +64,14 @@ pub fn whole(answer: &Map<String, Value>, base: Option<&Value>, name: &str) -> s
     Ok(whole)
 }
 
-/// What an answer to a case has in common with its base's.
+/// Returns the base's answer as a start for the answer to a case: with the request id of the case, and without `changes`.
 fn as_base(answer: &Value, name: &str) -> Value {
     let mut base = answer.clone();
     merge(&mut base, &json!({ "headers": { "x-request-id": request_id(name) }, "changes": null }));
     base
 }
 
-/// The inverse of [`whole`]: the shorter of both ways to say it, `None` if there is none.
+/// Does the inverse of [`whole`]: returns the shorter of the two ways to write an answer, or `None` if neither is exact.
 pub fn shortened(answer: &Value, base: Option<&Value>, name: &str) -> Option<Value> {
     let said = |patch: Value, base: Option<&Value>| {
         let short = without_runs(&patch);
@@ -100,7 +100,7 @@ fn request_id(name: &str) -> String {
     format!("{name}-1")
 }
 
-/// JSON Merge Patch, RFC 7386.
+/// Applies a JSON Merge Patch, RFC 7386.
 fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();
@@ -118,7 +118,7 @@ fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
-/// The merge patch between two values, if they differ. A `null` that is new cannot be said so.
+/// Returns the merge patch between two values, if they differ. A merge patch cannot add a `null`.
 fn difference(from: &Value, to: &Value) -> Option<Value> {
     let (Value::Object(old), Value::Object(new)) = (from, to) else {
         return (from != to).then(|| to.clone());
@@ -155,7 +155,7 @@ mod tests {
         patched(base, patch.as_object().unwrap(), "odd").unwrap()
     }
 
-    /// The second is the first for RFC 7386, appendix A.
+    /// The examples are those of RFC 7386, appendix A: target, patch, result.
     #[test]
     fn merging_is_that_of_the_rfc() {
         for (target, patch, expected) in [
@@ -178,7 +178,7 @@ mod tests {
             let mut merged = target.clone();
             merge(&mut merged, &patch);
             assert_eq!(merged, expected, "{target} and {patch}");
-            // What leads from one to the other, if it is said without a null.
+            // The difference must lead from the target to the result, unless the result is null or the target is no object.
             let mut again = target.clone();
             merge(&mut again, &difference(&target, &expected).unwrap_or(json!({})));
             assert!(again == expected || expected.is_null() || !target.is_object(), "{target} to {expected}");
@@ -261,12 +261,12 @@ mod tests {
             assert_eq!(whole(said.as_object().unwrap(), Some(&base), "odd"), Ok(expected.clone()), "{said}");
             assert_eq!(shortened(&expected, Some(&base), "odd"), Some(said));
         }
-        // A null that the base has not cannot be a patch.
+        // A merge patch cannot add a null, so the answer is written whole.
         let mut null = whole(json!({}).as_object().unwrap(), Some(&base), "odd").unwrap();
         null["body"]["a"]["b"] = Value::Null;
         let short = shortened(&null, Some(&base), "odd").unwrap();
         assert_eq!((&short["statusCode"], &short["body"]), (&json!(200), &null["body"]));
-        // Text that stands for other text cannot be recorded.
+        // Text that looks like a placeholder cannot be recorded.
         null["body"] = "{{3 times x}}".into();
         assert_eq!(shortened(&null, Some(&base), "odd"), None);
     }

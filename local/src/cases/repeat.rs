@@ -1,13 +1,13 @@
-//! What `{{3 times ab}}` and `{{1 to 50}}` in `cases.json` stand for.
+//! Replaces the placeholders `{{3 times ab}}` and `{{1 to 50}}` in `cases.json`, and writes `{{40 times x}}` for long runs.
 
 use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
-/// How often a character is repeated in an answer before it is written as `{{40 times x}}`.
+/// A character that is repeated this often in an answer, or more often, is written as `{{40 times x}}`.
 const LONG: usize = 40;
 
-/// A value with what `{{3 times ab}}` and `{{1 to 50}}` stand for.
+/// Replaces `{{3 times ab}}` and `{{1 to 50}}` in a value by the text and the elements that they stand for.
 pub fn spelled_out(value: &Value) -> Value {
     match value {
         Value::String(text) => repeated(text).into(),
@@ -35,7 +35,7 @@ fn repeated(text: &str) -> String {
     whole + rest
 }
 
-/// The first `{{1 to 50}}` in a value, outside of lists in it.
+/// Finds the first `{{1 to 50}}` in a value, outside of the lists in it.
 fn range(value: &Value) -> Option<(&str, RangeInclusive<i64>)> {
     match value {
         Value::String(text) => {
@@ -49,7 +49,7 @@ fn range(value: &Value) -> Option<(&str, RangeInclusive<i64>)> {
     }
 }
 
-/// A value with a number in the place of what stands for it.
+/// Replaces a placeholder in a value by a number.
 fn numbered(value: &Value, placeholder: &str, number: i64) -> Value {
     match value {
         Value::String(text) if text == placeholder => number.into(),
@@ -61,7 +61,7 @@ fn numbered(value: &Value, placeholder: &str, number: i64) -> Value {
     }
 }
 
-/// A value with `{{250 times x}}` in the place of long runs.
+/// Replaces long runs in a value by placeholders such as `{{250 times x}}`.
 pub fn without_runs(value: &Value) -> Value {
     match value {
         Value::String(text) => {

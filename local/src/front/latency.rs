@@ -1,14 +1,14 @@
-//! How long DynamoDB takes where it is not on this machine.
+//! The time that DynamoDB takes when it is not on this machine.
 
 use std::{str::FromStr, time::Duration};
 
 use super::{COUNTED, READS};
 
-/// The most milliseconds of [`Latency`].
+/// The most milliseconds of a [`Latency`].
 const MAX_LATENCY: u64 = 1000;
 
-/// How long requests take beyond what the engine needs: as on AWS, where it is elsewhere. A transaction is under way for
-/// that long. Zero by default.
+/// The time that requests take in addition to the engine's own time. On AWS they do, because DynamoDB is on another machine. A
+/// transaction is under way for that long. The default is zero.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Latency {
     pub read: Duration,
@@ -28,7 +28,7 @@ impl Latency {
 impl FromStr for Latency {
     type Err = String;
 
-    /// `5,10`: milliseconds of reads and of writes.
+    /// Reads `5,10`: the milliseconds of reads and of writes.
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         let millis = |text: &str| text.parse().ok().filter(|millis| *millis <= MAX_LATENCY).map(Duration::from_millis);
         let parts = text.split_once(',').and_then(|(read, write)| Some((millis(read)?, millis(write)?)));

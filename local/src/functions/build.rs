@@ -1,4 +1,4 @@
-//! Building the functions.
+//! Builds the functions.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use crate::{Error, Result};
 
-/// The cargo that runs this program, or the one in the path.
+/// Returns a command for the cargo that runs this program, or for the one in the path.
 ///
-/// Without what it tells the program about its package, which would have some build scripts
-/// (`ring`'s) run again and everything above them built again.
+/// The command lacks the variables that tell this program about its package. With them some build scripts (`ring`'s) would run
+/// again, and everything above them would be built again.
 pub fn cargo() -> std::process::Command {
     let mut cargo = std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in std::env::vars_os() {
@@ -29,7 +29,7 @@ pub fn cargo() -> std::process::Command {
 ///
 /// # Errors
 ///
-/// Cargo cannot be run, or fails; it has said why.
+/// Cargo cannot be run, or it fails; then it has said why.
 pub fn build<'a>(root: &Path, functions: impl IntoIterator<Item = &'a str>, release: bool) -> Result<PathBuf> {
     let run = |command: &mut std::process::Command| {
         let output = command.current_dir(root).stderr(Stdio::inherit()).output();
@@ -43,8 +43,9 @@ pub fn build<'a>(root: &Path, functions: impl IntoIterator<Item = &'a str>, rele
     let metadata: Value = serde_json::from_slice(&metadata).map_err(|error| format!("cargo metadata: {error}"))?;
     let target =
         metadata["target_directory"].as_str().ok_or_else(|| "cargo metadata: no target_directory".to_string())?;
-    // In the dev profile by name alone, from the workspace's default members as `cargo run` itself: with fewer or more packages
-    // the dependencies would have other features, and be built again. In the release profile nothing is built yet.
+    // In the dev profile, cargo gets only the names of the binaries and takes the workspace's default members, as `cargo run`
+    // itself does. With fewer or more packages the dependencies would have other features and would be built again. In the
+    // release profile nothing is built yet.
     let (profile, by) = if release { (Some("--release"), "-p") } else { (None, "--bin") };
     run(cargo().arg("build").args(profile).args(functions.into_iter().flat_map(|name| [by, name])))?;
     Ok(Path::new(target).join(if release { "release" } else { "debug" }))

@@ -1,4 +1,4 @@
-//! Processes of functions, each with a Runtime API of its own.
+//! The processes of functions. Each has its own Runtime API.
 
 use std::{
     collections::BTreeMap,
@@ -29,43 +29,44 @@ use crate::{
     template::{Function, REGION, function_arn},
 };
 
-/// How long a process may take until it first asks for work.
+/// The longest time that a process may take until it first asks for work.
 const INIT: Duration = Duration::from_secs(10);
 
-/// Processes that speak the Runtime API. They end with this, and with this process, even if it is killed.
+/// Processes that speak the Runtime API. They end when this value is dropped, and when this process ends, even if it is killed.
 pub struct Processes {
     log: LogSink,
-    /// The live ones, each with its function's name.
+    /// The ids of the live processes, each with the name of its function.
     names: Arc<Mutex<BTreeMap<u32, String>>>,
     stop: watch::Sender<bool>,
     monitors: Mutex<JoinSet<()>>,
-    /// The leader of their process group.
+    /// The watchdog, which leads their process group.
     watchdog: Mutex<Option<Child>>,
 }
 
-/// A running process; dropping it kills it.
+/// A running process. It is killed when this value is dropped.
 pub struct Process {
     pub pid: u32,
     arn: String,
-    /// What it sends to its Runtime API between invocations; closed when it has ended.
+    /// The messages that the process sends to its Runtime API between invocations. The channel is closed when the process has
+    /// ended.
     polls: mpsc::UnboundedReceiver<Poll>,
-    /// Takes the invocation that it asks for.
+    /// Takes the invocation that the process asks for.
     next: Option<oneshot::Sender<Invocation>>,
     kill: oneshot::Sender<()>,
 }
 
 impl Processes {
-    /// No process yet; `log` takes what they will say.
+    /// Makes a value without any process yet. `log` takes the output of the processes.
     pub fn new(log: LogSink) -> Self {
         let (stop, names) = (watch::Sender::new(false), Arc::default());
         Self { log, names, stop, monitors: Mutex::default(), watchdog: Mutex::default() }
     }
 
-    /// Starts a process of the function `name` with a Runtime API of its own; [`command`] makes what it needs.
+    /// Starts a process of the function `name` with its own Runtime API. [`command`] makes the command.
     ///
     /// # Errors
     ///
-    /// [`InvokeError::Init`]: it cannot be started.
+    /// [`InvokeError::Init`]: the process cannot be started.
     pub async fn start(&self, name: &str, command: Command) -> std::result::Result<Process, InvokeError> {
         self.spawn(name, command).await.map_err(|error| InvokeError::Init(error.to_string()))
     }
@@ -88,7 +89,7 @@ impl Processes {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // A terminal sends Ctrl-C to the gateway's own group only; the gateway then ends the functions.
+            // A terminal sends Ctrl-C only to the gateway's own group. The gateway then ends the functions.
             .process_group(self.group()?)
             .kill_on_drop(true)
             .spawn()
@@ -117,7 +118,7 @@ impl Processes {
                 None => child.kill().await.err().map(Err),
             };
             lock(&names).remove(&pid);
-            // This tells the code that waits for the process of its end.
+            // By this, the code that waits for the process learns that it has ended.
             drop(api);
             while lines.join_next().await.is_some() {}
             match ended {
@@ -129,8 +130,8 @@ impl Processes {
         Ok(Process { pid, arn, polls, next: None, kill })
     }
 
-    /// The process group for a new process. Its leader, the watchdog, sees by the end of its input that this process was killed,
-    /// and kills the group.
+    /// Returns the process group for a new process. Its leader is the watchdog. The watchdog's input ends when this process is
+    /// killed, and then the watchdog kills the group.
     fn group(&self) -> io::Result<i32> {
         let mut watchdog = lock(&self.watchdog);
         let watches = match &mut *watchdog {
@@ -147,7 +148,7 @@ impl Processes {
         pid.ok_or_else(|| io::Error::other("the watchdog has no process id"))
     }
 
-    /// The live ones of a function.
+    /// Returns the ids of the live processes of a function.
     pub(super) fn pids(&self, function: &str) -> Vec<u32> {
         lock(&self.names).iter().filter(|(_, name)| *name == function).map(|(pid, _)| *pid).collect()
     }
@@ -157,7 +158,7 @@ impl Processes {
         self.stop.send_replace(true);
     }
 
-    /// Kills every process and waits until they have ended.
+    /// Kills every process, and waits until they have ended.
     pub async fn shutdown(&self) {
         self.stop();
         let monitors = std::mem::take(&mut *lock(&self.monitors));
@@ -172,11 +173,11 @@ impl Processes {
 }
 
 impl Process {
-    /// Waits until it asks for work.
+    /// Waits until the process asks for work.
     ///
     /// # Errors
     ///
-    /// [`InvokeError::Init`]: it has ended, or said that it cannot start, or takes too long.
+    /// [`InvokeError::Init`]: the process has ended, has said that it cannot start, or takes too long.
     pub async fn ready(&mut self) -> std::result::Result<(), InvokeError> {
         if self.next.is_none() {
             self.next = match timeout(INIT, self.polls.recv()).await {
@@ -194,11 +195,11 @@ impl Process {
         }
     }
 
-    /// Has it take an event, as soon as it asks for work, and returns its answer, which may be long in coming for `limit`.
+    /// Gives the process an event as soon as it asks for work, and returns its answer. The answer may take as long as `limit`.
     ///
     /// # Errors
     ///
-    /// [`InvokeError`]; the process may be in the midst of it and is of no more use.
+    /// [`InvokeError`]. The process may still be at work on the event, so nobody can use it any more.
     pub async fn invoke(
         &mut self,
         event: Bytes,
@@ -222,15 +223,15 @@ impl Process {
         answer.map_err(|error| InvokeError::Failed(String::from_utf8_lossy(&error).into_owned()))
     }
 
-    /// Kills it and waits until it has ended.
+    /// Kills the process, and waits until it has ended.
     pub async fn end(mut self) {
         drop(self.kill);
         while self.polls.recv().await.is_some() {}
     }
 }
 
-/// How a function's process is started: what Lambda sets in its environment, then what the template says, then where
-/// DynamoDB is, and nothing else.
+/// Makes the command that starts a process of a function. Its environment has the variables that Lambda sets, then those of the
+/// template, then the URL of DynamoDB, and nothing else.
 pub fn command(program: &Path, function: &Function, access_key: &str, task_root: &Path, dynamodb_url: &str) -> Command {
     let Function { name, memory, .. } = function;
     let log_stream = format!("local/[$LATEST]{:032x}", fastrand::u128(..));

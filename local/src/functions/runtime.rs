@@ -14,10 +14,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::http::{self, Reply};
 
-/// What an answer may be long, 6 MB and a little, in bytes.
+/// The most bytes of an answer: 6 MB and a little.
 const ANSWER: usize = 6 * 1024 * 1024 + 100;
 
-/// What a process sends between invocations.
+/// A message that a process sends between invocations.
 pub(super) enum Poll {
     Next(oneshot::Sender<Invocation>),
     InitError(Bytes),
@@ -32,15 +32,15 @@ pub(super) struct Invocation {
     pub(super) answer: oneshot::Sender<Answer>,
 }
 
-/// What a function answers, or the error that it reports instead.
+/// The answer of a function, or the error that it reports instead.
 type Answer = std::result::Result<Bytes, Bytes>;
 
 /// The Runtime API of one process.
 pub(super) struct Runtime {
-    /// What all its paths begin with: a secret of the process, so that no other process takes its events.
+    /// The beginning of all its paths. It is a secret of the process, so that no other process takes its events.
     path: String,
     poll: mpsc::UnboundedSender<Poll>,
-    /// The invocation that the process has, by id.
+    /// The id of the invocation that the process has, and the channel for its answer.
     current: Mutex<Option<(String, oneshot::Sender<Answer>)>>,
 }
 
@@ -62,7 +62,8 @@ impl Runtime {
             (&Method::POST, ["init", "error"]) => {
                 match http::read(request.into_body(), ANSWER).await {
                     Ok(error) => {
-                        // Nobody waits only when the pool is being shut down.
+                        // This fails only if nobody waits for the process any more, for example because the pool is being shut
+                        // down.
                         let _ = self.poll.send(Poll::InitError(error));
                         accepted()
                     }
@@ -89,7 +90,7 @@ impl Runtime {
             ("lambda-runtime-invoked-function-arn", &invocation.arn),
             ("lambda-runtime-trace-id", &invocation.trace_id.unwrap_or_default()),
         ] {
-            // A client's trace id may hold what a header of ours may not.
+            // A client's trace id may have characters that a header of ours may not have.
             if let Ok(value) = HeaderValue::from_str(value) {
                 reply.headers_mut().insert(name, value);
             }
@@ -113,7 +114,7 @@ impl Runtime {
                 refused(StatusCode::BAD_REQUEST, "InvalidRequest"),
             ),
         };
-        // The invocation may have timed out meanwhile.
+        // This fails if the invocation has timed out meanwhile.
         let _ = answer.send(value);
         reply
     }

@@ -1,7 +1,7 @@
-//! Lines for people: one a request, and under it what went wrong.
+//! Lines for people: one line for each request, and below it the reasons of a failure.
 //!
-//! What a request leaves behind comes by two ways that nobody keeps in step: the gateway tells of the answer, and the
-//! function's line, or the gateway's word on why there is none, tells the rest. Both have the request's id.
+//! The entries of a request come by two ways, in no fixed order. The gateway reports the answer. The function's line, or the
+//! gateway's reason why there is none, reports the rest. Both have the request's id.
 
 use std::{
     collections::VecDeque,
@@ -14,11 +14,12 @@ use serde_json::Value;
 
 use super::{Answered, Entry};
 
-/// How long the one waits for the other. A function writes its line before it answers.
+/// The time that one half waits for the other. A function writes its line before it answers.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The most characters of a line that is told as it comes.
+/// The most characters of a text that is written as it comes.
 const MAX_TEXT: usize = 600;
-/// What a URL would encode, too; `percent_encoding` encodes what is not ASCII in any case.
+/// The ASCII characters that nobody can see; URLs encode them, too. `percent_encoding` always encodes all characters that are
+/// not ASCII.
 const INVISIBLE: &AsciiSet = &CONTROLS.add(b' ');
 
 const RESET: &str = "\x1b[0m";
@@ -27,22 +28,22 @@ const RED: &str = "\x1b[31m";
 const GREEN: &str = "\x1b[32m";
 const YELLOW: &str = "\x1b[33m";
 
-/// Brings together what belongs to one request.
+/// Joins the log entries of one request.
 pub(super) struct Short {
     colours: bool,
-    /// What waits for its other half, in the order of time.
+    /// The entries that wait for their other half, in the order of time.
     waiting: VecDeque<(Instant, Half)>,
 }
 
 pub(super) enum Half {
     Answered(Answered),
-    /// The function's line of the request with this id.
+    /// The function's line about the request with this id.
     Line {
         function: String,
         request: String,
         line: Value,
     },
-    /// Why there is none.
+    /// The reason why there is no line.
     Said {
         of: String,
         request: String,
@@ -64,12 +65,12 @@ impl Short {
         Self { colours, waiting: VecDeque::new() }
     }
 
-    /// When [`Short::give_up`] has something to do.
+    /// Returns the time at which [`Short::give_up`] has something to do.
     pub(super) fn due(&self) -> Option<Instant> {
         self.waiting.front().map(|(since, _)| *since + PATIENCE)
     }
 
-    /// Adds to `text` what can be told now.
+    /// Takes an entry, and adds to `text` the lines that are complete now.
     pub(super) fn take(&mut self, entry: Entry, now: Instant, text: &mut String) {
         let half = match entry {
             Entry::Answered(answered) if answered.function.is_none() || answered.cause.is_some() => {
@@ -100,14 +101,14 @@ impl Short {
         }
     }
 
-    /// Adds to `text` what has waited in vain until now; `None` for all that waits.
+    /// Adds to `text` the entries that have waited in vain until now. `None` stands for all entries that wait.
     pub(super) fn give_up(&mut self, now: Option<Instant>, text: &mut String) {
         let is_over = |since: &Instant| now.is_none_or(|now| *since + PATIENCE <= now);
         while let Some((_, half)) = self.waiting.pop_front_if(|(since, _)| is_over(since)) {
             *text += &match half {
                 Half::Answered(answered) => row(&answered, None, self.colours),
                 Half::Said { of, text, .. } => said_of(&of, &text),
-                // Its caller did not wait for it.
+                // The caller of this request did not wait for its answer.
                 Half::Line { function, request, line } => {
                     let answered = Answered {
                         came: SystemTime::now(),
@@ -127,10 +128,10 @@ impl Short {
     }
 }
 
-/// `14:40:17 PATCH  /api/v1/tenant/acme/user/3 …`, and the lines below it.
+/// Writes `14:40:17 PATCH  /api/v1/tenant/acme/user/3 …`, and the lines below it.
 pub(super) fn row(answered: &Answered, rest: Option<&Half>, colours: bool) -> String {
     let Answered { came, method, path, status, took, function, cause, .. } = answered;
-    // `Sun, 22 Nov 2026 14:40:17 GMT`
+    // For example `Sun, 22 Nov 2026 14:40:17 GMT`.
     let time = &httpdate::fmt_http_date(*came)[17..25];
     let (status, colour) = match status {
         None => ("gone".to_owned(), YELLOW),
@@ -163,7 +164,7 @@ pub(super) fn row(answered: &Answered, rest: Option<&Half>, colours: bool) -> St
     text
 }
 
-/// What a function's line says of a failure; of a slow success what made it slow.
+/// Returns the reasons that a function's line gives for a failure, or for a slow success.
 fn causes(line: &Value, failed: bool) -> Vec<String> {
     let text = |name: &str| line[name].as_str();
     let mut causes = Vec::new();
@@ -180,7 +181,7 @@ fn causes(line: &Value, failed: bool) -> Vec<String> {
     causes
 }
 
-/// A line of a function that is not about one request: told if it matters.
+/// Writes a line of a function that is not about one request, but only if it matters.
 fn remark(function: &str, line: &Value) -> String {
     let level = line["level"].as_str().unwrap_or_default();
     if ["INFO", "DEBUG"].contains(&level) {
@@ -200,7 +201,7 @@ fn said_of(of: &str, text: &str) -> String {
     format!("[{of}] {}\n", clean(text))
 }
 
-/// Text that cannot end its line, nor steer the terminal.
+/// Escapes text, so that it cannot end its line or steer the terminal.
 fn clean(text: &str) -> String {
     let mut clean = String::new();
     for char in cut(text, MAX_TEXT).chars() {
@@ -212,7 +213,7 @@ fn clean(text: &str) -> String {
     clean
 }
 
-/// A part of a request line, so that it can be seen and ends no line.
+/// Encodes a part of a request line and cuts it, so that people can see it and it ends no line.
 pub(super) fn visible(text: &str, most: usize) -> String {
     cut(&utf8_percent_encode(text, INVISIBLE).to_string(), most)
 }
@@ -313,7 +314,7 @@ mod tests {
 
     #[test]
     fn no_text_steers_the_terminal_or_forges_a_line() {
-        // What HTTP lets through of a request's first line.
+        // HTTP lets these characters through in a request's first line.
         let request = Request::builder().uri("/a%0A%1B[31m\u{9b}31m\u{202e}\u{85}ä").method("X-0123456789ABC");
         let told_of = Answered::not_yet(&request.body(()).unwrap(), "");
         assert_eq!(told_of.method, "X-0123456…");

@@ -1,4 +1,4 @@
-//! CloudFormation's parameters and intrinsic functions, as far as the template uses them.
+//! Those of CloudFormation's parameters and intrinsic functions that the template uses.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{DEFAULT_TABLE, REGION, table_arn};
 use crate::Result;
 
-/// The parameters with their defaults.
+/// Returns the parameters with their defaults.
 pub(super) fn parameters(declared: &Value) -> Result<BTreeMap<String, Value>> {
     let read = |(name, parameter): (&String, &Value)| match (parameter["Type"].as_str(), &parameter["Default"]) {
         (Some("String" | "Number"), Value::Null) => Err(format!("the parameter `{name}` has no default").into()),
@@ -22,9 +22,9 @@ pub(super) struct Resolver<'a> {
     pub(super) resources: &'a Map<String, Value>,
 }
 
-/// In every method `at` is where the value stands, for messages.
+/// In every method, `at` is the place of the value, for messages.
 impl Resolver<'_> {
-    /// A value that comes to text, a number or a boolean, as text.
+    /// Returns a value as text, if it resolves to text, a number or a boolean.
     pub(super) fn text(&self, value: &Value, at: &str) -> Result<String> {
         match self.resolve(value, at)? {
             Value::String(text) => Ok(text),
@@ -33,7 +33,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// The value with its intrinsic functions replaced by what they come to.
+    /// Returns the value with the results of its intrinsic functions in their places.
     pub(super) fn resolve(&self, value: &Value, at: &str) -> Result<Value> {
         match value {
             Value::Array(values) => {
@@ -108,7 +108,7 @@ impl Resolver<'_> {
     }
 }
 
-/// The function of an object that is nothing but a call of one, and its argument.
+/// Returns the name and the argument of an intrinsic function, if the object is a call of one and nothing else.
 pub(super) fn intrinsic(object: &Map<String, Value>) -> Option<(&str, &Value)> {
     let (name, argument) = object.iter().next()?;
     (object.len() == 1 && (name == "Ref" || name.starts_with("Fn::"))).then_some((name, argument))

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// What is used of an `AWS::Serverless::Function`, and what means nothing on one machine.
+/// The properties of an `AWS::Serverless::Function` that are used, and those that mean nothing on one machine.
 const FUNCTION: [&str; 16] = [
     "CodeUri",
     "Description",
@@ -19,7 +19,7 @@ const FUNCTION: [&str; 16] = [
     "MemorySize",
     "Policies",
     "Timeout",
-    // Nothing:
+    // These mean nothing:
     "Architectures",
     "AutoPublishAlias",
     "AutoPublishAliasAllProperties",
@@ -31,28 +31,28 @@ const FUNCTION: [&str; 16] = [
     "Tracing",
 ];
 
-/// The same of an `AWS::Serverless::HttpApi`.
+/// The same for an `AWS::Serverless::HttpApi`.
 const API: [&str; 5] = [
     "CorsConfiguration",
     "StageName",
-    // Nothing:
+    // These mean nothing:
     "AccessLogSettings",
     "DefaultRouteSettings",
     "Description",
 ];
 
-/// The same of an `AWS::DynamoDB::Table`; the first are members of `CreateTable`, too.
+/// The same for an `AWS::DynamoDB::Table`. The first ones are also members of `CreateTable`.
 const CREATE_TABLE: [&str; 5] =
     ["AttributeDefinitions", "BillingMode", "GlobalSecondaryIndexes", "KeySchema", "StreamSpecification"];
 const TABLE: [&str; 4] = [
     "TableName",
     "TimeToLiveSpecification",
-    // Nothing:
+    // These mean nothing:
     "DeletionProtectionEnabled",
     "PointInTimeRecoverySpecification",
 ];
 
-/// Reads a template whose tags are in their long form.
+/// Reads a template that has its tags in their long form.
 pub(super) fn read(root: &Value) -> Result<Template> {
     let resources = root["Resources"].as_object().ok_or("no `Resources`".to_string())?;
     let reader = Reader(Resolver { parameters: parameters(&root["Parameters"])?, resources });
@@ -84,9 +84,9 @@ pub(super) fn read(root: &Value) -> Result<Template> {
 
 struct Reader<'a>(Resolver<'a>);
 
-/// In every method `at` is where the value stands, for messages: `UsersUpdateFunction.Policies[0].Action`.
+/// In every method, `at` is the place of the value, for messages: `UsersUpdateFunction.Policies[0].Action`.
 impl<'a> Reader<'a> {
-    /// The name and properties of the one resource of this type, if there is one.
+    /// Returns the name and properties of the one resource of this type, if there is one.
     fn only(&self, kind: &str) -> Result<Option<(&'a str, &'a Value)>> {
         let mut found = self.0.resources.iter().filter(|(_, resource)| resource["Type"] == kind);
         match (found.next(), found.next()) {
@@ -132,7 +132,7 @@ impl<'a> Reader<'a> {
                 input[property] = self.0.resolve(value, &format!("{name}.{property}"))?;
             }
         }
-        // CloudFormation leaves out what CreateTable asks for.
+        // CloudFormation leaves out a member that CreateTable requires.
         if let Some(Value::Object(stream)) = input.get_mut("StreamSpecification") {
             stream.insert("StreamEnabled".into(), true.into());
         }
@@ -183,7 +183,7 @@ impl<'a> Reader<'a> {
             resource: resource.into(),
             description,
             routes,
-            // The defaults are Lambda's.
+            // The defaults are those of Lambda.
             timeout: Duration::from_secs(number("Timeout", 3)?),
             memory: number("MemorySize", 128)?,
             environment,
@@ -244,7 +244,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Text, or `{name}`.
+/// Says whether a segment is text or `{name}`.
 fn is_segment(segment: &str) -> bool {
     let name = segment.strip_prefix('{').and_then(|inner| inner.strip_suffix('}'));
     name != Some("") && !name.unwrap_or(segment).contains(['{', '}', '+'])
@@ -267,7 +267,7 @@ fn only_known(object: &Value, known: &[&str], at: &str) -> Result<()> {
     }
 }
 
-/// SAM's merging of `Globals`: maps are merged, lists joined, anything else is replaced.
+/// Merges as SAM merges `Globals`: it merges maps, joins lists, and replaces anything else.
 fn merge(base: &mut Value, over: &Value) {
     match (base, over) {
         (Value::Object(base), Value::Object(over)) if intrinsic(base).is_none() && intrinsic(over).is_none() => {
@@ -280,7 +280,7 @@ fn merge(base: &mut Value, over: &Value) {
     }
 }
 
-/// The elements of a list; another value is a list of itself, and null is empty.
+/// Returns the elements of a list. Null has no elements, and any other value is its own only element.
 fn list(value: &Value) -> impl Iterator<Item = &Value> {
     match value {
         Value::Array(values) => values.as_slice(),

@@ -14,7 +14,7 @@ const TABLE: &str = "  Table:
       TimeToLiveSpecification: { AttributeName: expires_at, Enabled: true }
 ";
 
-/// A template with one function whose properties are `properties`.
+/// Parses a template with one function that has these `properties`.
 fn parse(properties: &str) -> Result<Template> {
     let text = format!(
         "Parameters:
