@@ -255,7 +255,7 @@ mod tests {
             (
                 "a",
                 json!({ "event": {}, "anwser": {} }),
-                "`a`: unknown field `anwser`, expected one of `base`, `event`, `answer`",
+                "`a`: unknown field `anwser`, expected one of `base`, `roundTrips`, `event`, `answer`",
             ),
             ("a", json!({ "event": {}, "base": "a" }), "`a`: it is its own base"),
             ("a", json!({ "event": {}, "base": "forbiden" }), "`forbiden`: no such case; similar are `forbidden`"),

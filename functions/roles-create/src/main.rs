@@ -102,7 +102,7 @@ async fn create_role(app: &App, call: &Call) -> Result<Answer, Problem> {
         let role = plan.create(body.role(id, plan.facts().now()));
         let shown = Role::new(&role, caller.tenant);
         let place = format!("/v1/roles/{}", shown.id);
-        Ok(Answer::json(201, &json!(shown)).with_etag(role.meta.version).with_header("location", place).into())
+        Ok(Answer::json(201, &json!(shown)).with_etag(shown.version).with_header("location", place).into())
     })
     .await
 }

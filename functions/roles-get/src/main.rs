@@ -26,11 +26,7 @@ async fn get_role(app: &App, call: &Call) -> Result<Answer, Problem> {
     let id = RoleId::from_uuid_in(users::in_tenant(call, &caller, call.path_uuid("id"))?, caller.tenant);
     app.read(call, &caller, Reads::none(), &|reading| {
         let shown = Role::new(reading.role(id)?, caller.tenant);
-        let answer = Answer::json(200, &json!(shown));
-        Ok(match shown.version {
-            Some(version) => answer.with_etag(version),
-            None => answer,
-        })
+        Ok(Answer::json(200, &json!(shown)).with_etag(shown.version))
     })
     .await
 }

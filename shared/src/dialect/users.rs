@@ -142,8 +142,8 @@ pub struct Role<'a> {
     /// Null for a built-in role.
     pub created_at: Option<Time>,
     pub updated_at: Option<Time>,
-    /// Raised by one with every change; the `etag`. Null for a built-in role, which never changes.
-    pub version: Option<u64>,
+    /// Raised by one with every change; the `etag`. A built-in role stays at 1.
+    pub version: u64,
 }
 
 /// A permission that a role grants or denies.
@@ -174,7 +174,7 @@ impl<'a> Role<'a> {
             is_built_in: role.is_built_in(),
             created_at,
             updated_at,
-            version: (!role.is_built_in()).then(|| role.shown_version()),
+            version: role.shown_version(),
         }
     }
 }

@@ -11,8 +11,8 @@ use domain::role::Permission;
 use domain::{Member, Problem, Role, Status, policy};
 
 use super::cursor::Cursors;
-use super::facts::{Facts, Reads, View};
-use super::plan::with_notices;
+use super::facts::{Facts, Reads, Unseen, View};
+use super::plan::{Reading, with_notices};
 use super::{Asked, Caller};
 use crate::answer::Answer;
 use crate::table::key::{Key, Range, TenantKeys, folded};
@@ -310,13 +310,30 @@ fn page_of<'a, T, K: Ord + ToString>(
     Ok((shown, next))
 }
 
-/// All permissions that a role of the tenant grants or denies, in the order of their names.
-pub(super) fn permissions<'a>(facts: &'a Facts, page: &Page) -> Result<(Vec<&'a Permission>, Option<String>), Problem> {
-    let all = facts.catalog().all_permissions().into_iter();
-    page_of(facts, page, all, |permission| permission.name.clone(), |text| Some(text.to_owned()))
-}
+/// Every active member of a tenant may know its roles and their permissions.
+impl<'f> Reading<'f> {
+    /// A role, built in or the tenant's own.
+    ///
+    /// # Errors
+    /// [`Problem::NotFound`]
+    pub fn role(&self, role: Option<RoleId>) -> Result<&'f Role, Problem> {
+        self.facts.role(role).map(|Unseen(role)| role)
+    }
 
-/// The tenant's roles, built-in ones too, in the order of their numbers.
-pub(super) fn roles<'a>(facts: &'a Facts, page: &Page) -> Result<(Vec<&'a Role>, Option<String>), Problem> {
-    page_of(facts, page, facts.catalog().all_roles(), |role| role.id.number(), |text| text.parse().ok())
+    /// A page of the roles, built-in ones too, in the order of their numbers; and the cursor to the next page.
+    ///
+    /// # Errors
+    /// [`Problem::Invalid`]: the cursor.
+    pub fn roles(&self, page: &Page) -> Result<(Vec<&'f Role>, Option<String>), Problem> {
+        page_of(self.facts, page, self.facts.catalog().all_roles(), |role| role.id.number(), |text| text.parse().ok())
+    }
+
+    /// A page of all permissions that a role grants or denies, in the order of their names; and the cursor to the next page.
+    ///
+    /// # Errors
+    /// [`Problem::Invalid`]: the cursor.
+    pub fn permissions(&self, page: &Page) -> Result<(Vec<&'f Permission>, Option<String>), Problem> {
+        let all = self.facts.catalog().all_permissions().into_iter();
+        page_of(self.facts, page, all, |permission| permission.name.clone(), |text| Some(text.to_owned()))
+    }
 }

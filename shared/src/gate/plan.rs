@@ -1,13 +1,11 @@
 //! A plan lists changes of records. Each change is decided as soon as it is added.
 
-use domain::id::{Id, RoleId};
+use domain::id::Id;
 use domain::policy::Action;
 use domain::policy::eval::Entity;
-use domain::role::Permission;
-use domain::{Change, Member, Numbers, Problem, Role, Time};
+use domain::{Change, Member, Numbers, Problem, Time};
 
 use super::facts::{Facts, Unseen, View};
-use super::list::{self, Page};
 use super::{Idempotency, IfMatch, Recorded};
 use crate::answer::Answer;
 use crate::table::fence::Fact;
@@ -212,7 +210,7 @@ impl Allowed {
 
 /// The facts of a request that only reads.
 pub struct Reading<'f> {
-    facts: &'f Facts,
+    pub(super) facts: &'f Facts,
     notices: Vec<String>,
 }
 
@@ -233,30 +231,6 @@ impl<'f> Reading<'f> {
         let Unseen(member) = member;
         self.notices.extend(self.facts.allow(&Action::Read, &self.facts.entity(member)).map_err(Problem::Forbidden)?);
         Ok(self.facts.view(member))
-    }
-
-    /// A role, built in or the tenant's own. Every active member of a tenant may know its roles.
-    ///
-    /// # Errors
-    /// [`Problem::NotFound`]
-    pub fn role(&self, role: Option<RoleId>) -> Result<&'f Role, Problem> {
-        self.facts.role(role).map(|Unseen(role)| role)
-    }
-
-    /// A page of the roles, built-in ones too, in the order of their numbers; and the cursor to the next page.
-    ///
-    /// # Errors
-    /// [`Problem::Invalid`]: the cursor.
-    pub fn roles(&self, page: &Page) -> Result<(Vec<&'f Role>, Option<String>), Problem> {
-        list::roles(self.facts, page)
-    }
-
-    /// A page of all permissions that a role grants or denies, in the order of their names; and the cursor to the next page.
-    ///
-    /// # Errors
-    /// [`Problem::Invalid`]: the cursor.
-    pub fn permissions(&self, page: &Page) -> Result<(Vec<&'f Permission>, Option<String>), Problem> {
-        list::permissions(self.facts, page)
     }
 
     pub(super) fn answer(&self, answer: Answer) -> Answer {

@@ -34,9 +34,10 @@ impl Record for Role {
         &mut self.meta
     }
 
-    /// No answer has shown the role as retiring. A deletion that died half way can be repeated as it was.
+    /// No answer has shown the role as retiring. A deletion that died half way can be repeated as it was. A built-in role never
+    /// changes.
     fn shown_version(&self) -> u64 {
-        self.meta.version.saturating_sub(u64::from(self.retiring))
+        if self.is_built_in() { 1 } else { self.meta.version.saturating_sub(u64::from(self.retiring)) }
     }
 
     fn apply(&mut self, edit: &RoleEdit, _: &Catalog) -> Result<(), Problem> {
