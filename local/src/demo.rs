@@ -66,6 +66,7 @@ pub async fn fill(store: &Store, now: Time) -> Result<()> {
                     (groups([1]), Some(GroupId::new(1)), Some(LabelId::new(1)))
             }
             (1, 5) => it.status = Status::Deactivated,
+            (2, 3) => drop(it.roles.insert(role::USER)),
             (1, 8) => (it.groups, it.manages) = (groups([1]), groups([1])),
             _ => {}
         }

@@ -1,23 +1,13 @@
 use serde_json::json;
-use shared::dialect::users::{self, USERS, User};
-use shared::id::UserId;
-use shared::problem::Fault;
-use shared::{Answer, App, Call, Problem, Reads};
-
-/// The user of the path; `None` for the UUID of anything else.
-fn user(call: &Call, me: UserId) -> Result<Option<UserId>, Fault> {
-    match call.path("id") {
-        "me" => Ok(Some(me)),
-        _ => call.path_uuid("id").map(UserId::from_uuid),
-    }
-}
+use shared::dialect::users::{self, USERS, User, UserPermission, UserPermissions};
+use shared::{Answer, App, Boxed, Call, Problem, Reads};
 
 /// `GET /v1/users/{id}`: shows a member of the tenant, or with `me` the caller.
 ///
 /// Needs `member:read`; anybody may see themselves, and a manager of a group its members.
 async fn get_user(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
-    let user = users::in_tenant(call, &caller, user(call, caller.user))?;
+    let user = users::in_tenant(call, &caller, users::user(call, &caller))?;
     app.read(call, &caller, Reads::member(user), &|reading| {
         let view = reading.see(reading.facts().member(user)?)?;
         Ok(Answer::json(200, &json!(User::new(&view))).with_etag(view.version()))
@@ -25,8 +15,35 @@ async fn get_user(app: &App, call: &Call) -> Result<Answer, Problem> {
     .await
 }
 
+/// `GET /v1/users/{id}/permissions`: lists the permissions that a member's roles grant or deny, and says which roles.
+///
+/// Who may see the member may.
+async fn list_permissions(app: &App, call: &Call) -> Result<Answer, Problem> {
+    let caller = app.bearer(call).await?;
+    let (user, page, tenant) = call.parameters().all(|query| {
+        let (user, page) = (query.join(users::user(call, &caller)), call.page(query));
+        let tenant = query.join(users::tenant(call));
+        Ok((user?, page?, tenant?))
+    })?;
+    caller.same_tenant(tenant)?;
+    app.read(call, &caller, Reads::member(user).without_pictures(), &|reading| {
+        let view = reading.see(reading.facts().member(user)?)?;
+        let (origins, next_cursor) = reading.origins(&view, &page)?;
+        let data = origins.iter().map(UserPermission::new).collect();
+        Ok(Answer::json(200, &json!(UserPermissions { data, next_cursor })))
+    })
+    .await
+}
+
+fn answer<'a>(app: &'a App, call: &'a Call) -> Boxed<'a, Answer> {
+    match call.route.as_str() {
+        "GET /v1/users/{id}/permissions" => Box::pin(list_permissions(app, call)),
+        _ => Box::pin(get_user(app, call)),
+    }
+}
+
 fn main() -> Result<(), lambda_http::Error> {
-    shared::serve(&USERS, |app, call| Box::pin(get_user(app, call)))
+    shared::serve(&USERS, answer)
 }
 
 #[test]
@@ -34,9 +51,13 @@ fn description() {
     use openapi::{Operation, schema_of, uuid_in_header};
     use schemars::json_schema;
     let user = json_schema!({ "anyOf": [schema_of::<shared::id::Uuid>(), { "type": "string", "enum": ["me"] }] });
-    Operation::new(&USERS)
-        .path("id", "The user's UUID, or `me` for the caller.", user)
-        .header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header())
-        .answer::<User>()
-        .describe();
+    let operation = |route| {
+        Operation::new(&USERS).route(route).path("id", "The user's UUID, or `me` for the caller.", user.clone()).header(
+            "X-Tenant-ID",
+            "The tenant's UUID: the credential's.",
+            uuid_in_header(),
+        )
+    };
+    operation("GET /v1/users/{id}").answer::<User>().describe();
+    operation("GET /v1/users/{id}/permissions").page::<UserPermissions>().describe();
 }

@@ -3,14 +3,11 @@ use serde_json::Value;
 use serde_json::json;
 use shared::call::MAX_BODY;
 use shared::dialect::users::{self, USERS, User};
-use shared::domain::member::change::{Fields, MemberEdit, Roles};
+use shared::domain::member::change::{Fields, MAX_ROLES, MemberEdit, Roles};
 use shared::id::UserId;
 use shared::json::{Faulty, Object, Text};
 use shared::problem::{Fault, Wrong};
 use shared::{Answer, App, Call, Problem, Reads};
-
-/// The most roles that a member can be given.
-const MAX_ROLES: usize = 50;
 
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "UserUpdate"))]
 #[cfg_attr(test, schemars(extend("if" = has("name"), "else" = has("roles"))))]

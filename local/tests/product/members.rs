@@ -1,5 +1,6 @@
 //! Sentences of the contracts about owners, roles, groups, pictures and the states of members.
 
+use futures_util::future::join_all;
 use serde_json::json;
 use shared::domain::{Entry, Permission, Role, Status, Tenant, role};
 use shared::id::{GroupId, RoleId, UserId};
@@ -175,4 +176,47 @@ async fn more_roles_and_groups_than_a_transaction_holds_are_refused() {
     assert_eq!(refused.status, 400, "{refused:?}");
     assert!(refused.json()["errors"][0].as_str().unwrap().contains("93"), "{refused:?}");
     assert_eq!(put(193).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_owner_cannot_be_taken_the_role_that_makes_them_owner() {
+    let product = Product::start().await;
+    let token = product.access("acme", "owner@acme.example").await;
+    let role = async |method, role: RoleId| {
+        let path = format!("/v1/users/me/roles/{}", role.uuid_in(ACME));
+        product.users(&token, ACME, (method, &path), &[], None).await
+    };
+    assert_eq!(role("PUT", role::USER).await.status, 200);
+    let refused = role("DELETE", role::OWNER).await;
+    assert_eq!((refused.status, refused.json()["code"].as_str()), (409, Some("last_owner")), "{refused:?}");
+    assert_eq!(product.tenant(ACME).await.owners, 1);
+    assert_eq!(role("DELETE", role::USER).await.status, 200);
+    product.server.shutdown().await;
+}
+
+/// A client that replaced all roles would undo what another client gave at the same time.
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_that_many_callers_give_and_take_at_once_are_all_given_and_taken() {
+    let product = Product::start().await;
+    let token = product.access("acme", "owner@acme.example").await;
+    let mut roles = Vec::new();
+    for number in 0..8 {
+        let body = json!({ "name": format!("duty {number}"), "permissions": [{ "name": "member:read" }] });
+        let made = product.users(&token, ACME, ("POST", "/v1/roles"), &[], Some(body)).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        roles.push(made.json()["id"].as_str().unwrap().to_owned());
+    }
+    let before = product.member(ACME, USER).await.roles;
+    for (method, count) in [("PUT", 8), ("DELETE", 0)] {
+        let paths: Vec<_> = roles.iter().map(|role| format!("/v1/users/{}/roles/{role}", USER.uuid())).collect();
+        let calls = paths.iter().map(|path| product.users(&token, ACME, (method, path), &[], None));
+        for reply in join_all(calls).await {
+            assert_eq!(reply.status, 200, "{reply:?}");
+        }
+        assert_eq!(product.member(ACME, USER).await.roles.len(), before.len() + count, "{method}");
+    }
+    assert_eq!(product.member(ACME, USER).await.roles, before);
+    // The chain of the member's events holds, and has one event for each call.
+    assert_eq!(product.events(ACME, USER).await.len(), 1 + 16);
+    product.server.shutdown().await;
 }

@@ -50,6 +50,21 @@ pub struct Catalog {
     labels: BTreeMap<LabelId, Label>,
 }
 
+/// Where a permission of a member comes from.
+#[derive(Clone, Debug)]
+pub struct Origin<'a> {
+    pub permission: &'a Permission,
+    pub granted_by: Vec<&'a Role>,
+    pub denied_by: Vec<&'a Role>,
+}
+
+impl Origin<'_> {
+    /// Whether the member holds the permission: a denial wins over every grant.
+    pub fn is_effective(&self) -> bool {
+        !self.granted_by.is_empty() && self.denied_by.is_empty()
+    }
+}
+
 impl Catalog {
     /// The catalog of a tenant's own entries and the built-in roles.
     pub fn new(version: u64, entries: impl IntoIterator<Item = Entry>) -> Self {
@@ -97,6 +112,21 @@ impl Catalog {
             }
         }
         named.into_values().collect()
+    }
+
+    /// Where the permissions of these roles come from: each that a role grants or denies, in the order of their names.
+    /// [`Catalog::permissions`] has those that are [effective](Origin::is_effective).
+    pub fn origins<'a>(&'a self, held: &'a BTreeSet<RoleId>) -> Vec<Origin<'a>> {
+        let roles: Vec<_> = self.roles(held).map(|role| (role, role.names(true), role.names(false))).collect();
+        let origin = |permission: &'a Permission| {
+            let named =
+                |names: &BTreeSet<&str>| names.contains(role::EVERYTHING) || names.contains(permission.name.as_str());
+            let granted_by = roles.iter().filter(|(_, granted, _)| named(granted)).map(|(role, ..)| *role).collect();
+            let denied_by = roles.iter().filter(|(.., denied)| named(denied)).map(|(role, ..)| *role).collect();
+            Origin { permission, granted_by, denied_by }
+        };
+        let all = self.all_permissions().into_iter().map(origin);
+        all.filter(|origin| !origin.granted_by.is_empty() || !origin.denied_by.is_empty()).collect()
     }
 
     /// How many roles are the tenant's own.

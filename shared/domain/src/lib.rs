@@ -22,7 +22,7 @@ pub mod tenant;
 pub mod text;
 pub mod time;
 
-pub use catalog::{Catalog, Entry, Group, Label, Policy};
+pub use catalog::{Catalog, Entry, Group, Label, Origin, Policy};
 pub use event::{Author, Broken, Difference, Event, verify_chain};
 pub use language::Language;
 pub use member::change::MemberEdit;

@@ -159,6 +159,12 @@ impl Operation {
         self
     }
 
+    /// There can be only so many of the things that the operation makes or gives.
+    pub fn limited(mut self) -> Self {
+        self.problems_of(Scope::Limited);
+        self
+    }
+
     /// The answer to a success is a page of a list.
     pub fn page<T: JsonSchema>(mut self) -> Self {
         let limit = json_schema!({ "type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT });
@@ -177,6 +183,7 @@ impl Operation {
     pub fn created<T: JsonSchema>(mut self) -> Self {
         let schema = self.schema::<T>(SchemaSettings::draft2020_12().for_serialize());
         self.problems_of(Scope::NewRoles);
+        self = self.limited();
         let headers = ["x-request-id", "location", "etag", "policy-notices", "idempotent-replayed"];
         self.response(201, "Made", Some((JSON, schema)), &headers);
         self

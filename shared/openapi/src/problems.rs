@@ -17,6 +17,8 @@ pub(crate) enum Scope {
     Members,
     /// Those that make a role.
     NewRoles,
+    /// Those that make something more, where there is a limit.
+    Limited,
     /// Those that delete a role.
     OldRoles,
     /// Those that show a secret.
@@ -39,7 +41,8 @@ pub(crate) fn scope_of(problem: &Problem) -> Scope {
         | Problem::UnsupportedMediaType
         | Problem::UnsupportedContentCoding => Scope::Bodies,
         Problem::InvalidReference { .. } | Problem::LastOwner | Problem::TooManyChanges(_) => Scope::Members,
-        Problem::LimitReached(..) | Problem::Exists(_) | Problem::NothingToMatch(_) => Scope::NewRoles,
+        Problem::LimitReached(..) => Scope::Limited,
+        Problem::Exists(_) | Problem::NothingToMatch(_) => Scope::NewRoles,
         Problem::InUse(_) => Scope::OldRoles,
         Problem::SecretAlreadyShown(_) => Scope::Secrets,
     }

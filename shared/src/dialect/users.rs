@@ -5,9 +5,9 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::by_field;
-use domain::id::{TenantId, parse_uuid};
+use domain::id::{TenantId, UserId, parse_uuid};
 use domain::problem::{Fault, Problem, Reference, Wrong, told};
-use domain::{Record, Status, Time};
+use domain::{Origin, Record, Status, Time};
 
 use crate::gate::{Caller, Page, View};
 use crate::http::Dialect;
@@ -23,6 +23,17 @@ pub fn tenant(call: &Call) -> Result<Option<TenantId>, Fault> {
     let text = call.header("x-tenant-id").ok_or(Wrong::Missing);
     let uuid = text.and_then(|text| parse_uuid(text).ok_or(Wrong::Uuid));
     uuid.map(TenantId::from_uuid).map_err(|wrong| Fault::here(wrong).within("X-Tenant-ID").within("header"))
+}
+
+/// The user whom the path names by a UUID, or the caller for `me`; `None` for the UUID of anything else.
+///
+/// # Errors
+/// It is neither.
+pub fn user(call: &Call, caller: &Caller) -> Result<Option<UserId>, Fault> {
+    match call.path("id") {
+        "me" => Ok(Some(caller.user)),
+        _ => call.path_uuid("id").map(UserId::from_uuid),
+    }
 }
 
 /// A value of the path, in a request that has no body and names its tenant by the header.
@@ -215,6 +226,40 @@ pub struct NamedPermission<'a> {
     pub description: Option<&'a str>,
     /// Whether it is one of the product's own.
     pub is_built_in: bool,
+}
+
+/// A page of the permissions that a member's roles grant or deny, in the order of their names.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct UserPermissions<'a> {
+    pub data: Vec<UserPermission<'a>>,
+    /// The `cursor` of the next page; null after the last one.
+    pub next_cursor: Option<String>,
+}
+
+/// A permission that a role of the member grants or denies.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct UserPermission<'a> {
+    pub name: &'a str,
+    /// Whether the member holds it: a denial wins over every grant.
+    pub is_effective: bool,
+    /// Names of the member's roles that grant it, by its name or by `*`.
+    pub granted_by: Vec<&'a str>,
+    /// Names of the member's roles that deny it, by its name or by `*`.
+    pub denied_by: Vec<&'a str>,
+}
+
+impl<'a> UserPermission<'a> {
+    pub fn new(origin: &Origin<'a>) -> Self {
+        let names = |roles: &[&'a domain::Role]| roles.iter().map(|role| role.name.as_str()).collect();
+        Self {
+            name: &origin.permission.name,
+            is_effective: origin.is_effective(),
+            granted_by: names(&origin.granted_by),
+            denied_by: names(&origin.denied_by),
+        }
+    }
 }
 
 /// Why a request was not done.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use domain::id::{GroupId, RoleId, UserId};
 use domain::policy::Action;
 use domain::role::Permission;
-use domain::{Member, Problem, Role, Status, policy};
+use domain::{Member, Origin, Problem, Role, Status, policy};
 
 use super::cursor::Cursors;
 use super::facts::{Facts, Reads, Unseen, View};
@@ -290,19 +290,19 @@ fn sort_key(item: &Item, name: &str) -> Result<String, Problem> {
 ///
 /// # Errors
 /// [`Problem::Invalid`]: the cursor.
-fn page_of<'a, T, K: Ord + ToString>(
+fn page_of<T, K: Ord + ToString>(
     facts: &Facts,
     page: &Page,
-    things: impl Iterator<Item = &'a T>,
+    things: impl Iterator<Item = T>,
     key: impl Fn(&T) -> K,
     parse: impl Fn(&str) -> Option<K>,
-) -> Result<(Vec<&'a T>, Option<String>), Problem> {
+) -> Result<(Vec<T>, Option<String>), Problem> {
     let cursors = Cursors::new(&facts.tenant().cursor_secret, &page.list);
     let start = page.cursor.as_ref().map(|cursor| cursors.open(cursor)).transpose()?;
     let start = start.map(|place| parse(&place).ok_or_else(|| Problem::Internal("a cursor with no place".to_owned())));
     let start = start.transpose()?;
     let mut behind = things.filter(|thing| start.as_ref().is_none_or(|start| key(thing) > *start));
-    let shown: Vec<&T> = behind.by_ref().take(page.limit).collect();
+    let shown: Vec<T> = behind.by_ref().take(page.limit).collect();
     let next = match (behind.next(), shown.last()) {
         (Some(_), Some(last)) => Some(cursors.seal(&key(last).to_string())?),
         _ => None,
@@ -326,6 +326,15 @@ impl<'f> Reading<'f> {
     /// [`Problem::Invalid`]: the cursor.
     pub fn roles(&self, page: &Page) -> Result<(Vec<&'f Role>, Option<String>), Problem> {
         page_of(self.facts, page, self.facts.catalog().all_roles(), |role| role.id.number(), |text| text.parse().ok())
+    }
+
+    /// A page of the permissions that a member's roles grant or deny, in the order of their names; and the cursor to the next page.
+    ///
+    /// # Errors
+    /// [`Problem::Invalid`]: the cursor.
+    pub fn origins(&self, view: &View<'f>, page: &Page) -> Result<(Vec<Origin<'f>>, Option<String>), Problem> {
+        let all = view.catalog.origins(&view.member.roles);
+        page_of(self.facts, page, all.into_iter(), |it| it.permission.name.clone(), |text| Some(text.to_owned()))
     }
 
     /// A page of all permissions that a role grants or denies, in the order of their names; and the cursor to the next page.

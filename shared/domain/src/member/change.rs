@@ -17,6 +17,9 @@ use crate::text;
 /// the member, the caller, the tenant, the event, the idempotency record, and two in reserve.
 pub const MAX_EDGES: usize = 93;
 
+/// The most roles that a member can have.
+pub const MAX_ROLES: usize = 50;
+
 /// The wanted changes of a member. Parts that it does not mention stay.
 #[derive(Debug, Default)]
 pub struct MemberEdit {
@@ -42,6 +45,10 @@ pub struct Fields {
 pub enum Roles {
     /// Exactly these roles, each by its UUID, number or name.
     Exactly(Vec<String>),
+    /// This role beside those held. `None` is an id that cannot exist.
+    With(Option<RoleId>),
+    /// The roles held without this one.
+    Without(Option<RoleId>),
     /// This built-in role in place of the one held. The tenant's own roles stay.
     BuiltIn(RoleId),
     /// `true`: a plain member becomes `admin`. `false`: an `admin` or `owner` becomes `user`.
@@ -87,10 +94,15 @@ impl Record for Member {
 
     fn apply(&mut self, edit: &MemberEdit, catalog: &Catalog) -> Result<(), Problem> {
         let mut refused = Ok(());
-        let mut refuse = |kind, field: &'static str, values: Vec<String>| {
+        let mut refuse = |why: Problem| {
             if refused.is_ok() {
-                refused = Err(Problem::InvalidReference { kind, place: vec!["body".into(), field.into()], values });
+                refused = Err(why);
             }
+        };
+        let unknown = |kind, field: &'static str, values: Vec<String>| Problem::InvalidReference {
+            kind,
+            place: vec!["body".into(), field.into()],
+            values,
         };
         let before = (self.roles.clone(), self.groups.clone());
         edit.first_name.apply(&mut self.first_name);
@@ -107,10 +119,26 @@ impl Record for Member {
                     }
                 }
                 if spellings.is_empty() || !bad.is_empty() {
-                    refuse(Reference::Role, edit.fields.roles, bad);
+                    refuse(unknown(Reference::Role, edit.fields.roles, bad));
                 }
                 self.roles = roles;
             }
+            Some(Roles::With(role)) => {
+                let role = role.and_then(|id| catalog.role(id));
+                match role.filter(|role| !role.retiring || self.roles.contains(&role.id)) {
+                    Some(role) => drop(self.roles.insert(role.id)),
+                    None => refuse(Problem::NotFound("role")),
+                }
+            }
+            Some(Roles::Without(role)) => match role.filter(|id| catalog.role(*id).is_some()) {
+                Some(role) => {
+                    self.roles.remove(&role);
+                    if self.roles.is_empty() {
+                        refuse(unknown(Reference::Role, edit.fields.roles, Vec::new()));
+                    }
+                }
+                None => refuse(Problem::NotFound("role")),
+            },
             Some(Roles::BuiltIn(role)) => self.set_built_in(*role),
             Some(Roles::Manager(true)) if self.built_in_role() == role::OWNER => {}
             Some(Roles::Manager(true)) => self.set_built_in(role::ADMIN),
@@ -124,7 +152,7 @@ impl Record for Member {
             Patch::Clear => self.profession = None,
             Patch::Set(number) => match label(number) {
                 Some(id) => self.profession = Some(id),
-                None => refuse(Reference::Label, edit.fields.profession, vec![number.to_string()]),
+                None => refuse(unknown(Reference::Label, edit.fields.profession, vec![number.to_string()])),
             },
         }
 
@@ -157,11 +185,14 @@ impl Record for Member {
             }
         }
         if !unknown_groups.is_empty() {
-            refuse(Reference::Group, edit.fields.groups, unknown_groups);
+            refuse(unknown(Reference::Group, edit.fields.groups, unknown_groups));
+        }
+        if self.roles.len() > MAX_ROLES.max(before.0.len()) {
+            refuse(Problem::LimitReached("roles of a member", MAX_ROLES));
         }
         let edges = before.0.symmetric_difference(&self.roles).count();
         if edges + before.1.symmetric_difference(&self.groups).count() > MAX_EDGES {
-            refused = refused.and(Err(Problem::TooManyChanges(MAX_EDGES)));
+            refuse(Problem::TooManyChanges(MAX_EDGES));
         }
         refused
     }
@@ -224,5 +255,54 @@ impl Member {
             self.roles.retain(|held| !role::BUILT_IN.contains(held));
             self.roles.insert(role);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Entry;
+    use crate::id::{MembershipId, UserId};
+    use crate::role::Role;
+    use crate::time::Time;
+
+    fn edited(member: &Member, catalog: &Catalog, roles: Roles) -> (Result<(), Problem>, BTreeSet<RoleId>) {
+        let mut after = member.clone();
+        let edit = MemberEdit { roles: Some(roles), ..MemberEdit::default() };
+        (after.apply(&edit, catalog), after.roles)
+    }
+
+    #[test]
+    fn one_role_is_given_and_taken() {
+        let now = Time::from_millis(0);
+        let role = |number: u32| Role::new(RoleId::new(number), &format!("role {number}"), now);
+        let retiring = Role { retiring: true, ..role(99) };
+        let catalog = Catalog::new(1, (10..80).map(role).chain([retiring]).map(Entry::Role));
+        let id = |number: u32| Some(RoleId::new(number));
+        let (member, tenant, user) = (MembershipId::new(1), TenantId::new(1), UserId::new(1));
+        let mut member = Member::new(member, tenant, user, "ann@acme.example", now);
+        member.roles = [role::USER].into();
+
+        let (given, roles) = edited(&member, &catalog, Roles::With(id(10)));
+        assert!(given.is_ok() && roles == [role::USER, RoleId::new(10)].into());
+        let (again, roles) = edited(&member, &catalog, Roles::With(Some(role::USER)));
+        assert!(again.is_ok() && roles == member.roles);
+        let (not_held, roles) = edited(&member, &catalog, Roles::Without(id(10)));
+        assert!(not_held.is_ok() && roles == member.roles);
+        for unknown in [None, id(98)] {
+            assert!(matches!(edited(&member, &catalog, Roles::With(unknown)).0, Err(Problem::NotFound("role"))));
+            assert!(matches!(edited(&member, &catalog, Roles::Without(unknown)).0, Err(Problem::NotFound("role"))));
+        }
+        assert!(matches!(edited(&member, &catalog, Roles::With(id(99))).0, Err(Problem::NotFound("role"))));
+        let (last, _) = edited(&member, &catalog, Roles::Without(Some(role::USER)));
+        assert!(
+            matches!(last, Err(Problem::InvalidReference { kind: Reference::Role, values, .. }) if values.is_empty())
+        );
+
+        member.roles = (10..10 + MAX_ROLES as u32).map(RoleId::new).collect();
+        let (full, _) = edited(&member, &catalog, Roles::With(id(70)));
+        assert!(matches!(full, Err(Problem::LimitReached(_, MAX_ROLES))));
+        assert!(edited(&member, &catalog, Roles::With(id(10))).0.is_ok());
+        assert!(edited(&member, &catalog, Roles::Without(id(10))).0.is_ok());
     }
 }

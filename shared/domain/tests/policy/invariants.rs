@@ -145,6 +145,14 @@ fn permissions_are_what_is_granted_and_not_denied() {
         for held in world.all_sets() {
             assert_eq!(world.catalog.permissions(&held), world.holds(&held), "{held:?} of {:?}", world.roles);
             assert_eq!(world.catalog.rank(&held), world.rank(&held));
+            let origins = world.catalog.origins(&held);
+            let effective = origins.iter().filter(|it| it.is_effective()).map(|it| it.permission.name.as_str());
+            assert_eq!(effective.collect::<BTreeSet<_>>(), world.holds(&held), "{held:?} of {:?}", world.roles);
+            let denied = origins.iter().filter(|it| !it.denied_by.is_empty()).map(|it| it.permission.name.as_str());
+            assert_eq!(denied.collect::<BTreeSet<_>>(), world.denies(&held), "{held:?} of {:?}", world.roles);
+            for role in origins.iter().flat_map(|it| it.granted_by.iter().chain(&it.denied_by)) {
+                assert!(held.contains(&role.id), "{role:?}");
+            }
         }
     }
 }

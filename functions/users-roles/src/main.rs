@@ -1,0 +1,70 @@
+use serde_json::json;
+use shared::dialect::users::{self, USERS, User};
+use shared::domain::member::change::{Fields, MemberEdit, Roles};
+use shared::id::RoleId;
+use shared::{Answer, App, Boxed, Call, Problem, Reads};
+
+/// `PUT /v1/users/{id}/roles/{role}`: gives a member one role more. A role that they have stays.
+///
+/// Needs `member:assign-role`, and the rank and every permission of the role.
+async fn give_role(app: &App, call: &Call) -> Result<Answer, Problem> {
+    change_roles(app, call, Roles::With).await
+}
+
+/// `DELETE /v1/users/{id}/roles/{role}`: takes one role from a member. The last role stays.
+///
+/// Needs `member:assign-role`; anybody may give up a role of their own.
+async fn take_role(app: &App, call: &Call) -> Result<Answer, Problem> {
+    change_roles(app, call, Roles::Without).await
+}
+
+async fn change_roles(app: &App, call: &Call, change: fn(Option<RoleId>) -> Roles) -> Result<Answer, Problem> {
+    let caller = app.bearer(call).await?;
+    let conditions = call.conditions()?;
+    let (user, role, tenant) = call.all(|parts| {
+        let (user, role) = (parts.join(users::user(call, &caller)), parts.join(call.path_uuid("role")));
+        let tenant = parts.join(users::tenant(call));
+        Ok((user?, role?, tenant?))
+    })?;
+    caller.same_tenant(tenant)?;
+    let edit = MemberEdit {
+        roles: Some(change(RoleId::from_uuid_in(role, caller.tenant))),
+        fields: Fields { roles: "role", ..Fields::default() },
+        ..MemberEdit::default()
+    };
+    app.change(call, &caller, Reads::member(user), &conditions, &|plan| {
+        let member = plan.update(plan.facts().member(user)?, &edit);
+        let view = plan.view(&member);
+        Ok(Answer::json(200, &json!(User::new(&view))).with_etag(view.version()).into())
+    })
+    .await
+}
+
+fn answer<'a>(app: &'a App, call: &'a Call) -> Boxed<'a, Answer> {
+    match call.route.as_str() {
+        "DELETE /v1/users/{id}/roles/{role}" => Box::pin(take_role(app, call)),
+        _ => Box::pin(give_role(app, call)),
+    }
+}
+
+fn main() -> Result<(), lambda_http::Error> {
+    shared::serve(&USERS, answer)
+}
+
+#[test]
+fn description() {
+    use openapi::{Operation, schema_of, uuid_in_header};
+    use schemars::json_schema;
+    let user = json_schema!({ "anyOf": [schema_of::<shared::id::Uuid>(), { "type": "string", "enum": ["me"] }] });
+    for route in ["PUT /v1/users/{id}/roles/{role}", "DELETE /v1/users/{id}/roles/{role}"] {
+        Operation::new(&USERS)
+            .route(route)
+            .path("id", "The user's UUID, or `me` for the caller.", user.clone())
+            .path("role", "The role's UUID.", schema_of::<shared::id::Uuid>())
+            .header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header())
+            .write()
+            .limited()
+            .answer::<User>()
+            .describe();
+    }
+}
