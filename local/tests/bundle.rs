@@ -149,6 +149,26 @@ fn a_function_has_the_mandatory_cases() {
     });
 }
 
+/// The first two columns of the table *Endpoints*. Public functions stand below the table.
+#[test]
+fn the_readme_lists_the_routes_of_the_template() {
+    let template = template();
+    let text = fs::read_to_string(find_root().unwrap().join("README.md")).unwrap();
+    let (_, table) = text.split_once("\n## Endpoints\n").expect("a heading");
+    let rows = table.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|')).skip(2);
+    let quoted = |cell: &str| cell.split('`').nth(1).unwrap_or_default().to_owned();
+    let listed: Vec<_> =
+        rows.map(|row| row.split('|').collect::<Vec<_>>()).map(|it| (quoted(it[1]), quoted(it[2]))).collect();
+    let mut expected: Vec<(String, String)> = Vec::new();
+    for function in template.functions.iter().filter(|it| it.kind != Some(Kind::Public)) {
+        expected.extend(
+            function.routes.iter().map(|route| (format!("{} {}", route.method, route.path), function.name.clone())),
+        );
+    }
+    assert_eq!(listed.iter().collect::<BTreeSet<_>>(), expected.iter().collect::<BTreeSet<_>>());
+    assert_eq!(listed.len(), expected.len(), "a route is listed twice");
+}
+
 #[test]
 fn a_case_has_an_answer() {
     each_function(in_template(), |name| {
