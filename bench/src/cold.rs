@@ -158,12 +158,13 @@ fn print(subjects: &[Subject], measured: &[Measured], cold: u32, warm: u32) {
 }
 
 const NOTES: &str = "\
-Each call is one API Gateway event that gives a member the other of two roles, in turn `admin` and `user`; each answer is \
-checked. *Init* is from the start of the process until it asks for work, *first answer* from then until the answer; its CPU \
-counts until the process asks for work again. CPU is the process's own clock: user and system, all threads. *Ratio* is to \
-the first row. DynamoDB is an engine in memory on this machine, behind TLS with a certificate of an authority that each \
-client is told to trust beside those that it trusts by default (ours embeds Amazon's, and takes this one in their place); \
-the table has no stream and no TTL, which cost a caller nothing on AWS and much in that engine. \
-What is measured has a core of its own, so that the engine does not empty its caches between calls. Warm processes took UNCOUNTED calls before those that count. Node runs on the smallest loop over the Runtime API with its \
-standard library, Python on AWS's `awslambdaric`, with its modules compiled beforehand; what Lambda provides of either is not \
-in the sizes, nor are compiled modules.";
+Each call is one API Gateway event. It gives a member the other of two roles, in turn `admin` and `user`, and each answer is \
+checked. *Init* lasts from the start of the process until it asks for work, *first answer* from then until the answer; its \
+CPU counts until the process asks for work again. CPU is the process's own clock: user and system, all threads. *Ratio* is to \
+the first row. DynamoDB is an engine in memory on this machine. It is behind TLS with a certificate of an authority that each \
+client is told to trust, beside those that it trusts by default (our function embeds Amazon's, and takes this one in their \
+place). The table has no stream and no TTL: they cost a caller nothing on AWS, and much in that engine. The measured process \
+has a core of its own, so that the engine does not empty its caches between calls. Warm processes took UNCOUNTED calls before \
+those that count. Node runs on the smallest loop over the Runtime API with its standard library, Python on AWS's \
+`awslambdaric`, with its modules compiled beforehand. The sizes have neither the parts that Lambda provides of both, nor \
+compiled modules.";
