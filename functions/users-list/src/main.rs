@@ -18,13 +18,12 @@ fn wanted(query: &mut Object, tenant: TenantId) -> Result<MemberList, Faulty> {
     let group = query.optional::<Uuid>("group").map(|group| GroupId::from_uuid_in(group, tenant));
     let by_default = if role.is_some() || group.is_some() { "id" } else { "name" };
     let asked = sort.as_deref().unwrap_or(by_default);
-    let sort = match asked.trim_start_matches('-') {
+    let sort = match asked.strip_prefix('-').unwrap_or(asked) {
         "name" => Some(Sort::Name),
         "email" => Some(Sort::Email),
         "id" => Some(Sort::Id),
         _ => None,
     };
-    let sort = sort.filter(|_| !asked.starts_with("--"));
     if sort.is_none() {
         query.refuse(Fault::here(Wrong::NotOneOf(SORTS)).within("sort"));
     }
@@ -42,7 +41,7 @@ fn wanted(query: &mut Object, tenant: TenantId) -> Result<MemberList, Faulty> {
 
 /// `GET /v1/users`: lists the tenant's members.
 ///
-/// Needs `member:read`; the manager of a group may list its members.
+/// Needs `member:read`; the manager of a group may list its members, in the order of their ids.
 async fn list_users(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let (wanted, page, tenant) = call.parameters().all(|query| {
@@ -81,8 +80,8 @@ fn description() {
         )
         .query(
             "sort",
-            "The order, descending with a `-`. `name` if it is not given, but `id` with `role` or `group`. A page by name can \
-             lag behind a change by some milliseconds; the others cannot.",
+            "The order, descending with a `-`. `name` if it is not given, but `id` with `role` or `group`. Names come from an \
+             index, which can lag behind a change by some milliseconds; so do the matches of `q` in them.",
             one_of(SORTS),
         )
         .page::<Users>()

@@ -6,7 +6,7 @@ use shared::{Answer, App, Boxed, Call, Problem, Reads};
 
 /// `PUT /v1/users/{id}/roles/{role}`: gives a member one role more. A role that they have stays.
 ///
-/// Needs `member:assign-role`, and the rank and every permission of the role.
+/// Needs `member:assign-role`, at least the rank of the role, and every permission that the member gains by it.
 async fn give_role(app: &App, call: &Call) -> Result<Answer, Problem> {
     change_roles(app, call, Roles::With).await
 }
@@ -42,8 +42,8 @@ async fn change_roles(app: &App, call: &Call, change: fn(Option<RoleId>) -> Role
 
 fn answer<'a>(app: &'a App, call: &'a Call) -> Boxed<'a, Answer> {
     match call.route.as_str() {
-        "DELETE /v1/users/{id}/roles/{role}" => Box::pin(take_role(app, call)),
-        _ => Box::pin(give_role(app, call)),
+        "PUT /v1/users/{id}/roles/{role}" => Box::pin(give_role(app, call)),
+        _ => Box::pin(take_role(app, call)),
     }
 }
 
@@ -56,15 +56,14 @@ fn description() {
     use openapi::{Operation, schema_of, uuid_in_header};
     use schemars::json_schema;
     let user = json_schema!({ "anyOf": [schema_of::<shared::id::Uuid>(), { "type": "string", "enum": ["me"] }] });
-    for route in ["PUT /v1/users/{id}/roles/{role}", "DELETE /v1/users/{id}/roles/{role}"] {
+    let operation = |route| {
         Operation::new(&USERS)
             .route(route)
             .path("id", "The user's UUID, or `me` for the caller.", user.clone())
             .path("role", "The role's UUID.", schema_of::<shared::id::Uuid>())
             .header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header())
             .write()
-            .limited()
-            .answer::<User>()
-            .describe();
-    }
+    };
+    operation("PUT /v1/users/{id}/roles/{role}").limited().answer::<User>().describe();
+    operation("DELETE /v1/users/{id}/roles/{role}").answer::<User>().describe();
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use shared::domain::catalog::Policy;
 use shared::domain::policy::check_text;
 use shared::domain::{Entry, Member, Status, role};
-use shared::id::{PolicyId, TenantId, UserId};
+use shared::id::{GroupId, PolicyId, TenantId, UserId};
 use shared::table::encode;
 use shared::table::key::{TenantKeys, folded};
 
@@ -184,6 +184,35 @@ async fn a_list_leaves_out_whom_a_policy_of_the_tenant_hides() {
     product.server.shutdown().await;
 }
 
+/// In another order the gate would read other members, too, and the number of pages would tell how many there are.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manager_who_may_not_read_members_lists_their_group_by_id_only() {
+    let product = Product::start().await;
+    let billing = UserId::new(4);
+    product
+        .set(ACME, billing, |it| (it.groups, it.manages) = ([GroupId::new(1)].into(), [GroupId::new(1)].into()))
+        .await;
+    let token = product.access("acme", "billing@acme.example").await;
+    let [managed, other] = [1, 2].map(|number| format!("group={}", GroupId::new(number).uuid_in(ACME)));
+    for query in [managed.clone(), format!("{managed}&sort=-id"), format!("{managed}&status=active&q=a")] {
+        let listed = product.list(&token, ACME, &query).await;
+        assert_eq!(listed.status, 200, "{query}: {}", listed.json());
+        assert!(!listed.json()["data"].as_array().unwrap().is_empty(), "{query}");
+    }
+    for query in [
+        String::new(),
+        other,
+        format!("{managed}&sort=name"),
+        format!("{managed}&sort=-email&q=a"),
+        format!("{managed}&email=admin%40acme.example"),
+    ] {
+        let refused = product.list(&token, ACME, &query).await;
+        assert_eq!(refused.status, 403, "{query}: {}", refused.json());
+        assert_eq!(refused.json()["details"]["action"], "tenant:list-members", "{query}");
+    }
+    product.server.shutdown().await;
+}
+
 /// The requests and the read units of each kind of page are the same in a tenant of 300 and in one of 30,000.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_costs_what_it_returns() {
@@ -204,6 +233,7 @@ async fn a_page_costs_what_it_returns() {
             "email=member1007%40acme.example",
             "sort=-name&status=deactivated&limit=10",
             "group=726f6c65-6361-8005-8000-000100000001",
+            "role=admin&sort=name&limit=1",
         ] {
             // The first call reads the rules, too.
             product.list(&token, ACME, query).await;
@@ -233,6 +263,8 @@ async fn a_page_costs_what_it_returns() {
         // Nobody among the last by name is deactivated: four pages' worth of items, and no more.
         ("a filter without an index", "BatchGetItem Query Query Query Query"),
         ("a group of another tenant", "BatchGetItem"),
+        // The first by name matches. Two reads of two items look for a second one.
+        ("a full page", "BatchGetItem Query Query"),
     ];
     for (at, (name, expected)) in expected.into_iter().enumerate() {
         assert_eq!(operations(at), expected, "{name}");

@@ -10,6 +10,9 @@ use domain::problem::{Fault, Problem, Wrong};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hmac;
 
+/// A place is filled up to a multiple of so many bytes, so that the length of a cursor tells next to nothing of it.
+const BLOCK: usize = 128;
+
 /// The cursors of one list in one tenant.
 pub struct Cursors<'a> {
     key: hmac::Key,
@@ -27,7 +30,7 @@ impl<'a> Cursors<'a> {
     /// # Errors
     /// A defect: the place is too long to be sealed.
     pub fn seal(&self, place: &str) -> Result<String, Problem> {
-        // The nonce is a hash of all that is sealed. So no nonce is used for two places, and none needs to be random.
+        // The nonce is a keyed hash of all that is sealed. So two places practically never share one, and it needs no chance.
         let mut context = hmac::Context::with_key(&self.key);
         for part in ["nonce", self.list, place] {
             context.update(&(part.len() as u64).to_be_bytes());
@@ -36,6 +39,7 @@ impl<'a> Cursors<'a> {
         let mut nonce = [0; NONCE_LEN];
         nonce.copy_from_slice(&context.sign().as_ref()[..NONCE_LEN]);
         let mut sealed = place.as_bytes().to_vec();
+        sealed.resize(place.len().next_multiple_of(BLOCK), 0);
         let failed = |_| Problem::Internal("a cursor cannot be sealed".to_owned());
         self.cipher()?
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(self.list), &mut sealed)
@@ -54,7 +58,7 @@ impl<'a> Cursors<'a> {
             let (nonce, sealed) = bytes.split_at_mut_checked(NONCE_LEN)?;
             let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
             let place = cipher.open_in_place(nonce, Aad::from(self.list), sealed).ok()?;
-            String::from_utf8(place.to_vec()).ok()
+            Some(std::str::from_utf8(place).ok()?.trim_end_matches('\0').to_owned())
         };
         let wrong = Wrong::Syntax("the `next_cursor` of a page of this list");
         open().ok_or_else(|| vec![Fault::here(wrong).within("cursor").within("query")].into())
@@ -79,6 +83,7 @@ mod tests {
         assert_eq!(names.open(&cursor).unwrap(), place);
         assert_eq!(names.seal(place).unwrap(), cursor);
         assert_ne!(names.seal("ann lee#43").unwrap()[..16], cursor[..16], "another nonce");
+        assert_eq!(names.seal("a much longer place#4213").unwrap().len(), cursor.len());
         let others = [
             Cursors::new("secret of acme", "GET /v1/users sort=email"),
             Cursors::new("secret of globex", "GET /v1/users sort=name"),

@@ -131,7 +131,8 @@ impl TenantKeys {
     /// The partition of the index and the prefix of the sort keys of the members whose names begin with `name`.
     pub fn listed_from(self, name: &str) -> Key {
         let name = folded(name);
-        let fitting = name.floor_char_boundary(SORT_KEY);
+        // Shorter than any name that is cut, so that the beginning of a long name finds it.
+        let fitting = name.floor_char_boundary(SORT_KEY - " #2147483647".len() - 3);
         Key::new(format!("{}#MEMBERS", self.partition()), &name[..fitting])
     }
 
@@ -282,7 +283,15 @@ mod tests {
         let mut names = ["Zoë", "ann lee", "Ann", "Émile", "eva", "Annie", "Straße"];
         names.sort_by_key(|name| acme.listed(name, UserId::new(7)).sk);
         assert_eq!(names, ["Ann", "ann lee", "Annie", "Émile", "eva", "Straße", "Zoë"]);
-        for (name, beginning) in [("Émile", "EM"), ("Ann Lee", "ann l"), ("Zoë", "zoe"), ("ﬁne", "fin")] {
+        let long = "한".repeat(250);
+        for (name, beginning) in [
+            ("Émile", "EM"),
+            ("Ann Lee", "ann l"),
+            ("Zoë", "zoe"),
+            ("ﬁne", "fin"),
+            (&long, &long),
+            (&long, &long[..600]),
+        ] {
             assert!(acme.listed(name, UserId::new(7)).sk.starts_with(&acme.listed_from(beginning).sk), "{name}");
         }
         assert_eq!(TenantKeys::number_of(&acme.member(UserId::new(420)).sk), Some(UserId::new(420)));

@@ -17,7 +17,7 @@ use crate::text;
 /// the member, the caller, the tenant, the event, the idempotency record, and two in reserve.
 pub const MAX_EDGES: usize = 93;
 
-/// The most roles that a member can have.
+/// The most roles that a member can be given, by number or one by one.
 pub const MAX_ROLES: usize = 50;
 
 /// The wanted changes of a member. Parts that it does not mention stay.
@@ -126,7 +126,10 @@ impl Record for Member {
             Some(Roles::With(role)) => {
                 let role = role.and_then(|id| catalog.role(id));
                 match role.filter(|role| !role.retiring || self.roles.contains(&role.id)) {
-                    Some(role) => drop(self.roles.insert(role.id)),
+                    Some(role) if self.roles.insert(role.id) && self.roles.len() > MAX_ROLES => {
+                        refuse(Problem::LimitReached("roles of a member", MAX_ROLES));
+                    }
+                    Some(_) => {}
                     None => refuse(Problem::NotFound("role")),
                 }
             }
@@ -186,9 +189,6 @@ impl Record for Member {
         }
         if !unknown_groups.is_empty() {
             refuse(unknown(Reference::Group, edit.fields.groups, unknown_groups));
-        }
-        if self.roles.len() > MAX_ROLES.max(before.0.len()) {
-            refuse(Problem::LimitReached("roles of a member", MAX_ROLES));
         }
         let edges = before.0.symmetric_difference(&self.roles).count();
         if edges + before.1.symmetric_difference(&self.groups).count() > MAX_EDGES {
