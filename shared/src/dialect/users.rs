@@ -62,35 +62,51 @@ pub fn page_in_tenant(call: &Call, caller: &Caller) -> Result<Page, Problem> {
     Ok(page)
 }
 
-/// A member of the tenant, with their picture.
+/// A member of the tenant, with their picture. The members of the object have the order of the page (seed 001).
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct User<'a> {
     #[serde(flatten)]
-    pub listed: ListedUser<'a>,
+    who: Who<'a>,
     /// A data URI of at most 256 KiB.
-    pub picture: Option<&'a str>,
+    picture: Option<&'a str>,
+    #[serde(flatten)]
+    state: State<'a>,
 }
 
 /// A member of the tenant, as lists have them: without their picture.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ListedUser<'a> {
-    pub id: Uuid,
-    pub tenant_id: Uuid,
-    pub email: &'a str,
-    pub name: String,
+    #[serde(flatten)]
+    who: Who<'a>,
+    #[serde(flatten)]
+    state: State<'a>,
+}
+
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+struct Who<'a> {
+    id: Uuid,
+    tenant_id: Uuid,
+    email: &'a str,
+    name: String,
     /// Names of roles.
-    pub roles: Vec<&'a str>,
-    pub is_owner: bool,
+    roles: Vec<&'a str>,
+    is_owner: bool,
+}
+
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+struct State<'a> {
     /// `local` for users made here.
-    pub auth_provider: &'a str,
-    pub status: Status,
-    pub groups: Vec<Group<'a>>,
-    pub created_at: Time,
-    pub updated_at: Time,
+    auth_provider: &'a str,
+    status: Status,
+    groups: Vec<Group<'a>>,
+    created_at: Time,
+    updated_at: Time,
     /// Raised by one with every change; the `etag`.
-    pub version: u64,
+    version: u64,
 }
 
 /// A group that the member is in.
@@ -105,14 +121,19 @@ pub struct Group<'a> {
 
 impl<'a> User<'a> {
     pub fn new(view: &View<'a>) -> Self {
-        Self { listed: ListedUser::new(view), picture: view.picture }
+        Self { who: Who::new(view), picture: view.picture, state: State::new(view) }
     }
 }
 
 impl<'a> ListedUser<'a> {
     pub fn new(view: &View<'a>) -> Self {
+        Self { who: Who::new(view), state: State::new(view) }
+    }
+}
+
+impl<'a> Who<'a> {
+    fn new(view: &View<'a>) -> Self {
         let View { tenant, member, catalog, .. } = *view;
-        let groups = member.groups.iter().filter_map(|id| catalog.group(*id));
         Self {
             id: member.user.uuid(),
             tenant_id: tenant.id.uuid(),
@@ -120,15 +141,23 @@ impl<'a> ListedUser<'a> {
             name: member.name(),
             roles: catalog.roles(&member.roles).map(|role| role.name.as_str()).collect(),
             is_owner: member.is_owner(),
+        }
+    }
+}
+
+impl<'a> State<'a> {
+    fn new(view: &View<'a>) -> Self {
+        let View { tenant, member, catalog, .. } = *view;
+        let groups = member.groups.iter().filter_map(|id| catalog.group(*id));
+        let groups = groups.map(|group| Group {
+            id: group.id.uuid_in(tenant.id),
+            name: &group.name,
+            is_admin: member.manages.contains(&group.id),
+        });
+        Self {
             auth_provider: &member.auth_provider,
             status: member.status,
-            groups: groups
-                .map(|group| Group {
-                    id: group.id.uuid_in(tenant.id),
-                    name: &group.name,
-                    is_admin: member.manages.contains(&group.id),
-                })
-                .collect(),
+            groups: groups.collect(),
             created_at: member.meta.created_at,
             updated_at: member.meta.updated_at,
             version: member.meta.version,
