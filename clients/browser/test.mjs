@@ -150,7 +150,7 @@ function send(page) {
 /** Sees the status and the JSON of the answer to what `act` sends in the page. */
 async function answered(page, { method, path }, act) {
   const name = `${method.toUpperCase()} ${path}`;
-  const pattern = RegExp(`^${url}${path.replace(/\{[^}]*\}/g, '[^/{}]+')}$`);
+  const pattern = RegExp(`^${url}${path.replace(/\{[^}]*\}/g, '[^/?{}]+')}([?].*)?$`);
   const isOurs = (it) => it.request().method() === method.toUpperCase() && pattern.test(it.url());
   const [answer] = await Promise.all([page.waitForResponse(isOurs), act()]);
   const status = answer.status();
