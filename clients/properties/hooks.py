@@ -80,6 +80,9 @@ def filter_failure(context, failure, case, response):
     # A method that no route has. API Gateway answers it with 404 and not with 405, before any function.
     if failure.code == "ST204" and (response.status_code, response.text) == (404, '{"message":"Not Found"}'):
         return False
+    # A request that is too long for the gateway, which answers it before any function.
+    if failure.code == "ST201" and response.status_code == 431:
+        return False
     # A request that fits the description, and that the function refuses.
     if failure.code != "ST202" or response.status_code not in (400, 422):
         return True
