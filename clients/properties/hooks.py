@@ -55,6 +55,7 @@ OF_NO_SCHEMA = (
     "a name that is not there twice",
     "there can be at most 500 roles",
     "there can be at most 5000 permissions",
+    "at least one role is required",
     "must be the same as ",
     "must be the `next_cursor` of a page of this list",
     "the idempotency key was used for another request",
