@@ -92,11 +92,7 @@ impl Body {
 async fn create_role(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let (body, conditions) = (call.body(MAX_BODY)?, call.conditions()?);
-    let (body, tenant) = body.all(|body| {
-        let (read, tenant) = (Body::read(body), body.join(users::tenant(call)));
-        Ok((read?, tenant?))
-    })?;
-    caller.same_tenant(tenant)?;
+    let body = users::in_tenant(call, &caller, body, Body::read)?;
     app.change(call, &caller, Reads::none(), &conditions, &|plan| {
         let id = plan.number(|numbers| &mut numbers.roles)?;
         let role = plan.create(body.role(id, plan.facts().now()));

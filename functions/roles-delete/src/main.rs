@@ -11,7 +11,8 @@ use shared::{Answer, App, Call, Problem, Reads, Step};
 async fn delete_role(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let conditions = call.conditions()?;
-    let id = RoleId::from_uuid_in(users::in_tenant(call, &caller, call.path_uuid("id"))?, caller.tenant);
+    let id = users::in_tenant(call, &caller, call.parts(), |parts| parts.join(call.path_uuid("id")))?;
+    let id = RoleId::from_uuid_in(id, caller.tenant);
     app.change(call, &caller, Reads::holders(id), &conditions, &|plan| {
         let (role, is_held) = (plan.facts().role(id)?, plan.facts().is_held());
         match (is_held, role.is_retiring()) {

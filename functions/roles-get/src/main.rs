@@ -9,7 +9,7 @@ use shared::{Answer, App, Boxed, Call, Problem, Reads};
 /// Any active member may.
 async fn list_roles(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
-    let page = users::page_in_tenant(call, &caller)?;
+    let page = users::in_tenant(call, &caller, call.parameters(), |query| Ok(call.page(query)))?;
     app.read(call, &caller, Reads::none(), &|reading| {
         let (roles, next_cursor) = reading.roles(&page)?;
         let data = roles.into_iter().map(|role| Role::new(role, caller.tenant)).collect();
@@ -23,7 +23,8 @@ async fn list_roles(app: &App, call: &Call) -> Result<Answer, Problem> {
 /// Any active member may.
 async fn get_role(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
-    let id = RoleId::from_uuid_in(users::in_tenant(call, &caller, call.path_uuid("id"))?, caller.tenant);
+    let id = users::in_tenant(call, &caller, call.parts(), |parts| parts.join(call.path_uuid("id")))?;
+    let id = RoleId::from_uuid_in(id, caller.tenant);
     app.read(call, &caller, Reads::none(), &|reading| {
         let shown = Role::new(reading.role(id)?, caller.tenant);
         Ok(Answer::json(200, &json!(shown)).with_etag(shown.version))
@@ -36,7 +37,7 @@ async fn get_role(app: &App, call: &Call) -> Result<Answer, Problem> {
 /// Any active member may.
 async fn list_permissions(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
-    let page = users::page_in_tenant(call, &caller)?;
+    let page = users::in_tenant(call, &caller, call.parameters(), |query| Ok(call.page(query)))?;
     app.read(call, &caller, Reads::none(), &|reading| {
         let (permissions, next_cursor) = reading.permissions(&page)?;
         let named = permissions.into_iter().map(|it| NamedPermission {

@@ -7,7 +7,7 @@ use shared::{Answer, App, Boxed, Call, Problem, Reads};
 /// Needs `member:read`; anybody may see themselves, and a manager of a group its members.
 async fn get_user(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
-    let user = users::in_tenant(call, &caller, users::user(call, &caller))?;
+    let user = users::in_tenant(call, &caller, call.parts(), |parts| parts.join(users::user(call, &caller)))?;
     app.read(call, &caller, Reads::member(user), &|reading| {
         let view = reading.see(reading.facts().member(user)?)?;
         Ok(Answer::json(200, &json!(User::new(&view))).with_etag(view.version()))
@@ -20,12 +20,10 @@ async fn get_user(app: &App, call: &Call) -> Result<Answer, Problem> {
 /// Who may see the member may.
 async fn list_permissions(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
-    let (user, page, tenant) = call.parameters().all(|query| {
+    let (user, page) = users::in_tenant(call, &caller, call.parameters(), |query| {
         let (user, page) = (query.join(users::user(call, &caller)), call.page(query));
-        let tenant = query.join(users::tenant(call));
-        Ok((user?, page?, tenant?))
+        Ok((user?, page))
     })?;
-    caller.same_tenant(tenant)?;
     app.read(call, &caller, Reads::member(user).without_pictures(), &|reading| {
         let view = reading.see(reading.facts().member(user)?)?;
         let (origins, next_cursor) = reading.origins(&view, &page)?;
@@ -48,11 +46,9 @@ fn main() -> Result<(), lambda_http::Error> {
 
 #[test]
 fn description() {
-    use openapi::{Operation, schema_of, uuid_in_header};
-    use schemars::json_schema;
-    let user = json_schema!({ "anyOf": [schema_of::<shared::id::Uuid>(), { "type": "string", "enum": ["me"] }] });
+    use openapi::{Operation, user_or_me, uuid_in_header};
     let operation = |route| {
-        Operation::new(&USERS).route(route).path("id", "The user's UUID, or `me` for the caller.", user.clone()).header(
+        Operation::new(&USERS).route(route).path("id", "The user's UUID, or `me` for the caller.", user_or_me()).header(
             "X-Tenant-ID",
             "The tenant's UUID: the credential's.",
             uuid_in_header(),

@@ -2,7 +2,7 @@ use serde_json::json;
 use shared::dialect::users::{self, ListedUser, USERS, Users};
 use shared::domain::Status;
 use shared::id::{GroupId, TenantId, Uuid};
-use shared::json::{Faulty, Object, Text};
+use shared::json::{Object, Text};
 use shared::list::Sort;
 use shared::problem::{Fault, Wrong};
 use shared::{Answer, App, Call, MemberList, Problem};
@@ -11,7 +11,7 @@ const SORTS: &str = "name, -name, email, -email, id, -id";
 const STATUSES: &str = "invited, active, deactivated";
 
 /// Reads the filters and the order. Members of a role or group come by id, if the client asks for no order: those have an index.
-fn wanted(query: &mut Object, tenant: TenantId) -> Result<MemberList, Faulty> {
+fn wanted(query: &mut Object, tenant: TenantId) -> MemberList {
     let mut text = |name| query.optional::<Text<250>>(name).map(|Text(text)| text);
     let (role, status, sort, beginning) = (text("role"), text("status"), text("sort"), text("q"));
     let email = query.optional::<Text<254>>("email").map(|Text(text)| text);
@@ -36,7 +36,7 @@ fn wanted(query: &mut Object, tenant: TenantId) -> Result<MemberList, Faulty> {
         status
     });
     let (sort, descending) = (sort.unwrap_or(Sort::Name), asked.starts_with('-'));
-    Ok(MemberList { sort, descending, role, group, status, email, beginning })
+    MemberList { sort, descending, role, group, status, email, beginning }
 }
 
 /// `GET /v1/users`: lists the tenant's members.
@@ -44,12 +44,9 @@ fn wanted(query: &mut Object, tenant: TenantId) -> Result<MemberList, Faulty> {
 /// Needs `member:read`; the manager of a group may list its members, in the order of their ids.
 async fn list_users(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
-    let (wanted, page, tenant) = call.parameters().all(|query| {
-        let (wanted, page) = (wanted(query, caller.tenant), call.page(query));
-        let tenant = query.join(users::tenant(call));
-        Ok((wanted?, page?, tenant?))
+    let (wanted, page) = users::in_tenant(call, &caller, call.parameters(), |query| {
+        Ok((wanted(query, caller.tenant), call.page(query)))
     })?;
-    caller.same_tenant(tenant)?;
     app.list(call, &caller, &wanted, &page, &|page| {
         let data = page.members.iter().map(ListedUser::new).collect();
         Answer::json(200, &json!(Users { data, next_cursor: page.next_cursor.as_deref() }))

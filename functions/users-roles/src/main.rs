@@ -21,12 +21,10 @@ async fn take_role(app: &App, call: &Call) -> Result<Answer, Problem> {
 async fn change_roles(app: &App, call: &Call, change: fn(Option<RoleId>) -> Roles) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let conditions = call.conditions()?;
-    let (user, role, tenant) = call.all(|parts| {
+    let (user, role) = users::in_tenant(call, &caller, call.parts(), |parts| {
         let (user, role) = (parts.join(users::user(call, &caller)), parts.join(call.path_uuid("role")));
-        let tenant = parts.join(users::tenant(call));
-        Ok((user?, role?, tenant?))
+        Ok((user?, role?))
     })?;
-    caller.same_tenant(tenant)?;
     let edit = MemberEdit {
         roles: Some(change(RoleId::from_uuid_in(role, caller.tenant))),
         fields: Fields { roles: "role", ..Fields::default() },
@@ -53,13 +51,11 @@ fn main() -> Result<(), lambda_http::Error> {
 
 #[test]
 fn description() {
-    use openapi::{Operation, schema_of, uuid_in_header};
-    use schemars::json_schema;
-    let user = json_schema!({ "anyOf": [schema_of::<shared::id::Uuid>(), { "type": "string", "enum": ["me"] }] });
+    use openapi::{Operation, schema_of, user_or_me, uuid_in_header};
     let operation = |route| {
         Operation::new(&USERS)
             .route(route)
-            .path("id", "The user's UUID, or `me` for the caller.", user.clone())
+            .path("id", "The user's UUID, or `me` for the caller.", user_or_me())
             .path("role", "The role's UUID.", schema_of::<shared::id::Uuid>())
             .header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header())
             .write()

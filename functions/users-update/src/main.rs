@@ -59,12 +59,10 @@ fn has(name: &str) -> Value {
 async fn update_user(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let (body, conditions) = (call.body(MAX_BODY)?, call.conditions()?);
-    let (update, user, tenant) = body.all(|body| {
-        let read = Body::read(body);
-        let (user, tenant) = (body.join(call.path_uuid("id")), body.join(users::tenant(call)));
-        Ok((read?.update(), user?, tenant?))
+    let (update, user) = users::in_tenant(call, &caller, body, |body| {
+        let (read, user) = (Body::read(body), body.join(call.path_uuid("id")));
+        Ok((read?.update(), user?))
     })?;
-    caller.same_tenant(tenant)?;
     let user = UserId::from_uuid(user);
     app.change(call, &caller, Reads::member(user), &conditions, &|plan| {
         let member = plan.update(plan.facts().member(user)?, &update);

@@ -322,6 +322,11 @@ pub fn schema_of<T: JsonSchema>() -> Schema {
     schema
 }
 
+/// The schema of a user in a path: a UUID, or `me` for the caller.
+pub fn user_or_me() -> Schema {
+    json_schema!({ "anyOf": [schema_of::<shared::id::Uuid>(), { "type": "string", "enum": ["me"] }] })
+}
+
 /// The schema of a UUID in a header. It has no `format`: generated clients would make a type of it that no header takes.
 pub fn uuid_in_header() -> Schema {
     json_schema!({ "type": "string", "pattern": "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$" })

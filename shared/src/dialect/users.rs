@@ -9,9 +9,10 @@ use domain::id::{TenantId, UserId, parse_uuid};
 use domain::problem::{Fault, Problem, Reference, Wrong, told};
 use domain::{Origin, Record, Status, Time};
 
-use crate::gate::{Caller, Page, View};
+use crate::gate::{Caller, View};
 use crate::http::Dialect;
 use crate::http::call::Call;
+use crate::http::json::{Faulty, Object};
 
 pub static USERS: Dialect = Dialect { name: "users", pictures: true, problem };
 
@@ -36,30 +37,22 @@ pub fn user(call: &Call, caller: &Caller) -> Result<Option<UserId>, Fault> {
     }
 }
 
-/// A value of the path, in a request that has no body and names its tenant by the header.
+/// The value that `read` makes of the parts of a request which names its tenant by the header.
 ///
 /// # Errors
-/// The faults of both; 403 if the tenant is not the credential's.
-pub fn in_tenant<T>(call: &Call, caller: &Caller, value: Result<T, Fault>) -> Result<T, Problem> {
-    let (value, tenant) = call.all(|parts| {
-        let (value, tenant) = (parts.join(value), parts.join(tenant(call)));
+/// All faults of both; 403 if the tenant is not the credential's.
+pub fn in_tenant<T>(
+    call: &Call,
+    caller: &Caller,
+    parts: Object,
+    read: impl FnOnce(&mut Object) -> Result<T, Faulty>,
+) -> Result<T, Problem> {
+    let (value, tenant) = parts.all(|parts| {
+        let (value, tenant) = (read(parts), parts.join(tenant(call)));
         Ok((value?, tenant?))
     })?;
     caller.same_tenant(tenant)?;
     Ok(value)
-}
-
-/// The page that a request asks for, which names its tenant by the header.
-///
-/// # Errors
-/// The faults of both; 403 if the tenant is not the credential's.
-pub fn page_in_tenant(call: &Call, caller: &Caller) -> Result<Page, Problem> {
-    let (page, tenant) = call.parameters().all(|query| {
-        let (page, tenant) = (call.page(query), query.join(tenant(call)));
-        Ok((page?, tenant?))
-    })?;
-    caller.same_tenant(tenant)?;
-    Ok(page)
 }
 
 /// A member of the tenant, with their picture. The members of the object have the order of the page (seed 001).

@@ -91,8 +91,7 @@ pub async fn members(
     // In another order the gate would read other members, too, and the number of pages would tell how many there are.
     let group = wanted.group.flatten().filter(|_| wanted.is_of_the_group());
     let mut notices = facts.allow(&Action::List(group), &tenant).map_err(Problem::Forbidden)?;
-    let cursors = Cursors::new(&facts.tenant().cursor_secret, &page.list);
-    let start = page.cursor.as_ref().map(|cursor| cursors.open(cursor)).transpose()?;
+    let (cursors, start) = opened(&facts, page)?;
 
     let role = wanted.role.as_ref().map(|role| facts.catalog().role_spelled(role, facts.tenant().id));
     let mut found = Vec::new();
@@ -201,7 +200,6 @@ impl Scan<'_> {
         mut is_visible: impl FnMut(&Member) -> bool,
         found: &mut Vec<Member>,
     ) -> Result<Option<String>, Problem> {
-        let lost = || Problem::Internal("a cursor of ours with no place".to_owned());
         let (mut source, mut after) = match &start {
             None => (0, None),
             Some(place) => {
@@ -254,7 +252,8 @@ impl Scan<'_> {
         let listed = after.map(|sk| range.at(sk));
         let start = match (&listed, range.in_index) {
             (Some(listed), true) => {
-                TenantKeys::number_listed(&listed.sk).map(|user| (self.keys.member(user), Some(listed)))
+                let user = TenantKeys::number_listed(&listed.sk).ok_or_else(lost)?;
+                Some((self.keys.member(user), Some(listed)))
             }
             (Some(key), false) => Some((key.clone(), None)),
             (None, _) => None,
@@ -296,6 +295,18 @@ fn sort_key(item: &Item, name: &str) -> Result<String, Problem> {
     text.cloned().ok_or_else(|| Problem::Internal(format!("an item without {name}")))
 }
 
+/// The cursors of a list, and the place where the wanted page begins.
+fn opened<'a>(facts: &Facts, page: &'a Page) -> Result<(Cursors<'a>, Option<String>), Problem> {
+    let cursors = Cursors::new(&facts.tenant().cursor_secret, &page.list);
+    let start = page.cursor.as_ref().map(|cursor| cursors.open(cursor)).transpose()?;
+    Ok((cursors, start))
+}
+
+/// A defect: we have sealed a place that is none.
+fn lost() -> Problem {
+    Problem::Internal("a cursor of ours with no place".to_owned())
+}
+
 /// One page of things that are in memory, in an order: those behind the cursor, and the cursor to the next page.
 ///
 /// # Errors
@@ -307,10 +318,8 @@ fn page_of<T, K: Ord + ToString>(
     key: impl Fn(&T) -> K,
     parse: impl Fn(&str) -> Option<K>,
 ) -> Result<(Vec<T>, Option<String>), Problem> {
-    let cursors = Cursors::new(&facts.tenant().cursor_secret, &page.list);
-    let start = page.cursor.as_ref().map(|cursor| cursors.open(cursor)).transpose()?;
-    let start = start.map(|place| parse(&place).ok_or_else(|| Problem::Internal("a cursor with no place".to_owned())));
-    let start = start.transpose()?;
+    let (cursors, start) = opened(facts, page)?;
+    let start = start.map(|place| parse(&place).ok_or_else(lost)).transpose()?;
     let mut behind = things.filter(|thing| start.as_ref().is_none_or(|start| key(thing) > *start));
     let shown: Vec<T> = behind.by_ref().take(page.limit).collect();
     let next = match (behind.next(), shown.last()) {

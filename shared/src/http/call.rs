@@ -14,7 +14,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::gate::{Conditions, Idempotency, IfMatch, Page};
-use crate::http::json::{Count, Faulty, Object, Text};
+use crate::http::json::{Count, Object, Text};
 use crate::http::{Dialect, credential};
 use crate::table::meter::Meter;
 use crate::trace::is_trace;
@@ -186,9 +186,9 @@ impl Call {
         self.body.as_deref().map_err(|_| Problem::InvalidJson("it is not in base64".to_owned()))
     }
 
-    /// Reads a request without a body. Returns the value of `read`, or all faults that it joins.
-    pub fn all<T>(&self, read: impl FnOnce(&mut Object) -> Result<T, Faulty>) -> Result<T, Vec<Fault>> {
-        Object::empty().all(read)
+    /// An object without members, for a request of which only path and headers are read.
+    pub fn parts(&self) -> Object {
+        Object::empty()
     }
 
     /// The parameters behind the `?`, each a text: `query.optional("limit")`. Those that nobody reads are ignored.
@@ -197,14 +197,14 @@ impl Call {
     }
 
     /// The page that `limit` and `cursor` of the parameters ask for. All other parameters are filters or the order.
-    pub fn page(&self, query: &mut Object) -> Result<Page, Faulty> {
+    pub fn page(&self, query: &mut Object) -> Page {
         let limit = query.optional("limit").map_or(DEFAULT_LIMIT, |Count::<MAX_LIMIT>(limit)| limit);
         let cursor = query.optional::<Text<MAX_CURSOR>>("cursor").map(|Text(cursor)| cursor);
         let mut filters: Vec<_> = form_urlencoded::parse(self.query.as_bytes()).collect();
         filters.retain(|(name, _)| name != "limit" && name != "cursor");
         filters.sort_unstable();
         let filters = form_urlencoded::Serializer::new(String::new()).extend_pairs(filters).finish();
-        Ok(Page { limit, cursor, list: format!("{} {}?{filters}", self.method, self.path) })
+        Page { limit, cursor, list: format!("{} {}?{filters}", self.method, self.path) }
     }
 
     /// Reads a body of at most `most` bytes, which must be one JSON object.
