@@ -1,6 +1,7 @@
 // The API reference in Chromium: node test.mjs URL OUT_DIR
 //
-// Sends each operation but deletions as a person would, in both themes, and one by keyboard alone. The server must have demo
+// Sends the operations as a person would: each one that an admin can do again and again in the light theme, every third of them
+// in the dark theme, and one by keyboard alone. The server must have demo
 // credentials for the page, and the document's examples must be those of the demo tenants. OUT_DIR gets screenshots.
 
 import assert from 'node:assert/strict';
@@ -16,7 +17,7 @@ const LANGUAGES = ['Shell', 'Python', 'JavaScript', 'Go', 'Ruby'];
 const WIDE = { width: 1440, height: 900 };
 // Milliseconds for one step, and for the whole test.
 const STEP = 10_000;
-const ALL = 90_000;
+const ALL = 180_000;
 
 endAfter(ALL);
 
@@ -27,12 +28,22 @@ await mkdir(out, { recursive: true });
 const response = await fetch(`${url}/openapi.json`);
 assert.equal(response.status, 200, `${url}/openapi.json`);
 const { paths } = await response.json();
-// All that need a credential, but no deletions: one can be done once only. Below, what was made is deleted.
-const isSent = (method, { security }) => security?.length && method !== 'delete';
+// Those that need a credential, but no deletions: one can be done once only. Below, what was made is deleted. The caller is an
+// admin, and must stay one.
+const NOT_SENT = [
+  'post /v1/groups',
+  'post /v1/tenants',
+  'post /v1/tenant/leave',
+  'post /v1/tenant/restore',
+  'post /v1/tenant/transfer-ownership',
+  'post /v1/users/{id}/restore',
+];
+const isSent = (method, path, { security }) =>
+  security?.length && method !== 'delete' && !NOT_SENT.includes(`${method} ${path}`);
 const operations = Object.entries(paths).flatMap(([path, item]) =>
-  Object.keys(item).filter((method) => isSent(method, item[method])).map((method) => ({ method, path })),
+  Object.keys(item).filter((method) => isSent(method, path, item[method])).map((method) => ({ method, path })),
 );
-assert(operations.length >= 7, `only ${operations.length} operations can be sent`);
+assert(operations.length >= 20, `only ${operations.length} operations can be sent`);
 
 const browser = await launch();
 try {
@@ -45,7 +56,7 @@ try {
       await page.getByRole('option').first().waitFor();
       assert.equal(await page.getByRole('option').count(), LANGUAGES.length);
       await page.keyboard.press('Escape');
-      for (const operation of operations) {
+      for (const operation of operations.filter((_, index) => theme === 'light' || index % 3 === 0)) {
         await link(page, operation).click();
         await button(page, operation).click();
         await answered(page, operation, () => send(page).click());

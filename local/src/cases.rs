@@ -20,6 +20,8 @@
 //! - In a string, `{{3 times ab}}` means `ababab`. An element of a list that contains `{{1 to 50}}` means 50 elements, each
 //!   with its number.
 //!
+//! - `after` names a case whose event the function gets first. `invoke --case` does not send that one.
+//!
 //! `roundTrips` lists the calls to the table that a function may make when it has just started: it makes all of them, or only
 //! the first ones. A case can have its own list; else it has the list of its base.
 
@@ -63,6 +65,8 @@ pub struct Case {
     /// It has `statusCode`, `headers`, `body`, and `changes` if the function changed something. `None` if nothing is recorded
     /// yet.
     pub answer: Option<Value>,
+    /// The event of the case that comes first.
+    pub after: Option<Value>,
     /// The calls of the table that the function may make when it has just started: all of them or the first ones.
     pub round_trips: Vec<String>,
 }
@@ -82,6 +86,7 @@ struct Entry {
     #[serde(default = "success")]
     base: String,
     round_trips: Option<Vec<String>>,
+    after: Option<String>,
     event: Map<String, Value>,
     answer: Option<Map<String, Value>>,
 }
@@ -106,7 +111,7 @@ impl Cases {
         }
         let answer = answer.0.exists().then(|| read(&answer.0, &answer.1)).transpose()?;
         let round_trips = document.round_trips.clone();
-        let success = Case { name: success(), event: read(&event.0, &event.1)?, answer, round_trips };
+        let success = Case { name: success(), event: read(&event.0, &event.1)?, answer, after: None, round_trips };
         Ok(Self { folder, shown, success, document })
     }
 
@@ -143,7 +148,8 @@ impl Cases {
         let event = patched(base.event, &entry.event, name).map_err(at)?;
         let answer = entry.answer.map(|answer| whole(&answer, base.answer.as_ref(), name)).transpose().map_err(at)?;
         let round_trips = entry.round_trips.unwrap_or(base.round_trips);
-        Ok(Case { name: name.to_owned(), event, answer, round_trips })
+        let after = entry.after.map(|first| self.get_below(&first, &[derived, &[name]].concat())).transpose()?;
+        Ok(Case { name: name.to_owned(), event, answer, after: after.map(|first| first.event), round_trips })
     }
 
     fn unknown(&self, name: &str) -> String {
@@ -255,7 +261,7 @@ mod tests {
             (
                 "a",
                 json!({ "event": {}, "anwser": {} }),
-                "`a`: unknown field `anwser`, expected one of `base`, `roundTrips`, `event`, `answer`",
+                "`a`: unknown field `anwser`, expected one of `base`, `roundTrips`, `after`, `event`, `answer`",
             ),
             ("a", json!({ "event": {}, "base": "a" }), "`a`: it is its own base"),
             ("a", json!({ "event": {}, "base": "forbiden" }), "`forbiden`: no such case; similar are `forbidden`"),

@@ -5,14 +5,12 @@ use std::collections::BTreeSet;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use shared::credential::Kind as TokenKind;
-use shared::domain::{
-    Entry, Group, Label, Member, Numbers, Permission, Policy, Role, Status, Tenant, Time, policy, role,
-};
+use shared::domain::{Group, Label, Member, Permission, Policy, Role, Status, Tenant, Time, User, policy, role};
 use shared::id::{GroupId, Kind, LabelId, MembershipId, PolicyId, RoleId, TenantId, UserId, is_slug};
 use shared::table::key::{self, TenantKeys};
 use shared::table::{Item, encode};
 
-use crate::store::{Store, local_user, record_items, referred, tenant_items, user_items};
+use crate::store::{Store, Things, record_items, referred, tenant_items, user_items};
 use crate::token::{self, Flaw};
 use crate::{Result, Template};
 
@@ -28,8 +26,8 @@ pub async fn fill(store: &Store, now: Time) -> Result<()> {
         return Ok(());
     }
     let (acme, globex) = (TenantId::new(1), TenantId::new(2));
-    let mut items = tenant_items(tenant(acme, "acme", "Acme", now), &acme_catalog(now))?;
-    items.extend(tenant_items(tenant(globex, "globex", "Globex", now), &globex_catalog())?);
+    let mut items = tenant_items(tenant(acme, "acme", "Acme", now), &acme_things(now))?;
+    items.extend(tenant_items(tenant(globex, "globex", "Globex", now), &globex_things())?);
     let people = [
         ("owner@acme.example", "Olivia", "Owner"),
         ("admin@acme.example", "Adam", "Admin"),
@@ -39,9 +37,10 @@ pub async fn fill(store: &Store, now: Time) -> Result<()> {
         ("owner@globex.example", "Otto", "Owner"),
         ("user@globex.example", "Ulla", "User"),
         ("manager@acme.example", "Maya", "Manager"),
+        ("removed@acme.example", "Rex", "Removed"),
     ];
     for (user, (email, _, _)) in (1..).zip(people) {
-        items.extend(user_items(&local_user(UserId::new(user), email, now))?);
+        items.extend(user_items(&User::new(UserId::new(user), email, now))?);
     }
     let members = [
         (acme, 1, role::OWNER),
@@ -53,6 +52,7 @@ pub async fn fill(store: &Store, now: Time) -> Result<()> {
         (globex, 6, role::OWNER),
         (globex, 7, role::USER),
         (acme, 8, role::USER),
+        (acme, 9, role::USER),
     ];
     for (number, (tenant, user, role)) in (1..).zip(members) {
         let (email, first, last) = people[user as usize - 1];
@@ -68,12 +68,13 @@ pub async fn fill(store: &Store, now: Time) -> Result<()> {
             (1, 5) => it.status = Status::Deactivated,
             (2, 3) => drop(it.roles.insert(role::USER)),
             (1, 8) => (it.groups, it.manages) = (groups([1]), groups([1])),
+            (1, 9) => (it.groups, it.deleted_at) = (groups([1]), Some(now)),
             _ => {}
         }
         items.extend(record_items(it.tenant, &it, now)?);
     }
     store.put_all(items).await?;
-    let counters = [(Kind::Tenant, 2), (Kind::User, 8), (Kind::Membership, 9)];
+    let counters = [(Kind::Tenant, 2), (Kind::User, 9), (Kind::Membership, 10)];
     for (kind, count) in counters {
         store.allocate(kind, count).await?;
     }
@@ -90,53 +91,45 @@ fn groups<const N: usize>(numbers: [u32; N]) -> BTreeSet<GroupId> {
     numbers.into_iter().map(GroupId::new).collect()
 }
 
-fn acme_catalog(now: Time) -> Vec<Entry> {
+fn acme_things(now: Time) -> Things {
     let permission = |name: &str, description: &str, access| Permission {
         name: name.to_owned(),
         description: Some(description.to_owned()),
         access,
     };
-    let group = |number, name: &str| Entry::Group(Group { id: GroupId::new(number), name: name.to_owned() });
-    let label = |number, name: &str| Entry::Label(Label { id: LabelId::new(number), name: name.to_owned() });
-    vec![
-        Entry::Role(Role {
-            description: Some("Pays the bills".to_owned()),
-            permissions: vec![
-                permission("billing:read", "See invoices", true),
-                permission("billing:write", "Change payment methods", true),
-                permission("member:set-status", "Activate and deactivate a member", false),
-            ],
-            ..Role::new(BILLING_MANAGER, "billing-manager", now)
-        }),
-        Entry::Role(Role {
-            description: Some("Sees everybody, changes nobody".to_owned()),
-            permissions: vec![permission("member:read", "See the members of the tenant", true)],
-            ..Role::new(RoleId::new(5), "auditor", now)
-        }),
-        group(1, "Engineering"),
-        group(2, "Support"),
-        label(1, "Engineer"),
-        label(2, "Designer"),
-    ]
+    let group = |(number, name)| Group::new(GroupId::new(number), name, now);
+    let label = |(number, name)| Label::new(LabelId::new(number), name, now);
+    let billing_manager = Role {
+        description: Some("Pays the bills".to_owned()),
+        permissions: vec![
+            permission("billing:read", "See invoices", true),
+            permission("billing:write", "Change payment methods", true),
+            permission("member:set-status", "Activate and deactivate a member", false),
+        ],
+        ..Role::new(BILLING_MANAGER, "billing-manager", now)
+    };
+    let auditor = Role {
+        description: Some("Sees everybody, changes nobody".to_owned()),
+        external_id: Some("auditors".to_owned()),
+        permissions: vec![permission("member:read", "See the members of the tenant", true)],
+        ..Role::new(RoleId::new(5), "auditor", now)
+    };
+    Things {
+        roles: vec![billing_manager, auditor],
+        groups: [(1, "Engineering"), (2, "Support")].map(group).into(),
+        labels: [(1, "Engineer"), (2, "Designer")].map(label).into(),
+        policies: Vec::new(),
+    }
 }
 
-fn globex_catalog() -> Vec<Entry> {
+fn globex_things() -> Things {
     let compiled = policy::check_text(POLICY).expect("the demo's policy is one that may be");
-    vec![Entry::Policy(Policy { id: PolicyId::new(1), text: POLICY.to_owned(), compiled })]
+    let policy = Policy { id: PolicyId::new(1), text: POLICY.to_owned(), compiled };
+    Things { policies: vec![policy], ..Things::default() }
 }
 
 fn tenant(id: TenantId, slug: &str, name: &str, now: Time) -> Tenant {
-    Tenant {
-        id,
-        slug: slug.to_owned(),
-        name: name.to_owned(),
-        owners: 1,
-        catalog_version: 1,
-        fences: 0,
-        numbers: Numbers::default(),
-        cursor_secret: uuid::Uuid::new_v4().to_string(),
-        created_at: now,
-    }
+    Tenant::new(id, slug, name, &uuid::Uuid::new_v4().to_string(), now)
 }
 
 fn member(id: MembershipId, tenant: TenantId, user: UserId, email: &str, role: RoleId, now: Time) -> Member {
@@ -182,7 +175,7 @@ pub async fn seed_by(
     let first_user = store.allocate(Kind::User, count).await?;
     let first_member = store.allocate(Kind::Membership, count).await?;
     progress.set_length(u64::from(count));
-    put(tenant_items(tenant(id, slug, slug, now), &[])?).await?;
+    put(tenant_items(tenant(id, slug, slug, now), &Things::default())?).await?;
     for start in (0..count).step_by(AT_ONCE) {
         let places = start..count.min(start + AT_ONCE as u32);
         let mut items = Vec::new();
@@ -192,7 +185,7 @@ pub async fn seed_by(
             let role = [role::OWNER, role::ADMIN].get(place as usize).copied().unwrap_or(role::USER);
             let mut it = member(MembershipId::new(first_member + place), id, user, &email, role, now);
             (it.first_name, it.last_name) = (Some("Member".to_owned()), Some((place + 1).to_string()));
-            items.extend(user_items(&local_user(user, &email, now))?);
+            items.extend(user_items(&User::new(user, &email, now))?);
             items.extend(record_items(it.tenant, &it, now)?);
         }
         put(items).await?;

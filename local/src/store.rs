@@ -7,10 +7,11 @@ use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, ReturnValue, WriteRequest};
 use shared::domain::event::Stamp;
-use shared::domain::{Author, Entry, Member, Numbers, Tenant, Time, User};
+use shared::domain::tenant::Counts;
+use shared::domain::{Author, Entry, Group, Label, Member, Numbers, Policy, Role, Tenant, Time, User};
 use shared::id::{Id, TenantId, UserId};
 use shared::table::key::{self, Key, TenantKeys};
-use shared::table::stored::{Reference, Stored};
+use shared::table::stored::{Stored, person_items};
 use shared::table::{Item, decode, encode};
 use tokio::task::JoinSet;
 
@@ -139,35 +140,48 @@ impl Store {
     }
 }
 
-/// Makes the items of a new tenant without its members: the tenant itself, its slug, its catalog.
-pub fn tenant_items(mut tenant: Tenant, catalog: &[Entry]) -> Result<Vec<Item>> {
-    let keys = TenantKeys(tenant.id);
-    let mut items = vec![encode(&key::slug(&tenant.slug), None, &Reference { number: tenant.id }).map_err(said)?];
-    let Numbers { roles, groups, labels, policies } = &mut tenant.numbers;
-    for entry in catalog {
-        let (last, number, key) = match entry {
-            Entry::Role(role) => {
-                items.extend(record_items(tenant.id, role, tenant.created_at)?);
-                *roles = role.id.number().max(*roles);
-                continue;
-            }
-            Entry::Group(group) => (&mut *groups, group.id.number(), keys.group(group.id)),
-            Entry::Label(label) => (&mut *labels, label.id.number(), keys.label(label.id)),
-            Entry::Policy(policy) => (&mut *policies, policy.id.number(), keys.policy(policy.id)),
-        };
-        *last = number.max(*last);
-        items.push(encode(&key, None, entry).map_err(said)?);
+/// The things of a new tenant, beside its members.
+#[derive(Default)]
+pub struct Things {
+    pub roles: Vec<Role>,
+    pub groups: Vec<Group>,
+    pub labels: Vec<Label>,
+    pub policies: Vec<Policy>,
+}
+
+/// Makes the items of a new tenant without its members: the tenant itself, its slug, its things.
+pub fn tenant_items(mut tenant: Tenant, things: &Things) -> Result<Vec<Item>> {
+    let (id, now) = (tenant.id, tenant.meta.created_at);
+    let mut items = Vec::new();
+    for role in &things.roles {
+        items.extend(record_items(id, role, now)?);
     }
-    items.push(encode(&keys.tenant(), None, &tenant).map_err(said)?);
+    for group in &things.groups {
+        items.extend(record_items(id, group, now)?);
+    }
+    for label in &things.labels {
+        items.extend(record_items(id, label, now)?);
+    }
+    for policy in &things.policies {
+        let entry = Entry::Policy(policy.clone());
+        items.push(encode(&TenantKeys(id).policy(policy.id), None, &entry).map_err(said)?);
+    }
+    let last = |ids: &mut dyn Iterator<Item = u32>, none: u32| ids.max().unwrap_or(none);
+    tenant.numbers = Numbers {
+        roles: last(&mut things.roles.iter().map(|it| it.id.number()), tenant.numbers.roles),
+        groups: last(&mut things.groups.iter().map(|it| it.id.number()), 0),
+        labels: last(&mut things.labels.iter().map(|it| it.id.number()), 0),
+        policies: last(&mut things.policies.iter().map(|it| it.id.number()), 0),
+    };
+    let count = |things: usize| u32::try_from(things).unwrap_or(u32::MAX);
+    tenant.counts = Counts { groups: count(things.groups.len()), labels: count(things.labels.len()) };
+    items.extend(record_items(id, &tenant, now)?);
     Ok(items)
 }
 
-/// Makes the items of a new user.
+/// Makes the items of a person.
 pub fn user_items(user: &User) -> Result<Vec<Item>> {
-    Ok(vec![
-        encode(&key::user(user.id), None, user).map_err(said)?,
-        encode(&key::identity(&user.issuer, &user.subject), None, &Reference { number: user.id }).map_err(said)?,
-    ])
+    person_items(user).map_err(said)
 }
 
 /// Makes the items of a new record, as a function would write them. No person is their author.
@@ -207,9 +221,4 @@ fn said(error: impl std::error::Error) -> crate::Error {
         cause = error.source();
     }
     text.into()
-}
-
-/// Makes a user who can sign in with an address.
-pub fn local_user(id: UserId, email: &str, now: Time) -> User {
-    User { id, email: email.to_owned(), issuer: "local".to_owned(), subject: email.to_owned(), created_at: now }
 }

@@ -84,6 +84,8 @@ pub enum Kind {
 /// A route of the HTTP API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
+    /// The name of the function's event.
+    pub event: String,
     /// For example `PATCH`.
     pub method: String,
     /// For example `/v1/users/{id}`.
@@ -164,7 +166,7 @@ impl Template {
                 let (name, resource) = (&function.name, &function.resource);
                 return Err(format!("{resource}.CodeUri: {other} is named `{name}` too").into());
             }
-            for Route { method, path } in &function.routes {
+            for Route { method, path, .. } in &function.routes {
                 // For API Gateway, two routes are the same if they differ only in the names of their variables.
                 let shape: Vec<_> =
                     path.split('/').map(|segment| if segment.starts_with('{') { "{}" } else { segment }).collect();

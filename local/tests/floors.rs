@@ -215,7 +215,8 @@ fn an_endpoint_and_a_record_have_few_places() {
         assert!(named.is_none() || is_measured, "{}: names {:?}", file.display(), named.map(|it| &it.name));
     }
 
-    // A role: its own files, the catalog that it belongs to, its storage, the facts of a request, its list, its wire types.
+    // A role: its own files, the catalog that it belongs to, its storage, the facts and plans of a request, its lists, its wire
+    // types.
     let is_word = |it: char| it.is_alphanumeric() || it == '_';
     let names_role = |file: &PathBuf| code(file).split(|it| !is_word(it)).any(|word| word == "Role");
     let files = [root.join("shared/domain/src"), root.join("shared/src")].map(|folder| rust_files(&folder)).concat();
@@ -225,13 +226,20 @@ fn an_endpoint_and_a_record_have_few_places() {
         .map(|it| it.strip_prefix(&root).unwrap().display().to_string())
         .collect();
     let places = ["domain/src/role.rs", "domain/src/role/change.rs", "domain/src/catalog.rs", "domain/src/lib.rs"];
-    let storage = ["src/table/stored.rs", "src/table/key.rs", "src/gate/facts.rs", "src/gate/list.rs"];
-    let dialects = ["users", "organization", "tenant", "directory"].map(|name| format!("src/dialect/{name}.rs"));
-    let places = places.into_iter().chain(storage).map(str::to_owned).chain(dialects);
+    let storage = ["src/table/stored.rs", "src/table/key.rs", "src/gate/facts.rs", "src/gate/plan.rs"];
+    let lists = ["src/gate/list/known.rs", "src/gate/list/tenants.rs"];
+    let dialects =
+        ["users", "users/things", "organization", "tenant", "directory"].map(|name| format!("src/dialect/{name}.rs"));
+    let places = places.into_iter().chain(storage).chain(lists).map(str::to_owned).chain(dialects);
     // A role is also a `Reference`, and a kind of id.
-    let others =
-        ["domain/src/id.rs", "domain/src/problem.rs", "domain/src/member/change.rs", "src/dialect/directory/schema.rs"]
-            .map(str::to_owned);
+    let others = [
+        "domain/src/id.rs",
+        "domain/src/problem.rs",
+        "domain/src/group/change.rs",
+        "domain/src/member/change.rs",
+        "src/dialect/directory/schema.rs",
+    ];
+    let others = others.map(str::to_owned);
     let expected = places.chain(others).map(|place| format!("shared/{place}")).collect();
     assert_eq!(found, expected);
 }
@@ -323,8 +331,8 @@ const WALLS: [(&[&str], &str); 10] = [
     (
         &["E0451"],
         "pub fn view<'a>(tenant: &'a shared::domain::Tenant, member: &'a shared::domain::Member, \
-         catalog: &'a shared::domain::Catalog) -> shared::View<'a> { \
-         shared::View { tenant, member, catalog, picture: None } }",
+         catalog: &'a shared::domain::Catalog, names: &'a shared::domain::Names) -> shared::View<'a> { \
+         shared::View { tenant, member, catalog, names, picture: None } }",
     ),
     // A function can neither make nor write an allowed change by hand.
     (&["E0603"], "use shared::gate::plan::Allowed;"),

@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::Client;
-use domain::{Problem, Time};
+use domain::problem::Denial;
+use domain::{Group, Label, Problem, Time};
 use lambda_http::http::header;
 
 use crate::answer::Answer;
 use crate::gate::{
-    self, Asked, Caller, Conditions, KnownRules, MemberList, Page, PageFn, PlanFn, ReadFn, Reads, VerifyAgain,
+    self, Asked, Caller, Conditions, FreshNumbers, KnownNames, KnownRules, MemberList, NamedList, NamedPageFn, Page,
+    PageFn, PlanFn, ReadFn, Reads, TenantPageFn, VerifyAgain,
 };
 use crate::http::call::Call;
 use crate::http::credential::{self, Credential, Expected, Keys, Kind};
@@ -35,10 +37,14 @@ pub struct App {
     expected: Expected,
     /// Origins whose pages may call with a session cookie.
     allowed_origins: Vec<String>,
+    /// Whether everybody who is signed in may make a tenant.
+    anyone_makes_tenants: bool,
     /// The current time.
     pub clock: fn() -> Time,
     keys: Mutex<Option<KnownKeys>>,
     rules: KnownRules,
+    names: KnownNames,
+    numbers: FreshNumbers,
 }
 
 #[derive(Clone)]
@@ -65,9 +71,12 @@ impl App {
                 .map(|origin| origin.trim().to_owned())
                 .filter(|it| !it.is_empty())
                 .collect(),
+            anyone_makes_tenants: variable("TENANT_CREATION")? == "anyone",
             clock: crate::now,
             keys: Mutex::default(),
             rules: KnownRules::default(),
+            names: KnownNames::default(),
+            numbers: FreshNumbers::default(),
         })
     }
 
@@ -157,6 +166,16 @@ impl App {
         self.verify(call, call.cookie("session"), Kind::Session).await
     }
 
+    /// Whether the deployment lets people make tenants. What the policies say comes after that.
+    ///
+    /// # Errors
+    /// [`Problem::Forbidden`]
+    pub fn may_make_tenants(&self) -> Result<(), Problem> {
+        let notices = || vec!["Only the operator of this deployment makes tenants.".to_owned()];
+        let denial = || Denial { rule: "tenant-creation".to_owned(), action: "tenant:create", notices: notices() };
+        if self.anyone_makes_tenants { Ok(()) } else { Err(Problem::Forbidden(denial())) }
+    }
+
     /// Makes a change, if the caller may. [`gate::change`] lists the errors.
     pub fn change<'a>(
         &'a self,
@@ -201,6 +220,50 @@ impl App {
         })
     }
 
+    /// Answers with a page of the tenant's groups. [`gate::list::groups`] lists the errors.
+    pub fn groups<'a>(
+        &'a self,
+        call: &'a Call,
+        caller: &'a Caller,
+        wanted: &'a NamedList,
+        page: &'a Page,
+        answer: &'a NamedPageFn<'a, Group>,
+    ) -> Boxed<'a, Answer> {
+        Box::pin(async move {
+            let check = |item: Option<&Item>| self.verify_again(caller, item);
+            gate::list::groups(&self.asked(call, &check), caller, wanted, page, answer).await
+        })
+    }
+
+    /// Answers with a page of the tenant's labels. [`gate::list::labels`] lists the errors.
+    pub fn labels<'a>(
+        &'a self,
+        call: &'a Call,
+        caller: &'a Caller,
+        wanted: &'a NamedList,
+        page: &'a Page,
+        answer: &'a NamedPageFn<'a, Label>,
+    ) -> Boxed<'a, Answer> {
+        Box::pin(async move {
+            let check = |item: Option<&Item>| self.verify_again(caller, item);
+            gate::list::labels(&self.asked(call, &check), caller, wanted, page, answer).await
+        })
+    }
+
+    /// Answers with a page of the caller's tenants. [`gate::list::tenants`] lists the errors.
+    pub fn tenants<'a>(
+        &'a self,
+        call: &'a Call,
+        caller: &'a Caller,
+        page: &'a Page,
+        answer: &'a TenantPageFn<'a>,
+    ) -> Boxed<'a, Answer> {
+        Box::pin(async move {
+            let check = |item: Option<&Item>| self.verify_again(caller, item);
+            gate::list::tenants(&self.asked(call, &check), caller, page, answer).await
+        })
+    }
+
     /// Whether the caller's tokens are still good with the keys that were just read.
     fn verify_again(&self, caller: &Caller, keys: Option<&Item>) -> Result<(), Problem> {
         let keys = self.take_keys(keys)?;
@@ -214,11 +277,14 @@ impl App {
             request: &call.request_id,
             dialect: call.dialect.name,
             pictures: call.dialect.pictures,
+            names: call.dialect.names,
             clock: self.clock,
             meter: &call.meter,
             deadline: call.deadline,
             table: self.table(call),
             rules: &self.rules,
+            known_names: &self.names,
+            numbers: &self.numbers,
             verify_again: are_old.then_some(verify_again),
         }
     }

@@ -25,7 +25,7 @@ pub mod trace;
 pub use answer::Answer;
 pub use app::{App, Boxed};
 pub use domain::{self, Problem, id, problem};
-pub use gate::{MemberList, Page, Plan, Reads, Step, View, list};
+pub use gate::{Caller, MemberList, NamedList, Page, Plan, Reads, Step, View, list};
 pub use http::Dialect;
 pub use http::call::{self, Call};
 pub use http::{credential, json, signature};

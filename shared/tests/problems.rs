@@ -13,7 +13,7 @@ use shared::problem::{Fault, MAX_TOLD, Reference, Step, Wrong};
 use shared::{Answer, Problem};
 
 /// The names of all problems. A new one makes `name` fail to compile, and then this list too short.
-const PROBLEMS: [&str; 22] = [
+const PROBLEMS: [&str; 23] = [
     "Unauthenticated",
     "InvalidJson",
     "Invalid",
@@ -36,6 +36,7 @@ const PROBLEMS: [&str; 22] = [
     "InUse",
     "SecretAlreadyShown",
     "NothingToMatch",
+    "DomainNotAllowed",
 ];
 
 fn name(problem: &Problem) -> &'static str {
@@ -62,6 +63,7 @@ fn name(problem: &Problem) -> &'static str {
         Problem::InUse(_) => PROBLEMS[19],
         Problem::SecretAlreadyShown(_) => PROBLEMS[20],
         Problem::NothingToMatch(_) => PROBLEMS[21],
+        Problem::DomainNotAllowed => PROBLEMS[22],
     }
 }
 

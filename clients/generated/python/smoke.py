@@ -11,7 +11,7 @@ from rolecall_client.api.directory import directory_update_user
 from rolecall_client.api.membership import membership_update_user
 from rolecall_client.api.organization import organization_assign_role
 from rolecall_client.api.tenant import tenant_update_user_role
-from rolecall_client.api.users import roles_create, roles_delete, users_get, users_update
+from rolecall_client.api.users import roles_write, roles_delete, users_get, users_update
 from rolecall_client.models import (
     DirectoryUpdateUserVersion,
     DTOReference,
@@ -76,7 +76,7 @@ shown = users_get.sync(MEMBER, client=bearer, x_tenant_id=str(TENANT))
 assert isinstance(shown, User), shown
 assert shown.name == "Uma Newname", shown
 
-role = roles_create.sync(
+role = roles_write.sync(
     client=bearer,
     x_tenant_id=str(TENANT),
     body=RoleCreation(name="Made by Python", permissions=[RoleCreationPermission(name="member:read")]),

@@ -6,7 +6,7 @@ import {
   directoryUpdateUser,
   membershipUpdateUser,
   organizationAssignRole,
-  rolesCreate,
+  rolesWrite,
   rolesDelete,
   tenantUpdateUserRole,
   usersGet,
@@ -72,7 +72,7 @@ assert.equal(shown.name, "Uma Newname");
 const me = done(await usersGet({ client: bearer, path: { id: "me" }, headers }));
 assert.equal(me.email, "owner@acme.example");
 
-const role = await rolesCreate({
+const role = await rolesWrite({
   client: bearer,
   headers,
   body: { name: "Made by TypeScript", permissions: [{ name: "member:read" }] },

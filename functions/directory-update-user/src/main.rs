@@ -28,7 +28,7 @@ impl Body {
         MemberEdit {
             roles: self.role.map(|role| Roles::BuiltIn(role.0)),
             status: self.status.map(|status| status.0),
-            groups: groups.map(|groups| Groups::Exactly(groups.into_iter().map(|group| group.id).collect())),
+            groups: groups.map(|groups| Groups::Exactly(groups.into_iter().map(|group| group.id.into()).collect())),
             fields: Fields { groups: "groups", ..Fields::default() },
             ..MemberEdit::default()
         }
@@ -65,7 +65,7 @@ async fn update_user(app: &App, call: &Call) -> Result<Answer, Problem> {
     caller.same_slug(call.path("tenant"))?;
     // No user has a number that is too large for an id: 404.
     let user = UserId::parse(id);
-    app.change(call, &caller, Reads::member(user), &conditions, &|plan| {
+    app.change(call, &caller, Reads::member(user).naming(&update), &conditions, &|plan| {
         let member = plan.update(plan.facts().member(user)?, &update);
         let view = plan.view(&member);
         Ok(Answer::json(200, &json!(Wrap::new(&view))).with_etag(view.version()).into())

@@ -3,7 +3,7 @@ use shared::call::MAX_BODY;
 use shared::dialect::membership::{MEMBERSHIP, Success};
 use shared::domain::Patch;
 use shared::domain::member::change::{Fields, Groups, MemberEdit, Roles};
-use shared::id::UserId;
+use shared::id::{SpelledGroup, UserId};
 use shared::json::{Faulty, MAX_SAFE_INTEGER, Object, TextOrEmpty, Wire};
 use shared::problem::{Fault, Wrong};
 use shared::{Answer, App, Call, Problem, Reads};
@@ -42,17 +42,21 @@ impl Body {
         MemberEdit {
             first_name: self.first_name.map(|name| name.0).flatten(),
             last_name: self.last_name.map(|name| name.0).flatten(),
-            profession: self.profession_id,
+            profession: self.profession_id.map(Into::into),
             roles: self.scope.map(|scope| Roles::Manager(scope.manager)),
             groups: permissions.map(|it| Groups::Parts {
-                primary: it.group,
-                read: it.read.value_or_default(),
-                manage: it.manage.value_or_default(),
+                primary: it.group.map(Into::into),
+                read: it.read.value_or_default().map(spelled),
+                manage: it.manage.value_or_default().map(spelled),
             }),
             fields: Fields { roles: "scope", groups: "permissions", profession: "professionId" },
             ..MemberEdit::default()
         }
     }
+}
+
+fn spelled(groups: Vec<i64>) -> Vec<SpelledGroup> {
+    groups.into_iter().map(Into::into).collect()
 }
 
 /// 1 for a manager, 2 for a member.
@@ -114,7 +118,7 @@ async fn update_user(app: &App, call: &Call) -> Result<Answer, Problem> {
         let (read, user) = (Body::read(body), body.join(user(call, caller.user)));
         Ok((read?.update(), user?))
     })?;
-    app.change(call, &caller, Reads::member(user), &conditions, &|plan| {
+    app.change(call, &caller, Reads::member(user).naming(&update), &conditions, &|plan| {
         let member = plan.update(plan.facts().member(user)?, &update);
         let view = plan.view(&member);
         Ok(Answer::json(200, &json!(Success::new(&view))).with_etag(view.version()).into())

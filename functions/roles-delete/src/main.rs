@@ -17,7 +17,7 @@ async fn delete_role(app: &App, call: &Call) -> Result<Answer, Problem> {
         let (role, is_held) = (plan.facts().role(id)?, plan.facts().is_held());
         match (is_held, role.is_retiring()) {
             (false, false) | (true, true) => {
-                plan.update(role, &RoleEdit::Retire(!is_held));
+                plan.update(role, &RoleEdit::retire(!is_held));
                 return Ok(Step::Half);
             }
             (true, false) => plan.refuse(Problem::InUse("role")),

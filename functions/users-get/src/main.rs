@@ -24,10 +24,10 @@ async fn list_permissions(app: &App, call: &Call) -> Result<Answer, Problem> {
         let (user, page) = (query.join(users::user(call, &caller)), call.page(query));
         Ok((user?, page))
     })?;
-    app.read(call, &caller, Reads::member(user).without_pictures(), &|reading| {
+    app.read(call, &caller, Reads::member(user).unshown(), &|reading| {
         let view = reading.see(reading.facts().member(user)?)?;
         let (origins, next_cursor) = reading.origins(&view, &page)?;
-        let data = origins.iter().map(UserPermission::new).collect();
+        let data = origins.iter().map(|origin| UserPermission::new(origin, &view)).collect();
         Ok(Answer::json(200, &json!(UserPermissions { data, next_cursor })))
     })
     .await

@@ -1,20 +1,20 @@
 use serde_json::json;
-use shared::dialect::users::{self, ListedUser, USERS, Users};
-use shared::domain::Status;
+use shared::dialect::users::{self, ListedUser, STATUSES, USERS, UserStatus, Users};
+use shared::domain::meta::MAX_EXTERNAL_ID;
 use shared::id::{GroupId, TenantId, Uuid};
-use shared::json::{Object, Text};
+use shared::json::{MAX_ADDRESS, Object, Text};
 use shared::list::Sort;
 use shared::problem::{Fault, Wrong};
 use shared::{Answer, App, Call, MemberList, Problem};
 
 const SORTS: &str = "name, -name, email, -email, id, -id";
-const STATUSES: &str = "invited, active, deactivated";
 
 /// Reads the filters and the order. Members of a role or group come by id, if the client asks for no order: those have an index.
 fn wanted(query: &mut Object, tenant: TenantId) -> MemberList {
     let mut text = |name| query.optional::<Text<250>>(name).map(|Text(text)| text);
     let (role, status, sort, beginning) = (text("role"), text("status"), text("sort"), text("q"));
-    let email = query.optional::<Text<254>>("email").map(|Text(text)| text);
+    let email = query.optional::<Text<MAX_ADDRESS>>("email").map(|Text(text)| text);
+    let external_id = query.optional::<Text<MAX_EXTERNAL_ID>>("external_id").map(|Text(text)| text);
     let group = query.optional::<Uuid>("group").map(|group| GroupId::from_uuid_in(group, tenant));
     let by_default = if role.is_some() || group.is_some() { "id" } else { "name" };
     let asked = sort.as_deref().unwrap_or(by_default);
@@ -28,15 +28,14 @@ fn wanted(query: &mut Object, tenant: TenantId) -> MemberList {
         query.refuse(Fault::here(Wrong::NotOneOf(SORTS)).within("sort"));
     }
     let status = status.and_then(|text| {
-        let all = [Status::Invited, Status::Active, Status::Deactivated];
-        let status = all.into_iter().find(|status| status.as_str() == text);
+        let status = UserStatus::named(&text);
         if status.is_none() {
             query.refuse(Fault::here(Wrong::NotOneOf(STATUSES)).within("status"));
         }
-        status
+        status.map(|status| status.0)
     });
     let (sort, descending) = (sort.unwrap_or(Sort::Name), asked.starts_with('-'));
-    MemberList { sort, descending, role, group, status, email, beginning }
+    MemberList { sort, descending, role, group, status, email, external_id, beginning }
 }
 
 /// `GET /v1/users`: lists the tenant's members.
@@ -68,7 +67,8 @@ fn description() {
         .query("role", "Only those who hold this role: its UUID, number or name.", schema_of::<Text<250>>())
         .query("group", "Only those in this group: its UUID.", schema_of::<Uuid>())
         .query("status", "Only those with this status.", one_of(STATUSES))
-        .query("email", "Only the member with this address, without regard to case.", schema_of::<Text<254>>())
+        .query("email", "Only the member with this address, without regard to case.", schema_of::<Text<MAX_ADDRESS>>())
+        .query("external_id", "Only the member with this id in another system.", schema_of::<Text<MAX_EXTERNAL_ID>>())
         .query(
             "q",
             "Only those whose name or address begins with this text, without regard to case; in names without regard to \

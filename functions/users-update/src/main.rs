@@ -2,12 +2,12 @@
 use serde_json::Value;
 use serde_json::json;
 use shared::call::MAX_BODY;
-use shared::dialect::users::{self, USERS, User};
+use shared::dialect::users::{self, USERS, User, UserFields};
 use shared::domain::member::change::{Fields, MAX_ROLES, MemberEdit, Roles};
-use shared::id::UserId;
-use shared::json::{Faulty, Object, Text};
+use shared::id::{TenantId, UserId};
+use shared::json::{Address, Faulty, Object, Text};
 use shared::problem::{Fault, Wrong};
-use shared::{Answer, App, Call, Problem, Reads};
+use shared::{Answer, App, Boxed, Call, Problem, Reads};
 
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "UserUpdate"))]
 #[cfg_attr(test, schemars(extend("if" = has("name"), "else" = has("roles"))))]
@@ -72,14 +72,70 @@ async fn update_user(app: &App, call: &Call) -> Result<Answer, Problem> {
     .await
 }
 
+/// The fields to change. Those that are not given stay.
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "UserPatch"))]
+struct Patch {
+    /// The user's address in this tenant.
+    email: Option<Address>,
+    #[cfg_attr(test, schemars(flatten))]
+    fields: UserFields,
+}
+
+impl Patch {
+    fn read(body: &mut Object) -> Result<Self, Faulty> {
+        Ok(Self { email: body.optional("email"), fields: UserFields::read(body) })
+    }
+
+    fn edit(self, tenant: TenantId) -> MemberEdit {
+        MemberEdit { email: self.email.map(|email| email.0), ..self.fields.edit(tenant) }
+    }
+}
+
+/// `PATCH /v1/users/{id}`: changes a user, or with `me` the caller.
+///
+/// Needs `member:update-profile` for names, label and language, `member:set-identity` for the address and the external id,
+/// `member:set-metadata`, `member:assign-role`, `member:set-status` and `member:set-groups` for what is given. Anybody may
+/// change their own names, label and language, give up roles and groups of their own, and deactivate themselves.
+async fn patch_user(app: &App, call: &Call) -> Result<Answer, Problem> {
+    let caller = app.bearer(call).await?;
+    let (body, conditions) = (call.body(MAX_BODY)?, call.conditions()?);
+    let (edit, user) = users::in_tenant(call, &caller, body, |body| {
+        let (read, user) = (Patch::read(body), body.join(users::user(call, &caller)));
+        Ok((read?.edit(caller.tenant), user?))
+    })?;
+    app.change(call, &caller, Reads::member(user).naming(&edit), &conditions, &|plan| {
+        let member = plan.update(plan.facts().member(user)?, &edit);
+        let view = plan.view(&member);
+        Ok(Answer::json(200, &json!(User::new(&view))).with_etag(view.version()).into())
+    })
+    .await
+}
+
+fn answer<'a>(app: &'a App, call: &'a Call) -> Boxed<'a, Answer> {
+    match call.route.as_str() {
+        "PATCH /v1/users/{id}" => Box::pin(patch_user(app, call)),
+        _ => Box::pin(update_user(app, call)),
+    }
+}
+
 fn main() -> Result<(), lambda_http::Error> {
-    shared::serve(&USERS, |app, call| Box::pin(update_user(app, call)))
+    shared::serve(&USERS, answer)
 }
 
 #[test]
 fn description() {
-    use openapi::{Operation, schema_of, uuid_in_header};
+    use openapi::{Operation, schema_of, user_or_me, uuid_in_header};
     Operation::new(&USERS)
+        .route("PATCH /v1/users/{id}")
+        .path("id", "The user's UUID, or `me` for the caller.", user_or_me())
+        .header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header())
+        .body(Patch::read)
+        .limited()
+        .named()
+        .answer::<User>()
+        .describe();
+    Operation::new(&USERS)
+        .route("PUT /v1/users/{id}")
         .path("id", "The user's UUID.", schema_of::<shared::id::Uuid>())
         .header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header())
         .body(Body::read)

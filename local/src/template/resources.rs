@@ -212,7 +212,8 @@ impl<'a> Reader<'a> {
         if segments.next() != Some("") || !segments.all(is_segment) {
             return Err(format!("{at}.Path: `{path}` is not a path of text and whole variables").into());
         }
-        Ok(Route { method: method.to_ascii_uppercase(), path })
+        let event = at.rsplit('.').next().unwrap_or_default().to_owned();
+        Ok(Route { event, method: method.to_ascii_uppercase(), path })
     }
 
     fn statements(&self, policy: &Value, at: &str) -> Result<Vec<Statement>> {

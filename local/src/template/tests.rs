@@ -141,8 +141,8 @@ fn the_api_says_which_pages_may_call() {
 fn a_function_may_have_several_routes() {
     let route = |path: &str| format!("{{ Type: HttpApi, Properties: {{ Method: get, Path: '{path}' }} }}");
     let template = parse(&format!("Events: {{ A: {}, B: {} }}", route("/"), route("/f/{id}/x"))).unwrap();
-    let route = |path: &str| Route { method: "GET".into(), path: path.into() };
-    assert_eq!(template.functions[0].routes, [route("/"), route("/f/{id}/x")]);
+    let route = |event: &str, path: &str| Route { event: event.into(), method: "GET".into(), path: path.into() };
+    assert_eq!(template.functions[0].routes, [route("A", "/"), route("B", "/f/{id}/x")]);
 }
 
 #[test]

@@ -116,13 +116,12 @@ fn part(parts: &Path, function: &Function, route: &str) -> Result<Value> {
     }
 }
 
-/// `UsersUpdateFunction` is `usersUpdate`; of several routes those after the first add their last word: `docsPageFile`.
+/// `UsersUpdateFunction` is `usersUpdate`; of several routes those after the first add the name of their event: `docsPageFile`.
 fn operation_id(function: &Function, route: &Route) -> String {
     let name = function.resource.strip_suffix("Function").unwrap_or(&function.resource);
     let mut id = name[..1].to_lowercase() + &name[1..];
     if function.routes.first() != Some(route) {
-        let last = route.path.rsplit('/').next().unwrap_or_default().trim_matches(['{', '}', '+']);
-        id += &(last[..1].to_uppercase() + &last[1..]);
+        id += &route.event;
     }
     id
 }

@@ -4,9 +4,11 @@ mod contract;
 mod cost;
 #[path = "../openapi/described.rs"]
 mod described;
+mod directory;
 mod docs;
 mod failures;
 mod harness;
+mod life;
 mod lists;
 mod members;
 mod observability;

@@ -139,7 +139,7 @@ async fn a_person_reads_one_line_a_request_and_why_it_failed() {
     };
     let path = format!("PUT /v1/users/{}", USER.uuid());
     let expected = [
-        &format!("{path} 200 3 trips users-update"),
+        &format!("{path} 200 4 trips users-update"),
         &format!("{path} 200 2 trips users-update"),
         &format!("{path} 401 0 trips users-update"),
         "         unauthenticated: ",
@@ -180,7 +180,7 @@ async fn calls_that_took_several_tries_say_why() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_level_says_whether_each_try_at_the_table_is_told() {
-    for (level, tries) in [("debug", 3), ("info", 0)] {
+    for (level, tries) in [("debug", 4), ("info", 0)] {
         let product = Product::start_with(|options| {
             for function in &mut options.template.functions {
                 function.environment.insert("LOG_LEVEL".to_owned(), level.to_owned());

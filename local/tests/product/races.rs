@@ -224,7 +224,9 @@ async fn a_hundred_updates_of_one_member_are_all_kept_in_one_chain() {
 async fn update_until_done(product: &Product, tenant: &NewTenant, number: usize) -> String {
     loop {
         let name = json!({ "name": format!("Update Number{number}") });
-        let reply = product.put_user(&tenant.owner_token, tenant.id, tenant.member(2), &[], name).await;
+        // The outcome of a 503 is unknown. Without a key, the next request could make the change a second time.
+        let key = [("idempotency-key", &*format!("update-{number}"))];
+        let reply = product.put_user(&tenant.owner_token, tenant.id, tenant.member(2), &key, name).await;
         if reply.status == 200 {
             return reply.header("etag").unwrap().to_owned();
         }

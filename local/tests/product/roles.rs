@@ -53,7 +53,7 @@ impl Product {
     async fn role(&self, tenant: TenantId, role: RoleId) -> Option<Role> {
         let item = self.store.get(&TenantKeys(tenant).role(role)).await.unwrap()?;
         match decode(item).unwrap() {
-            Entry::Role(role) => Some(role),
+            Entry::Role(role) => Some(*role),
             entry => panic!("{entry:?}"),
         }
     }
@@ -73,7 +73,7 @@ impl Product {
     /// Puts a role into the table, as a request could have left it.
     async fn put_role(&self, tenant: TenantId, role: Role) {
         let key = TenantKeys(tenant).role(role.id);
-        self.store.put(encode(&key, None, &Entry::Role(role)).unwrap()).await.unwrap();
+        self.store.put(encode(&key, None, &Entry::Role(Box::new(role))).unwrap()).await.unwrap();
         self.move_catalog(tenant).await;
     }
 }
@@ -307,7 +307,7 @@ async fn a_tenant_has_500_roles_and_a_role_200_permissions() {
     let keys = TenantKeys(ACME);
     let filled = (100..596).map(|number| {
         let id = RoleId::new(number);
-        let entry = Entry::Role(Role::new(id, &format!("filled {number}"), shared::now()));
+        let entry = Entry::Role(Box::new(Role::new(id, &format!("filled {number}"), shared::now())));
         encode(&keys.role(id), None, &entry).unwrap()
     });
     product.store.put_all(filled.collect()).await.unwrap();

@@ -1,25 +1,14 @@
-//! The catalog of a tenant: its roles, groups, labels and policies.
+//! The catalog of a tenant: everything that decides. These are its roles and policies, and the roles that groups confer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::group::Standing;
 use crate::id::{GroupId, LabelId, PolicyId, RoleId, TenantId};
 use crate::member::Member;
 use crate::role::{self, Permission, Role};
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Group {
-    pub id: GroupId,
-    pub name: String,
-}
-
-/// A profession.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Label {
-    pub id: LabelId,
-    pub name: String,
-}
+use crate::tenant::Tenant;
 
 /// Cedar text of the tenant, `forbid` only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,19 +24,37 @@ pub struct Policy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Entry {
-    Role(Role),
-    Group(Group),
-    Label(Label),
+    Role(Box<Role>),
+    /// The part of a group that decides.
+    Group {
+        id: GroupId,
+        standing: Standing,
+    },
     Policy(Policy),
 }
 
-/// All roles, groups, labels and policies of a tenant, at one catalog version.
+/// Everything that decides in a tenant, at one catalog version. The tenant's policies are in [`Rules`](crate::Rules).
 #[derive(Debug)]
 pub struct Catalog {
     pub version: u64,
     roles: BTreeMap<RoleId, Role>,
-    groups: BTreeMap<GroupId, Group>,
-    labels: BTreeMap<LabelId, Label>,
+    groups: BTreeMap<GroupId, Standing>,
+}
+
+/// The names of groups and labels of a tenant. They are no part of the catalog, because a tenant can have thousands of them: a request has
+/// only those that it names or shows.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    pub groups: BTreeMap<GroupId, String>,
+    pub labels: BTreeMap<LabelId, String>,
+}
+
+/// What an edit can refer to.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    pub tenant: &'a Tenant,
+    pub catalog: &'a Catalog,
+    pub names: &'a Names,
 }
 
 /// Where a permission of a member comes from.
@@ -69,17 +76,16 @@ impl Catalog {
     /// The catalog of a tenant's own entries and the built-in roles.
     pub fn new(version: u64, entries: impl IntoIterator<Item = Entry>) -> Self {
         let mut roles: BTreeMap<_, _> = Role::built_in().map(|role| (role.id, role)).collect();
-        let (mut groups, mut labels) = (BTreeMap::new(), BTreeMap::new());
+        let mut groups = BTreeMap::new();
         for entry in entries {
             match entry {
-                Entry::Role(role) => drop(roles.insert(role.id, role)),
-                Entry::Group(group) => drop(groups.insert(group.id, group)),
-                Entry::Label(label) => drop(labels.insert(label.id, label)),
+                Entry::Role(role) => drop(roles.insert(role.id, *role)),
+                Entry::Group { id, standing } => drop(groups.insert(id, standing)),
                 // `policy::Rules` has the policies.
                 Entry::Policy(_) => {}
             }
         }
-        Self { version, roles, groups, labels }
+        Self { version, roles, groups }
     }
 
     pub fn role(&self, id: RoleId) -> Option<&Role> {
@@ -116,13 +122,15 @@ impl Catalog {
 
     /// Where the permissions of these roles come from: each that a role grants or denies, in the order of their names.
     /// [`Catalog::permissions`] has those that are [effective](Origin::is_effective).
-    pub fn origins<'a>(&'a self, held: &'a BTreeSet<RoleId>) -> Vec<Origin<'a>> {
+    pub fn origins<'a>(&'a self, held: &BTreeSet<RoleId>) -> Vec<Origin<'a>> {
         let roles: Vec<_> = self.roles(held).map(|role| (role, role.names(true), role.names(false))).collect();
         let origin = |permission: &'a Permission| {
             let named =
                 |names: &BTreeSet<&str>| names.contains(role::EVERYTHING) || names.contains(permission.name.as_str());
             let granted_by = roles.iter().filter(|(_, granted, _)| named(granted)).map(|(role, ..)| *role).collect();
-            let denied_by = roles.iter().filter(|(.., denied)| named(denied)).map(|(role, ..)| *role).collect();
+            let is_owners_own = held.contains(&role::OWNER) && role::is_of_product(&permission.name);
+            let denied_by = roles.iter().filter(|(.., denied)| named(denied) && !is_owners_own);
+            let denied_by = denied_by.map(|(role, ..)| *role).collect();
             Origin { permission, granted_by, denied_by }
         };
         let all = self.all_permissions().into_iter().map(origin);
@@ -134,16 +142,32 @@ impl Catalog {
         self.roles.len() - role::BUILT_IN.len()
     }
 
-    pub fn group(&self, id: GroupId) -> Option<&Group> {
-        self.groups.get(&id)
+    /// The role of a new member, if the request names none.
+    pub fn default_role(&self) -> RoleId {
+        self.roles.values().find(|role| role.default && !role.retiring).map_or(role::USER, |role| role.id)
     }
 
-    pub fn label(&self, id: LabelId) -> Option<&Label> {
-        self.labels.get(&id)
+    /// The groups that decide something.
+    pub fn standings(&self) -> impl Iterator<Item = (&GroupId, &Standing)> {
+        self.groups.iter()
     }
 
-    /// The roles of a member. An id that is not in the catalog gives none.
-    pub fn roles<'a>(&'a self, held: &'a BTreeSet<RoleId>) -> impl Iterator<Item = &'a Role> {
+    /// Whether the group is about to be deleted. Nobody is in it any more, though members may still name it.
+    pub fn is_retiring(&self, group: GroupId) -> bool {
+        self.groups.get(&group).is_some_and(|standing| standing.retiring)
+    }
+
+    /// The roles that a member has: their own, and those that their groups confer. A removed member has none.
+    pub fn roles_of(&self, member: &Member) -> BTreeSet<RoleId> {
+        if !member.is_present() {
+            return BTreeSet::new();
+        }
+        let standings = member.groups.iter().filter_map(|id| self.groups.get(id)).filter(|it| !it.retiring);
+        standings.flat_map(|standing| &standing.confers).chain(&member.roles).copied().collect()
+    }
+
+    /// The roles with these ids. An id that is not in the catalog gives none.
+    pub fn roles<'a, 'h>(&'a self, held: &'h BTreeSet<RoleId>) -> impl Iterator<Item = &'a Role> + use<'a, 'h> {
         held.iter().filter_map(|id| self.roles.get(id))
     }
 
@@ -160,8 +184,14 @@ impl Catalog {
     }
 
     /// The permissions that one of these roles denies.
+    ///
+    /// To an owner, no role denies a permission of the product's own: else a tenant could lose the last person who can mend it.
     pub fn denied(&self, held: &BTreeSet<RoleId>) -> BTreeSet<&str> {
-        self.named(held, false)
+        let mut denied = self.named(held, false);
+        if held.contains(&role::OWNER) {
+            denied.retain(|name| !role::is_of_product(name));
+        }
+        denied
     }
 
     /// The names of the permissions that a member gains by the change of `before` into `after`. Two further kinds count as gained:
@@ -169,14 +199,33 @@ impl Catalog {
     /// - a permission that is no longer denied, even if no role grants it: a manager of a group may hold it by the group;
     /// - if the rank rises, each permission over members, and the rights of a group's manager: they reach more members then.
     pub fn gains(&self, before: &Member, after: &Member) -> BTreeSet<&str> {
-        let (held, denied) = (self.permissions(&after.roles), self.denied(&after.roles));
-        let mut gains = &held - &self.permissions(&before.roles);
-        gains.extend(&self.denied(&before.roles) - &denied);
-        if self.rank(&after.roles) > self.rank(&before.roles) {
+        let (had, has) = (self.roles_of(before), self.roles_of(after));
+        let (held, denied) = (self.permissions(&has), self.denied(&has));
+        let mut gains = &held - &self.permissions(&had);
+        gains.extend(&self.denied(&had) - &denied);
+        if self.rank(&has) > self.rank(&had) {
             gains.extend(held.iter().filter(|name| name.starts_with(role::OVER_MEMBERS)));
             let managed = role::OF_GROUP_MANAGERS.into_iter().filter(|name| !denied.contains(name));
             gains.extend(managed.filter(|_| !after.manages.is_empty()));
         }
+        gains
+    }
+
+    /// The names of these roles.
+    pub fn role_names(&self, ids: &BTreeSet<RoleId>) -> BTreeSet<&str> {
+        self.roles(ids).map(|role| role.name.as_str()).collect()
+    }
+
+    /// The names of the permissions that the roles `after` deny and the roles `before` do not.
+    pub fn new_denials(&self, before: &BTreeSet<RoleId>, after: &BTreeSet<RoleId>) -> BTreeSet<&str> {
+        &self.named(after, false) - &self.named(before, false)
+    }
+
+    /// The names of the permissions that somebody can gain if they have the roles `after` instead of `before`, whatever roles they
+    /// have beside them.
+    pub fn gains_of_holders(&self, before: &BTreeSet<RoleId>, after: &BTreeSet<RoleId>) -> BTreeSet<&str> {
+        let mut gains = &self.named(after, true) - &self.named(before, true);
+        gains.extend(&self.named(before, false) - &self.named(after, false));
         gains
     }
 

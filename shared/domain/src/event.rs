@@ -13,7 +13,21 @@ use crate::record::{Record, Subject};
 use crate::time::Time;
 
 /// The attributes that belong to the record itself: no event lists them as changed.
-const BOOKKEEPING: [&str; 7] = ["version", "authority", "fences", "head", "sessions", "updated_at", "updated_by"];
+const BOOKKEEPING: [&str; 13] = [
+    "version",
+    "authority",
+    "fences",
+    "head",
+    "sessions",
+    "updated_at",
+    "updated_by",
+    "owners",
+    "catalog_version",
+    "names_version",
+    "numbers",
+    "counts",
+    "cursor_secret",
+];
 
 /// The value of one attribute before and after; `null` for absent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

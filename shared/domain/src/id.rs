@@ -38,6 +38,29 @@ pub type GroupId = Id<{ Kind::Group as u8 }>;
 pub type LabelId = Id<{ Kind::Label as u8 }>;
 pub type PolicyId = Id<{ Kind::Policy as u8 }>;
 
+/// An id as a request spells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spelled<const KIND: u8> {
+    pub text: String,
+    /// `None` if nothing in the tenant can have that id.
+    pub id: Option<Id<KIND>>,
+}
+
+impl<const KIND: u8> Spelled<KIND> {
+    pub fn uuid(uuid: Uuid, tenant: TenantId) -> Self {
+        Self { text: uuid.to_string(), id: Id::from_uuid_in(uuid, tenant) }
+    }
+}
+
+impl<const KIND: u8> From<i64> for Spelled<KIND> {
+    fn from(number: i64) -> Self {
+        Self { text: number.to_string(), id: Id::try_from(number).ok() }
+    }
+}
+
+pub type SpelledGroup = Spelled<{ Kind::Group as u8 }>;
+pub type SpelledLabel = Spelled<{ Kind::Label as u8 }>;
+
 /// A number that is no id: out of range.
 #[derive(Debug)]
 pub struct OutOfRange;
@@ -62,6 +85,9 @@ pub const BUILT_IN_ROLES: u32 = 3;
 impl<const KIND: u8> Id<KIND> {
     /// Whether things of this kind are numbered in their tenant.
     const IS_OWNED: bool = KIND >= Kind::Role as u8;
+
+    /// The last possible id.
+    pub const LAST: Self = Self(MAX);
 
     /// The id of a built-in or a demo thing. In a `const`, a number out of range does not compile.
     pub const fn new(number: u32) -> Self {

@@ -28,6 +28,10 @@ const LANGUAGES: [Language; 16] = [
 ];
 
 impl Language {
+    pub fn codes() -> Vec<&'static str> {
+        LANGUAGES.iter().map(|language| language.code).collect()
+    }
+
     pub fn by_code(code: &str) -> Option<&'static Language> {
         LANGUAGES.iter().find(|language| language.code == code)
     }

@@ -1,14 +1,17 @@
 //! The records and decisions of Rolecall. This package is pure: it has no HTTP, no AWS, no clock and no random numbers.
 //!
 //! - [`id`], [`time`], [`text`], [`problem`]: leaves
-//! - [`tenant`], [`member`], [`role`], with [`meta`]: the records; [`catalog`]: a tenant's roles, groups, labels and policies
+//! - [`tenant`], [`member`], [`role`], [`group`], [`label`], with [`meta`]: the records; [`catalog`]: everything that decides in a
+//!   tenant
 //! - [`policy`]: the decision, by Cedar policies
 //! - [`record`]: the trait of all records; [`event`]: the audit chain of a record
-//! - [`member::change`], [`role::change`]: the edits of each record, and the actions of an edit
+//! - [`member::change`], [`role::change`], [`group::change`], [`tenant::change`]: the edits of a record, and the actions of an edit
 
 pub mod catalog;
 pub mod event;
+pub mod group;
 pub mod id;
+pub mod label;
 pub mod language;
 pub mod member;
 pub mod meta;
@@ -22,16 +25,20 @@ pub mod tenant;
 pub mod text;
 pub mod time;
 
-pub use catalog::{Catalog, Entry, Group, Label, Origin, Policy};
+pub use catalog::{Catalog, Entry, Known, Names, Origin, Policy};
 pub use event::{Author, Broken, Difference, Event, verify_chain};
+pub use group::Group;
+pub use group::change::GroupEdit;
+pub use label::{Label, LabelEdit};
 pub use language::Language;
 pub use member::change::MemberEdit;
 pub use member::{MAX_SESSIONS, Member, Status};
-pub use meta::{Actor, Meta, Patch};
+pub use meta::{Actor, Meta, Metadata, MetadataEdit, Patch};
 pub use policy::Rules;
 pub use problem::{Fault, Problem};
 pub use record::{Change, Record, Subject, Tally};
 pub use role::change::RoleEdit;
 pub use role::{Permission, Role};
+pub use tenant::change::TenantEdit;
 pub use tenant::{Numbers, Tenant, User};
 pub use time::Time;

@@ -1,5 +1,6 @@
 //! A member: a user in a tenant, with everything that the tenant stores about them.
 
+mod apply;
 pub mod change;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::id::{GroupId, LabelId, MembershipId, RoleId, TenantId, UserId};
-use crate::meta::{Actor, Meta};
+use crate::meta::{Actor, Meta, Metadata};
 use crate::role;
 use crate::time::Time;
 
@@ -55,6 +56,11 @@ pub struct Member {
     /// Whether the member wants to see absolute times, not "3 days ago".
     #[serde(default)]
     pub absolute_time: bool,
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
+    /// The member's id in another system; unique among the members of the tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
     pub roles: BTreeSet<RoleId>,
     pub status: Status,
     // INVARIANT: `manages` and `primary_group` lie within `groups`.
@@ -68,6 +74,7 @@ pub struct Member {
     pub sessions: BTreeMap<String, i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<Time>,
+    /// A removed member keeps roles and groups, so that they can be restored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<Time>,
     /// The version that last changed the member's rights: roles, status, groups, deletion.
@@ -93,6 +100,8 @@ impl Member {
             profession: None,
             language: None,
             absolute_time: false,
+            metadata: Metadata::new(),
+            external_id: None,
             roles: BTreeSet::new(),
             status: Status::Active,
             groups: BTreeSet::new(),

@@ -1,9 +1,46 @@
 //! The attributes that every record has, and the edit of one attribute.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::UserId;
+use crate::problem::Problem;
 use crate::time::Time;
+
+/// The longest name of a thing, in characters.
+pub const MAX_NAME: usize = 250;
+
+/// The limits of [`Metadata`]: how many keys there are, and how many characters a key and a value have.
+pub const MAX_METADATA: usize = 50;
+pub const MAX_METADATA_KEY: usize = 40;
+pub const MAX_METADATA_VALUE: usize = 500;
+
+/// The longest id of a thing in another system, in characters.
+pub const MAX_EXTERNAL_ID: usize = 250;
+
+/// Texts of the tenant's own about a thing, by their keys. Rolecall keeps them and does nothing with them.
+pub type Metadata = BTreeMap<String, String>;
+
+/// The wanted changes of [`Metadata`]: each key gets a new value, or goes. Other keys stay.
+pub type MetadataEdit = BTreeMap<String, Option<String>>;
+
+/// Makes the changes.
+///
+/// # Errors
+/// There would be too many keys.
+pub fn merge(metadata: &mut Metadata, edit: &MetadataEdit) -> Result<(), Problem> {
+    for (key, value) in edit {
+        match value {
+            Some(value) => drop(metadata.insert(key.clone(), value.clone())),
+            None => drop(metadata.remove(key)),
+        }
+    }
+    match metadata.len() > MAX_METADATA {
+        true => Err(Problem::LimitReached("keys in the metadata of a thing", MAX_METADATA)),
+        false => Ok(()),
+    }
+}
 
 /// The attributes that every record has: version, chain, times and authors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +116,13 @@ impl<T> Patch<T> {
             Patch::Clear => *attribute = None,
             Patch::Set(value) => *attribute = Some(value.clone()),
         }
+    }
+}
+
+/// `None` keeps the attribute.
+impl<T> From<Option<T>> for Patch<T> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Patch::Keep, Patch::Set)
     }
 }
 

@@ -35,11 +35,42 @@ pub const POLICY_ERROR: &str = "policy-error";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action<'a> {
     CreateRole,
+    /// With the names of the permissions that a holder can gain, and of those that are denied from now on; the new rank, and
+    /// whether the name changes.
+    UpdateRole {
+        gains: BTreeSet<&'a str>,
+        denials: BTreeSet<&'a str>,
+        rank: u8,
+        renames: bool,
+    },
     DeleteRole,
+    /// To make, change or delete a group; with the names of the roles that it confers from now on, and no more; of the permissions
+    /// that a member of it can gain, and of those that are denied from now on; and the highest rank among the roles that it
+    /// confers, before and after.
+    ManageGroups {
+        adds: BTreeSet<&'a str>,
+        removes: BTreeSet<&'a str>,
+        gains: BTreeSet<&'a str>,
+        denials: BTreeSet<&'a str>,
+        was: u8,
+        rank: u8,
+    },
+    ManageLabels,
+    UpdateTenant,
+    /// To delete the tenant, or to restore it.
+    DeleteTenant,
+    /// To make a tenant of one's own.
+    CreateTenant,
     /// To list the tenant's members, or those of a group.
     List(Option<GroupId>),
     Read,
     UpdateProfile,
+    /// To change what identifies the member: the address and the external id.
+    SetIdentity,
+    SetMetadata,
+    /// To make somebody a member, or a member again.
+    Invite,
+    Remove,
     AssignRole {
         adds: BTreeSet<&'a str>,
         removes: BTreeSet<&'a str>,
@@ -51,6 +82,11 @@ pub enum Action<'a> {
         joins: BTreeSet<GroupId>,
         leaves: BTreeSet<GroupId>,
         manages: BTreeSet<GroupId>,
+        /// The names of the roles that the groups confer.
+        adds: BTreeSet<&'a str>,
+        removes: BTreeSet<&'a str>,
+        rank: u8,
+        gains: BTreeSet<&'a str>,
     },
 }
 
@@ -59,10 +95,20 @@ impl Action<'_> {
     pub fn name(&self) -> &'static str {
         match self {
             Action::CreateRole => "role:create",
+            Action::UpdateRole { .. } => "role:update",
             Action::DeleteRole => "role:delete",
+            Action::ManageGroups { .. } => "group:manage",
+            Action::ManageLabels => "label:manage",
+            Action::UpdateTenant => "tenant:update",
+            Action::DeleteTenant => "tenant:delete",
+            Action::CreateTenant => "tenant:create",
             Action::List(_) => "tenant:list-members",
             Action::Read => "member:read",
             Action::UpdateProfile => "member:update-profile",
+            Action::SetIdentity => "member:set-identity",
+            Action::SetMetadata => "member:set-metadata",
+            Action::Invite => "member:invite",
+            Action::Remove => "member:remove",
             Action::AssignRole { .. } => "member:assign-role",
             Action::SetStatus(_) => "member:set-status",
             Action::SetGroups { .. } => "member:set-groups",
@@ -71,30 +117,68 @@ impl Action<'_> {
 
     /// Whether it is about the rights of a member, even if these stay the same.
     pub fn is_of_authority(&self) -> bool {
-        matches!(self, Action::AssignRole { .. } | Action::SetStatus(_) | Action::SetGroups { .. })
+        matches!(
+            self,
+            Action::AssignRole { .. }
+                | Action::SetStatus(_)
+                | Action::SetGroups { .. }
+                | Action::Invite
+                | Action::Remove
+        )
     }
 
     /// Whether it is about the tenant's rules.
     pub fn is_of_rules(&self) -> bool {
-        matches!(self, Action::CreateRole | Action::DeleteRole)
+        matches!(
+            self,
+            Action::CreateRole
+                | Action::UpdateRole { .. }
+                | Action::DeleteRole
+                | Action::ManageGroups { .. }
+                | Action::ManageLabels
+                | Action::UpdateTenant
+                | Action::DeleteTenant
+        )
     }
 
     /// The context of the action, which policies read; `dialect` is the dialect's name.
     pub fn context(&self, dialect: &str) -> Record {
         let mut pairs = vec![("dialect", string(dialect))];
         match self {
-            Action::CreateRole | Action::DeleteRole | Action::Read | Action::UpdateProfile => {}
+            Action::CreateRole | Action::DeleteRole | Action::ManageLabels | Action::Read | Action::UpdateProfile => {}
+            Action::UpdateTenant | Action::DeleteTenant | Action::CreateTenant => {}
+            Action::UpdateRole { gains, denials, rank, renames } => pairs.extend([
+                ("gains", strings(gains.iter().copied())),
+                ("denials", strings(denials.iter().copied())),
+                ("rank", long(*rank)),
+                ("renames", Value::Bool(*renames)),
+            ]),
+            Action::ManageGroups { adds, removes, gains, denials, was, rank } => pairs.extend([
+                ("adds", strings(adds.iter().copied())),
+                ("removes", strings(removes.iter().copied())),
+                ("gains", strings(gains.iter().copied())),
+                ("denials", strings(denials.iter().copied())),
+                ("was", long(*was)),
+                ("rank", long(*rank)),
+            ]),
+            Action::SetIdentity | Action::SetMetadata | Action::Invite | Action::Remove => {}
             Action::List(group) => pairs.push(("groups", groups(group))),
             Action::AssignRole { adds, removes, rank, gains } => pairs.extend([
                 ("adds", strings(adds.iter().copied())),
                 ("removes", strings(removes.iter().copied())),
-                ("rank", Value::Long(i64::from(*rank))),
+                ("rank", long(*rank)),
                 ("gains", strings(gains.iter().copied())),
             ]),
             Action::SetStatus(status) => pairs.push(("status", string(status.as_str()))),
-            Action::SetGroups { joins, leaves, manages } => {
-                pairs.extend([("joins", groups(joins)), ("leaves", groups(leaves)), ("manages", groups(manages))])
-            }
+            Action::SetGroups { joins, leaves, manages, adds, removes, rank, gains } => pairs.extend([
+                ("joins", groups(joins)),
+                ("leaves", groups(leaves)),
+                ("manages", groups(manages)),
+                ("adds", strings(adds.iter().copied())),
+                ("removes", strings(removes.iter().copied())),
+                ("rank", long(*rank)),
+                ("gains", strings(gains.iter().copied())),
+            ]),
         }
         record(pairs)
     }
@@ -215,18 +299,27 @@ impl Policies {
     }
 }
 
-/// A member as policies know them.
+/// A member as policies know them. A person who was removed, or is not yet a member, has no roles and no groups.
 pub fn member(member: &Member, catalog: &Catalog) -> Entity {
+    if !member.is_present() {
+        let blank = Member::new(member.id, member.tenant, member.user, &member.email, member.meta.created_at);
+        let mut entity = self::member(&blank, catalog);
+        entity.attributes.insert(Cow::Borrowed("status"), string("removed"));
+        return entity;
+    }
+    let roles = catalog.roles_of(member);
+    let is_in = |group: &&GroupId| !catalog.is_retiring(**group);
     let attributes = [
         ("status", string(member.status.as_str())),
-        ("roles", strings(catalog.roles(&member.roles).map(|role| role.name.as_str()))),
-        ("rank", Value::Long(i64::from(catalog.rank(&member.roles)))),
-        ("holds", strings(catalog.permissions(&member.roles))),
-        ("denies", strings(catalog.denied(&member.roles))),
-        ("groups", groups(&member.groups)),
-        ("manages", groups(&member.manages)),
+        ("roles", strings(catalog.roles(&roles).map(|role| role.name.as_str()))),
+        ("rank", long(catalog.rank(&roles))),
+        ("holds", strings(catalog.permissions(&roles))),
+        ("denies", strings(catalog.denied(&roles))),
+        ("groups", groups(member.groups.iter().filter(is_in))),
+        ("manages", groups(member.manages.iter().filter(is_in))),
     ];
-    let mut ancestors: BTreeSet<_> = member.groups.iter().map(|group| Uid::new("Group", group)).collect();
+    let groups = member.groups.iter().filter(is_in);
+    let mut ancestors: BTreeSet<_> = groups.map(|group| Uid::new("Group", group)).collect();
     ancestors.insert(Uid::new("Tenant", member.tenant));
     Entity { uid: Uid::new("Member", member.user), attributes: record(attributes), ancestors }
 }
@@ -264,6 +357,16 @@ fn base() -> &'static [(String, Rule)] {
         rules.into_iter().map(|rule| (rule.annotations.id.clone().unwrap_or_default(), rule)).collect()
     });
     &BASE_POLICIES
+}
+
+/// A thing of a tenant of which policies know nothing else.
+pub(crate) fn named(kind: &'static str, id: impl ToString, tenant: TenantId) -> Entity {
+    let ancestors = [Uid::new("Tenant", tenant)].into();
+    Entity { uid: Uid::new(kind, id), attributes: Record::new(), ancestors }
+}
+
+pub(crate) fn long(rank: u8) -> Value {
+    Value::Long(i64::from(rank))
 }
 
 pub(crate) fn record(pairs: impl IntoIterator<Item = (&'static str, Value)>) -> Record {

@@ -203,6 +203,8 @@ pub enum Problem {
     TooManyChanges(usize),
     /// 422: the tenant, or the new thing, would have more of the named things than this.
     LimitReached(&'static str, usize),
+    /// 422: the tenant does not take members with addresses of that domain.
+    DomainNotAllowed,
     /// 409: another thing of this kind in the tenant has that name.
     Exists(&'static str),
     /// 409: the role is held by members.
@@ -238,6 +240,7 @@ impl Problem {
             Problem::InvalidReference { kind: Reference::Role, .. } => "invalid_roles",
             Problem::InvalidReference { .. } | Problem::TooManyChanges(_) => "invalid_input",
             Problem::LimitReached(..) => "limit_reached",
+            Problem::DomainNotAllowed => "domain_not_allowed",
             Problem::Exists(_) => "already_exists",
             Problem::InUse(_) => "in_use",
             Problem::SecretAlreadyShown(_) => "secret_already_shown",
@@ -264,7 +267,8 @@ impl Problem {
             Problem::InvalidReference { .. }
             | Problem::IdempotencyMismatch
             | Problem::TooManyChanges(_)
-            | Problem::LimitReached(..) => 422,
+            | Problem::LimitReached(..)
+            | Problem::DomainNotAllowed => 422,
             Problem::TooManyRequests => 429,
             Problem::Internal(_) => 500,
             Problem::Unavailable(_) => 503,
@@ -343,10 +347,16 @@ impl fmt::Display for Problem {
                 )
             }
             Problem::LimitReached(what, most) => write!(f, "there can be at most {most} {what}"),
+            Problem::DomainNotAllowed => {
+                f.write_str("the tenant does not take members with addresses of this domain: see its settings")
+            }
+            Problem::Exists(what) if what.contains(" with ") => write!(f, "a {what} exists already"),
             Problem::Exists(what) => {
                 write!(f, "a {what} of that name exists already; upper and lower case make no difference")
             }
-            Problem::InUse(what) => write!(f, "the {what} is held by members: take it from them first"),
+            Problem::InUse(what) => {
+                write!(f, "members have the {what}, by themselves or by a group: take it from them first")
+            }
             Problem::SecretAlreadyShown(id) => {
                 write!(f, "the first answer held a secret, which is shown once: `{id}` was made by that request")
             }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Known};
 use crate::id::TenantId;
 use crate::meta::Meta;
 use crate::policy::Action;
@@ -38,13 +38,13 @@ pub trait Record: Clone + PartialEq + Serialize {
     ///
     /// # Errors
     /// The first thing that does not exist. The caller gets this error only if the decision allows the edit.
-    fn apply(&mut self, edit: &Self::Edit, catalog: &Catalog) -> Result<(), Problem>;
+    fn apply(&mut self, edit: &Self::Edit, known: &Known) -> Result<(), Problem>;
 
-    /// Whether a new record fits among the others of its tenant.
+    /// Whether a new or changed record fits among the others of its tenant.
     ///
     /// # Errors
-    /// Why not. The caller gets this error only if the decision allows the creation.
-    fn fits(&self, _: &Catalog) -> Result<(), Problem> {
+    /// Why not. The caller gets this error only if the decision allows the change.
+    fn fits(&self, _: &Known) -> Result<(), Problem> {
         Ok(())
     }
 
@@ -53,6 +53,11 @@ pub trait Record: Clone + PartialEq + Serialize {
 
     /// The record in the form that policies read.
     fn entity(&self, tenant: TenantId, catalog: &Catalog) -> Entity;
+
+    /// A record that is not written yet, in the form that policies read.
+    fn new_entity(&self, tenant: TenantId, catalog: &Catalog) -> Entity {
+        self.entity(tenant, catalog)
+    }
 
     /// What a change does to the tenant.
     fn tally(before: Option<&Self>, after: Option<&Self>) -> Tally;
@@ -94,4 +99,9 @@ pub struct Tally {
     pub owners: i64,
     /// Whether the tenant's rules change: its catalog gets a new version.
     pub rules: bool,
+    /// Whether a name changes that requests may have in memory: the names get a new version.
+    pub names: bool,
+    /// How many groups and labels the tenant gains or loses.
+    pub groups: i64,
+    pub labels: i64,
 }

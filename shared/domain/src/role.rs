@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{RoleId, parse_uuid};
-use crate::meta::Meta;
+use crate::meta::{Meta, Metadata};
 use crate::time::Time;
 
 pub const OWNER: RoleId = RoleId::new(1);
@@ -36,16 +36,23 @@ pub const MAX_PERMISSIONS: usize = 200;
 pub const MAX_PERMISSIONS_OF_ALL: usize = 5_000;
 
 /// The product's own permissions, each with the lowest rank that holds it and its description.
-const PERMISSIONS: [(&str, u8, &str); 9] = [
+const PERMISSIONS: [(&str, u8, &str); 16] = [
     (EVERYTHING, 3, "Everything, whatever it is called"),
     ("member:read", 1, "See the members of the tenant"),
     ("member:update-profile", 2, "Change names and profession of a member"),
     ("member:assign-role", 2, "Change the roles of a member"),
     ("member:set-status", 2, "Activate and deactivate a member"),
     ("member:set-groups", 2, "Change the groups of a member"),
-    ("member:invite", 2, "Invite members, and end an invitation"),
+    ("member:set-identity", 2, "Change the address and the external id of a member"),
+    ("member:set-metadata", 2, "Change the metadata of a member"),
+    ("member:invite", 2, "Add, invite and restore members, and end an invitation"),
+    ("member:remove", 2, "Remove members"),
     ("role:create", 2, "Define roles"),
+    ("role:update", 2, "Change roles"),
     ("role:delete", 2, "Delete roles that nobody holds"),
+    ("group:manage", 2, "Define, change and delete groups"),
+    ("label:manage", 2, "Define, change and delete labels"),
+    ("tenant:update", 2, "Change the name, the metadata and the settings of the tenant"),
 ];
 
 /// One named permission of a role: granted, or explicitly denied, which wins over every grant.
@@ -68,6 +75,14 @@ pub struct Role {
     /// 1 to 3. A member of a lower rank can neither give the role nor change its holders. A tenant's own roles have rank 1 or 2.
     pub rank: u8,
     pub permissions: Vec<Permission>,
+    /// Whether new members get it, if the request names no role. Without such a role they get `user`.
+    #[serde(default)]
+    pub default: bool,
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
+    /// The role's id in another system; unique among the roles of the tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
     /// Whether it is about to be deleted: nobody can be given the role any more.
     #[serde(default)]
     pub retiring: bool,
@@ -99,7 +114,18 @@ impl Role {
     /// A role that is not written yet.
     pub fn new(id: RoleId, name: &str, now: Time) -> Self {
         let name = name.to_owned();
-        Self { id, name, description: None, rank: 1, permissions: Vec::new(), retiring: false, meta: Meta::new(now) }
+        Self {
+            id,
+            name,
+            description: None,
+            rank: 1,
+            permissions: Vec::new(),
+            default: false,
+            metadata: Metadata::new(),
+            external_id: None,
+            retiring: false,
+            meta: Meta::new(now),
+        }
     }
 
     pub fn is_built_in(&self) -> bool {

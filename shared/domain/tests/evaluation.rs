@@ -501,7 +501,7 @@ fn rules_notices_and_denials_are_what_cedar_says() {
         let groups = |rng: &mut Rng| -> BTreeSet<GroupId> {
             [1, 2].into_iter().filter(|_| rng.bool()).map(GroupId::new).collect()
         };
-        let [adds, removes, gains] = [(); 3].map(|()| names(&mut rng));
+        let [adds, removes, gains, more] = [(); 4].map(|()| names(&mut rng));
         let [joins, leaves, manages] = [(); 3].map(|()| groups(&mut rng));
         for action in [
             Action::List(manages.first().copied()),
@@ -509,7 +509,19 @@ fn rules_notices_and_denials_are_what_cedar_says() {
             Action::UpdateProfile,
             Action::AssignRole { adds, removes, rank: rng.u8(..4), gains },
             Action::SetStatus(Status::Deactivated),
-            Action::SetGroups { joins, leaves, manages },
+            Action::SetGroups {
+                joins,
+                leaves,
+                manages,
+                adds: names(&mut rng),
+                removes: names(&mut rng),
+                rank: rng.u8(..4),
+                gains: more,
+            },
+            Action::SetIdentity,
+            Action::SetMetadata,
+            Action::Invite,
+            Action::Remove,
         ] {
             let tenant = policy::tenant(TenantId::new(1));
             let resource = if matches!(action, Action::List(_)) { &tenant } else { resource };

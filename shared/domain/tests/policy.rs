@@ -17,6 +17,7 @@ use std::str::FromStr;
 
 use cedar_policy::{PolicySet, Schema, ValidationMode, Validator};
 use domain::Time;
+use domain::group::Standing;
 use domain::id::{GroupId, MembershipId, PolicyId, RoleId, TenantId, UserId};
 use domain::policy;
 use domain::policy::eval::Entity;
@@ -31,6 +32,8 @@ const SCHEMA: &str = include_str!("../policies/schema.cedarschema");
 
 const SALES: GroupId = GroupId::new(1);
 const SUPPORT: GroupId = GroupId::new(2);
+/// It confers `senior`.
+const HEADS: GroupId = GroupId::new(3);
 
 fn member(user: u32, roles: impl IntoIterator<Item = RoleId>) -> Member {
     let (id, email) = (MembershipId::new(user), format!("member{user}@acme.example"));
@@ -47,21 +50,32 @@ fn custom(id: RoleId, name: &str, rank: u8, permissions: &[(&str, bool)]) -> Rol
 
 /// The action of a change of a member's roles into `after`.
 fn assign<'a>(catalog: &'a Rules, target: &Member, after: &BTreeSet<RoleId>) -> Action<'a> {
-    let name = |id: &RoleId| catalog.role(*id).unwrap().name.as_str();
+    let name = |id: &RoleId| catalog.role(*id).map(|role| role.name.as_str());
+    let changed = Member { roles: after.clone(), deleted_at: None, ..target.clone() };
     Action::AssignRole {
-        adds: after.difference(&target.roles).map(name).collect(),
-        removes: target.roles.difference(after).map(name).collect(),
-        rank: catalog.rank(after),
-        gains: catalog.gains(target, &Member { roles: after.clone(), ..target.clone() }),
+        adds: after.difference(&target.roles).filter_map(name).collect(),
+        removes: target.roles.difference(after).filter_map(name).collect(),
+        rank: catalog.rank(&catalog.roles_of(&changed)),
+        gains: catalog.gains(target, &changed),
     }
 }
 
 /// The action of a change of a member's groups and of the managed ones.
-fn regroup(before: &Member, groups: &BTreeSet<GroupId>, manages: &BTreeSet<GroupId>) -> Action<'static> {
+fn regroup<'a>(
+    catalog: &'a Rules,
+    before: &Member,
+    groups: &BTreeSet<GroupId>,
+    manages: &BTreeSet<GroupId>,
+) -> Action<'a> {
+    let after = Member { groups: groups.clone(), manages: manages.clone(), ..before.clone() };
     Action::SetGroups {
         joins: groups - &before.groups,
         leaves: &before.groups - groups,
         manages: manages - &before.manages,
+        adds: catalog.role_names(&(&catalog.roles_of(&after) - &catalog.roles_of(before))),
+        removes: catalog.role_names(&(&catalog.roles_of(before) - &catalog.roles_of(&after))),
+        rank: catalog.rank(&catalog.roles_of(&after)),
+        gains: catalog.gains(before, &after),
     }
 }
 
@@ -136,6 +150,12 @@ fn roles() -> [Role; 8] {
     ]
 }
 
+/// The roles, and the group that confers one.
+fn entries() -> impl Iterator<Item = Entry> {
+    let standing = Standing { confers: [SENIOR].into(), retiring: false };
+    roles().into_iter().map(Box::new).map(Entry::Role).chain([Entry::Group { id: HEADS, standing }])
+}
+
 /// A member who manages sales.
 fn manager(user: u32, roles: &[RoleId]) -> Member {
     Member { groups: [SALES].into(), manages: [SALES].into(), ..member(user, roles.iter().copied()) }
@@ -155,6 +175,10 @@ fn callers() -> Vec<(&'static str, Member)> {
         ("an owner who is denied member:set-groups: owner and apart", member(13, [role::OWNER, APART])),
         ("an owner who is denied member:update-profile: owner and private", member(14, [role::OWNER, PRIVATE])),
         ("a clerk of the second rank: senior, holds nothing over members but member:assign-role", member(15, [SENIOR])),
+        (
+            "a user among the heads, who have senior: user",
+            Member { groups: [HEADS].into(), ..member(16, [role::USER]) },
+        ),
         ("a deactivated admin", Member { status: Status::Deactivated, ..member(10, [role::ADMIN]) }),
         ("an invited admin", Member { status: Status::Invited, ..member(11, [role::ADMIN]) }),
         ("a member without roles", member(12, [])),
@@ -172,6 +196,8 @@ fn targets() -> Vec<(&'static str, Member)> {
         ("invited", Member { status: Status::Invited, ..member(27, [role::USER]) }),
         ("private in sales", Member { groups: [SALES].into(), ..member(28, [role::USER, PRIVATE]) }),
         ("private manager", manager(29, &[role::USER, PRIVATE])),
+        ("a user among the heads", Member { groups: [HEADS].into(), ..member(30, [role::USER]) }),
+        ("nobody yet, or removed", Member { deleted_at: Some(Time::from_millis(1)), ..member(31, []) }),
     ]
 }
 
@@ -208,32 +234,38 @@ fn asks() -> Vec<(&'static str, Ask)> {
         ("same roles", |catalog, target| assign(catalog, target, &target.roles)),
         ("activate", |_, _| Action::SetStatus(Status::Active)),
         ("deactivate", |_, _| Action::SetStatus(Status::Deactivated)),
-        ("join sales", |_, target| regroup(target, &with(&target.groups, SALES), &target.manages)),
-        ("join support", |_, target| regroup(target, &with(&target.groups, SUPPORT), &target.manages)),
-        ("leave all groups", |_, target| regroup(target, &BTreeSet::new(), &BTreeSet::new())),
-        ("manage sales", |_, target| regroup(target, &with(&target.groups, SALES), &with(&target.manages, SALES))),
-        ("manage support", |_, target| {
-            regroup(target, &with(&target.groups, SUPPORT), &with(&target.manages, SUPPORT))
+        ("join sales", |it, target| regroup(it, target, &with(&target.groups, SALES), &target.manages)),
+        ("join support", |it, target| regroup(it, target, &with(&target.groups, SUPPORT), &target.manages)),
+        ("join heads", |it, target| regroup(it, target, &with(&target.groups, HEADS), &target.manages)),
+        ("leave all groups", |it, target| regroup(it, target, &BTreeSet::new(), &BTreeSet::new())),
+        ("manage sales", |it, target| regroup(it, target, &with(&target.groups, SALES), &with(&target.manages, SALES))),
+        ("manage support", |it, target| {
+            regroup(it, target, &with(&target.groups, SUPPORT), &with(&target.manages, SUPPORT))
         }),
+        ("set-identity", |_, _| Action::SetIdentity),
+        ("set-metadata", |_, _| Action::SetMetadata),
+        ("invite", |_, _| Action::Invite),
+        ("remove", |_, _| Action::Remove),
     ]
 }
 
 /// The rule in Rust, not read from the Cedar text: to list takes `member:read`, or to manage the group that is listed.
 #[test]
 fn members_are_listed_by_who_may_read_all_of_them_or_manages_the_group() {
-    let catalog = Rules::new(1, roles().map(Entry::Role));
+    let catalog = Rules::new(1, entries());
     let tenant = policy::tenant(TenantId::new(1));
     let denied = custom(RoleId::new(18), "denied", 1, &[("member:read", false)]);
-    let with_denied = Rules::new(1, roles().into_iter().chain([denied]).map(Entry::Role));
+    let with_denied = Rules::new(1, entries().chain([Entry::Role(Box::new(denied))]));
     let mut allowed = 0;
     for (name, caller) in callers().into_iter().chain([("denied", manager(16, &[RoleId::new(18)]))]) {
         let rules = if name == "denied" { &with_denied } else { &catalog };
-        let (holds, denies) = (rules.permissions(&caller.roles), rules.denied(&caller.roles));
+        let roles = rules.roles_of(&caller);
+        let (holds, denies) = (rules.permissions(&roles), rules.denied(&roles));
         for group in [None, Some(SALES), Some(SUPPORT)] {
             for dialect in ["users", "directory"] {
                 let managed = group.is_some_and(|group| caller.manages.contains(&group));
                 let expected = caller.status == Status::Active
-                    && (dialect != "directory" || rules.rank(&caller.roles) >= 2)
+                    && (dialect != "directory" || rules.rank(&roles) >= 2)
                     && (holds.contains("member:read") || managed && !denies.contains("member:read"));
                 let principal = policy::member(&caller, rules);
                 let decision = rules.policies.allow(dialect, &principal, &Action::List(group), &tenant);
@@ -247,7 +279,7 @@ fn members_are_listed_by_who_may_read_all_of_them_or_manages_the_group() {
 
 #[test]
 fn the_policy_is_the_table() {
-    let catalog = Rules::new(1, roles().map(Entry::Role));
+    let catalog = Rules::new(1, entries());
     let targets = targets();
     // The notices of the rules, and the numbers by which the table refers to the notices of a permission.
     let (mut rules, mut notices) = (BTreeMap::new(), Vec::new());
@@ -286,7 +318,7 @@ fn the_policy_is_the_table() {
                 let action = ask(&catalog, target);
                 let decision = decide(&catalog, "users", &caller, &action, target);
                 let in_directory = decide(&catalog, "directory", &caller, &action, target);
-                match caller.status == Status::Active && catalog.rank(&caller.roles) < 2 {
+                match caller.status == Status::Active && catalog.rank(&catalog.roles_of(&caller)) < 2 {
                     true => assert_eq!(cell(in_directory), "minimum-role-admin"),
                     false => assert_eq!(in_directory, decision),
                 }
@@ -315,7 +347,7 @@ fn the_policy_is_the_table() {
 
 #[test]
 fn the_table_is_what_cedar_decides() {
-    let catalog = Rules::new(1, roles().map(Entry::Role));
+    let catalog = Rules::new(1, entries());
     let (targets, cedar) = (targets(), cedar::Texts::new(&[]));
     for (caller_name, caller) in callers() {
         let principal = policy::member(&caller, &catalog);

@@ -1,4 +1,5 @@
-//! The roles that each caller may make and delete, as a text table under version control. No role holds more than its maker.
+//! The roles and groups that each caller may make, change and delete, and what they may do to the tenant, as a text table under
+//! version control. No role and no group gives more than its author holds.
 
 #[allow(dead_code)]
 #[path = "common/cedar.rs"]
@@ -8,9 +9,12 @@ mod common;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use domain::id::{MembershipId, RoleId, TenantId, UserId};
+use domain::id::{GroupId, LabelId, MembershipId, RoleId, TenantId, UserId};
+use domain::policy::eval::Entity;
 use domain::policy::{self, Action};
-use domain::{Entry, Member, Permission, Record, Role, Rules, Status, Time, role};
+use domain::{
+    Change, Entry, Group, GroupEdit, Label, Member, Permission, Record, Role, RoleEdit, Rules, Status, Time, role,
+};
 use fastrand::Rng;
 
 static CEDAR: LazyLock<cedar::Texts> = LazyLock::new(|| cedar::Texts::new(&[]));
@@ -31,10 +35,14 @@ fn member(roles: impl IntoIterator<Item = RoleId>) -> Member {
 
 /// The rule that denies, or `allow`; the same as Cedar decides, in every dialect.
 fn decide(catalog: &Rules, caller: &Member, action: &Action, role: &Role) -> String {
-    let (principal, resource) = (policy::member(caller, catalog), role.entity(ACME, catalog));
+    decide_on(catalog, caller, action, role.entity(ACME, catalog))
+}
+
+fn decide_on(catalog: &Rules, caller: &Member, action: &Action, resource: Entity) -> String {
+    let principal = policy::member(caller, catalog);
     let decided = cedar::DIALECTS.map(|dialect| {
         let ours = catalog.policies.allow(dialect, &principal, action, &resource);
-        assert_eq!(ours, CEDAR.decide(dialect, &principal, action, &resource), "{caller:?} {role:?}");
+        assert_eq!(ours, CEDAR.decide(dialect, &principal, action, &resource), "{caller:?} {resource:?}");
         ours.map_or_else(|denial| denial.rule, |_| "allow".to_owned())
     });
     assert!(decided.iter().all(|it| *it == decided[0]));
@@ -46,7 +54,7 @@ fn the_table_says_who_may_make_and_delete_which_role() {
     let maker = custom(10, "maker", 1, &[("role:create", true), ("role:delete", true), ("invoice:read", true)]);
     let barred = custom(11, "barred", 1, &[("role:create", false), ("invoice:read", false)]);
     let frugal = custom(12, "frugal", 1, &[("invoice:write", false)]);
-    let catalog = Rules::new(1, [maker, barred, frugal].map(Entry::Role));
+    let catalog = Rules::new(1, [maker, barred, frugal].map(Box::new).map(Entry::Role));
     let [maker, barred, frugal] = [10, 11, 12].map(RoleId::new);
     let callers = [
         ("owner", member([role::OWNER])),
@@ -70,8 +78,10 @@ fn the_table_says_who_may_make_and_delete_which_role() {
         ("user, built in", catalog.role(role::USER).unwrap().clone()),
         ("owner, built in", catalog.role(role::OWNER).unwrap().clone()),
     ];
-    let mut text =
-        String::from("Who may make and delete which role, in every tenant and dialect. Made by tests/roles.rs.\n");
+    let mut text = String::from(
+        "Who may make, change and delete which role and group, and do what to the tenant, in every tenant and dialect. Made by\n\
+         tests/roles.rs.\n",
+    );
     for (title, action) in [("create", Action::CreateRole), ("delete", Action::DeleteRole)] {
         let mut rows = vec![vec![title.to_owned()]];
         rows[0].extend(callers.iter().map(|(name, _)| (*name).to_owned()));
@@ -83,6 +93,78 @@ fn the_table_says_who_may_make_and_delete_which_role() {
         text.push('\n');
         text.push_str(&common::columns(&rows));
     }
+
+    let mut table = |title: &str, asked: Vec<(&str, Action, Entity)>| {
+        let mut rows = vec![vec![title.to_owned()]];
+        rows[0].extend(callers.iter().map(|(name, _)| (*name).to_owned()));
+        for (name, action, resource) in asked {
+            let mut row = vec![name.to_owned()];
+            row.extend(callers.iter().map(|(_, caller)| decide_on(&catalog, caller, &action, resource.clone())));
+            rows.push(row);
+        }
+        text.push('\n');
+        text.push_str(&common::columns(&rows));
+    };
+    let clerk = custom(20, "clerk", 1, &[("invoice:read", true), ("invoice:write", false)]);
+    let chief = Role { rank: 2, ..clerk.clone() };
+    let with = |role: &Role, permissions: &[(&str, bool)]| Role {
+        permissions: custom(20, "clerk", 1, permissions).permissions,
+        ..role.clone()
+    };
+    let same = [("invoice:read", true), ("invoice:write", false)];
+    let changes = [
+        ("the description", &clerk, Role { description: Some("x".to_owned()), ..clerk.clone() }),
+        ("takes a permission", &clerk, with(&clerk, &same[1..])),
+        ("denies another permission", &clerk, with(&clerk, &[same[0], same[1], ("a:b", false)])),
+        ("grants what users hold", &clerk, with(&clerk, &[same[0], same[1], ("member:read", true)])),
+        ("grants invoice:write", &clerk, with(&clerk, &[same[0], ("invoice:write", true)])),
+        ("grants a new permission", &clerk, with(&clerk, &[same[0], same[1], ("plane:fly", true)])),
+        ("grants everything", &clerk, with(&clerk, &[same[0], same[1], ("*", true)])),
+        ("lifts a denial", &clerk, with(&clerk, &same[..1])),
+        ("raises the rank", &clerk, chief.clone()),
+        ("lowers the rank", &chief, clerk.clone()),
+        ("the description, of rank 2", &chief, Role { description: Some("x".to_owned()), ..chief.clone() }),
+        ("the name", &clerk, Role { name: "scribe".to_owned(), ..clerk.clone() }),
+    ];
+    let edit = RoleEdit::default();
+    let update = |before, after| Role::actions(Change::Update { before, after, edit: &edit }, &catalog).remove(0);
+    table(
+        "change a role",
+        changes
+            .iter()
+            .map(|(name, before, after)| (*name, update(before, after), before.entity(ACME, &catalog)))
+            .collect(),
+    );
+
+    let sales = Group::new(GroupId::new(1), "sales", Time::from_millis(0));
+    let conferring = |roles: &[RoleId]| Group { confers: roles.iter().copied().collect(), ..sales.clone() };
+    let (nothing, of_users, of_makers) = (conferring(&[]), conferring(&[role::USER]), conferring(&[maker]));
+    let (of_admins, of_frugal) = (conferring(&[role::ADMIN]), conferring(&[frugal]));
+    let edit = GroupEdit::default();
+    let update = |before, after| Group::actions(Change::Update { before, after, edit: &edit }, &catalog).remove(0);
+    let asked = vec![
+        ("make one that confers nothing", Group::actions(Change::Create(&nothing), &catalog).remove(0)),
+        ("make one that confers user", Group::actions(Change::Create(&of_users), &catalog).remove(0)),
+        ("make one that confers admin", Group::actions(Change::Create(&of_admins), &catalog).remove(0)),
+        ("confers nothing as before", update(&nothing, &nothing)),
+        ("confers user as before", update(&of_users, &of_users)),
+        ("confers maker from now on", update(&nothing, &of_makers)),
+        ("confers admin from now on", update(&of_users, &of_admins)),
+        ("confers admin no more", update(&of_admins, &of_users)),
+        ("confers a denial no more", update(&of_frugal, &nothing)),
+        ("delete one that confers admin", Group::actions(Change::Delete(&of_admins), &catalog).remove(0)),
+    ];
+    let resource = sales.entity(ACME, &catalog);
+    table("groups", asked.into_iter().map(|(name, action)| (name, action, resource.clone())).collect());
+    let label = Label::new(LabelId::new(1), "pilot", Time::from_millis(0)).entity(ACME, &catalog);
+    table("labels", vec![("make, rename, delete", Action::ManageLabels, label)]);
+    let tenant = policy::tenant(ACME);
+    let asked = [
+        ("change", Action::UpdateTenant),
+        ("delete, restore", Action::DeleteTenant),
+        ("make another", Action::CreateTenant),
+    ];
+    table("the tenant", asked.into_iter().map(|(name, action)| (name, action, tenant.clone())).collect());
     common::compare("roles.txt", &text);
 }
 
@@ -90,21 +172,23 @@ fn the_table_says_who_may_make_and_delete_which_role() {
 #[test]
 fn no_role_holds_more_than_its_maker() {
     let mut rng = Rng::with_seed(11);
-    let names = ["role:create", "role:delete", "member:read", "a:x", "b:y", "*"];
+    let names = ["role:create", "role:update", "role:delete", "member:read", "a:x", "b:y", "*"];
     let mut some = |most: usize| -> Vec<(&str, bool)> {
         let mut seen = BTreeSet::new();
         let picked = (0..rng.usize(..=most)).map(|_| (names[rng.usize(..names.len())], rng.u8(..3) > 0));
         picked.filter(|(name, _)| seen.insert(*name)).collect()
     };
-    let (mut allowed, mut denied) = (0, 0);
+    let (mut allowed, mut denied, mut edits) = (0, 0, [0, 0]);
     for round in 0..1_000_u32 {
         let rank = |number: u32| 1 + (number % 2) as u8;
         let held = custom(10, "held", rank(round), &some(4));
         let new = custom(20, "new", rank(round / 2), &some(3));
-        let catalog = Rules::new(1, [Entry::Role(held)]);
+        let catalog = Rules::new(1, [Entry::Role(Box::new(held))]);
         let built_in = [role::OWNER, role::ADMIN, role::USER][round as usize % 3];
         let caller = member([built_in, RoleId::new(10)]);
         let (holds, denies) = (catalog.permissions(&caller.roles), catalog.denied(&caller.roles));
+        let edited = custom(10, "held", rank(round / 4), &some(4));
+        no_edit_gives_more(&catalog, &caller, &edited, &mut edits);
         let may_give = |name: &&str| match *name {
             "*" => holds.contains("*") && denies.is_empty(),
             name => holds.contains(name) || holds.contains("*") && !denies.contains(name),
@@ -117,4 +201,30 @@ fn no_role_holds_more_than_its_maker() {
         *if may { &mut allowed } else { &mut denied } += 1;
     }
     assert!(allowed > 100 && denied > 100, "{allowed} {denied}");
+    assert!(edits.iter().all(|count| *count > 50), "{edits:?}");
+}
+
+/// If the caller may change the role 10 so, nobody who holds it beside another role gains what the caller does not hold, and its
+/// rank is one that the caller has. Counts the decisions.
+fn no_edit_gives_more(catalog: &Rules, caller: &Member, after: &Role, counts: &mut [u32; 2]) {
+    let (before, edit) = (catalog.role(after.id).unwrap(), RoleEdit::default());
+    let action = Role::actions(Change::Update { before, after, edit: &edit }, catalog).remove(0);
+    let allowed = decide(catalog, caller, &action, before) == "allow";
+    counts[usize::from(allowed)] += 1;
+    if !allowed {
+        return;
+    }
+    let holds = catalog.permissions(&caller.roles);
+    let changed = Rules::new(2, [Entry::Role(Box::new(after.clone()))]);
+    for beside in [role::USER, role::ADMIN, role::OWNER] {
+        let held = BTreeSet::from([after.id, beside]);
+        let gained = &changed.permissions(&held) - &catalog.permissions(&held);
+        // Who holds everything holds a permission that no role has named yet.
+        let new = |name: &&str| holds.contains("*") && !catalog.denied(&caller.roles).contains(*name);
+        assert!(
+            gained.iter().all(|name| holds.contains(name) || new(name)),
+            "{caller:?} {before:?} {after:?} {gained:?}"
+        );
+        assert!(changed.rank(&held) <= catalog.rank(&caller.roles).max(catalog.rank(&held)));
+    }
 }

@@ -117,6 +117,13 @@ impl Operation {
         self.write()
     }
 
+    /// The same for a body that can be left out.
+    pub fn optional_body<T: JsonSchema>(mut self, read: impl Fn(&mut Object) -> Result<T, Faulty>) -> Self {
+        self = self.body(read);
+        self.object["requestBody"]["required"] = false.into();
+        self
+    }
+
     /// A write: its conditions, and the problems that only writes have.
     pub fn write(mut self) -> Self {
         self.writes = true;
@@ -165,6 +172,12 @@ impl Operation {
         self
     }
 
+    /// Only one thing can have the name, the address or the external id that the operation gives.
+    pub fn named(mut self) -> Self {
+        self.problems_of(Scope::Named);
+        self
+    }
+
     /// The answer to a success is a page of a list.
     pub fn page<T: JsonSchema>(mut self) -> Self {
         let limit = json_schema!({ "type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT });
@@ -179,11 +192,12 @@ impl Operation {
         self
     }
 
-    /// The answer to a success is a new role.
+    /// The answer to a success is a new record.
     pub fn created<T: JsonSchema>(mut self) -> Self {
         let schema = self.schema::<T>(SchemaSettings::draft2020_12().for_serialize());
-        self.problems_of(Scope::NewRoles);
-        self = self.limited();
+        self.problems_of(Scope::New);
+        self.problems_of(Scope::Members);
+        self = self.limited().named();
         let headers = ["x-request-id", "location", "etag", "policy-notices", "idempotent-replayed"];
         self.response(201, "Made", Some((JSON, schema)), &headers);
         self
@@ -315,6 +329,16 @@ impl Operation {
     }
 }
 
+/// The operation with a parameter of the query that must be there.
+pub fn required_query(
+    operation: Operation,
+    name: &'static str,
+    description: &'static str,
+    schema: Schema,
+) -> Operation {
+    operation.parameter("query", name, true, description, schema)
+}
+
 /// The schema of a parameter.
 pub fn schema_of<T: JsonSchema>() -> Schema {
     let mut schema = SchemaGenerator::default().subschema_for::<T>();
@@ -325,6 +349,11 @@ pub fn schema_of<T: JsonSchema>() -> Schema {
 /// The schema of a user in a path: a UUID, or `me` for the caller.
 pub fn user_or_me() -> Schema {
     json_schema!({ "anyOf": [schema_of::<shared::id::Uuid>(), { "type": "string", "enum": ["me"] }] })
+}
+
+/// The schema of the order of groups or labels.
+pub fn named_order() -> Schema {
+    json_schema!({ "type": "string", "enum": users::NAMED_SORTS.split(", ").collect::<Vec<_>>() })
 }
 
 /// The schema of a UUID in a header. It has no `format`: generated clients would make a type of it that no header takes.

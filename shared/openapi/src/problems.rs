@@ -15,8 +15,10 @@ pub(crate) enum Scope {
     Bodies,
     /// Those that change a member.
     Members,
-    /// Those that make a role.
-    NewRoles,
+    /// Those that make something.
+    New,
+    /// Those that give something a name, an address or an id that only one may have.
+    Named,
     /// Those that make something more, where there is a limit.
     Limited,
     /// Those that delete a role.
@@ -42,7 +44,8 @@ pub(crate) fn scope_of(problem: &Problem) -> Scope {
         | Problem::UnsupportedContentCoding => Scope::Bodies,
         Problem::InvalidReference { .. } | Problem::LastOwner | Problem::TooManyChanges(_) => Scope::Members,
         Problem::LimitReached(..) => Scope::Limited,
-        Problem::Exists(_) | Problem::NothingToMatch(_) => Scope::NewRoles,
+        Problem::Exists(_) | Problem::DomainNotAllowed => Scope::Named,
+        Problem::NothingToMatch(_) => Scope::New,
         Problem::InUse(_) => Scope::OldRoles,
         Problem::SecretAlreadyShown(_) => Scope::Secrets,
     }
@@ -65,6 +68,7 @@ pub(crate) fn meaning(problem: &Problem) -> &'static str {
         Problem::LastOwner => "the tenant would be left without an owner",
         Problem::TooManyChanges(_) => "more roles and groups change than one request can change",
         Problem::LimitReached(..) => "there would be more than there can be",
+        Problem::DomainNotAllowed => "the tenant does not take members with addresses of that domain",
         Problem::Exists(_) => "another one has that name",
         Problem::InUse(_) => "the role is held by members",
         Problem::SecretAlreadyShown(_) => "the first answer held a secret, which is shown once",
@@ -149,7 +153,9 @@ pub fn problems() -> Vec<Problem> {
         reference(Reference::Label, "professionId", &["7"]),
         Problem::LastOwner,
         Problem::LimitReached("roles in a tenant", 500),
+        Problem::DomainNotAllowed,
         Problem::Exists("role"),
+        Problem::Exists("member with this address"),
         Problem::InUse("role"),
         Problem::SecretAlreadyShown("7".to_owned()),
         Problem::TooManyChanges(MAX_EDGES),

@@ -12,9 +12,9 @@ use crate::http::json::Wire;
 use domain::Time;
 use domain::id::RoleId;
 use domain::problem::{Fault, Problem, Wrong, listed};
-use domain::{Actor, Catalog, Language, Member, role};
+use domain::{Actor, Language, role};
 
-pub static DIRECTORY: Dialect = Dialect { name: "directory", pictures: true, problem };
+pub static DIRECTORY: Dialect = Dialect { name: "directory", pictures: true, names: true, problem };
 
 /// `ENUM tenant_user_role` as it is sent: by number or by name, in any case.
 pub struct Role(pub RoleId);
@@ -137,10 +137,10 @@ struct TranslationLanguage {
 
 impl<'a> User<'a> {
     fn new(view: &View<'a>) -> Self {
-        let View { tenant, member, catalog, picture } = *view;
+        let View { tenant, member, picture, .. } = *view;
         Self {
             tenant_user: TenantUser {
-                groups: groups(member, catalog),
+                groups: groups(view),
                 id: member.id.number(),
                 tenant_id: tenant.id.number(),
                 user_id: member.user.number(),
@@ -176,14 +176,9 @@ impl<'a> ReferenceUser<'a> {
     }
 }
 
-fn groups<'a>(member: &Member, catalog: &'a Catalog) -> Vec<ReferenceIsAdmin<'a>> {
-    let groups = member.groups.iter().filter_map(|id| catalog.group(*id));
-    groups
-        .map(|group| ReferenceIsAdmin {
-            is_admin: member.manages.contains(&group.id),
-            id: group.id.number(),
-            label: &group.name,
-        })
+fn groups<'a>(view: &View<'a>) -> Vec<ReferenceIsAdmin<'a>> {
+    view.groups()
+        .map(|(id, label)| ReferenceIsAdmin { is_admin: view.member.manages.contains(&id), id: id.number(), label })
         .collect()
 }
 

@@ -10,7 +10,7 @@ use domain::Time;
 use domain::problem::{Problem, dotted, told};
 use domain::role;
 
-pub static MEMBERSHIP: Dialect = Dialect { name: "membership", pictures: false, problem };
+pub static MEMBERSHIP: Dialect = Dialect { name: "membership", pictures: false, names: false, problem };
 
 /// A user in an organization, wrapped.
 #[derive(Serialize)]

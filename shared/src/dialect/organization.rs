@@ -13,7 +13,7 @@ use domain::Time;
 use domain::id::{TenantId, permission_uuid};
 use domain::problem::{Fault, Problem, Step, Wrong, told};
 
-pub static ORGANIZATION: Dialect = Dialect { name: "organization", pictures: false, problem };
+pub static ORGANIZATION: Dialect = Dialect { name: "organization", pictures: false, names: false, problem };
 
 /// A user's role in an organization.
 #[derive(Serialize)]
@@ -130,7 +130,9 @@ fn problem(problem: &Problem) -> (u16, Value) {
         }
         Problem::InvalidReference { place, .. } => vec![value_error(place, problem)],
         Problem::IdempotencyMismatch => vec![value_error(KEY, problem)],
-        Problem::TooManyChanges(_) | Problem::LimitReached(..) => vec![value_error(BODY, problem)],
+        Problem::TooManyChanges(_) | Problem::LimitReached(..) | Problem::DomainNotAllowed => {
+            vec![value_error(BODY, problem)]
+        }
         _ => return (problem.status(), json!(Failure { detail: problem.to_string() })),
     };
     (422, json!(Invalid { detail: causes }))

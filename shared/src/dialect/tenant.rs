@@ -10,7 +10,7 @@ use crate::http::Dialect;
 use domain::Time;
 use domain::problem::{Problem, listed};
 
-pub static TENANT: Dialect = Dialect { name: "tenant", pictures: false, problem };
+pub static TENANT: Dialect = Dialect { name: "tenant", pictures: false, names: false, problem };
 
 /// A user's role in a tenant, wrapped.
 #[derive(Serialize)]

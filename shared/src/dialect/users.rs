@@ -1,20 +1,27 @@
 //! `users`: the dialect of our own larger API, too (seed 001).
 
+mod fields;
+mod things;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::by_field;
 use domain::id::{TenantId, UserId, parse_uuid};
+use domain::meta::MAX_NAME;
 use domain::problem::{Fault, Problem, Reference, Wrong, told};
-use domain::{Origin, Record, Status, Time};
+use domain::{Metadata, Status, Time};
 
-use crate::gate::{Caller, View};
+use crate::gate::{Caller, NamedList, View};
 use crate::http::Dialect;
 use crate::http::call::Call;
-use crate::http::json::{Faulty, Object};
+use crate::http::json::{Faulty, Object, Text};
 
-pub static USERS: Dialect = Dialect { name: "users", pictures: true, problem };
+pub use fields::{STATUSES, UserFields, UserStatus};
+pub use things::*;
+
+pub static USERS: Dialect = Dialect { name: "users", pictures: true, names: true, problem };
 
 /// The tenant that the header `X-Tenant-ID` names; `None` for the UUID of anything else.
 ///
@@ -53,6 +60,19 @@ pub fn in_tenant<T>(
     })?;
     caller.same_tenant(tenant)?;
     Ok(value)
+}
+
+/// The orders of groups and labels.
+pub const NAMED_SORTS: &str = "name, -name";
+
+/// The filter and the order of a list of groups or labels.
+pub fn named(query: &mut Object) -> NamedList {
+    let beginning = query.optional::<Text<MAX_NAME>>("q").map(|Text(text)| text);
+    let sort = query.optional::<Text<MAX_NAME>>("sort").map(|Text(text)| text);
+    if sort.as_ref().is_some_and(|sort| !matches!(sort.as_str(), "name" | "-name")) {
+        query.refuse(Fault::here(Wrong::NotOneOf(NAMED_SORTS)).within("sort"));
+    }
+    NamedList { beginning, descending: sort.as_deref() == Some("-name"), external_id: None }
 }
 
 /// A member of the tenant, with their picture. The members of the object have the order of the page (seed 001).
@@ -96,6 +116,16 @@ struct State<'a> {
     auth_provider: &'a str,
     status: Status,
     groups: Vec<Group<'a>>,
+    first_name: Option<&'a str>,
+    last_name: Option<&'a str>,
+    /// The profession.
+    label: Option<UserLabel<'a>>,
+    /// An ISO 639-1 code.
+    language: Option<&'a str>,
+    /// Texts of your own, by your own keys.
+    metadata: &'a Metadata,
+    /// The member's id in another system.
+    external_id: Option<&'a str>,
     created_at: Time,
     updated_at: Time,
     /// Raised by one with every change; the `etag`.
@@ -110,6 +140,16 @@ pub struct Group<'a> {
     pub name: &'a str,
     /// Whether the member manages the group.
     pub is_admin: bool,
+    /// Whether it is the member's primary group.
+    pub is_primary: bool,
+}
+
+/// The label of a member.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+struct UserLabel<'a> {
+    id: Uuid,
+    name: &'a str,
 }
 
 impl<'a> User<'a> {
@@ -140,146 +180,29 @@ impl<'a> Who<'a> {
 
 impl<'a> State<'a> {
     fn new(view: &View<'a>) -> Self {
-        let View { tenant, member, catalog, .. } = *view;
-        let groups = member.groups.iter().filter_map(|id| catalog.group(*id));
-        let groups = groups.map(|group| Group {
-            id: group.id.uuid_in(tenant.id),
-            name: &group.name,
-            is_admin: member.manages.contains(&group.id),
+        let View { tenant, member, names, .. } = *view;
+        let groups = view.groups().map(|(id, name)| Group {
+            id: id.uuid_in(tenant.id),
+            name,
+            is_admin: member.manages.contains(&id),
+            is_primary: member.primary_group == Some(id),
         });
+        let label = member
+            .profession
+            .and_then(|id| Some(UserLabel { id: id.uuid_in(tenant.id), name: names.labels.get(&id)? }));
         Self {
             auth_provider: &member.auth_provider,
             status: member.status,
             groups: groups.collect(),
+            first_name: member.first_name.as_deref().map(str::trim_end),
+            last_name: member.last_name.as_deref(),
+            label,
+            language: member.language.as_deref(),
+            metadata: &member.metadata,
+            external_id: member.external_id.as_deref(),
             created_at: member.meta.created_at,
             updated_at: member.meta.updated_at,
             version: member.meta.version,
-        }
-    }
-}
-
-/// A role.
-#[derive(Serialize)]
-#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
-pub struct Role<'a> {
-    pub id: Uuid,
-    /// The id as the number that some dialects use.
-    pub number: u32,
-    pub name: &'a str,
-    pub description: Option<&'a str>,
-    /// 1 or 2; 3 for `owner`. A member of a lower rank can neither give the role nor change a member who holds it.
-    #[cfg_attr(feature = "openapi", schemars(range(min = 1, max = 3)))]
-    pub rank: u8,
-    pub permissions: Vec<Permission<'a>>,
-    pub is_built_in: bool,
-    /// Null for a built-in role.
-    pub created_at: Option<Time>,
-    pub updated_at: Option<Time>,
-    /// Raised by one with every change; the `etag`. A built-in role stays at 1.
-    pub version: u64,
-}
-
-/// A permission that a role grants or denies.
-#[derive(Serialize)]
-#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "RolePermission"))]
-pub struct Permission<'a> {
-    pub name: &'a str,
-    pub description: Option<&'a str>,
-    /// `false` for a permission that the role denies: a denial wins over every grant.
-    pub access: bool,
-}
-
-impl<'a> Role<'a> {
-    pub fn new(role: &'a domain::Role, tenant: TenantId) -> Self {
-        let (created_at, updated_at) = role.times().unzip();
-        let permissions = role.permissions.iter().map(|it| Permission {
-            name: &it.name,
-            description: it.description.as_deref(),
-            access: it.access,
-        });
-        Self {
-            id: role.id.uuid_in(tenant),
-            number: role.id.number(),
-            name: &role.name,
-            description: role.description.as_deref(),
-            rank: role.rank,
-            permissions: permissions.collect(),
-            is_built_in: role.is_built_in(),
-            created_at,
-            updated_at,
-            version: role.shown_version(),
-        }
-    }
-}
-
-/// A page of members.
-#[derive(Serialize)]
-#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
-pub struct Users<'a> {
-    pub data: Vec<ListedUser<'a>>,
-    /// The `cursor` of the next page; null after the last one.
-    pub next_cursor: Option<&'a str>,
-}
-
-/// A page of roles, in the order of their numbers.
-#[derive(Serialize)]
-#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
-pub struct Roles<'a> {
-    pub data: Vec<Role<'a>>,
-    /// The `cursor` of the next page; null after the last one.
-    pub next_cursor: Option<String>,
-}
-
-/// A page of permissions, in the order of their names.
-#[derive(Serialize)]
-#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
-pub struct Permissions<'a> {
-    pub data: Vec<NamedPermission<'a>>,
-    /// The `cursor` of the next page; null after the last one.
-    pub next_cursor: Option<String>,
-}
-
-/// A permission that a role of the tenant grants or denies.
-#[derive(Serialize)]
-#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
-pub struct NamedPermission<'a> {
-    pub name: &'a str,
-    /// The description of the first role that describes it.
-    pub description: Option<&'a str>,
-    /// Whether it is one of the product's own.
-    pub is_built_in: bool,
-}
-
-/// A page of the permissions that a member's roles grant or deny, in the order of their names.
-#[derive(Serialize)]
-#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
-pub struct UserPermissions<'a> {
-    pub data: Vec<UserPermission<'a>>,
-    /// The `cursor` of the next page; null after the last one.
-    pub next_cursor: Option<String>,
-}
-
-/// A permission that a role of the member grants or denies.
-#[derive(Serialize)]
-#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
-pub struct UserPermission<'a> {
-    pub name: &'a str,
-    /// Whether the member holds it: a denial wins over every grant.
-    pub is_effective: bool,
-    /// Names of the member's roles that grant it, by its name or by `*`.
-    pub granted_by: Vec<&'a str>,
-    /// Names of the member's roles that deny it, by its name or by `*`.
-    pub denied_by: Vec<&'a str>,
-}
-
-impl<'a> UserPermission<'a> {
-    pub fn new(origin: &Origin<'a>) -> Self {
-        let names = |roles: &[&'a domain::Role]| roles.iter().map(|role| role.name.as_str()).collect();
-        Self {
-            name: &origin.permission.name,
-            is_effective: origin.is_effective(),
-            granted_by: names(&origin.granted_by),
-            denied_by: names(&origin.denied_by),
         }
     }
 }

@@ -1,91 +1,25 @@
-//! The facts of a decision: one consistent read.
+//! The facts of a decision: one consistent read. What is not in memory takes further ones: the rules, the names of groups and
+//! labels, the person with an address.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use domain::event::{Author, Stamp};
-use domain::id::{RoleId, TenantId, UserId};
+use domain::id::{GroupId, LabelId, MembershipId, RoleId, TenantId, UserId};
 use domain::policy::Action;
 use domain::policy::eval::Entity;
 use domain::problem::Denial;
-use domain::{Actor, Catalog, Member, Problem, Record, Role, Rules, Tenant, Time, policy};
-use serde_json::json;
+use domain::{Actor, Catalog, Group, Known, Label, Member, Names, Problem, Record, Role, Rules, Tenant, Time, policy};
 use uuid::Uuid;
 
-use super::{Asked, Caller, Idempotency, Recorded};
+use super::list::Shown;
+use super::people::Person;
+use super::{Asked, Caller, Idempotency, Reads, Recorded};
 use crate::answer::Answer;
-use crate::lock;
-use crate::log::{self, Level};
 use crate::table::fence::Fact;
 use crate::table::key::{self, Key, TenantKeys};
 use crate::table::stored::Reference;
 use crate::table::{Item, Table, decode};
-
-/// A function keeps the rules of at most so many tenants. With one more it drops all of them, and reads each again when needed.
-const MAX_KNOWN: usize = 256;
-
-/// The facts that a request needs beside the tenant, its caller and the answer on record.
-#[derive(Clone, Debug, Default)]
-pub struct Reads {
-    members: Vec<UserId>,
-    holders_of: Option<RoleId>,
-    address: Option<String>,
-    without_pictures: bool,
-}
-
-impl Reads {
-    pub fn none() -> Self {
-        Self::default()
-    }
-
-    /// A member; `None` for an id that cannot be anybody's.
-    pub fn member(user: Option<UserId>) -> Self {
-        Self { members: user.into_iter().collect(), ..Self::default() }
-    }
-
-    /// The same without pictures, for an answer that shows none. A picture costs up to 64 read units.
-    pub fn without_pictures(self) -> Self {
-        Self { without_pictures: true, ..self }
-    }
-
-    /// Whose address it is.
-    pub(super) fn address(email: Option<String>) -> Self {
-        Self { address: email, ..Self::default() }
-    }
-
-    /// Whether any member holds a role. `None` for an id that cannot be a role's.
-    pub fn holders(role: Option<RoleId>) -> Self {
-        Self { holders_of: role, ..Self::default() }
-    }
-}
-
-/// The tenants' rules that a warm function keeps.
-#[derive(Default)]
-pub struct KnownRules(Mutex<HashMap<TenantId, Arc<Rules>>>);
-
-impl KnownRules {
-    /// The rules of a tenant at its catalog's current version, from memory if the known version is the same.
-    async fn at(&self, asked: &Asked<'_>, tenant: &Tenant) -> Result<Arc<Rules>, Problem> {
-        let known = lock(&self.0).get(&tenant.id).cloned();
-        if let Some(rules) = known.filter(|rules| rules.version == tenant.catalog_version) {
-            return Ok(rules);
-        }
-        let rules = Arc::new(asked.table.catalog(TenantKeys(tenant.id), tenant.catalog_version).await?);
-        for (policy, why) in rules.policies.broken() {
-            log::line(
-                Level::Error,
-                "a tenant's policy cannot be used; nothing is allowed there until it is mended",
-                &|| json!({ "request_id": asked.request, "tenant": tenant.id.number(), "policy": policy, "cause": why }),
-            );
-        }
-        let mut known = lock(&self.0);
-        if known.len() >= MAX_KNOWN {
-            known.clear();
-        }
-        known.insert(tenant.id, rules.clone());
-        Ok(rules)
-    }
-}
 
 /// The caller as they are now: the decision is for them.
 pub struct Principal {
@@ -132,13 +66,21 @@ pub struct View<'a> {
     pub(crate) tenant: &'a Tenant,
     pub(crate) member: &'a Member,
     pub(crate) catalog: &'a Catalog,
+    pub(crate) names: &'a Names,
     /// A data URI, if the dialect shows pictures.
     pub(crate) picture: Option<&'a str>,
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
     pub fn version(&self) -> u64 {
         self.member.meta.version
+    }
+
+    /// The groups of the member and their names, in the order of their numbers.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = (GroupId, &'a str)> {
+        let View { member, catalog, names, .. } = *self;
+        let groups = member.groups.iter().filter(|id| !catalog.is_retiring(**id));
+        groups.filter_map(|id| Some((*id, names.groups.get(id)?.as_str())))
     }
 }
 
@@ -150,12 +92,20 @@ pub struct Facts {
     tenant: Tenant,
     rules: Arc<Rules>,
     principal: Principal,
+    /// Removed ones, too.
     members: HashMap<UserId, Member>,
     pictures: HashMap<UserId, String>,
-    /// Whether a member holds the role that [`Reads::holders`] named.
+    names: Names,
+    group: Option<Group>,
+    label: Option<Label>,
+    pub(super) person: Option<Person>,
+    pub(super) new_tenant: Option<(TenantId, MembershipId)>,
+    /// Whether there is a tenant with the slug that [`Reads::new_tenant`] named.
+    pub(super) is_slug_taken: bool,
+    /// Whether a member holds the role that [`Reads::holders`] named, or a group confers it.
     is_held: bool,
-    /// The member whose address [`Reads::address`] named.
-    addressed: Option<UserId>,
+    /// The number of the thing that [`Reads::lookup`] named.
+    found: Option<u32>,
     keys: TenantKeys,
     caller: UserId,
     recorded: Option<Recorded>,
@@ -172,11 +122,16 @@ impl Facts {
         let keys = caller.keys();
         let (tenant_key, caller_key) = (keys.tenant(), keys.member(caller.user));
         let record_key = idempotency.map(|it| keys.idempotency(caller.user, &it.key));
-        let pictures = reads.members.iter().filter(|_| asked.pictures && !reads.without_pictures);
+        let pictures = reads.members.iter().filter(|_| asked.pictures && !reads.unshown);
         let wanted = [&tenant_key, &caller_key].into_iter().chain(&record_key).cloned();
         let wanted = wanted.chain(reads.members.iter().map(|user| keys.member(*user)));
         let address_key = reads.address.as_ref().map(|email| keys.email(email));
-        let wanted = wanted.chain(address_key.clone());
+        let external_key = reads.external_id.as_ref().map(|(kind, id)| keys.external_id(kind, id));
+        let person_key = reads.person.as_ref().map(|email| key::person(email));
+        let (group_key, label_key) = (reads.group.map(|id| keys.group(id)), reads.label.map(|id| keys.label(id)));
+        let wanted = wanted.chain(address_key.clone()).chain(external_key.clone()).chain(person_key.clone());
+        let slug_key = reads.new_tenant.as_ref().map(|slug| key::slug(slug));
+        let wanted = wanted.chain(group_key.clone()).chain(label_key.clone()).chain(slug_key.clone());
         let wanted = wanted.chain(pictures.map(|user| keys.picture(*user)));
         let mut found = asked.table.get(wanted.chain(asked.verify_again.map(|_| key::jwks()))).await?;
         if let Some(verify_again) = asked.verify_again {
@@ -196,6 +151,9 @@ impl Facts {
             Problem::Forbidden(Denial { rule: "active-member".to_owned(), action: "tenant:enter", notices })
         };
         let tenant: Tenant = decode(found.remove(&tenant_key).ok_or_else(stranger)?)?;
+        if !reads.of_deleted_tenant {
+            tenant.is_live()?;
+        }
         let rules = asked.rules.at(asked, &tenant).await?;
         if !me.is_present() {
             return Err(stranger());
@@ -208,13 +166,38 @@ impl Facts {
         let (mut members, mut pictures) = (HashMap::new(), HashMap::new());
         for user in &reads.members {
             let member: Option<Member> = take(&keys.member(*user)).map(decode).transpose()?;
-            members.extend(member.filter(Member::is_present).map(|member| (*user, member)));
+            members.extend(member.map(|member| (*user, member)));
             let picture = take(&keys.picture(*user)).and_then(|mut item| item.remove("data_uri"));
             pictures.extend(picture.and_then(|picture| Some((*user, picture.as_s().ok()?.clone()))));
         }
-        let address: Option<Reference<_>> = address_key.and_then(|key| take(&key)).map(decode).transpose()?;
+        let reference = |item: Option<Item>| -> Result<Option<UserId>, Problem> {
+            let reference: Option<Reference<_>> = item.map(decode).transpose()?;
+            Ok(reference.map(|it| it.number))
+        };
+        let by_address = reference(address_key.as_ref().and_then(&mut take))?;
+        let by_external_id = reference(external_key.as_ref().and_then(&mut take))?;
+        let known_person = reference(person_key.as_ref().and_then(&mut take))?;
+        let group: Option<Group> = group_key.as_ref().and_then(&mut take).map(decode).transpose()?;
+        let label: Option<Label> = label_key.as_ref().and_then(&mut take).map(decode).transpose()?;
+        let person = match &reads.person {
+            None => None,
+            Some(_) => Some(Person::of(asked, keys, known_person, &mut members).await?),
+        };
+        let new_tenant = reads.new_tenant.as_ref().map(|_| (TenantId::LAST, MembershipId::LAST));
+        let is_slug_taken = slug_key.is_some_and(|key| take(&key).is_some());
+        let mut named_groups: BTreeSet<GroupId> = reads.named.0.iter().copied().collect();
+        let mut named_labels: BTreeSet<LabelId> = reads.named.1.iter().copied().collect();
+        if asked.names && !reads.unshown {
+            named_groups.extend(members.values().flat_map(|member| &member.groups));
+            named_labels.extend(members.values().filter_map(|member| member.profession));
+        }
+        let names = asked.known_names.at(asked, &tenant, &named_groups, &named_labels).await?;
         let is_held = match reads.holders_of.and_then(|role| rules.role(role)) {
-            Some(role) => is_held(asked.table, keys, role, &tenant).await?,
+            Some(role) => {
+                let mut standings = rules.standings();
+                let is_conferred = standings.any(|(_, standing)| standing.confers.contains(&role.id));
+                is_conferred || is_held(asked.table, keys, role, &tenant).await?
+            }
             None => false,
         };
         Ok(Self {
@@ -232,8 +215,14 @@ impl Facts {
             principal,
             members,
             pictures,
+            names,
+            group,
+            label,
+            person,
+            new_tenant,
+            is_slug_taken,
             is_held,
-            addressed: address.map(|address| address.number),
+            found: by_address.or(by_external_id).map(UserId::number),
             keys,
             caller: caller.user,
             recorded: recorded.filter(|recorded| recorded.expires_at > now.seconds()),
@@ -258,7 +247,66 @@ impl Facts {
     /// # Errors
     /// [`Problem::NotFound`]
     pub fn member(&self, user: Option<UserId>) -> Result<Unseen<'_, Member>, Problem> {
-        user.and_then(|user| self.members.get(&user)).map(Unseen).ok_or(Problem::NotFound("user"))
+        let member = user.and_then(|user| self.members.get(&user)).filter(|member| member.is_present());
+        member.map(Unseen).ok_or(Problem::NotFound("user"))
+    }
+
+    /// A removed member that [`Reads`] named.
+    ///
+    /// # Errors
+    /// [`Problem::NotFound`]
+    pub fn removed(&self, user: Option<UserId>) -> Result<Unseen<'_, Member>, Problem> {
+        let member = user.and_then(|user| self.members.get(&user)).filter(|member| !member.is_present());
+        member.map(Unseen).ok_or(Problem::NotFound("removed user"))
+    }
+
+    /// The group that [`Reads`] named. A group that is about to be deleted is gone already.
+    ///
+    /// # Errors
+    /// [`Problem::NotFound`]
+    pub fn group(&self) -> Result<Unseen<'_, Group>, Problem> {
+        self.group.as_ref().filter(|group| !group.retiring).map(Unseen).ok_or(Problem::NotFound("group"))
+    }
+
+    /// The label that [`Reads`] named.
+    ///
+    /// # Errors
+    /// [`Problem::NotFound`]
+    pub fn label(&self) -> Result<Unseen<'_, Label>, Problem> {
+        self.label.as_ref().map(Unseen).ok_or(Problem::NotFound("label"))
+    }
+
+    /// The tenant as a record.
+    pub fn own_tenant(&self) -> Unseen<'_, Tenant> {
+        Unseen(&self.tenant)
+    }
+
+    /// Who has the address that [`Reads::person`] named.
+    pub(super) fn person(&self) -> Option<&Person> {
+        self.person.as_ref()
+    }
+
+    /// The numbers that [`Facts::take_numbers`] has taken.
+    pub(super) fn new_tenant(&self) -> Option<(TenantId, MembershipId)> {
+        self.new_tenant
+    }
+
+    /// The caller, if [`Reads`] named them.
+    pub(super) fn caller(&self) -> Option<&Member> {
+        self.members.get(&self.caller)
+    }
+
+    /// What an edit can refer to.
+    pub(super) fn known(&self) -> Known<'_> {
+        Known { tenant: &self.tenant, catalog: &self.rules, names: &self.names }
+    }
+
+    /// Reads the names that an answer shows of these members.
+    pub(super) async fn read_names(&mut self, asked: &Asked<'_>, members: &[Member]) -> Result<(), Problem> {
+        let groups = members.iter().flat_map(|member| &member.groups).copied().collect();
+        let labels = members.iter().filter_map(|member| member.profession).collect();
+        self.names = asked.known_names.at(asked, &self.tenant, &groups, &labels).await?;
+        Ok(())
     }
 
     /// A role, built in or the tenant's own.
@@ -275,8 +323,8 @@ impl Facts {
         self.is_held
     }
 
-    pub(super) fn addressed(&self) -> Option<UserId> {
-        self.addressed
+    pub(super) fn found(&self) -> Option<u32> {
+        self.found
     }
 
     pub(super) fn principal(&self) -> &Principal {
@@ -289,7 +337,12 @@ impl Facts {
 
     pub(super) fn view<'a>(&'a self, member: &'a Member) -> View<'a> {
         let picture = self.pictures.get(&member.user).map(String::as_str);
-        View { tenant: &self.tenant, member, catalog: &self.rules, picture }
+        View { tenant: &self.tenant, member, catalog: &self.rules, names: &self.names, picture }
+    }
+
+    /// A group or a label, for the answer.
+    pub(super) fn shown<'a, T>(&'a self, thing: &'a T) -> Shown<'a, T> {
+        Shown { tenant: &self.tenant, catalog: &self.rules, thing }
     }
 
     /// A record in the form that policies read.

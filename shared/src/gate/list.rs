@@ -1,24 +1,31 @@
-//! Lists: pages of the members whom the caller may see, and of the tenant's roles and permissions.
+//! Lists: pages of the members whom the caller may see, and of the tenant's groups, labels, roles and permissions.
 //!
 //! A page costs what it returns, in a tenant of any size: one query, and one more read if the query finds edges; twice that for
 //! the beginning of a text. A filter that no key serves makes pages short. For one page, the gate reads [`PAGES`] pages' worth of
 //! items at most, in a few queries.
 
+mod known;
+mod named;
+mod tenants;
+
 use std::collections::HashMap;
 
 use domain::id::{GroupId, RoleId, UserId};
 use domain::policy::Action;
-use domain::role::Permission;
-use domain::{Member, Origin, Problem, Role, Status, policy};
+use domain::{Catalog, Member, Problem, Record, Status, policy};
 
+use super::Reads;
 use super::cursor::Cursors;
-use super::facts::{Facts, Reads, Unseen, View};
-use super::plan::{Reading, with_notices};
+use super::facts::{Facts, View};
+use super::plan::with_notices;
 use super::{Asked, Caller};
 use crate::answer::Answer;
 use crate::table::key::{Key, Range, TenantKeys, folded};
 use crate::table::stored::Reference;
 use crate::table::{Item, Table, decode};
+
+pub use named::{NamedList, NamedPage, NamedPageFn, Shown, groups, labels};
+pub use tenants::{OwnTenant, TenantPage, TenantPageFn, tenants};
 
 /// How many pages' worth of items the gate reads for one page.
 const PAGES: usize = 4;
@@ -54,6 +61,7 @@ pub struct MemberList {
     pub status: Option<Status>,
     /// The whole address.
     pub email: Option<String>,
+    pub external_id: Option<String>,
     /// The beginning of the name or of the address, without regard to case; in names without regard to accents, too.
     pub beginning: Option<String>,
 }
@@ -61,7 +69,7 @@ pub struct MemberList {
 impl MemberList {
     /// Whether only members of the group are read.
     fn is_of_the_group(&self) -> bool {
-        self.sort == Sort::Id && self.email.is_none()
+        self.sort == Sort::Id && self.email.is_none() && self.external_id.is_none()
     }
 }
 
@@ -86,7 +94,8 @@ pub async fn members(
     page: &Page,
     answer: &PageFn<'_>,
 ) -> Result<Answer, Problem> {
-    let facts = Facts::read(asked, caller, &Reads::address(wanted.email.clone()), None).await?;
+    let lookup = Reads::lookup(wanted.email.clone(), Member::KIND, wanted.external_id.clone());
+    let mut facts = Facts::read(asked, caller, &lookup, None).await?;
     let tenant = policy::tenant(facts.tenant().id);
     // In another order the gate would read other members, too, and the number of pages would tell how many there are.
     let group = wanted.group.flatten().filter(|_| wanted.is_of_the_group());
@@ -99,8 +108,9 @@ pub async fn members(
         // Nobody has a role or a group that does not exist.
         (Some(None), _) | (_, Some(None)) => None,
         (role, group) => {
-            let filters = Filters { wanted, role: role.flatten().map(|role| role.id), group: group.flatten() };
-            let sources = filters.sources(caller.keys(), facts.addressed());
+            let role = role.flatten().map(|role| role.id);
+            let filters = Filters { wanted, role, group: group.flatten(), catalog: facts.catalog() };
+            let sources = filters.sources(caller.keys(), facts.found().map(UserId::new));
             let visible = |member: &Member| match facts.allow(&Action::Read, &facts.entity(member)) {
                 Ok(said) => {
                     notices.extend(said);
@@ -113,6 +123,9 @@ pub async fn members(
         }
     };
     let next_cursor = next.map(|place| cursors.seal(&place)).transpose()?;
+    if asked.names {
+        facts.read_names(asked, &found).await?;
+    }
     let page = MemberPage { members: found.iter().map(|member| facts.view(member)).collect(), next_cursor };
     Ok(with_notices(answer(&page), &notices))
 }
@@ -131,15 +144,16 @@ struct Filters<'a> {
     wanted: &'a MemberList,
     role: Option<RoleId>,
     group: Option<GroupId>,
+    catalog: &'a Catalog,
 }
 
 impl Filters<'_> {
     /// The sources whose members can match, in the order of the list.
-    fn sources(&self, keys: TenantKeys, addressed: Option<UserId>) -> Vec<Source> {
-        let MemberList { sort, descending, email, beginning, .. } = self.wanted;
+    fn sources(&self, keys: TenantKeys, found: Option<UserId>) -> Vec<Source> {
+        let MemberList { sort, descending, email, external_id, beginning, .. } = self.wanted;
         let range = |prefix, in_index| Range { prefix, in_index, descending: *descending };
-        if email.is_some() {
-            return addressed.map(Source::One).into_iter().collect();
+        if email.is_some() || external_id.is_some() {
+            return found.map(Source::One).into_iter().collect();
         }
         let beginning = beginning.as_deref().unwrap_or_default();
         let by_name = || Source::Members(range(keys.listed_from(beginning), true));
@@ -157,12 +171,13 @@ impl Filters<'_> {
     }
 
     fn match_member(&self, member: &Member) -> bool {
-        let MemberList { status, email, beginning, .. } = self.wanted;
+        let MemberList { status, email, external_id, beginning, .. } = self.wanted;
         member.is_present()
             && self.role.is_none_or(|role| member.roles.contains(&role))
-            && self.group.is_none_or(|group| member.groups.contains(&group))
+            && self.group.is_none_or(|group| member.groups.contains(&group) && !self.catalog.is_retiring(group))
             && status.is_none_or(|status| member.status == status)
             && email.as_ref().is_none_or(|email| member.email.to_lowercase() == email.to_lowercase())
+            && (external_id.is_none() || member.external_id == *external_id)
             && beginning.as_ref().is_none_or(|text| by_name(member, text) || by_email(member, text))
     }
 
@@ -305,63 +320,4 @@ fn opened<'a>(facts: &Facts, page: &'a Page) -> Result<(Cursors<'a>, Option<Stri
 /// A defect: we have sealed a place that is none.
 fn lost() -> Problem {
     Problem::Internal("a cursor of ours with no place".to_owned())
-}
-
-/// One page of things that are in memory, in an order: those behind the cursor, and the cursor to the next page.
-///
-/// # Errors
-/// [`Problem::Invalid`]: the cursor.
-fn page_of<T, K: Ord + ToString>(
-    facts: &Facts,
-    page: &Page,
-    things: impl Iterator<Item = T>,
-    key: impl Fn(&T) -> K,
-    parse: impl Fn(&str) -> Option<K>,
-) -> Result<(Vec<T>, Option<String>), Problem> {
-    let (cursors, start) = opened(facts, page)?;
-    let start = start.map(|place| parse(&place).ok_or_else(lost)).transpose()?;
-    let mut behind = things.filter(|thing| start.as_ref().is_none_or(|start| key(thing) > *start));
-    let shown: Vec<T> = behind.by_ref().take(page.limit).collect();
-    let next = match (behind.next(), shown.last()) {
-        (Some(_), Some(last)) => Some(cursors.seal(&key(last).to_string())?),
-        _ => None,
-    };
-    Ok((shown, next))
-}
-
-/// Every active member of a tenant may know its roles and their permissions.
-impl<'f> Reading<'f> {
-    /// A role, built in or the tenant's own.
-    ///
-    /// # Errors
-    /// [`Problem::NotFound`]
-    pub fn role(&self, role: Option<RoleId>) -> Result<&'f Role, Problem> {
-        self.facts.role(role).map(|Unseen(role)| role)
-    }
-
-    /// A page of the roles, built-in ones too, in the order of their numbers; and the cursor to the next page.
-    ///
-    /// # Errors
-    /// [`Problem::Invalid`]: the cursor.
-    pub fn roles(&self, page: &Page) -> Result<(Vec<&'f Role>, Option<String>), Problem> {
-        page_of(self.facts, page, self.facts.catalog().all_roles(), |role| role.id.number(), |text| text.parse().ok())
-    }
-
-    /// A page of the permissions that a member's roles grant or deny, in the order of their names; and the cursor to the next page.
-    ///
-    /// # Errors
-    /// [`Problem::Invalid`]: the cursor.
-    pub fn origins(&self, view: &View<'f>, page: &Page) -> Result<(Vec<Origin<'f>>, Option<String>), Problem> {
-        let all = view.catalog.origins(&view.member.roles);
-        page_of(self.facts, page, all.into_iter(), |it| it.permission.name.clone(), |text| Some(text.to_owned()))
-    }
-
-    /// A page of all permissions that a role grants or denies, in the order of their names; and the cursor to the next page.
-    ///
-    /// # Errors
-    /// [`Problem::Invalid`]: the cursor.
-    pub fn permissions(&self, page: &Page) -> Result<(Vec<&'f Permission>, Option<String>), Problem> {
-        let all = self.facts.catalog().all_permissions().into_iter();
-        page_of(self.facts, page, all, |permission| permission.name.clone(), |text| Some(text.to_owned()))
-    }
 }

@@ -10,8 +10,11 @@ mod caller;
 mod conditions;
 mod cursor;
 mod facts;
+mod known;
 pub mod list;
+mod people;
 mod plan;
+mod reads;
 mod replay;
 
 use std::time::Instant;
@@ -25,9 +28,11 @@ use crate::table::{CONTENDED, Committed, Item, Pause, Table, Transaction, decode
 
 pub use caller::Caller;
 pub use conditions::{Conditions, Idempotency, IfMatch};
-pub use facts::{Facts, KnownRules, Reads, Unseen, View};
-pub use list::{MemberList, Page, PageFn};
+pub use facts::{Facts, Unseen, View};
+pub use known::{FreshNumbers, KnownNames, KnownRules};
+pub use list::{MemberList, NamedList, NamedPageFn, Page, PageFn, TenantPageFn};
 pub use plan::{Plan, Reading, Step};
+pub use reads::Reads;
 pub use replay::Recorded;
 
 use plan::Allowed;
@@ -39,12 +44,16 @@ pub struct Asked<'a> {
     pub dialect: &'static str,
     /// Whether the answer shows the pictures of members. If so, the one read includes them.
     pub pictures: bool,
+    /// Whether the answer shows the names of members' groups and labels.
+    pub names: bool,
     pub clock: fn() -> Time,
     pub meter: &'a Meter,
     /// When the answer must be on its way.
     pub deadline: Instant,
     pub table: Table<'a>,
     pub rules: &'a KnownRules,
+    pub known_names: &'a KnownNames,
+    pub numbers: &'a FreshNumbers,
     /// Given if the keys are old. Then the one read includes the keys.
     pub verify_again: Option<&'a VerifyAgain<'a>>,
 }
@@ -75,28 +84,24 @@ pub async fn change(
     // The version was compared when the first half was allowed.
     let mut if_match = conditions.if_match.as_ref();
     loop {
-        let facts = Facts::read(asked, caller, reads, conditions.idempotency.as_ref()).await?;
+        let mut facts = Facts::read(asked, caller, reads, conditions.idempotency.as_ref()).await?;
         if let Some(answer) = facts.replay(conditions.idempotency.as_ref())? {
             // The process that made the change may have died before the change was in force.
             put_in_force(asked.table, facts.facts()).await?;
             return Ok(answer);
         }
-        let mut planned = Plan::new(&facts);
-        let decided = plan(&mut planned).and_then(|step| {
-            let (is_half, answer) = match step {
-                Step::Answer(answer) => (false, answer),
-                Step::Half => (true, Answer::empty(204)),
-            };
-            let idempotency = conditions.idempotency.as_ref().filter(|_| !is_half);
-            Ok((is_half, planned.decide(if_match, idempotency, answer)?))
-        });
+        let decide = |facts: &Facts| decide(facts, plan, if_match, conditions.idempotency.as_ref());
+        let mut decided = decide(&facts);
+        if decided.is_ok() && facts.take_numbers(asked).await? {
+            decided = decide(&facts);
+        }
         let (is_half, allowed) = match decided {
             Ok(decided) => decided,
             // The facts are no snapshot. A twin of this request can have been done between two of them: then it is the reason.
             Err(_) if facts.is_answered_since(asked.table, conditions.idempotency.as_ref()).await? => continue,
             Err(refusal) => return Err(refusal),
         };
-        match commit(asked.table, &facts, &allowed).await? {
+        match commit(asked, &facts, &allowed).await? {
             Committed::Yes if is_half => if_match = None,
             Committed::Yes => return Ok(allowed.answer),
             Committed::Taken(what) => return Err(Problem::Exists(what)),
@@ -109,6 +114,21 @@ pub async fn change(
             }
         }
     }
+}
+
+/// Plans the change over these facts, and decides on it. Returns whether it is the first half of a change.
+fn decide(
+    facts: &Facts,
+    plan: &PlanFn<'_>,
+    if_match: Option<&IfMatch>,
+    idempotency: Option<&Idempotency>,
+) -> Result<(bool, Allowed), Problem> {
+    let mut planned = Plan::new(facts);
+    let (is_half, answer) = match plan(&mut planned)? {
+        Step::Answer(answer) => (false, answer),
+        Step::Half => (true, Answer::empty(204)),
+    };
+    Ok((is_half, planned.decide(if_match, idempotency.filter(|_| !is_half), answer)?))
 }
 
 /// Answers a read, if the caller may see the result.
@@ -125,7 +145,8 @@ pub async fn read(asked: &Asked<'_>, caller: &Caller, reads: &Reads, answer: &Re
 
 /// Writes the whole change or nothing, and only if all facts that were read still hold. Then puts in force those changed facts
 /// that other requests rest on.
-async fn commit(table: Table<'_>, facts: &Facts, allowed: &Allowed) -> Result<Committed, Problem> {
+async fn commit(asked: &Asked<'_>, facts: &Facts, allowed: &Allowed) -> Result<Committed, Problem> {
+    let table = asked.table;
     let mut transaction = Transaction::new(table);
     if !allowed.written.is_empty() {
         for written in &allowed.written {
@@ -136,7 +157,20 @@ async fn commit(table: Table<'_>, facts: &Facts, allowed: &Allowed) -> Result<Co
         if !changed(fact) {
             transaction.rest_on(fact.clone())?;
         }
-        transaction.tenant(facts.tenant(), &allowed.tenant)?;
+        let own = allowed.written.iter().find(|written| written.is_of_tenant());
+        transaction.tenant(facts.tenant(), &allowed.tenant, own)?;
+    }
+    if let Some(person) = facts.person() {
+        // Whether the transaction commits or not: its outcome can stay unknown.
+        asked.numbers.spend(person.membership);
+        asked.numbers.spend(person.user);
+    }
+    if let Some((tenant, membership)) = facts.new_tenant() {
+        asked.numbers.spend(tenant);
+        asked.numbers.spend(membership);
+    }
+    if let Some(person) = &allowed.person {
+        transaction.person(person)?;
     }
     if let Some((item, condition)) = allowed.record()? {
         transaction.put(item, Some(condition))?;

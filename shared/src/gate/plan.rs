@@ -3,14 +3,16 @@
 use domain::id::Id;
 use domain::policy::Action;
 use domain::policy::eval::Entity;
-use domain::{Change, Member, Numbers, Problem, Time};
+use domain::{Change, Member, Numbers, Problem, Role, RoleEdit, Time, User};
 
 use super::facts::{Facts, Unseen, View};
+use super::list::Shown;
 use super::{Idempotency, IfMatch, Recorded};
 use crate::answer::Answer;
 use crate::table::fence::Fact;
 use crate::table::key::Key;
-use crate::table::stored::{Stored, TenantChange, Written};
+use crate::table::stored::{Stored, Written};
+use crate::table::tenant::TenantChange;
 use crate::table::{Condition, Item, encode};
 
 /// The result of a plan.
@@ -31,8 +33,8 @@ impl From<Answer> for Step {
 /// Changes that are planned over one reading of the facts. The caller gets a refusal only if all actions are allowed: a caller
 /// who may not do a thing learns nothing else.
 pub struct Plan<'f> {
-    facts: &'f Facts,
-    written: Vec<Written>,
+    pub(super) facts: &'f Facts,
+    pub(super) written: Vec<Written>,
     tenant: TenantChange,
     numbers: Numbers,
     /// The facts that other requests rest on, at their new versions. A fact counts even if it stays the same: the request that
@@ -41,7 +43,9 @@ pub struct Plan<'f> {
     /// Whether the plan is about the tenant's rules.
     is_of_rules: bool,
     /// The kind of the first record that the plan changes, and the version that the record had.
-    first: Option<(&'static str, Option<u64>)>,
+    pub(super) first: Option<(&'static str, Option<u64>)>,
+    /// A person who is new in all tenants.
+    pub(super) person: Option<User>,
     denied: Option<Problem>,
     refused: Option<Problem>,
     notices: Vec<String>,
@@ -57,6 +61,7 @@ impl<'f> Plan<'f> {
             changed: Vec::new(),
             is_of_rules: false,
             first: None,
+            person: None,
             denied: None,
             refused: None,
             notices: Vec::new(),
@@ -72,6 +77,11 @@ impl<'f> Plan<'f> {
         self.facts.view(member)
     }
 
+    /// A new or changed group or label, for the answer.
+    pub fn shown<'a, T>(&'a self, thing: &'a T) -> Shown<'a, T> {
+        self.facts.shown(thing)
+    }
+
     /// The next number of a kind that is numbered in the tenant. Example: `plan.number(|numbers| &mut numbers.roles)`.
     pub fn number<const KIND: u8>(&mut self, of: fn(&mut Numbers) -> &mut u32) -> Result<Id<KIND>, Problem> {
         let number = of(&mut self.numbers);
@@ -79,11 +89,15 @@ impl<'f> Plan<'f> {
         i64::from(*number).try_into().map_err(|_| Problem::LimitReached("ids of a kind", i32::MAX as usize))
     }
 
-    /// Makes a new record. Returns it with its version and times.
-    pub fn create<R: Stored>(&mut self, mut new: R) -> R {
+    /// Makes a new record, and an edit of it. Returns it with its version and times.
+    pub fn create<R: Stored>(&mut self, mut new: R, edit: &R::Edit) -> R {
+        if let Err(why) = new.apply(edit, &self.facts.known()) {
+            self.refuse(why);
+        }
         let actions = R::actions(Change::Create(&new), self.facts.catalog());
-        self.decide_on(R::KIND, &actions, &self.facts.entity(&new));
-        if let Err(why) = new.fits(self.facts.catalog()) {
+        let (tenant, catalog) = (self.facts.tenant().id, self.facts.catalog());
+        self.decide_on(R::KIND, &actions, &new.new_entity(tenant, catalog));
+        if let Err(why) = new.fits(&self.facts.known()) {
             self.refuse(why);
         }
         self.first.get_or_insert((R::KIND, None));
@@ -95,7 +109,8 @@ impl<'f> Plan<'f> {
     pub fn update<R: Stored>(&mut self, before: Unseen<'f, R>, edit: &R::Edit) -> R {
         let Unseen(before) = before;
         let (catalog, mut after) = (self.facts.catalog(), before.clone());
-        if let Err(why) = after.apply(edit, catalog) {
+        let fits = after.apply(edit, &self.facts.known()).and_then(|()| after.fits(&self.facts.known()));
+        if let Err(why) = fits {
             self.refuse(why);
         }
         let actions = R::actions(Change::Update { before, after: &after, edit }, catalog);
@@ -105,6 +120,15 @@ impl<'f> Plan<'f> {
         self.keep(Some(before), Some(&mut after));
         self.changed.extend(after.fact().filter(|_| of_authority));
         after
+    }
+
+    /// If a role is the default, no other role is.
+    pub fn only_default(&mut self, role: &Role) {
+        let facts = self.facts;
+        let others = facts.catalog().all_roles().filter(|other| other.default && role.default && other.id != role.id);
+        for other in others {
+            self.update(Unseen(other), &RoleEdit { default: Some(false), ..RoleEdit::default() });
+        }
     }
 
     pub fn delete<R: Stored>(&mut self, before: Unseen<'f, R>) {
@@ -121,7 +145,7 @@ impl<'f> Plan<'f> {
     }
 
     /// Decides on the actions of a change. A change without an action is a defect, because no rule could deny it.
-    fn decide_on(&mut self, kind: &str, actions: &[Action], resource: &Entity) {
+    pub(super) fn decide_on(&mut self, kind: &str, actions: &[Action], resource: &Entity) {
         if actions.is_empty() {
             let why = format!("a change of a {kind} that no action stands for");
             self.denied.get_or_insert(Problem::Internal(why));
@@ -142,9 +166,10 @@ impl<'f> Plan<'f> {
             Ok(None) => {}
             Ok(Some(written)) => {
                 self.tenant.owners += tally.owners;
-                if tally.rules {
-                    self.tenant.rules = Some(self.numbers.clone());
-                }
+                self.tenant.groups += tally.groups;
+                self.tenant.labels += tally.labels;
+                self.tenant.rules |= tally.rules;
+                self.tenant.names |= tally.names;
                 self.written.push(written);
             }
             Err(why) => drop(self.denied.get_or_insert(why)),
@@ -180,11 +205,13 @@ impl<'f> Plan<'f> {
         let mut changed = self.changed;
         if self.is_of_rules {
             let rules = Fact::rules(self.facts.tenant());
-            let version = rules.version + u64::from(self.tenant.rules.is_some());
+            let version = rules.version + u64::from(self.tenant.rules);
             changed.push(Fact { version, ..rules });
         }
+        let mut tenant = self.tenant;
+        tenant.numbers = Some(self.numbers).filter(|numbers| *numbers != self.facts.tenant().numbers);
         let now = self.facts.now();
-        Ok(Allowed { written: self.written, tenant: self.tenant, changed, recorded, now, answer })
+        Ok(Allowed { written: self.written, tenant, changed, person: self.person, recorded, now, answer })
     }
 }
 
@@ -194,6 +221,8 @@ pub struct Allowed {
     pub(super) tenant: TenantChange,
     /// The facts that other requests rest on, at their new versions.
     pub(super) changed: Vec<Fact>,
+    /// A person who is new in all tenants.
+    pub(super) person: Option<User>,
     recorded: Option<(Key, Recorded)>,
     now: Time,
     pub(super) answer: Answer,

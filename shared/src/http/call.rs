@@ -207,6 +207,11 @@ impl Call {
         Page { limit, cursor, list: format!("{} {}?{filters}", self.method, self.path) }
     }
 
+    /// Whether there is a body, for an endpoint that can do without.
+    pub fn has_body(&self) -> bool {
+        self.body.as_ref().is_ok_and(|body| !body.is_empty())
+    }
+
     /// Reads a body of at most `most` bytes, which must be one JSON object.
     pub fn body(&self, most: usize) -> Result<Object, Problem> {
         let bytes = self.bytes()?;

@@ -11,6 +11,8 @@ pub struct Dialect {
     pub name: &'static str,
     /// Whether answers show the member's picture. If so, the one read includes it.
     pub pictures: bool,
+    /// Whether answers show the names of the member's groups and label.
+    pub names: bool,
     /// The status and the body of the answer to a request that was not done.
     pub problem: fn(&Problem) -> (u16, Value),
 }

@@ -11,10 +11,11 @@ use serde_json::{Map, Value};
 use unicode_normalization::UnicodeNormalization;
 use uuid::Uuid;
 
-use domain::Patch;
 use domain::id::parse_uuid;
+use domain::meta::{MAX_METADATA, MAX_METADATA_KEY, MAX_METADATA_VALUE};
 use domain::problem::{Fault, Problem, Step, Wrong};
 use domain::text::{is_blank, is_control};
+use domain::{MetadataEdit, Patch};
 
 /// serde_json's message, without the text that the caller sent.
 fn explain(why: &serde_json::Error) -> String {
@@ -268,6 +269,64 @@ impl<const MAX: usize> Wire for TextOrEmpty<MAX> {
             Err(faults) if faults[0].wrong == Wrong::Empty => Ok(Self(None)),
             read => read.map(|text| Self(Some(text.0))),
         }
+    }
+}
+
+/// An e-mail address of 3 to 254 characters: something, an `@`, and a domain, without spaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address(pub String);
+
+impl Wire for Address {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        let address = read_text(value, MAX_ADDRESS)?;
+        let is_domain = |domain: &str| {
+            domain.split('.').all(|label| {
+                let is_plain = label.chars().all(|it| it.is_alphanumeric() || it == '-');
+                is_plain && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
+            })
+        };
+        let is_local = |local: &str| !local.is_empty() && local.chars().all(|it| !it.is_whitespace() && it != '@');
+        match address.rsplit_once('@') {
+            Some((local, domain)) if is_local(local) && is_domain(domain) => Ok(Self(address)),
+            _ => wrong(Wrong::Syntax("an e-mail address")),
+        }
+    }
+}
+
+/// The longest e-mail address, in characters (RFC 5321, with the erratum 1690).
+pub const MAX_ADDRESS: usize = 254;
+
+/// The wanted changes of metadata: `{"key": "new value", "other": null}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MetadataPatch(pub MetadataEdit);
+
+impl Wire for MetadataPatch {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        let Value::Object(members) = value else { return wrong(Wrong::Type("an object")) };
+        let (mut read, mut faults) = (MetadataEdit::new(), Vec::new());
+        let many = members.len() > MAX_METADATA;
+        for (name, value) in members {
+            let key = read_text(Value::String(name.clone()), MAX_METADATA_KEY);
+            let value = match value {
+                Value::Null => Ok(None),
+                value => TextOrEmpty::<MAX_METADATA_VALUE>::read(value).map(|text| Some(text.0.unwrap_or_default())),
+            };
+            match (key, value) {
+                (Ok(key), Ok(value)) => {
+                    if read.insert(key, value).is_some() {
+                        faults.push(Fault::here(Wrong::Syntax("there once")).within(Step::Name(name.into())));
+                    }
+                }
+                (key, value) => {
+                    let wrong = key.err().into_iter().chain(value.err()).flatten();
+                    faults.extend(wrong.map(|fault| fault.within(Step::Name(name.clone().into()))));
+                }
+            }
+        }
+        if many {
+            faults = vec![Fault::here(Wrong::TooLong(MAX_METADATA))];
+        }
+        if faults.is_empty() { Ok(Self(read)) } else { Err(faults) }
     }
 }
 

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use schemars::generate::SchemaGenerator;
 use schemars::{JsonSchema, Schema, json_schema};
 
-use crate::http::json::{Text, TextOrEmpty};
+use domain::meta::{MAX_METADATA, MAX_METADATA_KEY, MAX_METADATA_VALUE};
+
+use crate::http::json::{Address, MAX_ADDRESS, MetadataPatch, Text, TextOrEmpty};
 
 /// The control characters that [`Text`] refuses, for a class of a pattern.
 const CONTROL: &str = r"\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069";
@@ -27,6 +29,39 @@ impl<const MAX: usize> JsonSchema for Text<MAX> {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let pattern = format!(r"^[^{CONTROL}]*[^\s{CONTROL}{IGNORABLE}][^{CONTROL}]*$");
         json_schema!({ "type": "string", "minLength": 1, "maxLength": MAX, "pattern": pattern })
+    }
+}
+
+impl JsonSchema for Address {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Address".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let pattern = "^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9]+([.-][A-Za-z0-9]+)*$";
+        json_schema!({ "type": "string", "maxLength": MAX_ADDRESS, "pattern": pattern })
+    }
+}
+
+impl JsonSchema for MetadataPatch {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "MetadataPatch".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let key = format!(r"^[^{CONTROL}]*[^\s{CONTROL}{IGNORABLE}][^{CONTROL}]*$");
+        json_schema!({
+            "type": "object",
+            "maxProperties": MAX_METADATA,
+            "propertyNames": { "maxLength": MAX_METADATA_KEY, "pattern": key },
+            "additionalProperties": {
+                "type": ["string", "null"], "maxLength": MAX_METADATA_VALUE, "pattern": format!("^[^{CONTROL}]*$")
+            },
+        })
     }
 }
 

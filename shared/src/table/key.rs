@@ -2,10 +2,8 @@
 
 use std::borrow::Cow;
 
-#[cfg(feature = "table")]
-use domain::id::Kind;
-use domain::id::{GroupId, LabelId, PolicyId, RoleId, TenantId, UserId, hex};
-use domain::{Record, Role, Subject, Time};
+use domain::id::{GroupId, Kind, LabelId, PolicyId, RoleId, TenantId, UserId, hex};
+use domain::{Group, Member, Record, Role, Subject, Time};
 use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
@@ -40,8 +38,7 @@ impl Key {
     }
 }
 
-/// Replaces a text that does not fit by `#` and its hash. No other long text looks like that: an address has an `@`, and an
-/// identity begins with its issuer, in which a `#` is escaped.
+/// Replaces a text that does not fit by `#` and its hash. No other text of more than 1,024 bytes looks like that.
 fn fitting(text: &str, most: usize) -> Cow<'_, str> {
     if text.len() <= most { text.into() } else { format!("#{}", hex(&Sha256::digest(text))).into() }
 }
@@ -96,12 +93,44 @@ impl TenantKeys {
         Key::new(self.partition(), format!("CATALOG#ROLE#{role}"))
     }
 
-    pub fn group(self, group: GroupId) -> Key {
+    /// The part of a group that decides.
+    pub fn standing(self, group: GroupId) -> Key {
         Key::new(self.partition(), format!("CATALOG#GROUP#{group}"))
     }
 
+    /// Groups and labels are outside of the catalog: few of the requests that read it need them.
+    pub fn group(self, group: GroupId) -> Key {
+        Key::new(self.partition(), numbered("GROUP", group.number()))
+    }
+
+    pub fn is_group(key: &Key) -> bool {
+        key.sk.starts_with("GROUP#")
+    }
+
     pub fn label(self, label: LabelId) -> Key {
-        Key::new(self.partition(), format!("CATALOG#LABEL#{label}"))
+        Key::new(self.partition(), numbered("LABEL", label.number()))
+    }
+
+    /// The unique name of a group or label, compared without case. All names of a kind are in one partition, in the order in
+    /// which lists sort them. The hash tells apart names that differ by an accent.
+    pub fn name(self, kind: &str, name: &str) -> Key {
+        let hash = format!(" #{}", hex(&Sha256::digest(name.to_lowercase())));
+        let folded = folded(name);
+        let fitting = folded.floor_char_boundary(SORT_KEY - hash.len());
+        Key { sk: folded[..fitting].to_owned() + &hash, ..self.names(kind, "") }
+    }
+
+    /// The partition of all names of a kind, and the prefix of those that begin with `name`.
+    pub fn names(self, kind: &str, name: &str) -> Key {
+        let name = folded(name);
+        // Shorter than any name that is cut, so that the beginning of a long name finds it.
+        let fitting = name.floor_char_boundary(SORT_KEY - 70);
+        Key::new(format!("{}#{}-NAMES", self.partition(), kind.to_uppercase()), &name[..fitting])
+    }
+
+    /// The id in another system of a thing of a kind: unique.
+    pub fn external_id(self, kind: &str, id: &str) -> Key {
+        Key::alone(&format!("{}#EXTERNAL#{}", self.partition(), kind.to_uppercase()), id)
     }
 
     pub fn policy(self, policy: PolicyId) -> Key {
@@ -109,7 +138,18 @@ impl TenantKeys {
     }
 
     pub fn member(self, user: UserId) -> Key {
-        Key::new(self.partition(), numbered("MEMBER", user))
+        Key::new(self.partition(), numbered(Member::KIND, user.number()))
+    }
+
+    /// The edge from a user to this tenant, in which they are a member.
+    pub fn of_user(self, user: UserId) -> Key {
+        Key { sk: numbered("TENANT", self.0.number()), ..tenants_of(user) }
+    }
+
+    /// The tenant to which an edge of a user leads.
+    pub fn of_edge(sk: &str) -> Option<Self> {
+        let number = sk.strip_prefix("TENANT#")?.trim_start_matches('0');
+        TenantId::parse(number).map(Self)
     }
 
     /// The partition and the prefix of the sort keys of all members, in the order of their numbers.
@@ -118,7 +158,7 @@ impl TenantKeys {
     }
 
     pub fn picture(self, user: UserId) -> Key {
-        Key::new(self.partition(), numbered("PICTURE", user))
+        Key::new(self.partition(), numbered("PICTURE", user.number()))
     }
 
     /// Where the index lists the tenant's members, by as much of `name` as fits. The space lets `ann` come before `ann lee`.
@@ -143,7 +183,7 @@ impl TenantKeys {
 
     /// The edge that says that `user` holds `role`.
     pub fn holder(self, role: RoleId, user: UserId) -> Key {
-        Key::new(self.of(&Subject::new(Role::KIND, role)), numbered("MEMBER", user))
+        Key::new(self.of(&Subject::new(Role::KIND, role)), numbered(Member::KIND, user.number()))
     }
 
     /// The partition and the prefix of the sort keys of all edges from a role to its holders.
@@ -153,7 +193,7 @@ impl TenantKeys {
 
     /// The partition and the prefix of the sort keys of all edges from a group to its members.
     pub fn members_of(self, group: GroupId) -> Key {
-        Key::new(format!("{}#GROUP#{group}", self.partition()), "MEMBER#")
+        Key::new(self.of(&Subject::new(Group::KIND, group)), "MEMBER#")
     }
 
     /// The number in the sort key of a member, or of an edge to one.
@@ -163,7 +203,7 @@ impl TenantKeys {
 
     /// The edge that says that `user` is in `group`.
     pub fn in_group(self, group: GroupId, user: UserId) -> Key {
-        Key::new(format!("{}#GROUP#{group}", self.partition()), numbered("MEMBER", user))
+        Key::new(self.of(&Subject::new(Group::KIND, group)), numbered(Member::KIND, user.number()))
     }
 
     /// The partition of the items beside a record: its events, its edges.
@@ -204,20 +244,22 @@ impl TenantKeys {
     }
 }
 
-#[cfg(feature = "table")]
 pub fn user(user: UserId) -> Key {
     Key::new(format!("USER#{user}"), "USER")
 }
 
-#[cfg(feature = "table")]
-pub fn slug(slug: &str) -> Key {
-    Key::alone("SLUG", slug)
+/// The partition of a user, and the prefix of the sort keys of the edges to the tenants in which they are a member.
+pub fn tenants_of(user: UserId) -> Key {
+    Key { sk: "TENANT#".to_owned(), ..self::user(user) }
 }
 
-/// The person that an issuer knows as `subject`. A `#` in the issuer is escaped, so that two identities cannot share a key.
-#[cfg(feature = "table")]
-pub fn identity(issuer: &str, subject: &str) -> Key {
-    Key::alone("IDENTITY", &format!("{}#{subject}", issuer.replace('%', "%25").replace('#', "%23")))
+/// The person with an address, in all tenants; compared without case.
+pub fn person(email: &str) -> Key {
+    Key::alone("PERSON", &email.to_lowercase())
+}
+
+pub fn slug(slug: &str) -> Key {
+    Key::alone("SLUG", slug)
 }
 
 /// The keys that verify our tokens.
@@ -232,7 +274,6 @@ pub fn local_signing_key() -> Key {
 }
 
 /// The counter that allocates the numbers of a kind.
-#[cfg(feature = "table")]
 pub fn counter(kind: Kind) -> Key {
     Key::new("CONFIG", format!("COUNTER#{kind:?}").to_uppercase())
 }
@@ -242,8 +283,8 @@ fn named(subject: &Subject) -> String {
 }
 
 /// Numbers are padded so that they sort.
-fn numbered(kind: &str, user: UserId) -> String {
-    format!("{kind}#{:010}", user.number())
+fn numbered(kind: &str, number: u32) -> String {
+    format!("{}#{number:010}", kind.to_uppercase())
 }
 
 #[cfg(test)]
@@ -257,6 +298,14 @@ mod tests {
         let shown = |key: Key| format!("{} | {}", key.pk, key.sk);
         assert_eq!(shown(acme.tenant()), "TENANT#1 | TENANT");
         assert_eq!(shown(acme.role(RoleId::new(7))), "TENANT#1 | CATALOG#ROLE#7");
+        assert_eq!(shown(acme.standing(GroupId::new(2))), "TENANT#1 | CATALOG#GROUP#2");
+        assert_eq!(shown(acme.group(GroupId::new(2))), "TENANT#1 | GROUP#0000000002");
+        assert_eq!(shown(acme.label(LabelId::new(3))), "TENANT#1 | LABEL#0000000003");
+        let name = acme.name("group", "Ünit A");
+        assert_eq!((&*name.pk, name.sk.split_once('#').unwrap().0), ("TENANT#1#GROUP-NAMES", "unit a "));
+        assert_eq!(shown(acme.external_id("role", "x")).split(" | ").next(), Some("TENANT#1#EXTERNAL#ROLE#x"));
+        assert_eq!(shown(acme.of_user(user)), "USER#42 | TENANT#0000000001");
+        assert_eq!(person("Ann@acme.example").pk, "PERSON#ann@acme.example");
         assert_eq!(shown(acme.member(user)), "TENANT#1 | MEMBER#0000000042");
         assert_eq!(shown(acme.picture(user)), "TENANT#1 | PICTURE#0000000042");
         assert_eq!(shown(acme.holder(RoleId::new(7), user)), "TENANT#1#ROLE#7 | MEMBER#0000000042");
@@ -301,12 +350,6 @@ mod tests {
     }
 
     #[test]
-    fn an_issuer_cannot_pose_as_another() {
-        assert_ne!(identity("https://a#b", "c"), identity("https://a", "b#c"));
-        assert_ne!(identity("https://a#b", "c"), identity("https://a%23b", "c"));
-    }
-
-    #[test]
     fn a_key_with_any_text_in_it_fits_and_differs_from_others() {
         let (acme, last) = (TenantKeys(TenantId::new(i32::MAX as u32)), UserId::new(i32::MAX as u32));
         // Of one to four bytes a character, and one that is longer in lower case.
@@ -316,10 +359,11 @@ mod tests {
                 let of = |text: &str| {
                     [
                         acme.email(text),
+                        acme.name("group", text),
+                        acme.external_id("group", text),
+                        person(text),
                         acme.idempotency(last, text),
                         slug(text),
-                        identity(text, "s"),
-                        identity("i", text),
                     ]
                 };
                 for (key, other) in of(&text).into_iter().zip(of(&other)) {

@@ -8,6 +8,7 @@ pub mod key;
 pub mod meter;
 mod read;
 pub mod stored;
+pub mod tenant;
 mod write;
 
 use std::collections::HashMap;

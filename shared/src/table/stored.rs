@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use domain::event::Stamp;
 use domain::id::{Id, TenantId};
-use domain::{Actor, Entry, Event, Member, Numbers, Problem, Record, Role, Tenant};
+use domain::{Actor, Entry, Event, Group, Label, Member, Problem, Record, Role, Tenant, User};
 use serde::{Deserialize, Serialize};
 
 use super::fence::Fact;
-use super::key::{Key, TenantKeys};
+use super::key::{self, Key, TenantKeys};
 use super::{Condition, Item, Malformed, Transaction, encode};
 
 /// A record that the table can hold. Functions cannot reach this trait, so they cannot add a record without actions.
@@ -37,10 +37,12 @@ pub trait Stored: Record {
 /// The items of a record in the table.
 pub struct Image {
     key: Key,
-    item: Item,
+    pub(super) item: Item,
     links: Vec<Link>,
-    version: u64,
+    pub(super) version: u64,
     fact: Option<Fact>,
+    /// Whether its links outlive it.
+    keeps_links: bool,
 }
 
 /// An item that follows from a record: an edge or a unique name. It exists as long as the record has the role, group or name.
@@ -52,6 +54,15 @@ struct Link {
 }
 
 impl Link {
+    fn external_id<R: Record, const KIND: u8>(
+        keys: TenantKeys,
+        of: Id<KIND>,
+        external_id: Option<&str>,
+        named: &'static str,
+    ) -> Result<Option<Self>, Malformed> {
+        external_id.map(|id| Self::name(keys.external_id(R::KIND, id), of, named)).transpose()
+    }
+
     fn edge(key: Key) -> Result<Self, Malformed> {
         let item = encode(&key, None, &HashMap::<String, String>::new())?;
         Ok(Self { key, item, named: None })
@@ -69,26 +80,42 @@ pub struct Reference<const KIND: u8> {
     pub number: Id<KIND>,
 }
 
+/// The method [`Stored::stamped`].
+macro_rules! stamped {
+    () => {
+        fn stamped(
+            by: &Stamp,
+            actor: Option<&Actor>,
+            before: Option<&Self>,
+            after: Option<&mut Self>,
+        ) -> Result<Option<Written>, Problem> {
+            stamp(by, actor, before, after)
+        }
+    };
+}
+
 impl Stored for Member {
+    /// A removed member is in no list, and has no address: another can take it. Their edges to groups stay, because there can be
+    /// more of them than one transaction can delete: lists pass over edges that lead to nobody in the group.
     fn image(&self, tenant: TenantId) -> Result<Image, Malformed> {
         let (keys, user) = (TenantKeys(tenant), self.user);
         let key = keys.member(user);
-        let edges = self.roles.iter().map(|role| keys.holder(*role, user));
-        let edges = edges.chain(self.groups.iter().map(|group| keys.in_group(*group, user)));
+        let roles = self.roles.iter().filter(|_| self.is_present()).map(|role| keys.holder(*role, user));
+        let edges = roles.chain(self.groups.iter().map(|group| keys.in_group(*group, user)));
         let mut links = edges.map(Link::edge).collect::<Result<Vec<_>, _>>()?;
-        links.push(Link::name(keys.email(&self.email), user, "member with this address")?);
-        let item = encode(&key, Some(&keys.listed(&self.label(), user)), self)?;
-        Ok(Image { key, item, links, version: self.meta.version, fact: self.fact() })
+        let mut listed = None;
+        if self.is_present() {
+            links.push(Link::name(keys.email(&self.email), user, "member with this address")?);
+            links.push(Link::edge(keys.of_user(user))?);
+            let external_id = self.external_id.as_deref();
+            links.extend(Link::external_id::<Self, _>(keys, user, external_id, "member with this external id")?);
+            listed = Some(keys.listed(&self.label(), user));
+        }
+        let item = encode(&key, listed.as_ref(), self)?;
+        Ok(Image { key, item, links, version: self.meta.version, fact: self.fact(), keeps_links: !self.is_present() })
     }
 
-    fn stamped(
-        by: &Stamp,
-        actor: Option<&Actor>,
-        before: Option<&Self>,
-        after: Option<&mut Self>,
-    ) -> Result<Option<Written>, Problem> {
-        stamp(by, actor, before, after)
-    }
+    stamped!();
 
     fn fact(&self) -> Option<Fact> {
         Some(Fact::authority(self))
@@ -97,18 +124,67 @@ impl Stored for Member {
 
 impl Stored for Role {
     fn image(&self, tenant: TenantId) -> Result<Image, Malformed> {
-        let key = TenantKeys(tenant).role(self.id);
-        let item = encode(&key, None, &Entry::Role(self.clone()))?;
-        Ok(Image { key, item, links: Vec::new(), version: self.meta.version, fact: self.fact() })
+        let keys = TenantKeys(tenant);
+        let key = keys.role(self.id);
+        let item = encode(&key, None, &Entry::Role(Box::new(self.clone())))?;
+        let external_id = self.external_id.as_deref();
+        let external_id = Link::external_id::<Self, _>(keys, self.id, external_id, "role with this external id")?;
+        Ok(Image {
+            key,
+            item,
+            links: external_id.into_iter().collect(),
+            version: self.meta.version,
+            fact: None,
+            keeps_links: false,
+        })
     }
 
-    fn stamped(
-        by: &Stamp,
-        actor: Option<&Actor>,
-        before: Option<&Self>,
-        after: Option<&mut Self>,
-    ) -> Result<Option<Written>, Problem> {
-        stamp(by, actor, before, after)
+    stamped!();
+}
+
+impl Stored for Group {
+    fn image(&self, tenant: TenantId) -> Result<Image, Malformed> {
+        let keys = TenantKeys(tenant);
+        let key = keys.group(self.id);
+        let mut links = vec![Link::name(keys.name(Self::KIND, &self.name), self.id, "group")?];
+        if let Some(standing) = self.standing() {
+            let key = keys.standing(self.id);
+            let item = encode(&key, None, &Entry::Group { id: self.id, standing })?;
+            links.push(Link { key, item, named: None });
+        }
+        let external_id = self.external_id.as_deref();
+        links.extend(Link::external_id::<Self, _>(keys, self.id, external_id, "group with this external id")?);
+        let item = encode(&key, None, self)?;
+        Ok(Image { key, item, links, version: self.meta.version, fact: None, keeps_links: false })
+    }
+
+    stamped!();
+}
+
+impl Stored for Label {
+    fn image(&self, tenant: TenantId) -> Result<Image, Malformed> {
+        let keys = TenantKeys(tenant);
+        let key = keys.label(self.id);
+        let links = vec![Link::name(keys.name(Self::KIND, &self.name), self.id, "label")?];
+        let item = encode(&key, None, self)?;
+        Ok(Image { key, item, links, version: self.meta.version, fact: None, keeps_links: false })
+    }
+
+    stamped!();
+}
+
+impl Stored for Tenant {
+    fn image(&self, tenant: TenantId) -> Result<Image, Malformed> {
+        let key = TenantKeys(tenant).tenant();
+        let links = vec![Link::name(key::slug(&self.slug), self.id, "tenant with this slug")?];
+        let item = encode(&key, None, self)?;
+        Ok(Image { key, item, links, version: self.meta.version, fact: Some(Fact::rules(self)), keeps_links: false })
+    }
+
+    stamped!();
+
+    fn fact(&self) -> Option<Fact> {
+        Some(Fact::rules(self))
     }
 }
 
@@ -136,6 +212,11 @@ impl Written {
     /// The key of the event.
     pub fn event_key(&self) -> Key {
         TenantKeys(self.event.tenant).event(&self.event.subject, self.event.version)
+    }
+
+    /// Whether it is a change of the item of the tenant, which can be in a transaction once.
+    pub fn is_of_tenant(&self) -> bool {
+        self.before.is_some() && self.event.subject.kind == Tenant::KIND
     }
 
     /// The key of the record.
@@ -189,20 +270,13 @@ fn event_item(event: &Event) -> Result<Item, Malformed> {
     encode(&keys.event(&event.subject, event.version), Some(&listed), event)
 }
 
-/// The change of the tenant itself, beside the records.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TenantChange {
-    /// How many owners the tenant gains or loses.
-    pub owners: i64,
-    /// The last numbers given, if the tenant's rules change.
-    pub rules: Option<Numbers>,
-}
-
 impl Transaction<'_> {
-    /// Writes a change of a record, if the record has not changed since it was read.
+    /// Writes a change of a record, if the record has not changed since it was read. [`Transaction::tenant`] changes the item of
+    /// the tenant.
     pub fn write(&mut self, written: &Written) -> Result<(), Problem> {
         let (before, after) = (written.before.as_ref(), written.after.as_ref());
         match (before, after) {
+            _ if written.is_of_tenant() => {}
             (Some(before), Some(after)) => self.change(&before.key, &before.item, &after.item, before.same()?)?,
             (None, Some(after)) => {
                 self.put(after.item.clone(), Some(Condition::new("attribute_not_exists(PK)")))?;
@@ -215,41 +289,36 @@ impl Transaction<'_> {
             links.map(|link| (link.key.clone(), (link.item.clone(), link.named))).collect()
         };
         let (old, new) = (links(before), links(after));
-        for key in old.keys().filter(|key| !new.contains_key(key)) {
+        let keeps_links = before.is_some_and(|before| before.keeps_links);
+        for key in old.keys().filter(|key| !new.contains_key(key) && !keeps_links) {
             self.delete(key, None)?;
         }
-        for (_, (item, named)) in new.into_iter().filter(|(key, _)| !old.contains_key(key)) {
-            match named {
-                Some(what) => self.take_name(item, what)?,
-                None => self.put(item, None)?,
+        for (key, (item, named)) in new {
+            match (old.get(&key), named) {
+                (Some((same, _)), _) if *same == item => {}
+                (None, Some(what)) => self.take_name(item, what)?,
+                _ => self.put(item, None)?,
             }
         }
         self.put(event_item(&written.event)?, Some(Condition::new("attribute_not_exists(PK)")))
     }
 
-    /// Changes the tenant as the records require, or rests on its rules.
-    pub fn tenant(&mut self, tenant: &Tenant, change: &TenantChange) -> Result<(), Problem> {
-        let rules = Fact::rules(tenant);
-        if *change == TenantChange::default() {
-            return self.rest_on(rules);
+    /// Adds a person who is new. If another request has added them meanwhile, that is a condition that does not hold.
+    pub fn person(&mut self, person: &User) -> Result<(), Problem> {
+        for item in person_items(person)? {
+            self.put(item, Some(Condition::new("attribute_not_exists(PK)")))?;
         }
-        let key = TenantKeys(tenant.id).tenant();
-        let mut same = Condition::new("catalog_version = :catalog").with(":catalog", tenant.catalog_version)?;
-        if change.owners < 0 {
-            same = same.and(Condition::new("owners > :lost").with(":lost", -change.owners)?);
-        }
-        let mut set = Vec::new();
-        if let Some(numbers) = &change.rules {
-            same = same.and(number_of_fences(tenant.fences)?);
-            set.push(("catalog_version", serde_dynamo::to_attribute_value(tenant.catalog_version + 1)));
-            set.push(("numbers", serde_dynamo::to_attribute_value(numbers)));
-        }
-        let set =
-            set.into_iter().map(|(name, value)| Ok((name, value.map_err(|_| Malformed("a tenant's attribute"))?)));
-        let set = set.collect::<Result<Vec<_>, Malformed>>()?;
-        let add = (change.owners != 0).then_some(("owners", change.owners));
-        self.update(&key, set, add, same)
+        Ok(())
     }
+}
+
+/// The items of a person in all tenants.
+///
+/// # Errors
+/// A defect: something is no item.
+pub fn person_items(person: &User) -> Result<Vec<Item>, Malformed> {
+    let link = encode(&key::person(&person.email), None, &Reference { number: person.id })?;
+    Ok(vec![encode(&key::user(person.id), None, person)?, link])
 }
 
 impl Image {
@@ -263,7 +332,7 @@ impl Image {
     }
 }
 
-fn number_of_fences(fences: u32) -> Result<Condition, Malformed> {
+pub(super) fn number_of_fences(fences: u32) -> Result<Condition, Malformed> {
     let same = match fences {
         0 => Condition::new("attribute_not_exists(fences) OR fences = :fences"),
         _ => Condition::new("fences = :fences"),

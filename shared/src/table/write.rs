@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, HashMap};
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, ConditionCheck, Delete, Put, ReturnConsumedCapacity, TransactWriteItem, Update,
+    AttributeValue, ConditionCheck, Delete, Put, ReturnConsumedCapacity, ReturnValue, TransactWriteItem, Update,
 };
 use domain::Problem;
+use domain::id::Kind;
 use futures_util::future::join_all;
 use uuid::Uuid;
 
 use super::fence::{FENCES, Fact};
-use super::key::Key;
+use super::key::{self, Key};
 use super::{Condition, Failure, Item, Pause, Table, failure, internal, key_attributes};
 
 /// The outcome of a transaction.
@@ -111,6 +112,27 @@ impl Table<'_> {
             self.set(&fact.item.fence(number), "version = :version", condition).await
         };
         join_all((0..fact.fences).map(raise)).await.into_iter().collect()
+    }
+
+    /// Takes `count` numbers from the counter of a kind. Returns the first of them. A lost answer loses numbers, and no number is
+    /// given twice.
+    pub async fn allocate(self, kind: Kind, count: u32) -> Result<u32, Problem> {
+        let key = key::counter(kind);
+        let last = self
+            .retry("UpdateItem", || async {
+                let request =
+                    self.client.update_item().table_name(self.name).set_key(Some(key_attributes(&key).into()));
+                let request = request.update_expression("ADD #last :count").expression_attribute_names("#last", "last");
+                let request = request.expression_attribute_values(":count", AttributeValue::N(count.to_string()));
+                let request = request.return_values(ReturnValue::UpdatedNew);
+                let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
+                let output = request.send().await.map_err(|why| failure(&why))?;
+                self.meter.wrote(output.consumed_capacity.as_slice());
+                Ok(output.attributes.as_ref().and_then(|it| it.get("last")).and_then(|last| last.as_n().ok()).cloned())
+            })
+            .await?;
+        let last: Option<u32> = last.and_then(|last| last.parse().ok());
+        last.and_then(|last| last.checked_sub(count)).map(|before| before + 1).ok_or_else(|| internal("no counter"))
     }
 
     /// Sets attributes of one item if a condition holds. If it does not hold, another request has done the same.
@@ -237,42 +259,44 @@ impl<'a> Transaction<'a> {
 
     /// Changes the item `from` into the item `to`. It writes only attributes that differ; attributes that neither mentions stay.
     pub fn change(&mut self, key: &Key, from: &Item, to: &Item, condition: Condition) -> Result<(), Problem> {
-        let (mut names, mut values) = (HashMap::new(), HashMap::new());
-        let (mut set, mut removed) = (Vec::new(), Vec::new());
-        let all: BTreeMap<_, _> = from.iter().chain(to).collect();
-        for (index, (name, _)) in all.into_iter().filter(|(name, _)| from.get(*name) != to.get(*name)).enumerate() {
-            names.insert(format!("#a{index}"), name.clone());
-            match to.get(name) {
-                Some(value) => {
-                    values.insert(format!(":a{index}"), value.clone());
-                    set.push(format!("#a{index} = :a{index}"));
-                }
-                None => removed.push(format!("#a{index}")),
-            }
-        }
-        self.push_update(key, clause("SET", set) + &clause("REMOVE", removed), names, values, condition)
+        self.update(key, Some((from, to)), Vec::new(), Vec::new(), condition)
     }
 
-    /// Sets attributes of an item, and adds to a number of it.
+    /// The same, and sets further attributes of the item, and adds to numbers of it.
     pub fn update(
         &mut self,
         key: &Key,
+        items: Option<(&Item, &Item)>,
         set: Vec<(&'static str, AttributeValue)>,
-        add: Option<(&'static str, i64)>,
+        add: Vec<(&'static str, i64)>,
         condition: Condition,
     ) -> Result<(), Problem> {
-        let (mut names, mut values, mut sets) = (HashMap::new(), HashMap::new(), Vec::new());
-        for (index, (name, value)) in set.into_iter().enumerate() {
-            names.insert(format!("#a{index}"), name.to_owned());
-            values.insert(format!(":a{index}"), value);
-            sets.push(format!("#a{index} = :a{index}"));
+        let (mut names, mut values) = (HashMap::new(), HashMap::new());
+        let (mut sets, mut removed, mut added) = (Vec::new(), Vec::new(), Vec::new());
+        let mut name = |name: &str| {
+            let short = format!("#a{}", names.len());
+            names.insert(short.clone(), name.to_owned());
+            short
+        };
+        let mut value = |value: AttributeValue| {
+            let short = format!(":a{}", values.len());
+            values.insert(short.clone(), value);
+            short
+        };
+        if let Some((from, to)) = items {
+            let all: BTreeMap<_, _> = from.iter().chain(to).collect();
+            for (attribute, _) in all.into_iter().filter(|(name, _)| from.get(*name) != to.get(*name)) {
+                match to.get(attribute) {
+                    Some(new) => sets.push(format!("{} = {}", name(attribute), value(new.clone()))),
+                    None => removed.push(name(attribute)),
+                }
+            }
         }
-        let add = add.map(|(name, by)| {
-            names.insert("#n".to_owned(), name.to_owned());
-            values.insert(":by".to_owned(), AttributeValue::N(by.to_string()));
-            "#n :by".to_owned()
-        });
-        let expression = clause("SET", sets) + &clause("ADD", add.into_iter().collect());
+        sets.extend(set.into_iter().map(|(attribute, new)| format!("{} = {}", name(attribute), value(new))));
+        for (attribute, by) in add {
+            added.push(format!("{} {}", name(attribute), value(AttributeValue::N(by.to_string()))));
+        }
+        let expression = clause("SET", sets) + &clause("REMOVE", removed) + &clause("ADD", added);
         self.push_update(key, expression, names, values, condition)
     }
 

@@ -119,7 +119,8 @@ async fn a_tenant_that_is_full_of_large_roles_can_still_be_used() {
     let filled = (100..).zip(sizes.take(MAX_ROLES - demo.len() - 1)).map(|(number, size)| {
         let id = RoleId::new(number);
         let permissions = (0..size).map(permission).collect();
-        let entry = Entry::Role(Role { permissions, ..Role::new(id, &format!("filled {number}"), shared::now()) });
+        let entry =
+            Entry::Role(Box::new(Role { permissions, ..Role::new(id, &format!("filled {number}"), shared::now()) }));
         encode(&keys.role(id), None, &entry).unwrap()
     });
     product.server.import(filled.collect()).unwrap();

@@ -2,34 +2,41 @@
 
 use std::collections::BTreeSet;
 
-use crate::catalog::Catalog;
-use crate::id::{GroupId, LabelId, RoleId, TenantId};
+use crate::catalog::{Catalog, Known};
+use crate::id::{GroupId, LabelId, RoleId, SpelledGroup, SpelledLabel, TenantId};
 use crate::member::{Member, Status};
-use crate::meta::{Meta, Patch};
+use crate::meta::{Meta, MetadataEdit, Patch, merge};
 use crate::policy::eval::Entity;
 use crate::policy::{self, Action};
 use crate::problem::{Problem, Reference};
 use crate::record::{Change, Record, Tally};
-use crate::role;
 use crate::text;
+use crate::time::Time;
 
-/// The most roles and groups that one change of a member can add and remove. A transaction has 100 items. The other seven are for
-/// the member, the caller, the tenant, the event, the idempotency record, and two in reserve.
-pub const MAX_EDGES: usize = 93;
+/// The most roles and groups that one change of a member can add and remove. A transaction has 100 items. The other ten are for
+/// the member, the caller, the tenant, the event, the idempotency record, and the names of a member who is new.
+pub const MAX_EDGES: usize = 90;
 
 /// The most roles that a member can be given, by number or one by one.
 pub const MAX_ROLES: usize = 50;
 
+/// The most groups that a member can be in.
+pub const MAX_GROUPS: usize = 500;
+
 /// The wanted changes of a member. Parts that it does not mention stay.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct MemberEdit {
     pub first_name: Patch<String>,
     pub last_name: Patch<String>,
-    /// The number of a label.
-    pub profession: Patch<i64>,
+    pub profession: Patch<SpelledLabel>,
+    pub language: Patch<String>,
+    pub email: Option<String>,
+    pub external_id: Patch<String>,
+    pub metadata: MetadataEdit,
     pub roles: Option<Roles>,
     pub status: Option<Status>,
     pub groups: Option<Groups>,
+    pub presence: Option<Presence>,
     /// The dialect's names of the fields that can refer to something, for its errors.
     pub fields: Fields,
 }
@@ -41,10 +48,22 @@ pub struct Fields {
     pub profession: &'static str,
 }
 
-#[derive(Debug)]
+/// Whether a person is a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Makes a member of a person who was removed. They have what the edit gives them, and nothing of what they had.
+    Added,
+    /// The same, but they keep their profile. The roles, the groups and the status are those of the edit.
+    Restored,
+    Removed(Time),
+}
+
+#[derive(Clone, Debug)]
 pub enum Roles {
     /// Exactly these roles, each by its UUID, number or name.
     Exactly(Vec<String>),
+    /// The role that new members get.
+    Default,
     /// This role beside those held. `None` is an id that cannot exist.
     With(Option<RoleId>),
     /// The roles held without this one.
@@ -55,13 +74,38 @@ pub enum Roles {
     Manager(bool),
 }
 
-/// Groups by their numbers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Groups {
     /// Exactly these groups. A member who manages a group that stays goes on managing it.
-    Exactly(Vec<i64>),
+    Exactly(Vec<SpelledGroup>),
+    /// Exactly these groups, each with its flags. A flag that is not given stays.
+    Flagged(Vec<InGroup>),
     /// Only the given parts change. The member always reads the primary group and the managed ones.
-    Parts { primary: Patch<i64>, read: Option<Vec<i64>>, manage: Option<Vec<i64>> },
+    Parts { primary: Patch<SpelledGroup>, read: Option<Vec<SpelledGroup>>, manage: Option<Vec<SpelledGroup>> },
+    /// This group beside the others. `None` is an id that cannot exist.
+    With(Option<GroupId>, Option<bool>),
+    /// The groups without this one.
+    Without(Option<GroupId>),
+}
+
+impl Groups {
+    /// How many groups it names.
+    pub(super) fn count(&self) -> usize {
+        match self {
+            Groups::Exactly(groups) => groups.len(),
+            Groups::Flagged(groups) => groups.len(),
+            Groups::Parts { read, manage, .. } => read.iter().chain(manage).map(Vec::len).max().unwrap_or(0),
+            Groups::With(..) | Groups::Without(_) => 1,
+        }
+    }
+}
+
+/// A group of a member, with flags.
+#[derive(Clone, Debug)]
+pub struct InGroup {
+    pub group: SpelledGroup,
+    pub manages: Option<bool>,
+    pub is_primary: Option<bool>,
 }
 
 impl MemberEdit {
@@ -72,6 +116,28 @@ impl MemberEdit {
         let (first, last) = split.map_or((name, None), |(first, last)| (first, Some(last)));
         self.first_name = Patch::Set(first.to_owned());
         self.last_name = last.map_or(Patch::Clear, |last| Patch::Set(last.to_owned()));
+    }
+
+    /// The groups that it refers to; none if they are more than a member can have, because it is refused then.
+    pub fn named_groups(&self) -> Vec<GroupId> {
+        let ids = |spelled: &[SpelledGroup]| spelled.iter().filter_map(|it| it.id).collect::<Vec<_>>();
+        match &self.groups {
+            None => Vec::new(),
+            Some(groups) if groups.count() > MAX_GROUPS => Vec::new(),
+            Some(Groups::Without(group)) => group.iter().copied().collect(),
+            Some(Groups::Exactly(groups)) => ids(groups),
+            Some(Groups::Flagged(groups)) => groups.iter().filter_map(|it| it.group.id).collect(),
+            Some(Groups::Parts { primary, read, manage }) => {
+                let lists = read.iter().chain(manage).flat_map(|groups| ids(groups));
+                lists.chain(if let Patch::Set(group) = primary { group.id } else { None }).collect()
+            }
+            Some(Groups::With(group, _)) => group.iter().copied().collect(),
+        }
+    }
+
+    /// The label that it refers to.
+    pub fn named_label(&self) -> Option<LabelId> {
+        if let Patch::Set(label) = &self.profession { label.id } else { None }
     }
 }
 
@@ -92,7 +158,7 @@ impl Record for Member {
         &mut self.meta
     }
 
-    fn apply(&mut self, edit: &MemberEdit, catalog: &Catalog) -> Result<(), Problem> {
+    fn apply(&mut self, edit: &MemberEdit, known: &Known) -> Result<(), Problem> {
         let mut refused = Ok(());
         let mut refuse = |why: Problem| {
             if refused.is_ok() {
@@ -104,94 +170,61 @@ impl Record for Member {
             place: vec!["body".into(), field.into()],
             values,
         };
-        let before = (self.roles.clone(), self.groups.clone());
+        // The edges of a removed member: those to groups stay.
+        let roles_before = if self.is_present() { self.roles.clone() } else { BTreeSet::new() };
+        let groups_before = self.groups.clone();
+        match edit.presence {
+            None => {}
+            Some(Presence::Added | Presence::Restored) => {
+                self.deleted_at = None;
+                (self.roles, self.groups, self.manages, self.primary_group) = Default::default();
+            }
+            Some(Presence::Removed(at)) => self.deleted_at = Some(at),
+        }
+        if edit.presence == Some(Presence::Added) {
+            (self.first_name, self.last_name, self.profession, self.language) = Default::default();
+            (self.metadata, self.external_id, self.absolute_time) = Default::default();
+        }
         edit.first_name.apply(&mut self.first_name);
         edit.last_name.apply(&mut self.last_name);
-        match &edit.roles {
-            None => {}
-            Some(Roles::Exactly(spellings)) => {
-                let (mut roles, mut bad) = (BTreeSet::new(), Vec::new());
-                for spelling in spellings {
-                    let role = catalog.role_spelled(spelling, self.tenant);
-                    let role = role.filter(|role| !role.retiring || self.roles.contains(&role.id));
-                    if !role.is_some_and(|role| roles.insert(role.id)) {
-                        bad.push(spelling.clone());
-                    }
-                }
-                if spellings.is_empty() || !bad.is_empty() {
-                    refuse(unknown(Reference::Role, edit.fields.roles, bad));
-                }
-                self.roles = roles;
-            }
-            Some(Roles::With(role)) => {
-                let role = role.and_then(|id| catalog.role(id));
-                match role.filter(|role| !role.retiring || self.roles.contains(&role.id)) {
-                    Some(role) if self.roles.insert(role.id) && self.roles.len() > MAX_ROLES => {
-                        refuse(Problem::LimitReached("roles of a member", MAX_ROLES));
-                    }
-                    Some(_) => {}
-                    None => refuse(Problem::NotFound("role")),
-                }
-            }
-            Some(Roles::Without(role)) => match role.filter(|id| catalog.role(*id).is_some()) {
-                Some(role) => {
-                    self.roles.remove(&role);
-                    if self.roles.is_empty() {
-                        refuse(unknown(Reference::Role, edit.fields.roles, Vec::new()));
-                    }
-                }
-                None => refuse(Problem::NotFound("role")),
-            },
-            Some(Roles::BuiltIn(role)) => self.set_built_in(*role),
-            Some(Roles::Manager(true)) if self.built_in_role() == role::OWNER => {}
-            Some(Roles::Manager(true)) => self.set_built_in(role::ADMIN),
-            Some(Roles::Manager(false)) => self.set_built_in(role::USER),
+        edit.language.apply(&mut self.language);
+        edit.external_id.apply(&mut self.external_id);
+        if let Err(why) = merge(&mut self.metadata, &edit.metadata) {
+            refuse(why);
+        }
+        if let Some(email) = &edit.email {
+            self.email.clone_from(email);
+        }
+        let joins = matches!(edit.presence, Some(Presence::Added | Presence::Restored));
+        if (edit.email.is_some() || joins) && !known.tenant.takes_address(&self.email) {
+            refuse(Problem::DomainNotAllowed);
+        }
+        if let Some(roles) = &edit.roles
+            && let Err(why) = self.apply_roles(roles, known, |bad| unknown(Reference::Role, edit.fields.roles, bad))
+        {
+            refuse(why);
         }
         self.status = edit.status.unwrap_or(self.status);
 
-        let label = |number: &i64| LabelId::try_from(*number).ok().filter(|id| catalog.label(*id).is_some());
         match &edit.profession {
             Patch::Keep => {}
             Patch::Clear => self.profession = None,
-            Patch::Set(number) => match label(number) {
+            Patch::Set(label) => match label.id.filter(|id| known.names.labels.contains_key(id)) {
                 Some(id) => self.profession = Some(id),
-                None => refuse(unknown(Reference::Label, edit.fields.profession, vec![number.to_string()])),
+                None => refuse(unknown(Reference::Label, edit.fields.profession, vec![label.text.clone()])),
             },
         }
-
-        let mut unknown_groups = Vec::new();
-        let mut known = |numbers: &[i64]| -> BTreeSet<GroupId> {
-            let group = |number: &i64| GroupId::try_from(*number).ok().filter(|id| catalog.group(*id).is_some());
-            unknown_groups.extend(numbers.iter().filter(|number| group(number).is_none()).map(ToString::to_string));
-            numbers.iter().filter_map(group).collect()
+        if let Some(groups) = &edit.groups
+            && let Err(why) = self.apply_groups(groups, known, |bad| unknown(Reference::Group, edit.fields.groups, bad))
+        {
+            refuse(why);
+        }
+        let groups = match joins {
+            // The edges to other groups stay where they are.
+            true => self.groups.difference(&groups_before).count(),
+            false => self.groups.symmetric_difference(&groups_before).count(),
         };
-        match &edit.groups {
-            None => {}
-            Some(Groups::Exactly(numbers)) => {
-                self.groups = known(numbers);
-                self.manages = &self.manages & &self.groups;
-                self.primary_group = self.primary_group.filter(|group| self.groups.contains(group));
-            }
-            Some(Groups::Parts { primary, read, manage }) => {
-                if let Some(manage) = manage {
-                    self.manages = known(manage);
-                }
-                if let Some(read) = read {
-                    self.groups = known(read);
-                }
-                match primary {
-                    Patch::Keep => {}
-                    Patch::Clear => self.primary_group = None,
-                    Patch::Set(number) => self.primary_group = known(&[*number]).first().copied(),
-                }
-                self.groups.extend(self.manages.iter().chain(&self.primary_group));
-            }
-        }
-        if !unknown_groups.is_empty() {
-            refuse(unknown(Reference::Group, edit.fields.groups, unknown_groups));
-        }
-        let edges = before.0.symmetric_difference(&self.roles).count();
-        if edges + before.1.symmetric_difference(&self.groups).count() > MAX_EDGES {
+        if roles_before.symmetric_difference(&self.roles).count() + groups > MAX_EDGES {
             refuse(Problem::TooManyChanges(MAX_EDGES));
         }
         refused
@@ -200,31 +233,39 @@ impl Record for Member {
     /// The action of reading the member, and one action for each part that the edit mentions, changed or not. So a caller learns
     /// nothing about parts that they may not change.
     fn actions<'a>(change: Change<'a, Self>, catalog: &'a Catalog) -> Vec<Action<'a>> {
-        let Change::Update { before, after, edit } = change else { return Vec::new() };
+        let (before, after, edit) = match change {
+            Change::Create(after) => return joining(after, catalog),
+            Change::Update { after, edit: MemberEdit { presence: Some(Presence::Added), .. }, .. } => {
+                return joining(after, catalog);
+            }
+            Change::Update { after, edit: MemberEdit { presence: Some(Presence::Restored), .. }, .. } => {
+                return [vec![Action::Read], joining(after, catalog)].concat();
+            }
+            Change::Delete(_) => return Vec::new(), // Nobody deletes the item of a member.
+            Change::Update { before, after, edit } => (before, after, edit),
+        };
         let mut actions = vec![Action::Read];
-        if !(edit.first_name.is_keep() && edit.last_name.is_keep() && edit.profession.is_keep()) {
+        if matches!(edit.presence, Some(Presence::Removed(_))) {
+            actions.push(Action::Remove);
+        }
+        let profile = [edit.first_name.is_keep(), edit.last_name.is_keep(), edit.language.is_keep()];
+        if !(profile.iter().all(|it| *it) && edit.profession.is_keep()) {
             actions.push(Action::UpdateProfile);
         }
+        if edit.email.is_some() || !edit.external_id.is_keep() {
+            actions.push(Action::SetIdentity);
+        }
+        if !edit.metadata.is_empty() {
+            actions.push(Action::SetMetadata);
+        }
         if edit.roles.is_some() {
-            let names = |roles: BTreeSet<RoleId>| -> BTreeSet<&'a str> {
-                roles.iter().filter_map(|id| catalog.role(*id)).map(|role| role.name.as_str()).collect()
-            };
-            actions.push(Action::AssignRole {
-                adds: names(&after.roles - &before.roles),
-                removes: names(&before.roles - &after.roles),
-                rank: catalog.rank(&after.roles),
-                gains: catalog.gains(before, after),
-            });
+            actions.push(assigning(before, after, catalog));
         }
         if edit.status.is_some() {
             actions.push(Action::SetStatus(after.status));
         }
         if edit.groups.is_some() {
-            actions.push(Action::SetGroups {
-                joins: &after.groups - &before.groups,
-                leaves: &before.groups - &after.groups,
-                manages: &after.manages - &before.manages,
-            });
+            actions.push(grouping(before, after, catalog));
         }
         actions
     }
@@ -233,9 +274,14 @@ impl Record for Member {
         policy::member(self, catalog)
     }
 
+    /// The person before they are a member.
+    fn new_entity(&self, tenant: TenantId, catalog: &Catalog) -> Entity {
+        Self { deleted_at: Some(self.meta.created_at), ..self.clone() }.entity(tenant, catalog)
+    }
+
     fn tally(before: Option<&Self>, after: Option<&Self>) -> Tally {
         let owners = |member: Option<&Member>| i64::from(member.is_some_and(Member::is_acting_owner));
-        Tally { owners: owners(after) - owners(before), rules: false }
+        Tally { owners: owners(after) - owners(before), ..Tally::default() }
     }
 
     /// If the change is of the member's rights, their authority gets the new version, too.
@@ -245,31 +291,66 @@ impl Record for Member {
         if before.is_none_or(|before| authority(before) != authority(self)) {
             self.authority = self.meta.version;
         }
+        if !self.is_present() {
+            self.sessions.clear();
+        }
     }
 }
 
-impl Member {
-    /// Replaces the built-in role. If the member already counts as having it, nothing changes.
-    fn set_built_in(&mut self, role: RoleId) {
-        if self.built_in_role() != role {
-            self.roles.retain(|held| !role::BUILT_IN.contains(held));
-            self.roles.insert(role);
-        }
+/// The actions of making somebody a member: each thing that they get is decided as if a member got it.
+fn joining<'a>(after: &Member, catalog: &'a Catalog) -> Vec<Action<'a>> {
+    let blank = Member {
+        deleted_at: Some(after.meta.created_at),
+        roles: BTreeSet::new(),
+        groups: BTreeSet::new(),
+        manages: BTreeSet::new(),
+        ..after.clone()
+    };
+    let mut actions = vec![Action::Invite, assigning(&blank, after, catalog)];
+    if after.status != Status::Invited {
+        actions.push(Action::SetStatus(after.status));
+    }
+    if !after.groups.is_empty() {
+        actions.push(grouping(&blank, after, catalog));
+    }
+    actions
+}
+
+fn assigning<'a>(before: &Member, after: &Member, catalog: &'a Catalog) -> Action<'a> {
+    Action::AssignRole {
+        adds: catalog.role_names(&(&after.roles - &before.roles)),
+        removes: catalog.role_names(&(&before.roles - &after.roles)),
+        rank: catalog.rank(&catalog.roles_of(after)),
+        gains: catalog.gains(before, after),
+    }
+}
+
+fn grouping<'a>(before: &Member, after: &Member, catalog: &'a Catalog) -> Action<'a> {
+    Action::SetGroups {
+        joins: &after.groups - &before.groups,
+        leaves: &before.groups - &after.groups,
+        manages: &after.manages - &before.manages,
+        adds: catalog.role_names(&(&catalog.roles_of(after) - &catalog.roles_of(before))),
+        removes: catalog.role_names(&(&catalog.roles_of(before) - &catalog.roles_of(after))),
+        rank: catalog.rank(&catalog.roles_of(after)),
+        gains: catalog.gains(before, after),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::Entry;
+    use crate::catalog::{Entry, Names};
     use crate::id::{MembershipId, UserId};
-    use crate::role::Role;
-    use crate::time::Time;
+    use crate::role::{self, Role};
+    use crate::tenant::Tenant;
 
     fn edited(member: &Member, catalog: &Catalog, roles: Roles) -> (Result<(), Problem>, BTreeSet<RoleId>) {
         let mut after = member.clone();
         let edit = MemberEdit { roles: Some(roles), ..MemberEdit::default() };
-        (after.apply(&edit, catalog), after.roles)
+        let tenant = Tenant::new(member.tenant, "acme", "Acme", "", Time::from_millis(0));
+        let known = Known { tenant: &tenant, catalog, names: &Names::default() };
+        (after.apply(&edit, &known), after.roles)
     }
 
     #[test]
@@ -277,7 +358,7 @@ mod tests {
         let now = Time::from_millis(0);
         let role = |number: u32| Role::new(RoleId::new(number), &format!("role {number}"), now);
         let retiring = Role { retiring: true, ..role(99) };
-        let catalog = Catalog::new(1, (10..80).map(role).chain([retiring]).map(Entry::Role));
+        let catalog = Catalog::new(1, (10..80).map(role).chain([retiring]).map(Box::new).map(Entry::Role));
         let id = |number: u32| Some(RoleId::new(number));
         let (member, tenant, user) = (MembershipId::new(1), TenantId::new(1), UserId::new(1));
         let mut member = Member::new(member, tenant, user, "ann@acme.example", now);

@@ -1,20 +1,36 @@
 //! The edit of a role, and the actions of a change.
 
-use crate::catalog::Catalog;
+use std::collections::BTreeSet;
+
+use crate::catalog::{Catalog, Known};
 use crate::id::TenantId;
-use crate::meta::Meta;
+use crate::meta::{Meta, MetadataEdit, Patch, merge};
 use crate::policy::eval::Entity;
 use crate::policy::format::{Uid, Value};
-use crate::policy::{Action, record, string, strings};
+use crate::policy::{Action, long, record, string, strings};
 use crate::problem::Problem;
 use crate::record::{Change, Record, Tally};
-use crate::role::{MAX_PERMISSIONS_OF_ALL, MAX_ROLES, Role};
+use crate::role::{EVERYTHING, MAX_PERMISSIONS_OF_ALL, MAX_ROLES, Permission, Role};
 
-/// The wanted change of a role.
-#[derive(Debug)]
-pub enum RoleEdit {
+/// The wanted changes of a role. Parts that it does not mention stay.
+#[derive(Debug, Default)]
+pub struct RoleEdit {
+    pub name: Option<String>,
+    pub description: Patch<String>,
+    pub rank: Option<u8>,
+    pub permissions: Option<Vec<Permission>>,
+    pub default: Option<bool>,
+    pub metadata: MetadataEdit,
+    pub external_id: Patch<String>,
     /// `true`: nobody can be given the role any more. `false`: takes that back.
-    Retire(bool),
+    pub retire: Option<bool>,
+}
+
+impl RoleEdit {
+    /// To retire a role is the first half of its deletion.
+    pub fn retire(retire: bool) -> Self {
+        Self { retire: Some(retire), ..Self::default() }
+    }
 }
 
 impl Record for Role {
@@ -40,22 +56,33 @@ impl Record for Role {
         if self.is_built_in() { 1 } else { self.meta.version.saturating_sub(u64::from(self.retiring)) }
     }
 
-    fn apply(&mut self, edit: &RoleEdit, _: &Catalog) -> Result<(), Problem> {
-        let RoleEdit::Retire(retiring) = edit;
-        self.retiring = *retiring;
-        Ok(())
+    fn apply(&mut self, edit: &RoleEdit, _: &Known) -> Result<(), Problem> {
+        if let Some(name) = &edit.name {
+            self.name.clone_from(name);
+        }
+        edit.description.apply(&mut self.description);
+        self.rank = edit.rank.unwrap_or(self.rank);
+        if let Some(permissions) = &edit.permissions {
+            self.permissions.clone_from(permissions);
+        }
+        self.default = edit.default.unwrap_or(self.default);
+        edit.external_id.apply(&mut self.external_id);
+        self.retiring = edit.retire.unwrap_or(self.retiring);
+        merge(&mut self.metadata, &edit.metadata)
     }
 
-    fn fits(&self, catalog: &Catalog) -> Result<(), Problem> {
-        if catalog.own_roles() >= MAX_ROLES {
+    fn fits(&self, known: &Known) -> Result<(), Problem> {
+        let catalog = known.catalog;
+        if self.meta.version == 0 && catalog.own_roles() >= MAX_ROLES {
             return Err(Problem::LimitReached("roles of its own in a tenant", MAX_ROLES));
         }
-        let own = catalog.all_roles().filter(|role| !role.is_built_in());
+        let others = || catalog.all_roles().filter(|role| role.id != self.id);
+        let own = others().filter(|role| !role.is_built_in());
         if own.chain([self]).map(|role| role.permissions.len()).sum::<usize>() > MAX_PERMISSIONS_OF_ALL {
             return Err(Problem::LimitReached("permissions in all roles of a tenant", MAX_PERMISSIONS_OF_ALL));
         }
         let name = self.name.to_lowercase();
-        match catalog.all_roles().any(|role| role.name.to_lowercase() == name) {
+        match others().any(|role| role.name.to_lowercase() == name) {
             true => Err(Problem::Exists("role")),
             false => Ok(()),
         }
@@ -64,8 +91,15 @@ impl Record for Role {
     fn actions<'a>(change: Change<'a, Self>, _: &'a Catalog) -> Vec<Action<'a>> {
         match change {
             Change::Create(_) => vec![Action::CreateRole],
-            // To retire a role is the first half of its deletion.
-            Change::Update { edit: RoleEdit::Retire(_), .. } | Change::Delete(_) => vec![Action::DeleteRole],
+            Change::Update { edit: RoleEdit { retire: Some(_), .. }, .. } | Change::Delete(_) => {
+                vec![Action::DeleteRole]
+            }
+            Change::Update { before, after, .. } => vec![Action::UpdateRole {
+                gains: gains(before, after),
+                denials: added(before.names(false), after.names(false)),
+                rank: after.rank,
+                renames: before.name != after.name,
+            }],
         }
     }
 
@@ -73,7 +107,7 @@ impl Record for Role {
         let attributes = [
             ("name", string(&self.name)),
             ("builtIn", Value::Bool(self.is_built_in())),
-            ("rank", Value::Long(i64::from(self.rank))),
+            ("rank", long(self.rank)),
             ("grants", strings(self.names(true))),
             ("denies", strings(self.names(false))),
         ];
@@ -82,37 +116,54 @@ impl Record for Role {
     }
 
     fn tally(before: Option<&Self>, after: Option<&Self>) -> Tally {
-        Tally { owners: 0, rules: before != after }
+        Tally { rules: before != after, ..Tally::default() }
     }
+}
+
+/// The names of the permissions that a holder of the role can gain: those that it grants now and did not before, and those that
+/// it no longer denies.
+fn gains<'a>(before: &'a Role, after: &'a Role) -> BTreeSet<&'a str> {
+    &added(before.names(true), after.names(true)) | &added(after.names(false), before.names(false))
+}
+
+/// The names that come to others. Everything has all names already.
+fn added<'a>(before: BTreeSet<&'a str>, after: BTreeSet<&'a str>) -> BTreeSet<&'a str> {
+    if before.contains(EVERYTHING) { BTreeSet::new() } else { &after - &before }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::Entry;
+    use crate::catalog::{Entry, Names};
     use crate::id::RoleId;
-    use crate::role::{MAX_PERMISSIONS, Permission};
+    use crate::role::MAX_PERMISSIONS;
+    use crate::tenant::Tenant;
     use crate::time::Time;
 
     #[test]
     fn a_role_fits_among_the_others_of_its_tenant() {
         let role = |number, name: &str| Role::new(RoleId::new(number), name, Time::from_millis(0));
-        let catalog = Catalog::new(1, [Entry::Role(role(4, "Straße"))]);
-        assert!(role(5, "clerk").fits(&catalog).is_ok());
+        let tenant = Tenant::new(TenantId::new(1), "acme", "Acme", "", Time::from_millis(0));
+        let names = Names::default();
+        let fits = |role: &Role, catalog: &Catalog| role.fits(&Known { tenant: &tenant, catalog, names: &names });
+        let catalog = Catalog::new(1, [Entry::Role(Box::new(role(4, "Straße")))]);
+        assert!(fits(&role(5, "clerk"), &catalog).is_ok());
         for name in ["Straße", "straße", "STRAßE", "Owner", "ADMIN"] {
-            assert!(matches!(role(5, name).fits(&catalog), Err(Problem::Exists("role"))), "{name}");
+            assert!(matches!(fits(&role(5, name), &catalog), Err(Problem::Exists("role"))), "{name}");
+            let renamed = Role { meta: Meta { version: 1, ..role(4, name).meta }, ..role(4, name) };
+            assert_eq!(fits(&renamed, &catalog).is_ok(), name.to_lowercase() == "straße", "{name}");
         }
-        let many = (0..MAX_ROLES as u32).map(|it| Entry::Role(role(10 + it, &format!("role {it}"))));
-        assert!(matches!(role(5, "clerk").fits(&Catalog::new(1, many)), Err(Problem::LimitReached(_, MAX_ROLES))));
+        let many = (0..MAX_ROLES as u32).map(|it| Entry::Role(Box::new(role(10 + it, &format!("role {it}")))));
+        assert!(matches!(fits(&role(5, "clerk"), &Catalog::new(1, many)), Err(Problem::LimitReached(_, MAX_ROLES))));
 
         let with = |number, name: &str, permissions| {
             let permission = Permission { name: "a:b".to_owned(), description: None, access: true };
             Role { permissions: vec![permission; permissions], ..role(number, name) }
         };
-        let wide = (0..24).map(|it| Entry::Role(with(10 + it, &format!("role {it}"), MAX_PERMISSIONS)));
-        let nearly = Catalog::new(1, wide.chain([Entry::Role(with(50, "role 50", MAX_PERMISSIONS - 1))]));
-        assert!(with(5, "clerk", 1).fits(&nearly).is_ok());
-        let refused = with(5, "clerk", 2).fits(&nearly);
+        let wide = (0..24).map(|it| Entry::Role(Box::new(with(10 + it, &format!("role {it}"), MAX_PERMISSIONS))));
+        let nearly = Catalog::new(1, wide.chain([Entry::Role(Box::new(with(50, "role 50", MAX_PERMISSIONS - 1)))]));
+        assert!(fits(&with(5, "clerk", 1), &nearly).is_ok());
+        let refused = fits(&with(5, "clerk", 2), &nearly);
         assert!(matches!(refused, Err(Problem::LimitReached(_, MAX_PERMISSIONS_OF_ALL))));
     }
 }

@@ -71,7 +71,7 @@ fn no_policy_of_a_tenant_ever_allows_more() {
         let world = World::generate(&mut rng);
         let count = rng.usize(1..=2);
         let texts = rng.choose_multiple(FORBIDS, count);
-        let entries = world.roles.values().cloned().map(Entry::Role);
+        let entries = world.roles.values().cloned().map(Box::new).map(Entry::Role);
         let stricter = Rules::new(1, entries.chain(own(&texts).into_iter().map(Entry::Policy)));
         let (caller, target) = (world.member(&mut rng, 1), world.member(&mut rng, 2));
         let after: BTreeSet<RoleId> = world.some_roles(&mut rng).into_iter().collect();
@@ -130,14 +130,15 @@ fn policies_see_the_facts() {
         let valid = validator.validate(&PolicySet::from_str(&text).unwrap(), ValidationMode::Strict);
         assert!(valid.validation_passed(), "{text}: {valid}");
 
-        let entries = roles().map(Entry::Role).into_iter().chain(own(&[&text]).into_iter().map(Entry::Policy));
+        let entries =
+            roles().map(Box::new).map(Entry::Role).into_iter().chain(own(&[&text]).into_iter().map(Entry::Policy));
         let catalog = Rules::new(1, entries);
         let actions = [
             Action::Read,
             Action::UpdateProfile,
             assign(&catalog, &target, &[HR].into()),
             Action::SetStatus(Status::Active),
-            regroup(&target, &[SUPPORT].into(), &[SUPPORT].into()),
+            regroup(&catalog, &target, &[SUPPORT].into(), &[SUPPORT].into()),
         ];
         // The notice shows it, because a base rule that denies as well is named first.
         let seen = actions.iter().filter(|action| {
@@ -348,4 +349,28 @@ fn policies_of_one_tenant_are_not_anothers() {
     let facts = policy::member(&owner, &catalog);
     assert_eq!(rule(strict.enter(&facts, TenantId::new(1))), "tenant-policy-1-0");
     assert_eq!(rule(Policies::new(&[]).enter(&facts, TenantId::new(1))), "allow");
+}
+
+/// The policies of README's *Authorisation*: nobody gives up the role, or leaves the group, that binds them.
+#[test]
+fn what_binds_a_member_is_not_shed() {
+    let readme = include_str!("../../../../README.md");
+    let text = readme.split("```cedar\n").nth(1).and_then(|text| text.split("```").next()).unwrap();
+    let contractor = custom(RoleId::new(30), "contractor", 1, &[("member:read", true)]);
+    let entries = own(&[text]).into_iter().map(Entry::Policy).chain([Entry::Role(Box::new(contractor))]);
+    let bound = Rules::new(1, entries);
+    let frozen = GroupId::new(7);
+    let caller = Member { groups: [SALES, frozen].into(), ..member(1, [role::USER, RoleId::new(30)]) };
+    let owner = member(2, [role::OWNER]);
+    let drop_role = |role: RoleId| assign(&bound, &caller, &(&caller.roles - &[role].into()));
+    let leave = |group: GroupId| regroup(&bound, &caller, &(&caller.groups - &[group].into()), &caller.manages);
+    for (action, notice) in
+        [(drop_role(RoleId::new(30)), "Contractors stay contractors."), (leave(frozen), "Nobody leaves the freeze.")]
+    {
+        let denied = decide(&bound, "users", &caller, &action, &caller).unwrap_err();
+        assert_eq!(denied.notices, [notice]);
+        assert_eq!(decide(&bound, "users", &owner, &action, &caller), Ok(Vec::new()));
+    }
+    assert!(decide(&bound, "users", &caller, &drop_role(role::USER), &caller).is_ok());
+    assert!(decide(&bound, "users", &caller, &leave(SALES), &caller).is_ok());
 }

@@ -1,0 +1,116 @@
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use shared::call::MAX_BODY;
+use shared::dialect::users::{self, Tenant, USERS};
+use shared::domain::meta::{MAX_EXTERNAL_ID, MAX_NAME};
+use shared::domain::tenant::MAX_DOMAINS;
+use shared::domain::{Patch, TenantEdit};
+use shared::json::{Faulty, MetadataPatch, Object, Text, Wire};
+use shared::problem::{Fault, Wrong};
+use shared::{Answer, App, Boxed, Call, Problem, Reads};
+
+/// The fields to change. Those that are not given stay.
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "TenantPatch"))]
+struct Body {
+    name: Option<Text<MAX_NAME>>,
+    /// Texts of your own, by your own keys. A key that is not given stays; `null` removes one.
+    metadata: Option<MetadataPatch>,
+    /// The tenant's id in another system.
+    external_id: Patch<Text<MAX_EXTERNAL_ID>>,
+    settings: Option<Settings>,
+}
+
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "TenantSettingsPatch"))]
+struct Settings {
+    /// The domains of the addresses that members may have, up to 100. Without any, members may have any address. Members who are
+    /// there stay.
+    #[cfg_attr(test, schemars(length(max = MAX_DOMAINS)))]
+    allowed_domains: Option<Vec<Domain>>,
+}
+
+/// The name of a domain, in lower case.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Domain(#[cfg_attr(test, schemars(regex(pattern = r"^[a-z0-9]+([.-][a-z0-9]+)*$"), length(max = 253)))] String);
+
+impl Wire for Domain {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        let Text(text) = Text::<253>::read(value)?;
+        let domain = text.to_lowercase();
+        let is_label = |label: &str| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-');
+        let is_domain = domain.split('.').all(is_label);
+        let is_plain = domain.chars().all(|it| it.is_alphanumeric() || matches!(it, '.' | '-'));
+        match is_domain && is_plain {
+            true => Ok(Self(domain)),
+            false => Err(vec![Fault::here(Wrong::Syntax("the name of a domain"))]),
+        }
+    }
+}
+
+impl Wire for Settings {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        Object::read(value)?.all(|object| {
+            let allowed_domains = object.optional::<Vec<Domain>>("allowed_domains");
+            if allowed_domains.as_ref().is_some_and(|domains| domains.len() > MAX_DOMAINS) {
+                object.refuse(Fault::here(Wrong::TooLong(MAX_DOMAINS)).within("allowed_domains"));
+            }
+            Ok(Self { allowed_domains })
+        })
+    }
+}
+
+impl Body {
+    fn read(body: &mut Object) -> Result<Self, Faulty> {
+        Ok(Self {
+            name: body.optional("name"),
+            metadata: body.optional("metadata"),
+            external_id: body.clearable("external_id"),
+            settings: body.optional("settings"),
+        })
+    }
+
+    fn edit(self) -> TenantEdit {
+        let domains = self.settings.and_then(|settings| settings.allowed_domains);
+        TenantEdit {
+            name: self.name.map(|name| name.0),
+            metadata: self.metadata.unwrap_or_default().0,
+            external_id: self.external_id.map(|id| id.0),
+            allowed_domains: domains.map(|domains| domains.into_iter().map(|it| it.0).collect::<BTreeSet<_>>()),
+            deleted_at: Patch::Keep,
+        }
+    }
+}
+
+/// `PATCH /v1/tenant`: changes the tenant of the credential.
+///
+/// Needs `tenant:update`.
+async fn update_tenant(app: &App, call: &Call) -> Result<Answer, Problem> {
+    let caller = app.bearer(call).await?;
+    let (body, conditions) = (call.body(MAX_BODY)?, call.conditions()?);
+    let edit = users::in_tenant(call, &caller, body, Body::read)?.edit();
+    app.change(call, &caller, Reads::none(), &conditions, &|plan| {
+        let tenant = plan.update(plan.facts().own_tenant(), &edit);
+        let shown = Tenant::new(&tenant);
+        Ok(Answer::json(200, &json!(shown)).with_etag(shown.version).into())
+    })
+    .await
+}
+
+fn answer<'a>(app: &'a App, call: &'a Call) -> Boxed<'a, Answer> {
+    Box::pin(update_tenant(app, call))
+}
+
+fn main() -> Result<(), lambda_http::Error> {
+    shared::serve(&USERS, answer)
+}
+
+#[test]
+fn description() {
+    use openapi::{Operation, uuid_in_header};
+    Operation::new(&USERS)
+        .header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header())
+        .body(Body::read)
+        .limited()
+        .answer::<Tenant>()
+        .describe();
+}

@@ -1,0 +1,80 @@
+use serde_json::json;
+use shared::dialect::users::{self, USERS, User};
+use shared::domain::MemberEdit;
+use shared::domain::member::change::Presence;
+use shared::id::UserId;
+use shared::{Answer, App, Boxed, Call, Caller, Problem, Reads};
+
+/// `DELETE /v1/users/{id}`: removes a user from the tenant, or with `me` the caller.
+///
+/// From the next request on they have no rights, no session and no place in a list. Their address is free. They can be
+/// restored.
+///
+/// Needs `member:remove`; anybody may remove themselves. The last owner stays.
+async fn remove_user(app: &App, call: &Call) -> Result<Answer, Problem> {
+    let caller = app.bearer(call).await?;
+    let user = users::in_tenant(call, &caller, call.parts(), |parts| parts.join(users::user(call, &caller)))?;
+    remove(app, call, &caller, user).await
+}
+
+/// `POST /v1/tenant/leave`: removes the caller from the tenant.
+///
+/// Everybody may but the last owner.
+async fn leave_tenant(app: &App, call: &Call) -> Result<Answer, Problem> {
+    let caller = app.bearer(call).await?;
+    users::in_tenant(call, &caller, call.parts(), |_| Ok(()))?;
+    remove(app, call, &caller, Some(caller.user)).await
+}
+
+async fn remove(app: &App, call: &Call, caller: &Caller, user: Option<UserId>) -> Result<Answer, Problem> {
+    let conditions = call.conditions()?;
+    app.change(call, caller, Reads::member(user).unshown(), &conditions, &|plan| {
+        let presence = Some(Presence::Removed(plan.facts().now()));
+        plan.update(plan.facts().member(user)?, &MemberEdit { presence, ..MemberEdit::default() });
+        Ok(Answer::empty(204).into())
+    })
+    .await
+}
+
+/// `POST /v1/users/{id}/restore`: makes a removed user a member again.
+///
+/// They get those of their former roles and groups that the caller may give now, and their former status; without any such
+/// role, the role of new members.
+///
+/// Needs `member:invite`, and `member:set-status` unless the user was invited.
+async fn restore_user(app: &App, call: &Call) -> Result<Answer, Problem> {
+    let caller = app.bearer(call).await?;
+    let conditions = call.conditions()?;
+    let user = users::in_tenant(call, &caller, call.parts(), |parts| parts.join(users::user(call, &caller)))?;
+    app.change(call, &caller, Reads::member(user), &conditions, &|plan| {
+        let member = plan.restore(plan.facts().removed(user)?);
+        let view = plan.view(&member);
+        Ok(Answer::json(200, &json!(User::new(&view))).with_etag(view.version()).into())
+    })
+    .await
+}
+
+fn answer<'a>(app: &'a App, call: &'a Call) -> Boxed<'a, Answer> {
+    match call.route.as_str() {
+        "POST /v1/users/{id}/restore" => Box::pin(restore_user(app, call)),
+        "POST /v1/tenant/leave" => Box::pin(leave_tenant(app, call)),
+        _ => Box::pin(remove_user(app, call)),
+    }
+}
+
+fn main() -> Result<(), lambda_http::Error> {
+    shared::serve(&USERS, answer)
+}
+
+#[test]
+fn description() {
+    use openapi::{Operation, user_or_me, uuid_in_header};
+    let operation = |route| {
+        let operation = Operation::new(&USERS).route(route);
+        operation.header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header())
+    };
+    let of_user = |route| operation(route).path("id", "The user's UUID, or `me` for the caller.", user_or_me()).write();
+    of_user("DELETE /v1/users/{id}").deleted().describe();
+    of_user("POST /v1/users/{id}/restore").answer::<User>().describe();
+    operation("POST /v1/tenant/leave").write().deleted().describe();
+}

@@ -1,0 +1,136 @@
+//! What a warm function keeps in memory: rules, names, and numbers that nobody has yet. Rules and names are kept with the version at
+//! which they were read, and a request uses them only if the tenant is still at that version.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
+
+use domain::id::{GroupId, Id, Kind, LabelId, TenantId};
+use domain::{Group, Label, Names, Problem, Rules, Tenant};
+use serde_json::json;
+
+use super::Asked;
+use crate::lock;
+use crate::log::{self, Level};
+use crate::table::key::{Key, TenantKeys};
+use crate::table::{Table, decode};
+
+/// A function keeps the rules of at most so many tenants. With one more it drops all of them, and reads each again when needed.
+const MAX_KNOWN: usize = 256;
+
+/// A function keeps at most so many groups and labels. With more it drops all of them, and reads each again when needed.
+const MAX_KNOWN_NAMES: usize = 20_000;
+
+/// How many numbers a function takes from a counter at once.
+const BLOCK: u32 = 10;
+
+/// The tenants' rules that a warm function keeps.
+#[derive(Default)]
+pub struct KnownRules(Mutex<HashMap<TenantId, Arc<Rules>>>);
+
+impl KnownRules {
+    /// The rules of a tenant at its catalog's current version, from memory if the known version is the same.
+    pub(super) async fn at(&self, asked: &Asked<'_>, tenant: &Tenant) -> Result<Arc<Rules>, Problem> {
+        let known = lock(&self.0).get(&tenant.id).cloned();
+        if let Some(rules) = known.filter(|rules| rules.version == tenant.catalog_version) {
+            return Ok(rules);
+        }
+        let rules = Arc::new(asked.table.catalog(TenantKeys(tenant.id), tenant.catalog_version).await?);
+        for (policy, why) in rules.policies.broken() {
+            log::line(
+                Level::Error,
+                "a tenant's policy cannot be used; nothing is allowed there until it is mended",
+                &|| json!({ "request_id": asked.request, "tenant": tenant.id.number(), "policy": policy, "cause": why }),
+            );
+        }
+        let mut known = lock(&self.0);
+        if known.len() >= MAX_KNOWN {
+            known.clear();
+        }
+        known.insert(tenant.id, rules.clone());
+        Ok(rules)
+    }
+}
+
+/// The groups and labels that a warm function keeps, with the version of the names at which each tenant's were read.
+#[derive(Default)]
+pub struct KnownNames(Mutex<HashMap<TenantId, (u64, Names)>>);
+
+impl KnownNames {
+    /// These groups and labels of a tenant, those that exist. Reads only what is not in memory at the current version.
+    ///
+    /// Read the tenant first: the names are then at least as new as its version.
+    pub(super) async fn at(
+        &self,
+        asked: &Asked<'_>,
+        tenant: &Tenant,
+        groups: &BTreeSet<GroupId>,
+        labels: &BTreeSet<LabelId>,
+    ) -> Result<Names, Problem> {
+        let mut names = Names::default();
+        if let Some((version, known)) = lock(&self.0).get(&tenant.id)
+            && *version == tenant.names_version
+        {
+            names.groups.extend(groups.iter().filter_map(|id| Some((*id, known.groups.get(id)?.clone()))));
+            names.labels.extend(labels.iter().filter_map(|id| Some((*id, known.labels.get(id)?.clone()))));
+        }
+        let keys = TenantKeys(tenant.id);
+        let missing_groups = groups.iter().filter(|id| !names.groups.contains_key(id)).map(|id| keys.group(*id));
+        let missing_labels = labels.iter().filter(|id| !names.labels.contains_key(id)).map(|id| keys.label(*id));
+        let missing: Vec<Key> = missing_groups.chain(missing_labels).collect();
+        if missing.is_empty() {
+            return Ok(names);
+        }
+        let mut read = Names::default();
+        for (key, item) in asked.table.get(missing).await? {
+            match TenantKeys::is_group(&key) {
+                true => {
+                    let group: Group = decode(item)?;
+                    read.groups.insert(group.id, group.name);
+                }
+                false => {
+                    let label: Label = decode(item)?;
+                    read.labels.insert(label.id, label.name);
+                }
+            }
+        }
+        names.groups.extend(read.groups.clone());
+        names.labels.extend(read.labels.clone());
+        let mut all = lock(&self.0);
+        if all.values().map(|(_, it)| it.groups.len() + it.labels.len()).sum::<usize>() > MAX_KNOWN_NAMES {
+            all.clear();
+        }
+        let (version, known) = all.entry(tenant.id).or_default();
+        if *version < tenant.names_version {
+            (*version, *known) = (tenant.names_version, Names::default());
+        }
+        if *version == tenant.names_version {
+            known.groups.extend(read.groups);
+            known.labels.extend(read.labels);
+        }
+        Ok(names)
+    }
+}
+
+/// Numbers that this function has taken from the counters and not used yet.
+#[derive(Default)]
+pub struct FreshNumbers(Mutex<HashMap<u8, Vec<u32>>>);
+
+impl FreshNumbers {
+    /// Makes sure that there is a number of this kind.
+    pub(super) async fn reserve<const KIND: u8>(&self, table: Table<'_>, kind: Kind) -> Result<Id<KIND>, Problem> {
+        if let Some(number) = lock(&self.0).get(&KIND).and_then(|left| left.last().copied()) {
+            return Ok(Id::new(number));
+        }
+        let first = table.allocate(kind, BLOCK).await?;
+        let block: Vec<u32> = (first..first + BLOCK).rev().collect();
+        lock(&self.0).insert(KIND, block);
+        Id::try_from(i64::from(first)).map_err(|_| Problem::LimitReached("ids of a kind", i32::MAX as usize))
+    }
+
+    /// Takes a number away, because a request is about to use it.
+    pub(super) fn spend<const KIND: u8>(&self, number: Id<KIND>) {
+        if let Some(left) = lock(&self.0).get_mut(&KIND) {
+            left.retain(|it| *it != number.number());
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The list of the tenants in which the caller is a member.
+
+use std::collections::HashMap;
+
+use domain::id::RoleId;
+use domain::{Catalog, Entry, Member, Problem, Tenant};
+
+use super::{Page, opened, sort_key};
+use crate::answer::Answer;
+use crate::gate::facts::Facts;
+use crate::gate::{Asked, Caller, Reads};
+use crate::table::decode;
+use crate::table::key::{self, Key, Range, TenantKeys};
+
+/// A tenant in which the caller is a member.
+pub struct OwnTenant {
+    pub(crate) tenant: Tenant,
+    pub(crate) member: Member,
+    /// Names of the roles that they have there.
+    pub(crate) roles: Vec<String>,
+}
+
+/// One page of the caller's tenants, in the order of their numbers.
+pub struct TenantPage {
+    pub tenants: Vec<OwnTenant>,
+    pub next_cursor: Option<String>,
+}
+
+/// Makes the answer from a page of the caller's tenants.
+pub type TenantPageFn<'p> = dyn Fn(&TenantPage) -> Answer + Send + Sync + 'p;
+
+/// Answers with a page of the tenants in which the caller is a member: one query, and two more reads. Nobody else can ask for
+/// these, and no tenant learns of the others.
+///
+/// # Errors
+/// [`Problem::Unauthenticated`], [`Problem::Forbidden`] (the caller is no active member), [`Problem::Invalid`] (the cursor).
+pub async fn tenants(
+    asked: &Asked<'_>,
+    caller: &Caller,
+    page: &Page,
+    answer: &TenantPageFn<'_>,
+) -> Result<Answer, Problem> {
+    let facts = Facts::read(asked, caller, &Reads::none(), None).await?;
+    let (cursors, start) = opened(&facts, page)?;
+    let range = Range::of(key::tenants_of(caller.user));
+    let after = start.map(|sk| range.at(&sk));
+    let limit = i32::try_from(page.limit).unwrap_or(i32::MAX);
+    let (edges, more) = asked.table.page(&range, after.as_ref().map(|key| (key, None)), limit).await?;
+    let places: Vec<String> = edges.iter().map(|edge| sort_key(edge, "SK")).collect::<Result<_, _>>()?;
+    let keys: Vec<TenantKeys> = places.iter().filter_map(|sk| TenantKeys::of_edge(sk)).collect();
+    let wanted = keys.iter().flat_map(|keys| [keys.tenant(), keys.member(caller.user)]);
+    let mut items = asked.table.get(wanted).await?;
+    let mut own: Vec<(Tenant, Member)> = Vec::new();
+    for keys in keys {
+        if let (Some(tenant), Some(member)) = (items.remove(&keys.tenant()), items.remove(&keys.member(caller.user))) {
+            own.push((decode(tenant)?, decode(member)?));
+        }
+    }
+    own.retain(|(tenant, member)| tenant.deleted_at.is_none() && member.is_present());
+    let built_in = Catalog::new(0, []);
+    let further = own.iter().flat_map(|(tenant, member)| {
+        let of_tenant = member.roles.iter().filter(|role| built_in.role(**role).is_none());
+        of_tenant.map(|role| TenantKeys(tenant.id).role(*role))
+    });
+    let further: Vec<Key> = further.collect();
+    let roles = if further.is_empty() { HashMap::new() } else { asked.table.get(further).await? };
+    let roles = roles.into_iter().map(|(key, item)| Ok((key, decode(item)?)));
+    let roles: HashMap<Key, Entry> = roles.collect::<Result<_, Problem>>()?;
+    let name = |tenant: &Tenant, id: &RoleId| match roles.get(&TenantKeys(tenant.id).role(*id)) {
+        Some(Entry::Role(role)) => Some(role.name.clone()),
+        _ => built_in.role(*id).map(|role| role.name.clone()),
+    };
+    let tenants = own.into_iter().map(|(tenant, member)| {
+        let roles = member.roles.iter().filter_map(|id| name(&tenant, id)).collect();
+        OwnTenant { tenant, member, roles }
+    });
+    let next = places.last().filter(|_| more);
+    let next_cursor = next.map(|place| cursors.seal(place)).transpose()?;
+    Ok(answer(&TenantPage { tenants: tenants.collect(), next_cursor }))
+}

@@ -1,0 +1,86 @@
+//! What a request reads, beside what every request reads.
+
+use domain::MemberEdit;
+use domain::id::{GroupId, LabelId, RoleId, UserId};
+
+/// The facts that a request needs beside the tenant, its caller and the answer on record.
+#[derive(Clone, Debug, Default)]
+pub struct Reads {
+    pub(super) members: Vec<UserId>,
+    pub(super) group: Option<GroupId>,
+    pub(super) label: Option<LabelId>,
+    /// Groups and labels that must exist.
+    pub(super) named: (Vec<GroupId>, Vec<LabelId>),
+    pub(super) holders_of: Option<RoleId>,
+    pub(super) address: Option<String>,
+    /// The id in another system of a thing of a kind.
+    pub(super) external_id: Option<(&'static str, String)>,
+    pub(super) person: Option<String>,
+    /// The slug of a new tenant.
+    pub(super) new_tenant: Option<String>,
+    pub(super) unshown: bool,
+    pub(super) of_deleted_tenant: bool,
+}
+
+impl Reads {
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// A member; `None` for an id that cannot be anybody's.
+    pub fn member(user: Option<UserId>) -> Self {
+        Self { members: user.into_iter().collect(), ..Self::default() }
+    }
+
+    /// The person with an address, in all tenants, and their item in this tenant.
+    pub fn person(email: &str) -> Self {
+        Self { person: Some(email.to_owned()), ..Self::default() }
+    }
+
+    /// A group; `None` for an id that cannot be a group's.
+    pub fn group(group: Option<GroupId>) -> Self {
+        Self { group, ..Self::default() }
+    }
+
+    /// A label; `None` for an id that cannot be a label's.
+    pub fn label(label: Option<LabelId>) -> Self {
+        Self { label, ..Self::default() }
+    }
+
+    /// Also another member.
+    pub fn and_member(mut self, user: UserId) -> Self {
+        self.members.push(user);
+        self
+    }
+
+    /// Also the groups and the label that an edit refers to.
+    pub fn naming(self, edit: &MemberEdit) -> Self {
+        Self { named: (edit.named_groups(), edit.named_label().into_iter().collect()), ..self }
+    }
+
+    /// The same for an answer that shows no member: without pictures, which cost up to 64 read units, and without the names of
+    /// groups and labels.
+    pub fn unshown(self) -> Self {
+        Self { unshown: true, ..self }
+    }
+
+    /// What it takes to make a tenant with a slug, of which this member becomes the owner.
+    pub fn new_tenant(owner: UserId, slug: &str) -> Self {
+        Self { new_tenant: Some(slug.to_owned()), unshown: true, ..Self::member(Some(owner)) }
+    }
+
+    /// The same in a tenant that may be deleted.
+    pub fn of_deleted_tenant() -> Self {
+        Self { of_deleted_tenant: true, ..Self::default() }
+    }
+
+    /// Whose address it is, or which thing of a kind has that id in another system.
+    pub(super) fn lookup(email: Option<String>, kind: &'static str, external_id: Option<String>) -> Self {
+        Self { address: email, external_id: external_id.map(|id| (kind, id)), ..Self::default() }
+    }
+
+    /// Whether any member holds a role. `None` for an id that cannot be a role's.
+    pub fn holders(role: Option<RoleId>) -> Self {
+        Self { holders_of: role, ..Self::default() }
+    }
+}
