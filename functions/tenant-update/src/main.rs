@@ -29,9 +29,9 @@ struct Settings {
     allowed_domains: Option<Vec<Domain>>,
 }
 
-/// The name of a domain, in lower case.
+/// The name of a domain. It is kept in lower case.
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-struct Domain(#[cfg_attr(test, schemars(regex(pattern = r"^[a-z0-9]+([.-][a-z0-9]+)*$"), length(max = 253)))] String);
+struct Domain(#[cfg_attr(test, schemars(regex(pattern = r"^[A-Za-z0-9]+([.-][A-Za-z0-9]+)*$"), length(max = 253)))] String);
 
 impl Wire for Domain {
     fn read(value: Value) -> Result<Self, Vec<Fault>> {

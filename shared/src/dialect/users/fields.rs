@@ -37,7 +37,7 @@ pub struct UserFields {
 }
 
 /// A status as it is sent.
-#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(with = "Status", inline))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(with = "Status"))]
 pub struct UserStatus(pub Status);
 
 /// The names of the statuses.
