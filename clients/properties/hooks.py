@@ -60,9 +60,9 @@ def after_call(context, case, response):
     A call can make the admin a user, or deactivate them: at the first 403 after that, the owner undoes it. A call can remove a
     member, or let the tenant take few addresses: the owner undoes it at once.
     """
-    if response.ok and case.operation.label == "DELETE /v1/users/{id}":
+    if succeeded(response, case) and case.operation.label == "DELETE /v1/users/{id}":
         of_owner("POST", f"/v1/users/{case.path_parameters['id']}/restore")
-    if response.ok and case.operation.label == "PATCH /v1/tenant":
+    if succeeded(response, case) and case.operation.label == "PATCH /v1/tenant":
         of_owner("PATCH", "/v1/tenant", {"settings": {"allowed_domains": []}})
     if response.status_code == 403:
         restored = session.put(
