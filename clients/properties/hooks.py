@@ -22,6 +22,7 @@ session.trust_env = False
 calls = itertools.count()
 
 
+CREATIONS = {f"POST /v1/{things}" for things in ("users", "roles", "groups", "labels", "tenants")}
 # A member whom the run restores, again and again.
 REMOVED = "726f6c65-6361-8002-8000-000000000005"
 # The caller, who must stay.
@@ -43,6 +44,9 @@ def before_call(context, case, kwargs):
     if any(case.headers.get(name) != value for name, value in ADMIN.items()):
         return
     call = next(calls)
+    # A new thing has no version: with `If-Match`, the answer is 412.
+    if case.method.upper() == "POST" and case.operation.label in CREATIONS and call % 8:
+        case.headers.pop("If-Match", None)
     # If a session cookie may stand for the bearer, every other call has the cookie.
     if {"sessionCookie": []} in case.operation.definition.raw.get("security", []) and call % 2:
         del case.headers["Authorization"]
