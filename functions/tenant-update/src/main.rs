@@ -31,7 +31,9 @@ struct Settings {
 
 /// The name of a domain. It is kept in lower case.
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-struct Domain(#[cfg_attr(test, schemars(regex(pattern = r"^[A-Za-z0-9]+([.-][A-Za-z0-9]+)*$"), length(max = 253)))] String);
+struct Domain(
+    #[cfg_attr(test, schemars(regex(pattern = r"^[A-Za-z0-9]+([.-][A-Za-z0-9]+)*$"), length(max = 253)))] String,
+);
 
 impl Wire for Domain {
     fn read(value: Value) -> Result<Self, Vec<Fault>> {
