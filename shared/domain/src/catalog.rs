@@ -41,8 +41,8 @@ pub struct Catalog {
     groups: BTreeMap<GroupId, Standing>,
 }
 
-/// The names of groups and labels of a tenant. They are no part of the catalog, because a tenant can have thousands of them: a request has
-/// only those that it names or shows.
+/// The names of groups and labels of a tenant. They are no part of the catalog, because a tenant can have thousands of them: a
+/// request has only those that it names or shows.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
     pub groups: BTreeMap<GroupId, String>,
@@ -100,6 +100,23 @@ impl Catalog {
     pub fn role_spelled(&self, spelling: &str, tenant: TenantId) -> Option<&Role> {
         let by_id = RoleId::parse_in(spelling, tenant).and_then(|id| self.role(id));
         by_id.or_else(|| self.role_named(spelling))
+    }
+
+    /// The roles with these spellings; and the spellings of no role, of one that may not be, or of one that is there already.
+    pub fn roles_spelled(
+        &self,
+        spellings: &[String],
+        tenant: TenantId,
+        may_be: impl Fn(&Role) -> bool,
+    ) -> (BTreeSet<RoleId>, Vec<String>) {
+        let (mut roles, mut bad) = (BTreeSet::new(), Vec::new());
+        for spelling in spellings {
+            let role = self.role_spelled(spelling, tenant).filter(|role| may_be(role));
+            if !role.is_some_and(|role| roles.insert(role.id)) {
+                bad.push(spelling.clone());
+            }
+        }
+        (roles, bad)
     }
 
     /// All roles, built-in ones too.

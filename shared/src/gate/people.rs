@@ -1,8 +1,8 @@
 //! The changes that begin or end something for a person: joining a tenant, coming back to it, founding one.
 
-use domain::event::{Author, Stamp};
 use std::collections::HashMap;
 
+use domain::event::{Author, Stamp};
 use domain::id::{Id, Kind, MembershipId, UserId};
 use domain::member::change::{Groups, InGroup, Presence, Roles};
 use domain::{Change, Member, MemberEdit, Problem, Record, Tenant, TenantEdit, User, policy, role};

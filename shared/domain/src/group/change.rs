@@ -10,7 +10,7 @@ use crate::policy::eval::Entity;
 use crate::policy::{self, Action};
 use crate::problem::{Problem, Reference};
 use crate::record::{Change, Record, Tally};
-use crate::role;
+use crate::role::{self, Role};
 
 /// The wanted changes of a group. Parts that it does not mention stay.
 #[derive(Debug, Default)]
@@ -56,14 +56,8 @@ impl Record for Group {
         self.retiring = edit.retire.unwrap_or(self.retiring);
         let merged = merge(&mut self.metadata, &edit.metadata);
         if let Some(spellings) = &edit.confers {
-            let (mut roles, mut bad) = (BTreeSet::new(), Vec::new());
-            for spelling in spellings {
-                let role = known.catalog.role_spelled(spelling, known.tenant.id).filter(|role| role.id != role::OWNER);
-                let role = role.filter(|role| !role.retiring || self.confers.contains(&role.id));
-                if !role.is_some_and(|role| roles.insert(role.id)) {
-                    bad.push(spelling.clone());
-                }
-            }
+            let may_be = |role: &Role| role.id != role::OWNER && (!role.retiring || self.confers.contains(&role.id));
+            let (roles, bad) = known.catalog.roles_spelled(spellings, known.tenant.id, may_be);
             self.confers = roles;
             if !bad.is_empty() {
                 let place = vec!["body".into(), "confers".into()];

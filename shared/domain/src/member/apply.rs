@@ -8,7 +8,7 @@ use crate::catalog::Known;
 use crate::id::{GroupId, RoleId, SpelledGroup};
 use crate::meta::Patch;
 use crate::problem::Problem;
-use crate::role;
+use crate::role::{self, Role};
 
 impl Member {
     /// # Errors
@@ -22,14 +22,8 @@ impl Member {
         let catalog = known.catalog;
         match roles {
             Roles::Exactly(spellings) => {
-                let (mut roles, mut bad) = (BTreeSet::new(), Vec::new());
-                for spelling in spellings {
-                    let role = catalog.role_spelled(spelling, self.tenant);
-                    let role = role.filter(|role| !role.retiring || self.roles.contains(&role.id));
-                    if !role.is_some_and(|role| roles.insert(role.id)) {
-                        bad.push(spelling.clone());
-                    }
-                }
+                let may_be = |role: &Role| !role.retiring || self.roles.contains(&role.id);
+                let (roles, bad) = catalog.roles_spelled(spellings, self.tenant, may_be);
                 self.roles = roles;
                 if spellings.is_empty() || !bad.is_empty() {
                     return Err(unknown(bad));
