@@ -8,7 +8,7 @@ use crate::catalog::Known;
 use crate::id::{GroupId, RoleId, SpelledGroup};
 use crate::meta::Patch;
 use crate::problem::Problem;
-use crate::role::{self, Role};
+use crate::role;
 
 impl Member {
     /// # Errors
@@ -22,8 +22,8 @@ impl Member {
         let catalog = known.catalog;
         match roles {
             Roles::Exactly(spellings) => {
-                let may_be = |role: &Role| !role.retiring || self.roles.contains(&role.id);
-                let (roles, bad) = catalog.roles_spelled(spellings, self.tenant, may_be);
+                let (roles, bad) = catalog
+                    .roles_spelled(spellings, self.tenant, |role| !role.retiring || self.roles.contains(&role.id));
                 self.roles = roles;
                 if spellings.is_empty() || !bad.is_empty() {
                     return Err(unknown(bad));
