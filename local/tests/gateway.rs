@@ -282,11 +282,16 @@ async fn the_gateway_answers_what_no_function_gets() {
     server.shutdown().await;
 }
 
+/// A template whose function is the example `panics`. That function reads what all of the bundle read at their start.
+fn panics() -> Template {
+    let variables = "AUDIENCE: an audience, ALLOWED_ORIGINS: '', SERVICE: test, TENANT_CREATION: operator";
+    let text = TEMPLATE.replace("ProbeFunction", "PanicsFunction").replace("probe", "panics");
+    Template::parse(&text.replace("AUDIENCE: an audience", variables)).unwrap()
+}
+
 #[tokio::test]
 async fn a_panic_is_logged_and_the_gateway_answers_for_the_process_that_ends() {
-    let text = TEMPLATE.replace("ProbeFunction", "PanicsFunction").replace("probe", "panics");
-    let text = text.replace("AUDIENCE: an audience", "AUDIENCE: an audience, ALLOWED_ORIGINS: '', SERVICE: test");
-    let (server, lines) = start(|options| options.template = Template::parse(&text).unwrap()).await;
+    let (server, lines) = start(|options| options.template = panics()).await;
     let before = post(&server, "/panics/1", "").await;
     let panicked = post(&server, "/panics/panic", "").await;
     let after = post(&server, "/panics/1", "").await;

@@ -39,10 +39,7 @@ async fn end(server: Server, writer: Writer, reader: PipeReader) -> Vec<String> 
 
 #[tokio::test]
 async fn a_request_is_one_line_and_its_failure_another() {
-    let text = TEMPLATE.replace("ProbeFunction", "PanicsFunction").replace("probe", "panics");
-    let text = text.replace("AUDIENCE: an audience", "AUDIENCE: an audience, ALLOWED_ORIGINS: '', SERVICE: test");
-    let template = Template::parse(&text).unwrap();
-    let (server, writer, reader) = start_short(|options| options.template = template).await;
+    let (server, writer, reader) = start_short(|options| options.template = panics()).await;
     assert_eq!(post(&server, "/panics/1?token=secret", "secret").await.status, 200);
     assert_eq!(post(&server, "/panics/panic", "").await.status, 502);
     let mut told = end(server, writer, reader).await;
