@@ -22,10 +22,13 @@ from samtranslator.yaml_helper import yaml_parse
 logging.getLogger("samtranslator").setLevel(logging.ERROR)
 
 TEMPLATE = Path(__file__).parent.parent / "template.yaml"
-# The most resources in one stack of CloudFormation.
+# The most resources in one stack of CloudFormation, and the most that we use of them.
 RESOURCES = 500
+OURS = 470
 # Rights of every function beside its statements: it may write its log and its traces, and send to the queue.
 MANAGED = {"service-role/AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess"}
+# What the poller of a stream does with the rights of its function.
+POLLER = {"service-role/AWSLambdaDynamoDBExecutionRole"}
 DEAD_LETTERS = {"Action": ["sqs:SendMessage"], "Effect": "Allow", "Resource": {"Fn::GetAtt": ["DeadLetters", "Arn"]}}
 TABLE = {"Fn::GetAtt": ["Table", "Arn"]}
 INDEX = {"Fn::Sub": "${Table.Arn}/index/GSI1"}
@@ -64,11 +67,11 @@ def statements(role):
     return [{**it, "Action": as_list(it["Action"])} for it in found]
 
 
-def faults_of(function, role, used):
+def faults_of(role, used, managed_wanted):
     """Actions that a function's role grants and should not, and actions that it should grant and does not."""
     managed = {arn["Fn::Sub"] if isinstance(arn, dict) else arn for arn in role["ManagedPolicyArns"]}
     managed = {arn.split(":policy/")[-1] for arn in managed}
-    if managed != MANAGED:
+    if managed != managed_wanted:
         yield f"its managed policies are {sorted(managed)}"
     granting = statements(role)
     if DEAD_LETTERS not in granting:
@@ -96,14 +99,17 @@ def as_list(value):
 
 def grants(file):
     used = json.loads(Path(file).read_text())
-    functions = names(yaml_parse(TEMPLATE.read_text()))
+    template = yaml_parse(TEMPLATE.read_text())
+    functions = names(template)
     if sorted(used) != sorted(functions.values()):
         fail([f"{file} is of {sorted(used)}, the template of {sorted(functions.values())}"])
     resources = transformed()["Resources"]
     faults = []
     for resource, function in functions.items():
         role = resources[resource]["Properties"]["Role"]["Fn::GetAtt"][0]
-        found = faults_of(function, resources[role]["Properties"], set(used[function]))
+        events = template["Resources"][resource]["Properties"]["Events"].values()
+        polled = POLLER if any(event["Type"] == "DynamoDB" for event in events) else set()
+        found = faults_of(resources[role]["Properties"], set(used[function]), MANAGED | polled)
         faults += [f"{function}: {fault}" for fault in found]
     fail(faults)
     print(f"{len(functions)} functions are granted what they use")
@@ -117,7 +123,8 @@ def stack(out):
     last = list(functions)[-1]
     each = len(resources) - len(transformed(lambda template: template["Resources"].pop(last))["Resources"])
     fixed = len(resources) - each * len(functions)
-    print(f"{len(resources)} resources: {fixed}, and {each} a function; {(RESOURCES - fixed) // each} functions fit")
+    print(f"{len(resources)} resources: {fixed}, and {each} a function; {(OURS - fixed) // each} functions fit")
+    fail([f"{len(resources)} resources are more than {OURS}"] if len(resources) > OURS else [])
 
     def raise_revision(template):
         template["Globals"]["Function"]["Environment"]["Variables"]["REVISION"] = "another"

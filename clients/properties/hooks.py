@@ -80,6 +80,7 @@ OF_NO_SCHEMA = (
     "unknown or repeated ",
     "a name that is neither a number nor a UUID",
     "a name that is not there twice",
+    "characters that nobody sees",
     "there can be at most ",
     "a group that is not there twice",
     "groups of which one at most is primary",

@@ -20,7 +20,8 @@
 //! - In a string, `{{3 times ab}}` means `ababab`. An element of a list that contains `{{1 to 50}}` means 50 elements, each
 //!   with its number.
 //!
-//! - `after` names a case whose event the function gets first. `invoke --case` does not send that one.
+//! - `after` names a case whose event the function gets first: `case`, or `function/case` for one of another function. Beside
+//!   `cases`, it is that of `success`. `invoke --case` does not send that one.
 //!
 //! `roundTrips` lists the calls to the table that a function may make when it has just started: it makes all of them, or only
 //! the first ones. A case can have its own list; else it has the list of its base.
@@ -65,8 +66,8 @@ pub struct Case {
     /// It has `statusCode`, `headers`, `body`, and `changes` if the function changed something. `None` if nothing is recorded
     /// yet.
     pub answer: Option<Value>,
-    /// The event of the case that comes first.
-    pub after: Option<Value>,
+    /// The function of the case that comes first, and its event.
+    pub after: Option<(String, Value)>,
     /// The calls of the table that the function may make when it has just started: all of them or the first ones.
     pub round_trips: Vec<String>,
 }
@@ -76,6 +77,8 @@ pub struct Case {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Document {
     round_trips: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<String>,
     cases: Map<String, Value>,
 }
 
@@ -111,8 +114,21 @@ impl Cases {
         }
         let answer = answer.0.exists().then(|| read(&answer.0, &answer.1)).transpose()?;
         let round_trips = document.round_trips.clone();
+        let after = document.after.clone();
         let success = Case { name: success(), event: read(&event.0, &event.1)?, answer, after: None, round_trips };
-        Ok(Self { folder, shown, success, document })
+        let mut cases = Self { folder, shown, success, document };
+        cases.success.after = after.map(|first| cases.first(&first, &[])).transpose()?;
+        Ok(cases)
+    }
+
+    /// The function and the event of the case that comes before others.
+    fn first(&self, name: &str, derived: &[&str]) -> Result<(String, Value)> {
+        let root = self.folder.ancestors().nth(2).unwrap_or(&self.folder);
+        let own = self.folder.file_name().unwrap_or_default().to_string_lossy();
+        match name.split_once('/') {
+            Some((function, name)) => Ok((function.to_owned(), Self::load(root, function)?.get(name)?.event)),
+            None => Ok((own.into_owned(), self.get_below(name, derived)?.event)),
+        }
     }
 
     /// All of them, `success` first and the others in the order of the file.
@@ -148,8 +164,8 @@ impl Cases {
         let event = patched(base.event, &entry.event, name).map_err(at)?;
         let answer = entry.answer.map(|answer| whole(&answer, base.answer.as_ref(), name)).transpose().map_err(at)?;
         let round_trips = entry.round_trips.unwrap_or(base.round_trips);
-        let after = entry.after.map(|first| self.get_below(&first, &[derived, &[name]].concat())).transpose()?;
-        Ok(Case { name: name.to_owned(), event, answer, after: after.map(|first| first.event), round_trips })
+        let after = entry.after.map(|first| self.first(&first, &[derived, &[name]].concat())).transpose()?;
+        Ok(Case { name: name.to_owned(), event, answer, after, round_trips })
     }
 
     fn unknown(&self, name: &str) -> String {

@@ -218,6 +218,11 @@ impl From<CallError> for crate::Error {
 pub struct Client(Engine);
 
 impl Client {
+    /// Makes a client of an engine, past the front.
+    pub(crate) fn of(engine: &Engine) -> Self {
+        Self(engine.clone())
+    }
+
     /// Makes a client of an endpoint such as `http://127.0.0.1:8000`.
     pub fn new(endpoint: &str) -> Self {
         Self(Engine::remote(endpoint))

@@ -21,7 +21,10 @@ use hyper::{
 };
 use serde_json::{Value, json};
 use shared::lock;
-use tokio::{net::TcpListener, sync::RwLock};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, RwLock},
+};
 
 pub use latency::Latency;
 
@@ -101,6 +104,8 @@ pub struct FrontOptions {
     /// transaction under way. The map is empty if the engine itself answers so.
     pub keys: BTreeMap<String, Vec<String>>,
     pub latency: Latency,
+    /// Hears of each write that the engine has carried out.
+    pub written: Arc<Notify>,
     /// The limits of the table's indexes.
     pub(crate) limits: Limits,
     /// Whether to keep records. If so, each request asks for its consumed capacity.
@@ -260,6 +265,9 @@ impl State {
                 return Ok(http::json(StatusCode::INTERNAL_SERVER_ERROR, &body));
             }
         };
+        if !READS.contains(&request.operation.as_str()) {
+            self.options.written.notify_one();
+        }
         if self.options.record
             && let Ok(answer) = serde_json::from_slice::<Value>(reply.body())
         {

@@ -28,6 +28,7 @@ pub mod log;
 mod operations;
 pub mod routes;
 pub mod server;
+mod sources;
 pub mod store;
 pub mod template;
 pub mod token;

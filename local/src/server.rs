@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc};
 use hyper::{Request, Uri, body::Incoming};
 use serde_json::Value;
 use shared::table::Item;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Notify};
 
 use crate::{
     Error, Result,
@@ -17,6 +17,7 @@ use crate::{
     limits::Limits,
     log::LogSink,
     routes::Router,
+    sources::Sources,
     template::{Function, Template},
 };
 
@@ -41,6 +42,8 @@ pub struct Options {
     pub latency: Latency,
     /// Whether to keep a [`Record`] of each request to DynamoDB.
     pub record: bool,
+    /// Whether the table's stream and the template's schedules invoke functions.
+    pub sources: bool,
     pub log: LogSink,
 }
 
@@ -58,6 +61,7 @@ impl Options {
             max_processes: 64,
             latency: Latency::default(),
             record: false,
+            sources: true,
             log: Arc::new(|entry| eprintln!("{entry}")),
         }
     }
@@ -66,6 +70,7 @@ impl Options {
 /// A running gateway with its functions and its DynamoDB. All of it ends when this value is dropped.
 pub struct Server {
     // The fields are dropped in this order: the caller before the part that it calls.
+    sources: Option<Sources>,
     gateway: HttpServer,
     pool: StopOnDrop,
     front: Front,
@@ -132,6 +137,7 @@ impl Server {
             (key.clone(), caller)
         };
         let cannot = |error: io::Error| Error::from(format!("cannot start: {error}"));
+        let written = Arc::new(Notify::new());
         let front = FrontOptions {
             engine: engine.clone(),
             callers: functions.iter().map(caller).collect(),
@@ -140,6 +146,7 @@ impl Server {
                 Engine::Remote { .. } => BTreeMap::new(),
             },
             latency: options.latency,
+            written: Arc::clone(&written),
             limits: Limits::new(&template),
             record: options.record,
             hosts: options.hosts.clone(),
@@ -153,6 +160,7 @@ impl Server {
             log: Arc::clone(&log),
         };
         let pool = Pool::new(functions, pool);
+        let sources = options.sources.then(|| Sources::start(&engine, &template, &pool, &written, &log));
         let gateway = Arc::new(Gateway {
             router: Router::new(&template),
             cors: template.cors.clone(),
@@ -168,7 +176,7 @@ impl Server {
             let gateway = Arc::clone(&gateway);
             async move { Ok(gateway.handle(request, client).await) }
         });
-        Ok(Self { gateway: gateway.map_err(cannot)?, pool: StopOnDrop(pool), front, engine, table })
+        Ok(Self { sources, gateway: gateway.map_err(cannot)?, pool: StopOnDrop(pool), front, engine, table })
     }
 
     /// Returns the URL of the gateway: `http://127.0.0.1:3000`.
@@ -222,6 +230,7 @@ impl Server {
 
     /// Ends everything and waits for it: calls under way get their answers, no process is left, and the data is on disk.
     pub async fn shutdown(self) {
+        drop(self.sources);
         self.gateway.shutdown(self.pool.0.drain()).await;
         self.pool.0.shutdown().await;
         self.front.shutdown().await;

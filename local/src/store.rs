@@ -172,6 +172,7 @@ pub fn tenant_items(mut tenant: Tenant, things: &Things) -> Result<Vec<Item>> {
         groups: last(&mut things.groups.iter().map(|it| it.id.number()), 0),
         labels: last(&mut things.labels.iter().map(|it| it.id.number()), 0),
         policies: last(&mut things.policies.iter().map(|it| it.id.number()), 0),
+        jobs: 0,
     };
     let count = |things: usize| u32::try_from(things).unwrap_or(u32::MAX);
     tenant.counts = Counts { groups: count(things.groups.len()), labels: count(things.labels.len()) };

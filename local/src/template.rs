@@ -64,6 +64,7 @@ pub struct Function {
     pub kind: Option<Kind>,
     pub description: String,
     pub routes: Vec<Route>,
+    pub sources: Vec<Source>,
     /// The longest time of an invocation.
     pub timeout: Duration,
     /// In MB.
@@ -79,6 +80,28 @@ pub enum Kind {
     Public,
     /// A caller who shows a credential.
     Credential,
+    /// The product itself.
+    Product,
+}
+
+/// A source of events that no caller sends.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Source {
+    /// The table's stream.
+    Stream(StreamSource),
+    /// An invocation each time that this long has passed.
+    Schedule(Duration),
+}
+
+/// The records of the table's stream that a function gets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamSource {
+    /// Event patterns, as Lambda's event filtering has them. One of them must match, if there are any.
+    pub patterns: Vec<Value>,
+    /// The most records of an invocation.
+    pub batch_size: usize,
+    /// How often a record is repeated whose invocation failed.
+    pub retries: u64,
 }
 
 /// A route of the HTTP API.

@@ -12,7 +12,7 @@ use lambda_http::http::header;
 use crate::answer::Answer;
 use crate::gate::{
     self, Asked, Caller, Conditions, FreshNumbers, KnownNames, KnownRules, MemberList, NamedList, NamedPageFn, Page,
-    PageFn, PlanFn, ReadFn, Reads, TenantPageFn, VerifyAgain,
+    PageFn, PlanFn, ReadFn, Reads, TenantPageFn, VerifyAgain, Who,
 };
 use crate::http::call::Call;
 use crate::http::credential::{self, Credential, Expected, Keys, Kind};
@@ -187,7 +187,7 @@ impl App {
     ) -> Boxed<'a, Answer> {
         Box::pin(async move {
             let check = |item: Option<&Item>| self.verify_again(caller, item);
-            gate::change(&self.asked(call, &check), caller, &reads, conditions, plan).await
+            gate::change(&self.asked(call, &check), &Who::Caller(caller), &reads, conditions, plan).await
         })
     }
 
@@ -274,18 +274,34 @@ impl App {
         let known = lock(&self.keys);
         let are_old = known.as_ref().is_none_or(|known| known.read_at.elapsed() >= KEYS_ARE_OLD);
         Asked {
-            request: &call.request_id,
-            dialect: call.dialect.name,
             pictures: call.dialect.pictures,
             names: call.dialect.names,
+            verify_again: are_old.then_some(verify_again),
+            ..self.asked_as(&call.request_id, call.dialect.name, &call.meter, call.deadline)
+        }
+    }
+
+    /// Without a caller, and for an answer that shows no member.
+    pub(crate) fn asked_as<'a>(
+        &'a self,
+        request: &'a str,
+        dialect: &'static str,
+        meter: &'a Meter,
+        deadline: Instant,
+    ) -> Asked<'a> {
+        Asked {
+            request,
+            dialect,
+            pictures: false,
+            names: false,
             clock: self.clock,
-            meter: &call.meter,
-            deadline: call.deadline,
-            table: self.table(call),
+            meter,
+            deadline,
+            table: self.table_until(meter, deadline),
             rules: &self.rules,
             known_names: &self.names,
             numbers: &self.numbers,
-            verify_again: are_old.then_some(verify_again),
+            verify_again: None,
         }
     }
 }

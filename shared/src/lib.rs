@@ -7,7 +7,8 @@
 //! 4. [`gate`]: the one way to the table: read, decide, write
 //! 5. [`http`]: one request, its body and its credential
 //! 6. [`dialect`]: the five dialects
-//! 7. [`app`]: the state of a warm function; [`serve`](serve()): the runtime of a function
+//! 7. [`app`]: the state of a warm function; [`work`]: the invocations that no caller makes
+//! 8. [`serve`](serve()): the runtime of a function
 
 pub mod answer;
 pub mod app;
@@ -21,15 +22,17 @@ pub mod table;
 #[cfg(not(feature = "table"))]
 mod table;
 pub mod trace;
+pub mod work;
 
 pub use answer::Answer;
 pub use app::{App, Boxed};
 pub use domain::{self, Problem, id, problem};
-pub use gate::{Caller, MemberList, NamedList, Page, Plan, Reads, Step, View, list};
+pub use gate::{Caller, Deletion, MemberList, NamedList, Page, Plan, Reads, Step, View, list};
 pub use http::Dialect;
 pub use http::call::{self, Call};
 pub use http::{credential, json, signature};
-pub use serve::{serve, serve_public};
+pub use serve::{serve, serve_product, serve_public};
+pub use work::Work;
 
 /// The time of the machine's clock.
 pub fn now() -> domain::Time {

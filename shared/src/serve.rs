@@ -6,6 +6,7 @@
 //! Nothing here is generic over the handler, so that a further function costs next to no code and build time.
 
 mod line;
+mod product;
 
 use std::convert::Infallible;
 use std::future::{Future, ready};
@@ -25,6 +26,8 @@ use crate::http::Dialect;
 use crate::http::call::{Call, Request};
 use crate::lock;
 use crate::log::{self, Level, Source};
+
+pub use product::serve_product;
 
 /// A function's handler.
 pub type Handler = for<'a> fn(&'a App, &'a Call) -> Boxed<'a, Answer>;
@@ -79,16 +82,27 @@ pub fn serve_public(handler: fn(&Call) -> Result<Answer, Problem>) -> Result<(),
 
 fn run(dialect: &'static Dialect, start: Start) -> Result<(), Error> {
     let started = Instant::now();
+    start_log()?;
+    let function: &Function =
+        Box::leak(Box::new(Function { dialect, started, init: Mutex::default(), current: Mutex::default() }));
+    std::panic::set_hook(Box::new(|panic| function.panicked(panic)));
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(function.run(start))
+}
+
+fn start_log() -> Result<(), Error> {
     log::start(Source {
         service: variable("SERVICE")?,
         function: variable("AWS_LAMBDA_FUNCTION_NAME")?,
         level: std::env::var("LOG_LEVEL").map_or(Ok(Level::Info), |level| level.parse())?,
     });
+    Ok(())
+}
 
-    let function: &Function =
-        Box::leak(Box::new(Function { dialect, started, init: Mutex::default(), current: Mutex::default() }));
-    std::panic::set_hook(Box::new(|panic| function.panicked(panic)));
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(function.run(start))
+/// The reason of a panic, for the log. Only a literal of the program is safe: a formatted message may hold text that a caller has
+/// sent.
+fn reason(panic: &PanicHookInfo) -> String {
+    let message = panic.payload().downcast_ref::<&str>().copied().unwrap_or("with a message that is not for logs");
+    format!("panicked at {}: {message}", panic.location().map(ToString::to_string).unwrap_or_default())
 }
 
 impl Function {
@@ -125,9 +139,7 @@ impl Function {
 impl Function {
     /// Logs why the process ends, in the line of the request under way if there is one.
     fn panicked(&self, panic: &PanicHookInfo) {
-        // Only a literal of the program is safe: a formatted message may hold text that a caller has sent.
-        let message = panic.payload().downcast_ref::<&str>().copied().unwrap_or("with a message that is not for logs");
-        let cause = format!("panicked at {}: {message}", panic.location().map(ToString::to_string).unwrap_or_default());
+        let cause = reason(panic);
         match self.current.try_lock().ok().and_then(|current| current.clone()) {
             Some(call) => drop(self.conclude(&call, Err(Problem::Internal(cause)))),
             None => log::line(Level::Error, "panic", &|| json!({ "cause": cause })),

@@ -68,7 +68,7 @@ fn name(problem: &Problem) -> &'static str {
 }
 
 /// The names of all faults, kept complete in the same way.
-const FAULTS: [&str; 12] = [
+const FAULTS: [&str; 13] = [
     "Missing",
     "Null",
     "Type",
@@ -81,6 +81,7 @@ const FAULTS: [&str; 12] = [
     "Syntax",
     "Differs",
     "NothingOf",
+    "HiddenCharacter",
 ];
 
 fn fault_name(wrong: &Wrong) -> &'static str {
@@ -97,6 +98,7 @@ fn fault_name(wrong: &Wrong) -> &'static str {
         Wrong::Syntax(_) => FAULTS[9],
         Wrong::Differs(_) => FAULTS[10],
         Wrong::NothingOf(_) => FAULTS[11],
+        Wrong::HiddenCharacter => FAULTS[12],
     }
 }
 

@@ -43,7 +43,7 @@ impl GroupFields {
             confers: self.confers.map(|roles| roles.into_iter().map(|role| role.0).collect()),
             metadata: self.metadata.unwrap_or_default().0,
             external_id: self.external_id.map(|id| id.0),
-            retire: None,
+            retirement: None,
         }
     }
 }

@@ -95,7 +95,7 @@ impl RoleFields {
             default: self.is_default,
             metadata: self.metadata.unwrap_or_default().0,
             external_id: self.external_id.map(|id| id.0),
-            retire: None,
+            retirement: None,
         }
     }
 }

@@ -1,6 +1,5 @@
 use serde_json::json;
 use shared::dialect::users::{self, Tenant, USERS};
-use shared::domain::tenant::RESTORABLE_SECONDS;
 use shared::domain::{Patch, TenantEdit};
 use shared::json::Text;
 use shared::problem::{Fault, Wrong};
@@ -37,9 +36,7 @@ async fn restore_tenant(app: &App, call: &Call) -> Result<Answer, Problem> {
     let conditions = call.conditions()?;
     users::in_tenant(call, &caller, call.parts(), |_| Ok(()))?;
     app.change(call, &caller, Reads::of_deleted_tenant(), &conditions, &|plan| {
-        let now = plan.facts().now().seconds();
-        let deleted_at = plan.facts().tenant().deleted_at;
-        if deleted_at.is_none_or(|at| at.seconds() + RESTORABLE_SECONDS < now) {
+        if !plan.facts().tenant().is_restorable(plan.facts().now()) {
             plan.refuse(Problem::NotFound("deleted tenant"));
         }
         let edit = TenantEdit { deleted_at: Patch::Clear, ..TenantEdit::default() };

@@ -79,6 +79,7 @@ impl Body {
             external_id: self.external_id.map(|id| id.0),
             allowed_domains: domains.map(|domains| domains.into_iter().map(|it| it.0).collect::<BTreeSet<_>>()),
             deleted_at: Patch::Keep,
+            job: None,
         }
     }
 }

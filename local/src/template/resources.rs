@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{
-    Cors, Function, Kind, Route, Statement, Template,
+    Cors, Function, Kind, Route, Source, Statement, StreamSource, Template,
     resolve::{Resolver, intrinsic, parameters},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, sources};
 
 /// The properties of an `AWS::Serverless::Function` that are used, and those that mean nothing on one machine.
 const FUNCTION: [&str; 16] = [
@@ -165,17 +165,27 @@ impl<'a> Reader<'a> {
         let environment = entries(&properties["Environment"]["Variables"])
             .map(|(name, value)| Ok((name.clone(), self.0.text(value, &at(&format!("Environment.{name}")))?)))
             .collect::<Result<_>>()?;
-        let routes = entries(&properties["Events"])
-            .map(|(name, event)| self.route(event, &at(&format!("Events.{name}"))))
-            .collect::<Result<Vec<_>>>()?;
-        if routes.is_empty() {
-            return Err(format!("{}: no event of type HttpApi, so nothing can call it", at("Events")).into());
+        let (mut routes, mut sources) = (Vec::new(), Vec::new());
+        for (name, event) in entries(&properties["Events"]) {
+            let at = at(&format!("Events.{name}"));
+            match event["Type"].as_str() {
+                Some("HttpApi") => routes.push(self.route(event, &at)?),
+                Some("DynamoDB") => sources.push(self.stream(&event["Properties"], &at)?),
+                Some("Schedule") => sources.push(self.schedule(&event["Properties"], &at)?),
+                _ => return Err(format!("{at}: events of type {} are not supported", event["Type"]).into()),
+            }
+        }
+        if routes.is_empty() && sources.is_empty() {
+            return Err(format!("{}: no event, so nothing can call it", at("Events")).into());
         }
         let kind = match &definition["Metadata"]["Kind"] {
             Value::Null => None,
             kind if kind == "public" => Some(Kind::Public),
             kind if kind == "credential" => Some(Kind::Credential),
-            kind => return Err(format!("{}: neither credential nor public, but {kind}", at("Metadata.Kind")).into()),
+            kind if kind == "product" => Some(Kind::Product),
+            kind => {
+                return Err(format!("{}: none of credential, public, product, but {kind}", at("Metadata.Kind")).into());
+            }
         };
         Ok(Function {
             kind,
@@ -183,6 +193,7 @@ impl<'a> Reader<'a> {
             resource: resource.into(),
             description,
             routes,
+            sources,
             // The defaults are those of Lambda.
             timeout: Duration::from_secs(number("Timeout", 3)?),
             memory: number("MemorySize", 128)?,
@@ -201,9 +212,6 @@ impl<'a> Reader<'a> {
     }
 
     fn route(&self, event: &Value, at: &str) -> Result<Route> {
-        if event["Type"] != "HttpApi" {
-            return Err(format!("{at}: only events of type HttpApi are supported, not {}", event["Type"]).into());
-        }
         let properties = &event["Properties"];
         only_known(properties, &["ApiId", "Method", "Path"], at)?;
         let text = |property: &str| self.0.text(&properties[property], &format!("{at}.{property}"));
@@ -214,6 +222,54 @@ impl<'a> Reader<'a> {
         }
         let event = at.rsplit('.').next().unwrap_or_default().to_owned();
         Ok(Route { event, method: method.to_ascii_uppercase(), path })
+    }
+
+    fn stream(&self, properties: &Value, at: &str) -> Result<Source> {
+        const USED: [&str; 4] = ["Stream", "FilterCriteria", "BatchSize", "MaximumRetryAttempts"];
+        // Here a stream has one shard, no record is old, and the log is the queue of failures. A failing batch is always bisected.
+        const UNUSED: [&str; 5] = [
+            "StartingPosition",
+            "ParallelizationFactor",
+            "BisectBatchOnFunctionError",
+            "MaximumRecordAgeInSeconds",
+            "DestinationConfig",
+        ];
+        only_known(properties, &[&USED[..], &UNUSED].concat(), at)?;
+        let number = |property: &str| {
+            let value = self.0.resolve(&properties[property], &format!("{at}.{property}"))?;
+            value.as_u64().ok_or_else(|| Error::from(format!("{at}.{property}: not a whole number")))
+        };
+        let filters = self.0.resolve(&properties["FilterCriteria"]["Filters"], &format!("{at}.FilterCriteria"))?;
+        let pattern = |filter: &Value| {
+            let text =
+                filter["Pattern"].as_str().ok_or_else(|| format!("{at}.FilterCriteria: a filter without a Pattern"))?;
+            let pattern =
+                serde_json::from_str(text).map_err(|error| format!("{at}.FilterCriteria: {error}: {text}"))?;
+            sources::check(&pattern).map_err(|why| format!("{at}.FilterCriteria: {why}"))?;
+            Ok::<_, Error>(pattern)
+        };
+        Ok(Source::Stream(StreamSource {
+            patterns: list(&filters).map(pattern).collect::<Result<_>>()?,
+            batch_size: usize::try_from(number("BatchSize")?.max(1)).unwrap_or(usize::MAX),
+            retries: number("MaximumRetryAttempts")?,
+        }))
+    }
+
+    fn schedule(&self, properties: &Value, at: &str) -> Result<Source> {
+        only_known(properties, &["Schedule", "Description"], at)?;
+        let text = self.0.text(&properties["Schedule"], &format!("{at}.Schedule"))?;
+        let parts =
+            text.strip_prefix("rate(").and_then(|rest| rest.strip_suffix(')')).and_then(|it| it.split_once(' '));
+        let every = parts.and_then(|(number, unit)| {
+            let seconds = match unit.strip_suffix('s').unwrap_or(unit) {
+                "minute" => 60,
+                "hour" => 60 * 60,
+                "day" => 24 * 60 * 60,
+                _ => return None,
+            };
+            number.parse::<u64>().ok().filter(|number| *number > 0).map(|number| Duration::from_secs(number * seconds))
+        });
+        every.map(Source::Schedule).ok_or_else(|| format!("{at}.Schedule: `{text}` is not like rate(5 minutes)").into())
     }
 
     fn statements(&self, policy: &Value, at: &str) -> Result<Vec<Statement>> {

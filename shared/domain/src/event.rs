@@ -13,7 +13,7 @@ use crate::record::{Record, Subject};
 use crate::time::Time;
 
 /// The attributes that belong to the record itself: no event lists them as changed.
-const BOOKKEEPING: [&str; 13] = [
+const BOOKKEEPING: [&str; 15] = [
     "version",
     "authority",
     "fences",
@@ -27,6 +27,8 @@ const BOOKKEEPING: [&str; 13] = [
     "numbers",
     "counts",
     "cursor_secret",
+    "progress",
+    "expires_at",
 ];
 
 /// The value of one attribute before and after; `null` for absent.

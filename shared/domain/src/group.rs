@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{GroupId, RoleId};
+use crate::id::{GroupId, JobId, RoleId};
 use crate::meta::{Meta, Metadata};
 use crate::time::Time;
 
@@ -37,6 +37,9 @@ pub struct Group {
     /// Whether it is about to be deleted: nobody can join it any more.
     #[serde(default)]
     pub retiring: bool,
+    /// The job that deletes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobId>,
     #[serde(flatten)]
     pub meta: Meta,
 }
@@ -66,6 +69,7 @@ impl Group {
             metadata: Metadata::new(),
             external_id: None,
             retiring: false,
+            job: None,
             meta: Meta::new(now),
         }
     }

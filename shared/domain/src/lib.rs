@@ -1,7 +1,7 @@
 //! The records and decisions of Rolecall. This package is pure: it has no HTTP, no AWS, no clock and no random numbers.
 //!
 //! - [`id`], [`time`], [`text`], [`problem`]: leaves
-//! - [`tenant`], [`member`], [`role`], [`group`], [`label`], with [`meta`]: the records; [`catalog`]: everything that decides in a
+//! - [`tenant`], [`member`], [`role`], [`group`], [`label`], [`job`], with [`meta`]: the records; [`catalog`]: everything that decides in a
 //!   tenant
 //! - [`policy`]: the decision, by Cedar policies
 //! - [`record`]: the trait of all records; [`event`]: the audit chain of a record
@@ -11,6 +11,7 @@ pub mod catalog;
 pub mod event;
 pub mod group;
 pub mod id;
+pub mod job;
 pub mod label;
 pub mod language;
 pub mod member;
@@ -29,6 +30,7 @@ pub use catalog::{Catalog, Entry, Known, Names, Origin, Policy};
 pub use event::{Author, Broken, Difference, Event, verify_chain};
 pub use group::Group;
 pub use group::change::GroupEdit;
+pub use job::Job;
 pub use label::{Label, LabelEdit};
 pub use language::Language;
 pub use member::change::MemberEdit;

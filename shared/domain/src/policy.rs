@@ -43,7 +43,15 @@ pub enum Action<'a> {
         rank: u8,
         renames: bool,
     },
-    DeleteRole,
+    /// With the name of the role that its holders get in its place and its own name, if it has holders; with the names of the
+    /// permissions that they can gain by it, and of those that are denied from then on; and the rank of that other role.
+    DeleteRole {
+        adds: BTreeSet<&'a str>,
+        removes: BTreeSet<&'a str>,
+        gains: BTreeSet<&'a str>,
+        denials: BTreeSet<&'a str>,
+        rank: u8,
+    },
     /// To make, change or delete a group; with the names of the roles that it confers from now on, and no more; of the permissions
     /// that a member of it can gain, and of those that are denied from now on; and the highest rank among the roles that it
     /// confers, before and after.
@@ -91,12 +99,18 @@ pub enum Action<'a> {
 }
 
 impl Action<'_> {
+    /// To manage a group that confers nothing, before and after.
+    pub(crate) fn nothing_of_groups() -> Self {
+        let none = BTreeSet::new;
+        Action::ManageGroups { adds: none(), removes: none(), gains: none(), denials: none(), was: 0, rank: 0 }
+    }
+
     /// The name of the action, and of the permission that allows it. The permission `member:read` allows to list, too.
     pub fn name(&self) -> &'static str {
         match self {
             Action::CreateRole => "role:create",
             Action::UpdateRole { .. } => "role:update",
-            Action::DeleteRole => "role:delete",
+            Action::DeleteRole { .. } => "role:delete",
             Action::ManageGroups { .. } => "group:manage",
             Action::ManageLabels => "label:manage",
             Action::UpdateTenant => "tenant:update",
@@ -133,7 +147,7 @@ impl Action<'_> {
             self,
             Action::CreateRole
                 | Action::UpdateRole { .. }
-                | Action::DeleteRole
+                | Action::DeleteRole { .. }
                 | Action::ManageGroups { .. }
                 | Action::ManageLabels
                 | Action::UpdateTenant
@@ -145,13 +159,20 @@ impl Action<'_> {
     pub fn context(&self, dialect: &str) -> Record {
         let mut pairs = vec![("dialect", string(dialect))];
         match self {
-            Action::CreateRole | Action::DeleteRole | Action::ManageLabels | Action::Read | Action::UpdateProfile => {}
+            Action::CreateRole | Action::ManageLabels | Action::Read | Action::UpdateProfile => {}
             Action::UpdateTenant | Action::DeleteTenant | Action::CreateTenant => {}
             Action::UpdateRole { gains, denials, rank, renames } => pairs.extend([
                 ("gains", strings(gains.iter().copied())),
                 ("denials", strings(denials.iter().copied())),
                 ("rank", long(*rank)),
                 ("renames", Value::Bool(*renames)),
+            ]),
+            Action::DeleteRole { adds, removes, gains, denials, rank } => pairs.extend([
+                ("adds", strings(adds.iter().copied())),
+                ("removes", strings(removes.iter().copied())),
+                ("gains", strings(gains.iter().copied())),
+                ("denials", strings(denials.iter().copied())),
+                ("rank", long(*rank)),
             ]),
             Action::ManageGroups { adds, removes, gains, denials, was, rank } => pairs.extend([
                 ("adds", strings(adds.iter().copied())),

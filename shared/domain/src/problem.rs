@@ -69,6 +69,8 @@ pub enum Wrong {
     TooLong(usize),
     /// A control character, or a character that turns the direction of text.
     ControlCharacter,
+    /// A character that nobody sees, where no script and no emoji needs it.
+    HiddenCharacter,
     Uuid,
     /// Outside of these bounds, both included.
     OutOfRange(i64, i64),
@@ -93,6 +95,7 @@ impl fmt::Display for Wrong {
             Wrong::ControlCharacter => {
                 write!(f, "must not have control characters, nor those that turn the direction of text")
             }
+            Wrong::HiddenCharacter => write!(f, "must not have characters that nobody sees"),
             Wrong::Uuid => write!(f, "must be a UUID"),
             Wrong::OutOfRange(least, most) => write!(f, "must be from {least} to {most}"),
             Wrong::NotOneOf(what) => write!(f, "must be one of {what}"),
@@ -355,7 +358,11 @@ impl fmt::Display for Problem {
                 write!(f, "a {what} of that name exists already; upper and lower case make no difference")
             }
             Problem::InUse(what) => {
-                write!(f, "members have the {what}, by themselves or by a group: take it from them first")
+                write!(
+                    f,
+                    "members have the {what}, or are about to get it, by themselves or by a group: name another one for them with \
+                     `reassign_to`, or wait"
+                )
             }
             Problem::SecretAlreadyShown(id) => {
                 write!(f, "the first answer held a secret, which is shown once: `{id}` was made by that request")

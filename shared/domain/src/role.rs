@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{RoleId, parse_uuid};
+use crate::id::{JobId, RoleId, parse_uuid};
 use crate::meta::{Meta, Metadata};
 use crate::time::Time;
 
@@ -49,7 +49,7 @@ const PERMISSIONS: [(&str, u8, &str); 16] = [
     ("member:remove", 2, "Remove members"),
     ("role:create", 2, "Define roles"),
     ("role:update", 2, "Change roles"),
-    ("role:delete", 2, "Delete roles that nobody holds"),
+    ("role:delete", 2, "Delete roles"),
     ("group:manage", 2, "Define, change and delete groups"),
     ("label:manage", 2, "Define, change and delete labels"),
     ("tenant:update", 2, "Change the name, the metadata and the settings of the tenant"),
@@ -86,6 +86,12 @@ pub struct Role {
     /// Whether it is about to be deleted: nobody can be given the role any more.
     #[serde(default)]
     pub retiring: bool,
+    /// The role that its holders get when it is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub successor: Option<RoleId>,
+    /// The job that deletes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobId>,
     /// A built-in role has version 0 and no times.
     #[serde(flatten)]
     pub meta: Meta,
@@ -124,6 +130,8 @@ impl Role {
             metadata: Metadata::new(),
             external_id: None,
             retiring: false,
+            successor: None,
+            job: None,
             meta: Meta::new(now),
         }
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{BUILT_IN_ROLES, TenantId, UserId};
+use crate::id::{BUILT_IN_ROLES, JobId, TenantId, UserId};
 use crate::meta::{Meta, Metadata};
 use crate::problem::{Denial, Problem};
 use crate::time::Time;
@@ -49,6 +49,9 @@ pub struct Tenant {
     /// Nobody can act in a deleted tenant. An owner can restore it for [`RESTORABLE_SECONDS`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<Time>,
+    /// The job that removes everything of the tenant, once it cannot be restored any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobId>,
     #[serde(flatten)]
     pub meta: Meta,
 }
@@ -78,6 +81,7 @@ impl Tenant {
             counts: Counts::default(),
             cursor_secret: cursor_secret.to_owned(),
             deleted_at: None,
+            job: None,
             meta: Meta::new(now),
         }
     }
@@ -88,6 +92,11 @@ impl Tenant {
         let notices = || vec!["The tenant was deleted. An owner can restore it.".to_owned()];
         let denial = || Denial { rule: "deleted-tenant".to_owned(), action: "tenant:enter", notices: notices() };
         if self.deleted_at.is_none() { Ok(()) } else { Err(Problem::Forbidden(denial())) }
+    }
+
+    /// Whether it was deleted, and can be restored.
+    pub fn is_restorable(&self, now: Time) -> bool {
+        self.job.is_none() && self.deleted_at.is_some_and(|at| at.seconds() + RESTORABLE_SECONDS >= now.seconds())
     }
 
     /// Whether a member may have that address.
@@ -111,12 +120,14 @@ pub struct Numbers {
     pub groups: u32,
     pub labels: u32,
     pub policies: u32,
+    #[serde(default)]
+    pub jobs: u32,
 }
 
 /// The numbers of a new tenant.
 impl Default for Numbers {
     fn default() -> Self {
-        Self { roles: BUILT_IN_ROLES, groups: 0, labels: 0, policies: 0 }
+        Self { roles: BUILT_IN_ROLES, groups: 0, labels: 0, policies: 0, jobs: 0 }
     }
 }
 

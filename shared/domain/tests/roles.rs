@@ -82,10 +82,12 @@ fn the_table_says_who_may_make_and_delete_which_role() {
         "Who may make, change and delete which role and group, and do what to the tenant, in every tenant and dialect. Made by\n\
          tests/roles.rs.\n",
     );
-    for (title, action) in [("create", Action::CreateRole), ("delete", Action::DeleteRole)] {
+    for title in ["create", "delete"] {
         let mut rows = vec![vec![title.to_owned()]];
         rows[0].extend(callers.iter().map(|(name, _)| (*name).to_owned()));
         for (name, role) in &roles {
+            let change = if title == "create" { Change::Create(role) } else { Change::Delete(role) };
+            let action = Role::actions(change, &catalog).remove(0);
             let mut row = vec![(*name).to_owned()];
             row.extend(callers.iter().map(|(_, caller)| decide(&catalog, caller, &action, role)));
             rows.push(row);
@@ -136,6 +138,34 @@ fn the_table_says_who_may_make_and_delete_which_role() {
             .collect(),
     );
 
+    // Its holders get another role.
+    let successors = [
+        ("one of the same rights", Role { id: RoleId::new(21), name: "clerk 2".to_owned(), ..clerk.clone() }),
+        ("one without rights", custom(21, "empty", 1, &[("invoice:write", false)])),
+        ("one that denies another permission", custom(21, "deny", 1, &[same[0], same[1], ("a:b", false)])),
+        ("one that grants what users hold", custom(21, "reader", 1, &[same[0], same[1], ("member:read", true)])),
+        ("one that grants invoice:write", custom(21, "scribe", 1, &[("invoice:write", true)])),
+        ("one that lifts a denial", custom(21, "lift", 1, &same[..1])),
+        ("one of rank 2", Role { id: RoleId::new(21), name: "chief".to_owned(), rank: 2, ..clerk.clone() }),
+        ("admin", catalog.role(role::ADMIN).unwrap().clone()),
+        ("owner", catalog.role(role::OWNER).unwrap().clone()),
+    ];
+    let deleted = Role { retiring: true, successor: Some(RoleId::new(21)), ..clerk.clone() };
+    let held = successors.iter().map(|(name, successor)| {
+        let own = catalog.all_roles().filter(|role| !role.is_built_in()).cloned();
+        let further = [deleted.clone()].into_iter().chain(Some(successor.clone()).filter(|it| !it.is_built_in()));
+        let rules = Rules::new(1, own.chain(further).map(Box::new).map(Entry::Role));
+        let deleted = Role { successor: Some(successor.id), ..deleted.clone() };
+        let mut row = vec![(*name).to_owned()];
+        let action = Role::actions(Change::Delete(&deleted), &rules).remove(0);
+        row.extend(callers.iter().map(|(_, caller)| decide(&rules, caller, &action, &deleted)));
+        row
+    });
+    let held: Vec<_> = held.collect();
+    let mut deletions = vec![vec!["delete a role, and its holders get".to_owned()]];
+    deletions[0].extend(callers.iter().map(|(name, _)| (*name).to_owned()));
+    deletions.extend(held);
+
     let sales = Group::new(GroupId::new(1), "sales", Time::from_millis(0));
     let conferring = |roles: &[RoleId]| Group { confers: roles.iter().copied().collect(), ..sales.clone() };
     let (nothing, of_users, of_makers) = (conferring(&[]), conferring(&[role::USER]), conferring(&[maker]));
@@ -165,6 +195,8 @@ fn the_table_says_who_may_make_and_delete_which_role() {
         ("make another", Action::CreateTenant),
     ];
     table("the tenant", asked.into_iter().map(|(name, action)| (name, action, tenant.clone())).collect());
+    text.push('\n');
+    text.push_str(&common::columns(&deletions));
     common::compare("roles.txt", &text);
 }
 

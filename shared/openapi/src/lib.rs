@@ -203,6 +203,21 @@ impl Operation {
         self
     }
 
+    /// The answer to a success is a thing without an `etag`.
+    pub fn found<T: JsonSchema>(mut self) -> Self {
+        let schema = self.schema::<T>(SchemaSettings::draft2020_12().for_serialize());
+        self.response(200, "Found", Some((JSON, schema)), &["x-request-id", "policy-notices"]);
+        self
+    }
+
+    /// A job may go on with the work after the answer.
+    pub fn accepted<T: JsonSchema>(mut self) -> Self {
+        let schema = self.schema::<T>(SchemaSettings::draft2020_12().for_serialize());
+        let headers = ["x-request-id", "location", "policy-notices", "idempotent-replayed"];
+        self.response(202, "A job goes on with it", Some((JSON, schema)), &headers);
+        self
+    }
+
     /// The answer to a success says nothing: a role is gone.
     pub fn deleted(mut self) -> Self {
         self.problems_of(Scope::OldRoles);

@@ -114,6 +114,7 @@ pub fn faults() -> Vec<Fault> {
         fault(&["body", "name"], Wrong::Empty),
         fault(&["body", "roles"], Wrong::TooLong(50)),
         fault(&["body", "name"], Wrong::ControlCharacter),
+        fault(&["body", "name"], Wrong::HiddenCharacter),
         fault(&["body", "role_id"], Wrong::Uuid),
         fault(&["header", "X-Tenant-ID"], Wrong::Missing),
         fault(&["path", "userId"], Wrong::OutOfRange(-9007199254740991, 9007199254740991)),

@@ -1,6 +1,7 @@
 //! `users`: the dialect of our own larger API, too (seed 001).
 
 mod fields;
+mod job;
 mod things;
 
 use serde::Serialize;
@@ -19,6 +20,7 @@ use crate::http::call::Call;
 use crate::http::json::{Faulty, Object, Text};
 
 pub use fields::{STATUSES, UserFields, UserStatus};
+pub use job::{ShownJob, deletion};
 pub use things::*;
 
 pub static USERS: Dialect = Dialect { name: "users", pictures: true, names: true, problem };

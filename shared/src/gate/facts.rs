@@ -4,61 +4,27 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use domain::event::{Author, Stamp};
+use domain::event::Stamp;
 use domain::id::{GroupId, LabelId, MembershipId, RoleId, TenantId, UserId};
 use domain::policy::Action;
 use domain::policy::eval::Entity;
 use domain::problem::Denial;
-use domain::{Actor, Catalog, Group, Known, Label, Member, Names, Problem, Record, Role, Rules, Tenant, Time, policy};
+use domain::{Catalog, Group, Job, Known, Label, Member, Names, Problem, Record, Role, Rules, Tenant, Time};
 use uuid::Uuid;
 
 use super::list::Shown;
 use super::people::Person;
-use super::{Asked, Caller, Idempotency, Reads, Recorded};
+use super::principal::{Principal, Who, stranger};
+use super::{Asked, Idempotency, Reads, Recorded};
 use crate::answer::Answer;
 use crate::table::fence::Fact;
 use crate::table::key::{self, Key, TenantKeys};
 use crate::table::stored::Reference;
 use crate::table::{Item, Table, decode};
 
-/// The caller as they are now: the decision is for them.
-pub struct Principal {
-    entity: Entity,
-    author: Author,
-    actor: Actor,
-    fact: Fact,
-}
-
-impl Principal {
-    fn member(member: &Member, catalog: &Catalog) -> Self {
-        Self {
-            entity: policy::member(member, catalog),
-            author: Author::Member(member.user),
-            actor: Actor::from(member),
-            fact: Fact::authority(member),
-        }
-    }
-
-    pub(super) fn actor(&self) -> &Actor {
-        &self.actor
-    }
-
-    /// The fact that must not change before the decision is carried out.
-    pub(super) fn rests_on(&self) -> &Fact {
-        &self.fact
-    }
-}
-
 /// A record that was read. A function learns nothing of it before a decision.
 #[derive(Clone, Copy)]
 pub struct Unseen<'f, T>(pub(super) &'f T);
-
-/// Every active member of a tenant may know its roles.
-impl Unseen<'_, Role> {
-    pub fn is_retiring(&self) -> bool {
-        self.0.retiring
-    }
-}
 
 /// A member who may be seen, or who was changed. A dialect renders it.
 #[derive(Clone, Copy)]
@@ -98,6 +64,7 @@ pub struct Facts {
     names: Names,
     group: Option<Group>,
     label: Option<Label>,
+    job: Option<Job>,
     pub(super) person: Option<Person>,
     pub(super) new_tenant: Option<(TenantId, MembershipId)>,
     /// Whether there is a tenant with the slug that [`Reads::new_tenant`] named.
@@ -107,7 +74,7 @@ pub struct Facts {
     /// The number of the thing that [`Reads::lookup`] named.
     found: Option<u32>,
     keys: TenantKeys,
-    caller: UserId,
+    caller: Option<UserId>,
     recorded: Option<Recorded>,
 }
 
@@ -115,23 +82,25 @@ impl Facts {
     /// One strongly consistent read of all that the decision needs, and the catalog if its version has moved.
     pub(super) async fn read(
         asked: &Asked<'_>,
-        caller: &Caller,
+        who: &Who<'_>,
         reads: &Reads,
         idempotency: Option<&Idempotency>,
     ) -> Result<Self, Problem> {
-        let keys = caller.keys();
-        let (tenant_key, caller_key) = (keys.tenant(), keys.member(caller.user));
-        let record_key = idempotency.map(|it| keys.idempotency(caller.user, &it.key));
+        let (keys, caller) = (who.keys(), who.caller().map(|caller| caller.user));
+        let (tenant_key, caller_key) = (keys.tenant(), caller.map(|user| keys.member(user)));
+        let record_key = idempotency.and_then(|it| caller.map(|user| keys.idempotency(user, &it.key)));
         let pictures = reads.members.iter().filter(|_| asked.pictures && !reads.unshown);
-        let wanted = [&tenant_key, &caller_key].into_iter().chain(&record_key).cloned();
+        let wanted = [&tenant_key].into_iter().chain(&caller_key).chain(&record_key).cloned();
         let wanted = wanted.chain(reads.members.iter().map(|user| keys.member(*user)));
         let address_key = reads.address.as_ref().map(|email| keys.email(email));
         let external_key = reads.external_id.as_ref().map(|(kind, id)| keys.external_id(kind, id));
         let person_key = reads.person.as_ref().map(|email| key::person(email));
         let (group_key, label_key) = (reads.group.map(|id| keys.group(id)), reads.label.map(|id| keys.label(id)));
+        let job_key = reads.job.map(|id| keys.job(id));
         let wanted = wanted.chain(address_key.clone()).chain(external_key.clone()).chain(person_key.clone());
         let slug_key = reads.new_tenant.as_ref().map(|slug| key::slug(slug));
-        let wanted = wanted.chain(group_key.clone()).chain(label_key.clone()).chain(slug_key.clone());
+        let wanted =
+            wanted.chain(group_key.clone()).chain(label_key.clone()).chain(slug_key.clone()).chain(job_key.clone());
         let wanted = wanted.chain(pictures.map(|user| keys.picture(*user)));
         let mut found = asked.table.get(wanted.chain(asked.verify_again.map(|_| key::jwks()))).await?;
         if let Some(verify_again) = asked.verify_again {
@@ -139,27 +108,13 @@ impl Facts {
         }
         let now = (asked.clock)();
 
-        let ended = Problem::Unauthenticated("the session has ended");
-        let Some(me): Option<Member> = found.get(&caller_key).cloned().map(decode).transpose()? else {
-            return Err(ended);
-        };
-        if !caller.sessions.iter().all(|session| me.has_session(session, now)) {
-            return Err(ended);
-        }
-        let stranger = || {
-            let notices = vec!["Only an active member of the tenant may act in it.".to_owned()];
-            Problem::Forbidden(Denial { rule: "active-member".to_owned(), action: "tenant:enter", notices })
-        };
+        let me = who.member(&found, now)?;
         let tenant: Tenant = decode(found.remove(&tenant_key).ok_or_else(stranger)?)?;
         if !reads.of_deleted_tenant {
             tenant.is_live()?;
         }
         let rules = asked.rules.at(asked, &tenant).await?;
-        if !me.is_present() {
-            return Err(stranger());
-        }
-        let principal = Principal::member(&me, &rules);
-        rules.policies.enter(&principal.entity, tenant.id).map_err(Problem::Forbidden)?;
+        let principal = Principal::new(who, me.as_ref(), &rules, tenant.id)?;
 
         let mut take = |key: &Key| -> Option<Item> { found.remove(key) };
         let recorded: Option<Recorded> = record_key.and_then(|key| take(&key)).map(decode).transpose()?;
@@ -192,14 +147,21 @@ impl Facts {
             named_labels.extend(members.values().filter_map(|member| member.profession));
         }
         let names = asked.known_names.at(asked, &tenant, &named_groups, &named_labels).await?;
-        let is_held = match reads.holders_of.and_then(|role| rules.role(role)) {
-            Some(role) => {
+        let role = reads.holders_of.and_then(|role| rules.role(role));
+        let is_held = match (role, group.as_ref().filter(|_| reads.is_group_used)) {
+            (Some(role), _) => {
                 let mut standings = rules.standings();
                 let is_conferred = standings.any(|(_, standing)| standing.confers.contains(&role.id));
-                is_conferred || is_held(asked.table, keys, role, &tenant).await?
+                is_conferred || has_edges(asked.table, &keys.holders(role.id), role.retiring, &tenant).await?
             }
-            None => false,
+            (None, Some(group)) => has_edges(asked.table, &keys.members_of(group.id), group.retiring, &tenant).await?,
+            (None, None) => false,
         };
+        let mut job: Option<Job> = job_key.as_ref().and_then(&mut take).map(decode).transpose()?;
+        let deletion = role.and_then(|role| role.job).or(group.as_ref().and_then(|group| group.job));
+        if let Some(key) = deletion.map(|id| keys.job(id)) {
+            job = asked.table.get([key.clone()]).await?.remove(&key).map(decode).transpose()?;
+        }
         Ok(Self {
             dialect: asked.dialect,
             now,
@@ -218,13 +180,14 @@ impl Facts {
             names,
             group,
             label,
+            job,
             person,
             new_tenant,
             is_slug_taken,
             is_held,
             found: by_address.or(by_external_id).map(UserId::number),
             keys,
-            caller: caller.user,
+            caller,
             recorded: recorded.filter(|recorded| recorded.expires_at > now.seconds()),
         })
     }
@@ -268,6 +231,27 @@ impl Facts {
         self.group.as_ref().filter(|group| !group.retiring).map(Unseen).ok_or(Problem::NotFound("group"))
     }
 
+    /// The same, also if it is about to be deleted.
+    ///
+    /// # Errors
+    /// [`Problem::NotFound`]
+    pub(super) fn any_group(&self) -> Result<Unseen<'_, Group>, Problem> {
+        self.group.as_ref().map(Unseen).ok_or(Problem::NotFound("group"))
+    }
+
+    /// The job that [`Reads`] named, or that deletes what [`Reads`] named.
+    ///
+    /// # Errors
+    /// [`Problem::NotFound`]
+    pub(super) fn job(&self) -> Result<Unseen<'_, Job>, Problem> {
+        self.job.as_ref().map(Unseen).ok_or(Problem::NotFound("job"))
+    }
+
+    /// All members that [`Reads`] named, removed ones too.
+    pub(super) fn members(&self) -> impl Iterator<Item = Unseen<'_, Member>> {
+        self.members.values().map(Unseen)
+    }
+
     /// The label that [`Reads`] named.
     ///
     /// # Errors
@@ -293,7 +277,7 @@ impl Facts {
 
     /// The caller, if [`Reads`] named them.
     pub(super) fn caller(&self) -> Option<&Member> {
-        self.members.get(&self.caller)
+        self.caller.and_then(|caller| self.members.get(&caller))
     }
 
     /// What an edit can refer to.
@@ -317,9 +301,9 @@ impl Facts {
         role.and_then(|role| self.rules.role(role)).map(Unseen).ok_or(Problem::NotFound("role"))
     }
 
-    /// Whether any member holds the role that [`Reads::holders`] named. If the role was retiring when the facts were
-    /// read, then no request can give it to a member any more.
-    pub fn is_held(&self) -> bool {
+    /// Whether any member has the role or is in the group that [`Reads`] named. If that was retiring when the facts were read, then
+    /// no request can give it to a member any more.
+    pub(super) fn is_held(&self) -> bool {
         self.is_held
     }
 
@@ -352,12 +336,15 @@ impl Facts {
 
     /// Decides on one action. Gives the notices that come with the permission.
     pub(super) fn allow(&self, action: &Action, resource: &Entity) -> Result<Vec<String>, Denial> {
-        self.rules.policies.allow(self.dialect, &self.principal.entity, action, resource)
+        match self.principal.entity() {
+            Some(entity) => self.rules.policies.allow(self.dialect, entity, action, resource),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// The key of the answer on record, if the request has an `Idempotency-Key`.
-    pub(super) fn record_key(&self, idempotency: &Idempotency) -> Key {
-        self.keys.idempotency(self.caller, &idempotency.key)
+    pub(super) fn record_key(&self, idempotency: &Idempotency) -> Option<Key> {
+        self.caller.map(|caller| self.keys.idempotency(caller, &idempotency.key))
     }
 
     /// The first answer to this request, if it was made before.
@@ -374,7 +361,7 @@ impl Facts {
         table: Table<'_>,
         idempotency: Option<&Idempotency>,
     ) -> Result<bool, Problem> {
-        let Some(key) = idempotency.map(|asked| self.record_key(asked)) else { return Ok(false) };
+        let Some(key) = idempotency.and_then(|asked| self.record_key(asked)) else { return Ok(false) };
         let recorded: Option<Recorded> = table.get([key.clone()]).await?.remove(&key).map(decode).transpose()?;
         Ok(recorded.is_some_and(|recorded| recorded.expires_at > self.now.seconds()))
     }
@@ -385,11 +372,11 @@ impl Facts {
     }
 }
 
-/// Whether a member holds a role. If it is retiring, the tenant's rules are put in force first: then a request that rests on
-/// older rules can no longer commit, so it cannot give the role to a member after this function has looked.
-async fn is_held(table: Table<'_>, keys: TenantKeys, role: &Role, tenant: &Tenant) -> Result<bool, Problem> {
-    if role.retiring {
+/// Whether edges lead to members. If the role or group that they come from is retiring, the tenant's rules are put in force first:
+/// then a request that rests on older rules can no longer commit, so it cannot add an edge after this function has looked.
+async fn has_edges(table: Table<'_>, edges: &Key, is_retiring: bool, tenant: &Tenant) -> Result<bool, Problem> {
+    if is_retiring {
         table.raise_fences(&Fact::rules(tenant)).await?;
     }
-    table.has_any(&keys.holders(role.id)).await
+    table.has_any(edges).await
 }

@@ -18,7 +18,7 @@ use super::Reads;
 use super::cursor::Cursors;
 use super::facts::{Facts, View};
 use super::plan::with_notices;
-use super::{Asked, Caller};
+use super::{Asked, Caller, Who};
 use crate::answer::Answer;
 use crate::table::key::{Key, Range, TenantKeys, folded};
 use crate::table::stored::Reference;
@@ -95,7 +95,7 @@ pub async fn members(
     answer: &PageFn<'_>,
 ) -> Result<Answer, Problem> {
     let lookup = Reads::lookup(wanted.email.clone(), Member::KIND, wanted.external_id.clone());
-    let mut facts = Facts::read(asked, caller, &lookup, None).await?;
+    let mut facts = Facts::read(asked, &Who::Caller(caller), &lookup, None).await?;
     let tenant = policy::tenant(facts.tenant().id);
     // In another order the gate would read other members, too, and the number of pages would tell how many there are.
     let group = wanted.group.flatten().filter(|_| wanted.is_of_the_group());

@@ -9,12 +9,16 @@
 mod caller;
 mod conditions;
 mod cursor;
+mod deletion;
 mod facts;
+pub mod jobs;
 mod known;
 pub mod list;
 mod people;
 mod plan;
+mod principal;
 mod reads;
+mod removal;
 mod replay;
 
 use std::time::Instant;
@@ -28,10 +32,12 @@ use crate::table::{CONTENDED, Committed, Item, Pause, Table, Transaction, decode
 
 pub use caller::Caller;
 pub use conditions::{Conditions, Idempotency, IfMatch};
+pub use deletion::Deletion;
 pub use facts::{Facts, Unseen, View};
 pub use known::{FreshNumbers, KnownNames, KnownRules};
 pub use list::{MemberList, NamedList, NamedPageFn, Page, PageFn, TenantPageFn};
 pub use plan::{Plan, Reading, Step};
+pub use principal::Who;
 pub use reads::Reads;
 pub use replay::Recorded;
 
@@ -75,7 +81,7 @@ pub type ReadFn<'p> = dyn Fn(&mut Reading) -> Result<Answer, Problem> + Send + S
 /// a refusal of the plan or of a record, [`Problem::LastOwner`], [`Problem::VersionMismatch`].
 pub async fn change(
     asked: &Asked<'_>,
-    caller: &Caller,
+    who: &Who<'_>,
     reads: &Reads,
     conditions: &Conditions,
     plan: &PlanFn<'_>,
@@ -84,7 +90,7 @@ pub async fn change(
     // The version was compared when the first half was allowed.
     let mut if_match = conditions.if_match.as_ref();
     loop {
-        let mut facts = Facts::read(asked, caller, reads, conditions.idempotency.as_ref()).await?;
+        let mut facts = Facts::read(asked, who, reads, conditions.idempotency.as_ref()).await?;
         if let Some(answer) = facts.replay(conditions.idempotency.as_ref())? {
             // The process that made the change may have died before the change was in force.
             put_in_force(asked.table, facts.facts()).await?;
@@ -137,7 +143,7 @@ fn decide(
 /// In this order, the first that applies: [`Problem::Unauthenticated`], [`Problem::Forbidden`] (the caller is no active
 /// member), [`Problem::NotFound`], [`Problem::Forbidden`].
 pub async fn read(asked: &Asked<'_>, caller: &Caller, reads: &Reads, answer: &ReadFn<'_>) -> Result<Answer, Problem> {
-    let facts = Facts::read(asked, caller, reads, None).await?;
+    let facts = Facts::read(asked, &Who::Caller(caller), reads, None).await?;
     let mut reading = Reading::new(&facts);
     let answer = answer(&mut reading)?;
     Ok(reading.answer(answer))
@@ -153,8 +159,7 @@ async fn commit(asked: &Asked<'_>, facts: &Facts, allowed: &Allowed) -> Result<C
             transaction.write(written)?;
         }
         let changed = |fact: &Fact| allowed.written.iter().any(|written| written.key() == Some(&fact.item));
-        let fact = facts.principal().rests_on();
-        if !changed(fact) {
+        if let Some(fact) = facts.principal().rests_on().filter(|fact| !changed(fact)) {
             transaction.rest_on(fact.clone())?;
         }
         let own = allowed.written.iter().find(|written| written.is_of_tenant());

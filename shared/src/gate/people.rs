@@ -113,7 +113,7 @@ impl<'f> Plan<'f> {
         };
         // The chains of the new tenant begin with a person who acts in no tenant.
         let stamp = Stamp { tenant: id, author: Author::User(caller.user), ..self.facts.stamp().clone() };
-        let actor = Some(self.facts.principal().actor());
+        let actor = self.facts.principal().actor();
         self.first.get_or_insert((Tenant::KIND, None));
         self.written.extend(Tenant::stamped(&stamp, actor, None, Some(&mut tenant))?);
         self.written.extend(Member::stamped(&stamp, actor, None, Some(&mut owner))?);

@@ -162,7 +162,7 @@ impl<'f> Plan<'f> {
     /// Stamps a change, and adds up its effects on the tenant.
     fn keep<R: Stored>(&mut self, before: Option<&R>, after: Option<&mut R>) {
         let tally = R::tally(before, after.as_deref());
-        match R::stamped(self.facts.stamp(), Some(self.facts.principal().actor()), before, after) {
+        match R::stamped(self.facts.stamp(), self.facts.principal().actor(), before, after) {
             Ok(None) => {}
             Ok(Some(written)) => {
                 self.tenant.owners += tally.owners;
@@ -186,8 +186,11 @@ impl<'f> Plan<'f> {
         if let Some(why) = self.denied.or(self.refused) {
             return Err(why);
         }
-        let Some((kind, version)) = self.first else {
-            return Err(Problem::Internal("a plan that changes nothing".to_owned()));
+        let (kind, version) = match self.first {
+            Some(first) => first,
+            // What the product was to do is done already.
+            None if self.facts.principal().entity().is_none() => ("", None),
+            None => return Err(Problem::Internal("a plan that changes nothing".to_owned())),
         };
         if self.tenant.owners < 0 && i64::from(self.facts.tenant().owners) + self.tenant.owners < 1 {
             return Err(Problem::LastOwner);
@@ -198,9 +201,9 @@ impl<'f> Plan<'f> {
             _ => {}
         }
         let answer = with_notices(answer, &self.notices);
-        let recorded = idempotency.map(|asked| {
+        let recorded = idempotency.and_then(|asked| {
             let recorded = Recorded::new(asked, &answer, self.facts.now());
-            (self.facts.record_key(asked), recorded)
+            Some((self.facts.record_key(asked)?, recorded))
         });
         let mut changed = self.changed;
         if self.is_of_rules {

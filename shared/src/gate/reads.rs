@@ -1,7 +1,7 @@
 //! What a request reads, beside what every request reads.
 
 use domain::MemberEdit;
-use domain::id::{GroupId, LabelId, RoleId, UserId};
+use domain::id::{GroupId, JobId, LabelId, RoleId, UserId};
 
 /// The facts that a request needs beside the tenant, its caller and the answer on record.
 #[derive(Clone, Debug, Default)]
@@ -11,7 +11,10 @@ pub struct Reads {
     pub(super) label: Option<LabelId>,
     /// Groups and labels that must exist.
     pub(super) named: (Vec<GroupId>, Vec<LabelId>),
+    pub(super) job: Option<JobId>,
     pub(super) holders_of: Option<RoleId>,
+    /// Whether anybody is in the group.
+    pub(super) is_group_used: bool,
     pub(super) address: Option<String>,
     /// The id in another system of a thing of a kind.
     pub(super) external_id: Option<(&'static str, String)>,
@@ -45,6 +48,21 @@ impl Reads {
     /// A label; `None` for an id that cannot be a label's.
     pub fn label(label: Option<LabelId>) -> Self {
         Self { label, ..Self::default() }
+    }
+
+    /// A group, and whether anybody is in it. `None` for an id that cannot be a group's.
+    pub fn members_of(group: Option<GroupId>) -> Self {
+        Self { group, is_group_used: true, ..Self::default() }
+    }
+
+    /// A job; `None` for an id that cannot be a job's.
+    pub fn job(job: Option<JobId>) -> Self {
+        Self { job, ..Self::default() }
+    }
+
+    /// These members, whatever has become of the tenant.
+    pub(super) fn members(users: &[UserId]) -> Self {
+        Self { members: users.to_vec(), of_deleted_tenant: true, ..Self::default() }
     }
 
     /// Also another member.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use domain::id::parse_uuid;
 use domain::meta::{MAX_METADATA, MAX_METADATA_KEY, MAX_METADATA_VALUE};
 use domain::problem::{Fault, Problem, Step, Wrong};
-use domain::text::{is_blank, is_control};
+use domain::text::{has_hidden, is_blank, is_control};
 use domain::{MetadataEdit, Patch};
 
 /// serde_json's message, without the text that the caller sent.
@@ -234,7 +234,8 @@ impl Wire for Object {
     }
 }
 
-/// Text of 1 to `MAX` characters, some of them visible: trimmed, in Unicode's normal form C, without control characters.
+/// Text of 1 to `MAX` characters: trimmed, in Unicode's normal form C, without control characters. It has a visible character, and
+/// hidden ones only where a script or an emoji needs them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text<const MAX: usize>(pub String);
 
@@ -252,6 +253,8 @@ fn read_text(value: Value, max: usize) -> Result<String, Vec<Fault>> {
         wrong(Wrong::ControlCharacter)
     } else if is_blank(&text) {
         wrong(Wrong::Empty)
+    } else if has_hidden(&text) {
+        wrong(Wrong::HiddenCharacter)
     } else if text.chars().count() > max {
         wrong(Wrong::TooLong(max))
     } else {

@@ -9,8 +9,12 @@ use domain::meta::{MAX_METADATA, MAX_METADATA_KEY, MAX_METADATA_VALUE};
 
 use crate::http::json::{Address, MAX_ADDRESS, MetadataPatch, Text, TextOrEmpty};
 
-/// The control characters that [`Text`] refuses, for a class of a pattern.
-const CONTROL: &str = r"\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069";
+/// The control characters and the hidden ones that [`Text`] refuses everywhere, for a class of a pattern. No pattern says where
+/// others, such as joiners, may stand.
+const CONTROL: &str = concat!(
+    r"\u0000-\u001f\u007f-\u009f\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b\u202a-\u202e\u2060-\u206f\u3164\ufeff",
+    r"\uffa0\ufff0-\ufffb",
+);
 
 /// The invisible characters beside control characters and spaces. Those above U+FFFF stand here unescaped, because the
 /// languages of clients escape them in different ways.

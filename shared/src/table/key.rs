@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use domain::id::{GroupId, Kind, LabelId, PolicyId, RoleId, TenantId, UserId, hex};
-use domain::{Group, Member, Record, Role, Subject, Time};
+use domain::id::{GroupId, JobId, Kind, LabelId, PolicyId, RoleId, TenantId, UserId, hex};
+use domain::{Group, Job, Member, Record, Role, Subject, Time};
 use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
@@ -103,6 +103,11 @@ impl TenantKeys {
         Key::new(self.partition(), numbered("GROUP", group.number()))
     }
 
+    /// Everything in the tenant's own partition, and the prefix of its sort keys.
+    pub fn all(self) -> Key {
+        Key::new(self.partition(), "")
+    }
+
     pub fn is_group(key: &Key) -> bool {
         key.sk.starts_with("GROUP#")
     }
@@ -139,6 +144,15 @@ impl TenantKeys {
 
     pub fn member(self, user: UserId) -> Key {
         Key::new(self.partition(), numbered(Member::KIND, user.number()))
+    }
+
+    pub fn job(self, job: JobId) -> Key {
+        Key::new(self.partition(), numbered(Job::KIND, job.number()))
+    }
+
+    /// Where the index lists a job that is not done, among those of all tenants, in the order of their beginnings.
+    pub fn unfinished(self, job: JobId, since: Time) -> Key {
+        Key { sk: format!("{since}#{}#{job}", self.0), ..unfinished_jobs() }
     }
 
     /// The edge from a user to this tenant, in which they are a member.
@@ -219,8 +233,12 @@ impl TenantKeys {
     /// Where the index lists the tenant's events by time, a partition a month.
     pub fn happened(self, at: Time, subject: &Subject, version: u64) -> Key {
         let at = at.to_string();
-        let month = &at[.."2026-11".len()];
-        Key::new(format!("{}#EVENTS#{month}", self.partition()), format!("{at}#{}#{version}", named(subject)))
+        Key { sk: format!("{at}#{}#{version}", named(subject)), ..self.happened_in(&at[.."2026-11".len()]) }
+    }
+
+    /// The partition of the index that lists the tenant's events of a month.
+    pub fn happened_in(self, month: &str) -> Key {
+        Key::new(format!("{}#EVENTS#{month}", self.partition()), "")
     }
 
     /// The unique address of a member in the tenant, compared without case. All addresses of a tenant are in one partition, in
@@ -256,6 +274,28 @@ pub fn tenants_of(user: UserId) -> Key {
 /// The person with an address, in all tenants; compared without case.
 pub fn person(email: &str) -> Key {
     Key::alone("PERSON", &email.to_lowercase())
+}
+
+/// The partition of the index that lists the jobs of all tenants that are not done.
+pub fn unfinished_jobs() -> Key {
+    Key::new("JOBS", "")
+}
+
+/// The partition of the index that lists deleted tenants.
+pub fn deleted_tenants() -> Key {
+    Key::new("DELETED", "")
+}
+
+/// Where the index lists a deleted tenant, in the order of the deletions.
+pub fn deleted_tenant(tenant: TenantId, at: Time) -> Key {
+    Key { sk: format!("{at}#{tenant}"), ..deleted_tenants() }
+}
+
+/// The tenant and the job of an item of a job.
+pub fn job_at(key: &Key) -> Option<(TenantId, JobId)> {
+    let job = key.sk.strip_prefix("JOB#")?.trim_start_matches('0');
+    let tenant = TenantId::parse(key.pk.strip_prefix("TENANT#")?)?;
+    Some((tenant, JobId::parse_in(job, tenant)?))
 }
 
 pub fn slug(slug: &str) -> Key {
@@ -301,6 +341,13 @@ mod tests {
         assert_eq!(shown(acme.standing(GroupId::new(2))), "TENANT#1 | CATALOG#GROUP#2");
         assert_eq!(shown(acme.group(GroupId::new(2))), "TENANT#1 | GROUP#0000000002");
         assert_eq!(shown(acme.label(LabelId::new(3))), "TENANT#1 | LABEL#0000000003");
+        let job = acme.job(JobId::new(5));
+        assert_eq!(
+            (shown(job.clone()).as_str(), job_at(&job)),
+            ("TENANT#1 | JOB#0000000005", Some((acme.0, JobId::new(5))))
+        );
+        let since = Time::from_millis(1_705_308_300_000);
+        assert_eq!(shown(acme.unfinished(JobId::new(5), since)), "JOBS | 2024-01-15T08:45:00.000Z#1#5");
         let name = acme.name("group", "Ünit A");
         assert_eq!((&*name.pk, name.sk.split_once('#').unwrap().0), ("TENANT#1#GROUP-NAMES", "unit a "));
         assert_eq!(shown(acme.external_id("role", "x")).split(" | ").next(), Some("TENANT#1#EXTERNAL#ROLE#x"));

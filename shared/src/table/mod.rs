@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod fence;
+mod jobs;
 pub mod key;
 pub mod meter;
 mod read;
@@ -173,7 +174,7 @@ fn key_attributes(key: &Key) -> [(String, AttributeValue); 2] {
     [("PK".to_owned(), AttributeValue::S(key.pk.clone())), ("SK".to_owned(), AttributeValue::S(key.sk.clone()))]
 }
 
-fn key_of(item: &Item) -> Result<Key, Problem> {
+pub fn key_of(item: &Item) -> Result<Key, Problem> {
     match (item.get("PK"), item.get("SK")) {
         (Some(AttributeValue::S(pk)), Some(AttributeValue::S(sk))) => Ok(Key { pk: pk.clone(), sk: sk.clone() }),
         _ => Err(internal("an item without a key")),

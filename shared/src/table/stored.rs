@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use domain::event::Stamp;
 use domain::id::{Id, TenantId};
-use domain::{Actor, Entry, Event, Group, Label, Member, Problem, Record, Role, Tenant, User};
+use domain::job::State;
+use domain::{Actor, Entry, Event, Group, Job, Label, Member, Problem, Record, Role, Tenant, User};
 use serde::{Deserialize, Serialize};
 
 use super::fence::Fact;
@@ -146,14 +147,18 @@ impl Stored for Group {
     fn image(&self, tenant: TenantId) -> Result<Image, Malformed> {
         let keys = TenantKeys(tenant);
         let key = keys.group(self.id);
-        let mut links = vec![Link::name(keys.name(Self::KIND, &self.name), self.id, "group")?];
+        let mut links = Vec::new();
+        // A group that is about to be deleted is in no list, and another can have its name.
+        if !self.retiring {
+            links.push(Link::name(keys.name(Self::KIND, &self.name), self.id, "group")?);
+            let external_id = self.external_id.as_deref();
+            links.extend(Link::external_id::<Self, _>(keys, self.id, external_id, "group with this external id")?);
+        }
         if let Some(standing) = self.standing() {
             let key = keys.standing(self.id);
             let item = encode(&key, None, &Entry::Group { id: self.id, standing })?;
             links.push(Link { key, item, named: None });
         }
-        let external_id = self.external_id.as_deref();
-        links.extend(Link::external_id::<Self, _>(keys, self.id, external_id, "group with this external id")?);
         let item = encode(&key, None, self)?;
         Ok(Image { key, item, links, version: self.meta.version, fact: None, keeps_links: false })
     }
@@ -173,11 +178,24 @@ impl Stored for Label {
     stamped!();
 }
 
+impl Stored for Job {
+    fn image(&self, tenant: TenantId) -> Result<Image, Malformed> {
+        let keys = TenantKeys(tenant);
+        let key = keys.job(self.id);
+        let listed = keys.unfinished(self.id, self.meta.created_at);
+        let item = encode(&key, Some(&listed).filter(|_| self.state != State::Done), self)?;
+        Ok(Image { key, item, links: Vec::new(), version: self.meta.version, fact: None, keeps_links: false })
+    }
+
+    stamped!();
+}
+
 impl Stored for Tenant {
     fn image(&self, tenant: TenantId) -> Result<Image, Malformed> {
         let key = TenantKeys(tenant).tenant();
         let links = vec![Link::name(key::slug(&self.slug), self.id, "tenant with this slug")?];
-        let item = encode(&key, None, self)?;
+        let listed = self.deleted_at.filter(|_| self.job.is_none()).map(|at| key::deleted_tenant(self.id, at));
+        let item = encode(&key, listed.as_ref(), self)?;
         Ok(Image { key, item, links, version: self.meta.version, fact: Some(Fact::rules(self)), keeps_links: false })
     }
 
@@ -289,7 +307,7 @@ impl Transaction<'_> {
             links.map(|link| (link.key.clone(), (link.item.clone(), link.named))).collect()
         };
         let (old, new) = (links(before), links(after));
-        let keeps_links = before.is_some_and(|before| before.keeps_links);
+        let keeps_links = before.is_some_and(|it| it.keeps_links) && !after.is_some_and(|it| it.keeps_links);
         for key in old.keys().filter(|key| !new.contains_key(key) && !keeps_links) {
             self.delete(key, None)?;
         }
@@ -322,6 +340,12 @@ pub fn person_items(person: &User) -> Result<Vec<Item>, Malformed> {
 }
 
 impl Image {
+    /// The keys of the items that follow from the record, and those of its fences.
+    pub fn side_keys(&self) -> Vec<Key> {
+        let fences = self.fact.iter().flat_map(|fact| (0..fact.fences).map(|number| fact.item.fence(number)));
+        self.links.iter().map(|link| link.key.clone()).chain(fences).collect()
+    }
+
     /// The condition that the record has not changed since it was read, and has the same number of fences.
     fn same(&self) -> Result<Condition, Malformed> {
         let same = Condition::new("version = :version").with(":version", self.version)?;

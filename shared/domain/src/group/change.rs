@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::catalog::{Catalog, Known};
 use crate::group::{Group, MAX_CONFERRED_OF_ALL, MAX_GROUPS};
-use crate::id::TenantId;
+use crate::id::{GroupId, JobId, RoleId, TenantId};
 use crate::meta::{Meta, MetadataEdit, Patch, merge};
 use crate::policy::eval::Entity;
 use crate::policy::{self, Action};
@@ -21,8 +21,31 @@ pub struct GroupEdit {
     pub confers: Option<Vec<String>>,
     pub metadata: MetadataEdit,
     pub external_id: Patch<String>,
-    /// `true`: nobody can join the group any more. `false` takes that back.
-    pub retire: Option<bool>,
+    pub retirement: Option<Retirement>,
+}
+
+/// A part of the deletion of something that others refer to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retirement {
+    /// The group is gone for everybody: nobody is in it, and nobody can join it.
+    Begins,
+    /// This job goes on with the deletion.
+    Continues(JobId),
+    /// A role is being deleted that the group may confer: it confers the second one in its place.
+    OfRole(RoleId, RoleId),
+}
+
+impl From<Retirement> for GroupEdit {
+    fn from(retirement: Retirement) -> Self {
+        Self { retirement: Some(retirement), ..Self::default() }
+    }
+}
+
+impl Group {
+    /// A group in the form that policies read.
+    pub(crate) fn entity_of(id: GroupId, tenant: TenantId) -> Entity {
+        policy::named("Group", id, tenant)
+    }
 }
 
 impl Record for Group {
@@ -44,7 +67,7 @@ impl Record for Group {
 
     /// No answer has shown the group as retiring.
     fn shown_version(&self) -> u64 {
-        self.meta.version.saturating_sub(u64::from(self.retiring))
+        self.meta.version.saturating_sub(u64::from(self.retiring) + u64::from(self.job.is_some()))
     }
 
     fn apply(&mut self, edit: &GroupEdit, known: &Known) -> Result<(), Problem> {
@@ -53,7 +76,16 @@ impl Record for Group {
         }
         edit.description.apply(&mut self.description);
         edit.external_id.apply(&mut self.external_id);
-        self.retiring = edit.retire.unwrap_or(self.retiring);
+        match edit.retirement {
+            None => {}
+            Some(Retirement::Begins) => self.retiring = true,
+            Some(Retirement::Continues(job)) => self.job = Some(job),
+            Some(Retirement::OfRole(old, new)) => {
+                if self.confers.remove(&old) {
+                    self.confers.insert(new);
+                }
+            }
+        }
         let merged = merge(&mut self.metadata, &edit.metadata);
         if let Some(spellings) = &edit.confers {
             let may_be = |role: &Role| role.id != role::OWNER && (!role.retiring || self.confers.contains(&role.id));
@@ -98,7 +130,7 @@ impl Record for Group {
     }
 
     fn entity(&self, tenant: TenantId, _: &Catalog) -> Entity {
-        policy::named("Group", self.id, tenant)
+        Self::entity_of(self.id, tenant)
     }
 
     fn tally(before: Option<&Self>, after: Option<&Self>) -> Tally {

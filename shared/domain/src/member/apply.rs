@@ -49,6 +49,11 @@ impl Member {
                 }
                 None => return Err(Problem::NotFound("role")),
             },
+            Roles::Instead(old, new) => {
+                if self.roles.remove(old) {
+                    self.roles.insert(*new);
+                }
+            }
             Roles::BuiltIn(role) => self.set_built_in(*role),
             Roles::Manager(true) if self.built_in_role() == role::OWNER => {}
             Roles::Manager(true) => self.set_built_in(role::ADMIN),
@@ -114,6 +119,7 @@ impl Member {
                 let group = group.filter(exists).ok_or(Problem::NotFound("group"))?;
                 self.groups.remove(&group);
             }
+            Groups::WithoutDeleted(group) => drop(self.groups.remove(group)),
         }
         self.manages = &self.manages & &self.groups;
         self.primary_group = self.primary_group.filter(|group| self.groups.contains(group));

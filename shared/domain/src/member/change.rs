@@ -72,6 +72,8 @@ pub enum Roles {
     BuiltIn(RoleId),
     /// `true`: a plain member becomes `admin`. `false`: an `admin` or `owner` becomes `user`.
     Manager(bool),
+    /// The second role in place of the first, which is being deleted.
+    Instead(RoleId, RoleId),
 }
 
 #[derive(Clone, Debug)]
@@ -86,6 +88,8 @@ pub enum Groups {
     With(Option<GroupId>, Option<bool>),
     /// The groups without this one.
     Without(Option<GroupId>),
+    /// The same for a group that is being deleted.
+    WithoutDeleted(GroupId),
 }
 
 impl Groups {
@@ -95,7 +99,7 @@ impl Groups {
             Groups::Exactly(groups) => groups.len(),
             Groups::Flagged(groups) => groups.len(),
             Groups::Parts { read, manage, .. } => read.iter().chain(manage).map(Vec::len).max().unwrap_or(0),
-            Groups::With(..) | Groups::Without(_) => 1,
+            Groups::With(..) | Groups::Without(_) | Groups::WithoutDeleted(_) => 1,
         }
     }
 }
@@ -122,7 +126,7 @@ impl MemberEdit {
     pub fn named_groups(&self) -> Vec<GroupId> {
         let ids = |spelled: &[SpelledGroup]| spelled.iter().filter_map(|it| it.id).collect::<Vec<_>>();
         match &self.groups {
-            None => Vec::new(),
+            None | Some(Groups::WithoutDeleted(_)) => Vec::new(),
             Some(groups) if groups.count() > MAX_GROUPS => Vec::new(),
             Some(Groups::Without(group)) => group.iter().copied().collect(),
             Some(Groups::Exactly(groups)) => ids(groups),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::catalog::{Catalog, Known};
-use crate::id::TenantId;
+use crate::id::{JobId, RoleId, TenantId};
 use crate::meta::{Meta, MetadataEdit, Patch, merge};
 use crate::policy::eval::Entity;
 use crate::policy::format::{Uid, Value};
@@ -22,14 +22,23 @@ pub struct RoleEdit {
     pub default: Option<bool>,
     pub metadata: MetadataEdit,
     pub external_id: Patch<String>,
-    /// `true`: nobody can be given the role any more. `false`: takes that back.
-    pub retire: Option<bool>,
+    pub retirement: Option<Retirement>,
 }
 
-impl RoleEdit {
-    /// To retire a role is the first half of its deletion.
-    pub fn retire(retire: bool) -> Self {
-        Self { retire: Some(retire), ..Self::default() }
+/// The first half of a role's deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retirement {
+    /// Nobody can be given the role any more. Its holders are to get the successor.
+    Begins(Option<RoleId>),
+    /// This job goes on with the deletion.
+    Continues(JobId),
+    /// The role stays.
+    Ends,
+}
+
+impl From<Retirement> for RoleEdit {
+    fn from(retirement: Retirement) -> Self {
+        Self { retirement: Some(retirement), ..Self::default() }
     }
 }
 
@@ -53,7 +62,8 @@ impl Record for Role {
     /// No answer has shown the role as retiring. A deletion that died half way can be repeated as it was. A built-in role never
     /// changes.
     fn shown_version(&self) -> u64 {
-        if self.is_built_in() { 1 } else { self.meta.version.saturating_sub(u64::from(self.retiring)) }
+        let unseen = u64::from(self.retiring) + u64::from(self.job.is_some());
+        if self.is_built_in() { 1 } else { self.meta.version.saturating_sub(unseen) }
     }
 
     fn apply(&mut self, edit: &RoleEdit, _: &Known) -> Result<(), Problem> {
@@ -67,7 +77,12 @@ impl Record for Role {
         }
         self.default = edit.default.unwrap_or(self.default);
         edit.external_id.apply(&mut self.external_id);
-        self.retiring = edit.retire.unwrap_or(self.retiring);
+        match edit.retirement {
+            None => {}
+            Some(Retirement::Begins(successor)) => (self.retiring, self.successor) = (true, successor),
+            Some(Retirement::Continues(job)) => self.job = Some(job),
+            Some(Retirement::Ends) => (self.retiring, self.successor) = (false, None),
+        }
         merge(&mut self.metadata, &edit.metadata)
     }
 
@@ -88,11 +103,11 @@ impl Record for Role {
         }
     }
 
-    fn actions<'a>(change: Change<'a, Self>, _: &'a Catalog) -> Vec<Action<'a>> {
+    fn actions<'a>(change: Change<'a, Self>, catalog: &'a Catalog) -> Vec<Action<'a>> {
         match change {
             Change::Create(_) => vec![Action::CreateRole],
-            Change::Update { edit: RoleEdit { retire: Some(_), .. }, .. } | Change::Delete(_) => {
-                vec![Action::DeleteRole]
+            Change::Update { after: role, edit: RoleEdit { retirement: Some(_), .. }, .. } | Change::Delete(role) => {
+                vec![deletion(role, role.successor, catalog)]
             }
             Change::Update { before, after, .. } => vec![Action::UpdateRole {
                 gains: gains(before, after),
@@ -120,6 +135,19 @@ impl Record for Role {
     }
 }
 
+/// The action of deleting a role: its holders get the successor in its place. Without a successor there are no holders.
+pub(crate) fn deletion<'a>(role: &Role, successor: Option<RoleId>, catalog: &'a Catalog) -> Action<'a> {
+    let before: BTreeSet<RoleId> = successor.map(|_| role.id).into_iter().collect();
+    let after: BTreeSet<RoleId> = successor.into_iter().collect();
+    Action::DeleteRole {
+        adds: catalog.role_names(&after),
+        removes: catalog.role_names(&before),
+        gains: catalog.gains_of_holders(&before, &after),
+        denials: catalog.new_denials(&before, &after),
+        rank: successor.map_or(role.rank, |_| catalog.rank(&after)),
+    }
+}
+
 /// The names of the permissions that a holder of the role can gain: those that it grants now and did not before, and those that
 /// it no longer denies.
 fn gains<'a>(before: &'a Role, after: &'a Role) -> BTreeSet<&'a str> {
@@ -135,7 +163,6 @@ fn added<'a>(before: BTreeSet<&'a str>, after: BTreeSet<&'a str>) -> BTreeSet<&'
 mod tests {
     use super::*;
     use crate::catalog::{Entry, Names};
-    use crate::id::RoleId;
     use crate::role::MAX_PERMISSIONS;
     use crate::tenant::Tenant;
     use crate::time::Time;

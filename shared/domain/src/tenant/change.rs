@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::catalog::{Catalog, Known};
-use crate::id::TenantId;
+use crate::id::{JobId, TenantId};
 use crate::meta::{Meta, MetadataEdit, Patch, merge};
 use crate::policy::eval::Entity;
 use crate::policy::{self, Action};
@@ -21,6 +21,7 @@ pub struct TenantEdit {
     pub allowed_domains: Option<BTreeSet<String>>,
     /// The time of deletion, or `Clear` to restore.
     pub deleted_at: Patch<Time>,
+    pub job: Option<JobId>,
 }
 
 impl Record for Tenant {
@@ -49,6 +50,7 @@ impl Record for Tenant {
         }
         edit.external_id.apply(&mut self.external_id);
         edit.deleted_at.apply(&mut self.deleted_at);
+        self.job = edit.job.or(self.job);
         merge(&mut self.metadata, &edit.metadata)
     }
 

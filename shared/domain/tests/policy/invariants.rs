@@ -108,7 +108,7 @@ fn may(world: &World, dialect: &str, caller: &Member, action: &Action, target: &
     caller.status == Status::Active
         && (dialect != "directory" || rank >= 2)
         && match action {
-            Action::CreateRole | Action::UpdateRole { .. } | Action::DeleteRole => {
+            Action::CreateRole | Action::UpdateRole { .. } | Action::DeleteRole { .. } => {
                 panic!("those are in tests/roles.rs")
             }
             Action::ManageGroups { .. } | Action::ManageLabels => panic!("those are in tests/roles.rs"),

@@ -2,7 +2,7 @@
 
 use domain::id::RoleId;
 use domain::role::Permission;
-use domain::{Group, Origin, Problem, Role, Tenant};
+use domain::{Group, Job, Origin, Problem, Role, Tenant};
 
 use super::named::Shown;
 use super::{Page, lost, opened};
@@ -39,6 +39,14 @@ impl<'f> Reading<'f> {
     /// [`Problem::NotFound`]
     pub fn group(&self) -> Result<Shown<'f, Group>, Problem> {
         self.facts.group().map(|Unseen(group)| self.facts.shown(group))
+    }
+
+    /// The job that [`Reads`] named.
+    ///
+    /// # Errors
+    /// [`Problem::NotFound`]
+    pub fn job(&self) -> Result<&'f Job, Problem> {
+        self.facts.job().map(|Unseen(job)| job)
     }
 
     pub fn tenant(&self) -> &'f Tenant {

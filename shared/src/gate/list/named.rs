@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::{Page, opened, sort_key};
 use crate::answer::Answer;
 use crate::gate::facts::Facts;
-use crate::gate::{Asked, Caller, Reads};
+use crate::gate::{Asked, Caller, Reads, Who};
 use crate::table::decode;
 use crate::table::key::{Key, Range};
 use crate::table::stored::Reference;
@@ -86,7 +86,7 @@ async fn named<T: Record + DeserializeOwned>(
     answer: &NamedPageFn<'_, T>,
 ) -> Result<Answer, Problem> {
     let lookup = Reads::lookup(None, T::KIND, wanted.external_id.clone());
-    let facts = Facts::read(asked, caller, &lookup, None).await?;
+    let facts = Facts::read(asked, &Who::Caller(caller), &lookup, None).await?;
     let (cursors, start) = opened(&facts, page)?;
     let beginning = wanted.beginning.as_deref().unwrap_or_default();
     let (mut numbers, mut next) = (Vec::new(), None);

@@ -8,7 +8,7 @@ use domain::{Catalog, Entry, Member, Problem, Tenant};
 use super::{Page, opened, sort_key};
 use crate::answer::Answer;
 use crate::gate::facts::Facts;
-use crate::gate::{Asked, Caller, Reads};
+use crate::gate::{Asked, Caller, Reads, Who};
 use crate::table::decode;
 use crate::table::key::{self, Key, Range, TenantKeys};
 
@@ -40,7 +40,7 @@ pub async fn tenants(
     page: &Page,
     answer: &TenantPageFn<'_>,
 ) -> Result<Answer, Problem> {
-    let facts = Facts::read(asked, caller, &Reads::none(), None).await?;
+    let facts = Facts::read(asked, &Who::Caller(caller), &Reads::none(), None).await?;
     let (cursors, start) = opened(&facts, page)?;
     let range = Range::of(key::tenants_of(caller.user));
     let after = start.map(|sk| range.at(&sk));

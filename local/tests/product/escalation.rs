@@ -1,0 +1,244 @@
+//! Each way to a right that one does not have, tried by each kind of caller. `escalation.txt` has the answers; `BLESS=1` records
+//! them anew. Whatever the answer is, nobody has gained a right that the caller lacks.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::fs;
+
+use local::store;
+use serde_json::{Value, json};
+use shared::credential::Kind as Credential;
+use shared::domain::{Catalog, Entry, Member, User, role};
+use shared::id::{GroupId, Kind, MembershipId, RoleId, UserId};
+use shared::table::decode;
+use shared::table::key::TenantKeys;
+
+use crate::harness::{NewTenant, Product};
+use local::token::Flaw;
+
+/// Roles of the tenant's own, by number from 4 on: name, and what they grant. All have rank 1.
+const ROLES: [(&str, &[&str]); 9] = [
+    // Nobody but the owner holds what this one grants.
+    ("prize", &["vault:open"]),
+    ("plain", &[]),
+    ("assigner", &["member:read", "member:assign-role"]),
+    ("grouper", &["member:read", "member:set-groups", "member:update-profile"]),
+    ("inviter", &["member:read", "member:invite", "member:assign-role", "member:set-status", "member:set-groups"]),
+    ("role maker", &["member:read", "role:create", "role:update", "role:delete"]),
+    ("group maker", &["member:read", "group:manage"]),
+    (
+        "steward",
+        &[
+            "member:read",
+            "member:update-profile",
+            "member:assign-role",
+            "member:set-status",
+            "member:set-groups",
+            "member:set-identity",
+            "member:set-metadata",
+            "member:invite",
+            "member:remove",
+            "role:create",
+            "role:update",
+            "role:delete",
+            "group:manage",
+            "tenant:update",
+        ],
+    ),
+    ("chief", &[]),
+];
+const PRIZE: RoleId = RoleId::new(4);
+const PLAIN: RoleId = RoleId::new(5);
+const CHIEF: RoleId = RoleId::new(12);
+
+/// The group that confers the prize, and the one that confers nothing.
+const VAULT: GroupId = GroupId::new(1);
+const TEAM: GroupId = GroupId::new(2);
+
+/// The callers by their places among the members: the roles of each. The last one manages the group that confers nothing.
+const CALLERS: [(&str, &[u32]); 9] = [
+    ("admin", &[2]),
+    ("user", &[3]),
+    ("assigner", &[6]),
+    ("grouper", &[7]),
+    ("inviter", &[8]),
+    ("role maker", &[9]),
+    ("group maker", &[10]),
+    ("steward", &[11]),
+    ("manager of a group", &[3]),
+];
+
+/// A call to a way: method, path, body. `<target>` stands for the UUID of a member with the role `plain`, who is in the group that
+/// confers nothing; `<gone>` for that of a removed member who held the prize. The calls of other dialects have their numbers.
+type Way = (&'static str, &'static str, &'static str, &'static str);
+const WAYS: [Way; 27] = [
+    ("tenant: role", "PATCH", "/api/v1/tenant/<tenant>/user/<target>", r#"{"roleId": "prize"}"#),
+    ("users: roles", "PUT", "/v1/users/<target>", r#"{"roles": ["prize"]}"#),
+    ("directory: admin", "PUT", "/api/<slug>/v1/users/<target number>", r#"{"role": "ADMIN"}"#),
+    ("directory: group", "PUT", "/api/<slug>/v1/users/<target number>", r#"{"groups": [{"id": 1}]}"#),
+    ("membership: manager", "PATCH", "/main/users-organizations/v1/rs/users/<target number>", r#"{"scope": 1}"#),
+    (
+        "membership: group",
+        "PATCH",
+        "/main/users-organizations/v1/rs/users/<target number>",
+        r#"{"permissions": {"read": [1, 2]}}"#,
+    ),
+    (
+        "organization: role",
+        "PUT",
+        "/api/v1/organizations/<tenant>/users/roles",
+        r#"{"user_id": "<target>", "organization_id": "<tenant>", "role_id": "<prize>"}"#,
+    ),
+    ("roles of a member", "PATCH", "/v1/users/<target>", r#"{"roles": ["plain", "prize"]}"#),
+    ("one role", "PUT", "/v1/users/<target>/roles/<prize>", ""),
+    ("one role of a higher rank", "PUT", "/v1/users/<target>/roles/<chief>", ""),
+    ("one role, to oneself", "PUT", "/v1/users/me/roles/<prize>", ""),
+    ("owner, to oneself", "PATCH", "/v1/users/me", r#"{"roles": ["owner"]}"#),
+    ("a role's permissions", "PATCH", "/v1/roles/<plain>", r#"{"permissions": [{"name": "vault:open"}]}"#),
+    ("a role's rank", "PATCH", "/v1/roles/<plain>", r#"{"rank": 2}"#),
+    ("a role's end, for the prize", "DELETE", "/v1/roles/<plain>?reassign_to=prize", ""),
+    ("a role's end, for a higher rank", "DELETE", "/v1/roles/<plain>?reassign_to=chief", ""),
+    ("a new role", "POST", "/v1/roles", r#"{"name": "new", "permissions": [{"name": "vault:open"}]}"#),
+    ("a group's roles", "PATCH", "/v1/groups/<team>", r#"{"confers": ["prize"]}"#),
+    ("a new group", "POST", "/v1/groups", r#"{"name": "new", "confers": ["prize"]}"#),
+    ("joining a group", "PUT", "/v1/users/<target>/groups/<vault>", ""),
+    ("joining a group, oneself", "PUT", "/v1/users/me/groups/<vault>", ""),
+    ("groups of a member", "PATCH", "/v1/users/<target>", r#"{"groups": [{"id": "<vault>", "manages": true}]}"#),
+    ("a new member", "POST", "/v1/users", r#"{"email": "new@x.example", "roles": ["prize"]}"#),
+    ("a new member, by a group", "POST", "/v1/users", r#"{"email": "new@x.example", "groups": [{"id": "<vault>"}]}"#),
+    ("a new member, by default", "POST", "/v1/users", r#"{"email": "new@x.example"}"#),
+    ("a removed member", "POST", "/v1/users/<gone>/restore", ""),
+    ("the tenant", "POST", "/v1/tenant/transfer-ownership", r#"{"to": "<target>"}"#),
+];
+
+/// A tenant with the callers, the target and the removed member, in this order behind the two of `new_tenant`.
+async fn fill(product: &Product, slug: &str) -> (NewTenant, Vec<UserId>) {
+    let tenant = product.new_tenant(slug, 2).await;
+    let call = async |method: &str, path: &str, body: Value| {
+        let made = product.users(&tenant.owner_token, tenant.id, (method, path), &[], Some(body)).await;
+        assert!(made.status < 300, "{}", made.json());
+    };
+    for (name, permissions) in ROLES {
+        let granted: Vec<Value> = permissions.iter().map(|name| json!({ "name": name })).collect();
+        let rank = if name == "chief" { 2 } else { 1 };
+        call("POST", "/v1/roles", json!({ "name": name, "rank": rank, "permissions": granted })).await;
+    }
+    call("POST", "/v1/groups", json!({ "name": "Vault", "confers": ["prize"] })).await;
+    call("POST", "/v1/groups", json!({ "name": "Team" })).await;
+    call("PATCH", &format!("/v1/roles/{}", PRIZE.uuid_in(tenant.id)), json!({ "default": true })).await;
+    let count = CALLERS.len() as u32 + 2;
+    let first = product.store.allocate(Kind::User, count).await.unwrap();
+    let memberships = product.store.allocate(Kind::Membership, count).await.unwrap();
+    let now = shared::now();
+    let mut users = Vec::new();
+    for place in 0..count {
+        let user = UserId::new(first + place);
+        let email = format!("m{place}@{slug}.example");
+        let mut member = Member::new(MembershipId::new(memberships + place), tenant.id, user, &email, now);
+        match CALLERS.get(place as usize) {
+            Some((name, roles)) => {
+                member.roles = roles.iter().map(|role| RoleId::new(*role)).collect();
+                if name.starts_with("manager") {
+                    (member.groups, member.manages) = ([TEAM].into(), [TEAM].into());
+                }
+            }
+            None if place + 1 < count => (member.roles, member.groups) = ([PLAIN].into(), [TEAM].into()),
+            None => (member.roles, member.deleted_at) = ([PRIZE].into(), Some(now)),
+        }
+        let items = store::record_items(tenant.id, &member, now).unwrap();
+        product
+            .store
+            .put_all([store::user_items(&User::new(user, &email, now)).unwrap(), items].concat())
+            .await
+            .unwrap();
+        users.push(user);
+    }
+    (tenant, users)
+}
+
+/// What each member may do: their rank, and the names of their permissions.
+async fn powers(product: &Product, tenant: &NewTenant) -> Vec<(UserId, u8, BTreeSet<String>)> {
+    let keys = TenantKeys(tenant.id);
+    let entries = product.store.query(&keys.catalog()).await.unwrap();
+    let entries: Vec<Entry> = entries.into_iter().map(|item| decode(item).unwrap()).collect();
+    let catalog = Catalog::new(1, entries);
+    let members = product.store.query(&keys.members()).await.unwrap();
+    let members = members.into_iter().map(|item| decode::<Member>(item).unwrap());
+    let power = |member: Member| {
+        let held = catalog.roles_of(&member);
+        let names = catalog.permissions(&held).into_iter().map(str::to_owned).collect();
+        (member.user, if held.contains(&role::OWNER) { 3 } else { catalog.rank(&held) }, names)
+    };
+    members.map(power).collect()
+}
+
+/// The answer to a way: its status, and the rule that denies if the dialect names it.
+async fn attempt(product: &Product, slug: &str, way: &Way, place: usize) -> String {
+    let (tenant, users) = fill(product, slug).await;
+    let (_, method, path, body) = way;
+    let (target, gone) = (users[CALLERS.len()], users[CALLERS.len() + 1]);
+    let texts = [
+        ("<tenant>", tenant.id.uuid().to_string()),
+        ("<slug>", slug.to_owned()),
+        ("<target>", target.uuid().to_string()),
+        ("<target number>", target.to_string()),
+        ("<gone>", gone.uuid().to_string()),
+        ("<prize>", PRIZE.uuid_in(tenant.id).to_string()),
+        ("<plain>", PLAIN.uuid_in(tenant.id).to_string()),
+        ("<chief>", CHIEF.uuid_in(tenant.id).to_string()),
+        ("<vault>", VAULT.uuid_in(tenant.id).to_string()),
+        ("<team>", TEAM.uuid_in(tenant.id).to_string()),
+    ];
+    let filled = |text: &str| texts.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
+    let email = format!("m{place}@{slug}.example");
+    let bearer = format!("Bearer {}", product.access(slug, &email).await);
+    let session = product.token(slug, &email, Credential::Session, Flaw::None).await;
+    let of_tenant = tenant.id.uuid().to_string();
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("x-session-token", &session),
+        ("x-tenant-id", &of_tenant),
+        ("content-type", "application/json"),
+    ];
+
+    let before = powers(product, &tenant).await;
+    let reply = product.call(method, &filled(path), &headers, filled(body)).await;
+    if reply.status == 202 {
+        let keys = json!({ "PK": { "S": format!("TENANT#{}", tenant.id) }, "SK": { "S": "JOB#0000000001" } });
+        let event = json!({ "Records": [{ "dynamodb": { "Keys": keys } }] });
+        product.server.invoke("jobs-run", &event).await.unwrap();
+    }
+    let after = powers(product, &tenant).await;
+    let caller = before.iter().find(|(user, ..)| *user == users[place]).unwrap();
+    for (user, rank, names) in &after {
+        let was = before.iter().find(|(other, ..)| other == user);
+        let (had, held) = was.map_or((0, BTreeSet::new()), |(_, rank, names)| (*rank, names.clone()));
+        let gained: BTreeSet<_> = names - &held;
+        let context = format!("{way:?} by {}: {}", CALLERS[place].0, reply.json());
+        assert!(gained.is_subset(&caller.2), "{user} gains {gained:?}: {context}");
+        assert!(*rank <= had.max(caller.1), "{user} gets the rank {rank}: {context}");
+    }
+    assert!(product.tenant(tenant.id).await.owners >= 1);
+    let rule = reply.json()["details"]["rule"].as_str().map(|rule| format!(" {rule}"));
+    format!("{}{}", reply.status, rule.unwrap_or_default())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gets_by_any_way_what_the_caller_lacks() {
+    let product = Product::start_with(|options| (options.sources, options.record) = (false, false)).await;
+    let mut text = String::from(
+        "What each caller is answered who tries a way to a right that they lack. Made by local/tests/product/escalation.rs.\n",
+    );
+    for (number, way) in WAYS.iter().enumerate() {
+        write!(text, "\n{}: {} {} {}\n", way.0, way.1, way.2, way.3).unwrap();
+        for (place, (name, _)) in CALLERS.iter().enumerate() {
+            let answer = attempt(&product, &format!("way-{number}-{place}"), way, place).await;
+            writeln!(text, "  {name:<20}{answer}").unwrap();
+        }
+    }
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/product/escalation.txt");
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(file, &text).unwrap();
+    }
+    assert_eq!(fs::read_to_string(file).unwrap_or_default(), text, "review the change, then record it with BLESS=1");
+}

@@ -1,0 +1,90 @@
+//! A job: work on many records. Its request is answered at once, and a function of the product does the work in pieces.
+
+pub mod change;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{GroupId, JobId, RoleId, UserId};
+use crate::meta::Meta;
+use crate::time::Time;
+
+/// How many members a piece of a job has.
+pub const PIECE: usize = 100;
+
+/// How long a job that is done is kept: 30 days.
+pub const KEPT_SECONDS: i64 = 30 * 24 * 60 * 60;
+
+/// The work of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Task {
+    /// Gives each holder of a role another role in its place, and then deletes it. No request can give the role to anybody.
+    DeleteRole { role: RoleId, reassign_to: RoleId },
+    /// Takes each member out of a group, and then deletes it. The group confers nothing any more, and nobody can join it.
+    DeleteGroup { group: GroupId },
+    /// Removes everything of a tenant that was deleted and that nobody has restored in time, the record too.
+    RemoveTenant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "JobState"))]
+pub enum State {
+    Running,
+    /// A piece has failed. The sweep lets the job run again.
+    Waiting,
+    Done,
+}
+
+impl State {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Running => "running",
+            State::Waiting => "waiting",
+            State::Done => "done",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    pub id: JobId,
+    pub task: Task,
+    pub state: State,
+    pub progress: Progress,
+    /// Seconds since the epoch; the table's TTL attribute. Set once the job is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
+    #[serde(flatten)]
+    pub meta: Meta,
+}
+
+/// How far a job is. Workers change it; no event lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Raised by one with every change. Of two workers that do the same piece, one can write the next.
+    pub turn: u64,
+    /// How many members are done; of a tenant that is removed, how many items.
+    pub done: usize,
+    /// How many there were at the beginning. `None` until the job has counted them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<usize>,
+    /// The members of the piece under way. A worker that takes over does these again, so that each counts once.
+    #[serde(default)]
+    pub piece: Vec<UserId>,
+    /// The month whose events are being removed with their tenant: 12 times the year, and the months of it that are over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub month: Option<u32>,
+    pub at: Time,
+    /// Why the last piece failed, in words for the tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl Job {
+    /// A job that is not written yet.
+    pub fn new(id: JobId, task: Task, now: Time) -> Self {
+        let progress = Progress { turn: 0, done: 0, total: None, piece: Vec::new(), month: None, at: now, error: None };
+        Self { id, task, state: State::Running, progress, expires_at: None, meta: Meta::new(now) }
+    }
+}

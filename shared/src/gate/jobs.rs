@@ -1,0 +1,242 @@
+//! The work of jobs.
+//!
+//! A job goes through the members to whom edges of a role or group lead. It writes down the next members as its piece, changes
+//! them, and then writes down the piece behind. So a worker that takes over, after a kill at any point, does the same members
+//! again: those that are changed already stay as they are. Two workers may do the same piece at once; one of them writes the next.
+//! Nobody can get the role or join the group meanwhile, so there is an end.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use domain::id::{GroupId, JobId, RoleId, TenantId, UserId};
+use domain::job::change::JobEdit;
+use domain::job::{PIECE, Progress, State, Task};
+use domain::member::change::{Groups, Roles};
+use domain::{GroupEdit, Job, Member, MemberEdit, Problem, Time, group};
+use futures_util::future::join_all;
+
+use super::facts::Unseen;
+use super::{Asked, Conditions, PlanFn, Reads, Who, removal};
+use crate::answer::Answer;
+use crate::table::decode;
+use crate::table::key::{self, Key, Range, TenantKeys};
+
+/// How many members one transaction changes: of 100 items, each member takes four.
+const TOGETHER: usize = 20;
+
+/// How long a job may show no progress before the sweep lets it run again, in seconds. It is longer than a worker may run.
+pub const STALLED_SECONDS: i64 = 5 * 60;
+
+/// Works on a job until it is done, or until `until` has passed at the end of a piece. Returns whether the job is done, or is none.
+///
+/// # Errors
+/// A piece has failed, and the job waits.
+pub async fn work(asked: &Asked<'_>, tenant: TenantId, id: JobId, until: Instant) -> Result<bool, Problem> {
+    loop {
+        let key = TenantKeys(tenant).job(id);
+        let job: Option<Job> = asked.table.get([key.clone()]).await?.remove(&key).map(decode).transpose()?;
+        let Some(job) = job.filter(|job| job.state == State::Running) else { return Ok(true) };
+        let done = match Lost::by(&job.task) {
+            Some(lost) => Worker { asked, tenant, keys: TenantKeys(tenant), job: &job, lost }.piece().await,
+            None => removal::piece(asked, TenantKeys(tenant), &job).await,
+        };
+        if let Err(why) = done {
+            let error = Some(why.to_string());
+            let progress = Progress { error, ..next(&job.progress, (asked.clock)()) };
+            asked.table.set_progress(&key, State::Waiting, &progress).await?;
+            return Err(why);
+        }
+        if Instant::now() >= until {
+            return Ok(false);
+        }
+    }
+}
+
+/// Lets each job run again that waits, or that has shown no progress for a while before `now`. Returns how many these are.
+///
+/// # Errors
+/// The table cannot be read or written.
+pub async fn sweep(asked: &Asked<'_>, now: Time) -> Result<usize, Problem> {
+    let range = Range { prefix: key::unfinished_jobs(), in_index: true, descending: false };
+    let (mut again, mut after): (_, Option<(Key, Key)>) = (0, None);
+    loop {
+        let start = after.as_ref().map(|(key, listed)| (key, Some(listed)));
+        let (items, more) = asked.table.page(&range, start, 100).await?;
+        for item in items {
+            let at = |name: &str| item.get(name).and_then(|it| it.as_s().ok()).cloned().unwrap_or_default();
+            let key = Key { pk: at("PK"), sk: at("SK") };
+            after = Some((key.clone(), Key { pk: at("GSI1PK"), sk: at("GSI1SK") }));
+            let job: Job = decode(item)?;
+            let is_stalled = job.progress.at.seconds() + STALLED_SECONDS < now.seconds();
+            if job.state == State::Waiting || is_stalled {
+                let progress = Progress { turn: job.progress.turn + 1, at: (asked.clock)(), ..job.progress };
+                again += usize::from(asked.table.set_progress(&key, State::Running, &progress).await?);
+            }
+        }
+        if !more {
+            removal::start_all(asked, now).await?;
+            return Ok(again);
+        }
+    }
+}
+
+/// The progress at the next turn, as far as nothing else changes.
+pub(super) fn next(progress: &Progress, now: Time) -> Progress {
+    Progress { turn: progress.turn + 1, at: now, error: None, ..progress.clone() }
+}
+
+/// What members lose by a job.
+#[derive(Clone, Copy)]
+enum Lost {
+    /// A role, in whose place they get the second one.
+    Role(RoleId, RoleId),
+    Group(GroupId),
+}
+
+impl Lost {
+    fn by(task: &Task) -> Option<Self> {
+        match *task {
+            Task::DeleteRole { role, reassign_to } => Some(Lost::Role(role, reassign_to)),
+            Task::DeleteGroup { group } => Some(Lost::Group(group)),
+            Task::RemoveTenant => None,
+        }
+    }
+}
+
+struct Worker<'a> {
+    asked: &'a Asked<'a>,
+    tenant: TenantId,
+    keys: TenantKeys,
+    job: &'a Job,
+    lost: Lost,
+}
+
+impl Worker<'_> {
+    /// The edges to the members who are not done.
+    fn edges(&self) -> Key {
+        match self.lost {
+            Lost::Role(role, _) => self.keys.holders(role),
+            Lost::Group(group) => self.keys.members_of(group),
+        }
+    }
+
+    fn edge(&self, user: UserId) -> Key {
+        match self.lost {
+            Lost::Role(role, _) => self.keys.holder(role, user),
+            Lost::Group(group) => self.keys.in_group(group, user),
+        }
+    }
+
+    /// Does the piece that the job names, and writes down the next one. Without a next one it finishes the job.
+    async fn piece(&self) -> Result<(), Problem> {
+        let piece = &self.job.progress.piece;
+        join_all(piece.chunks(TOGETHER).map(|users| self.change(users)))
+            .await
+            .into_iter()
+            .collect::<Result<(), _>>()?;
+        // Edges that lead to somebody without the role, or outside of the group.
+        let left = match piece.is_empty() {
+            true => HashMap::new(),
+            false => self.asked.table.get(piece.iter().map(|user| self.edge(*user))).await?,
+        };
+        self.asked.table.clear(&left.into_keys().collect::<Vec<_>>()).await?;
+        let total = match self.job.progress.total {
+            Some(total) => total,
+            None => self.asked.table.count(&self.edges()).await?,
+        };
+        let most = i32::try_from(PIECE).unwrap_or(i32::MAX);
+        let (edges, _) = self.asked.table.page(&Range::of(self.edges()), None, most).await?;
+        let number = |sk: &String| TenantKeys::number_of(sk);
+        let users = edges.iter().filter_map(|edge| edge.get("SK")?.as_s().ok().and_then(number));
+        let done = self.job.progress.done + piece.len();
+        let next = next(&self.job.progress, (self.asked.clock)());
+        let next = Progress { done, total: Some(total), piece: users.collect(), ..next };
+        let is_last = next.piece.is_empty();
+        let job = self.keys.job(self.job.id);
+        if self.asked.table.set_progress(&job, State::Running, &next).await? && is_last {
+            self.finish().await?;
+        }
+        Ok(())
+    }
+
+    async fn as_product(&self, reads: Reads, plan: &PlanFn<'_>) -> Result<(), Problem> {
+        let who = Who::Product(self.tenant, format!("job {}", self.job.id));
+        super::change(self.asked, &who, &reads, &Conditions::default(), plan).await.map(drop)
+    }
+
+    /// Changes these members in one transaction.
+    async fn change(&self, users: &[UserId]) -> Result<(), Problem> {
+        let edit = match self.lost {
+            Lost::Role(old, new) => MemberEdit { roles: Some(Roles::Instead(old, new)), ..MemberEdit::default() },
+            Lost::Group(group) => MemberEdit { groups: Some(Groups::WithoutDeleted(group)), ..MemberEdit::default() },
+        };
+        self.as_product(Reads::members(users), &|plan| {
+            let facts = plan.facts();
+            for member in facts.members().filter(|Unseen(member)| self.concerns(member)) {
+                plan.update(member, &edit);
+            }
+            Ok(Answer::empty(204).into())
+        })
+        .await
+    }
+
+    fn concerns(&self, member: &Member) -> bool {
+        match self.lost {
+            // A removed member keeps the number of the role; nobody gets it back.
+            Lost::Role(role, _) => member.is_present() && member.roles.contains(&role),
+            Lost::Group(group) => member.groups.contains(&group),
+        }
+    }
+
+    /// Deletes the role or group, now that no member has it. The job is done in the same transaction.
+    async fn finish(&self) -> Result<(), Problem> {
+        match self.lost {
+            Lost::Role(role, new) => {
+                for group in self.conferring(role).await? {
+                    self.as_product(Reads::group(Some(group)), &|plan| {
+                        let edit = GroupEdit::from(group::change::Retirement::OfRole(role, new));
+                        plan.update(plan.facts().any_group()?, &edit);
+                        Ok(Answer::empty(204).into())
+                    })
+                    .await?;
+                }
+                self.end(Reads::job(Some(self.job.id)), &|plan| {
+                    if let Ok(role) = plan.facts().role(Some(role)) {
+                        plan.delete(role);
+                    }
+                })
+                .await
+            }
+            Lost::Group(group) => {
+                let reads = Reads { job: Some(self.job.id), ..Reads::group(Some(group)) };
+                self.end(reads, &|plan| {
+                    if let Ok(group) = plan.facts().any_group() {
+                        plan.delete(group);
+                    }
+                })
+                .await
+            }
+        }
+    }
+
+    async fn end(&self, reads: Reads, delete: &(dyn Fn(&mut super::Plan) + Send + Sync)) -> Result<(), Problem> {
+        self.as_product(reads, &|plan| {
+            let facts = plan.facts();
+            let unseen = facts.job()?;
+            // Another worker can have been quicker.
+            if unseen.0.state != State::Done {
+                delete(plan);
+                plan.update(unseen, &JobEdit { done_at: Some(facts.now()) });
+            }
+            Ok(Answer::empty(204).into())
+        })
+        .await
+    }
+
+    /// The groups that confer a role.
+    async fn conferring(&self, role: RoleId) -> Result<Vec<GroupId>, Problem> {
+        let rules = self.asked.table.catalog(self.keys, 0).await?;
+        let standings = rules.standings().filter(|(_, standing)| standing.confers.contains(&role));
+        Ok(standings.map(|(group, _)| *group).collect())
+    }
+}

@@ -1,0 +1,147 @@
+//! The removal of a tenant that nobody has restored in time: every item of it, the record too.
+//!
+//! Its parts can be repeated, because each only deletes. The tenant's item and the job's come last, in this order: a worker that
+//! takes over finds the job as long as there is anything left.
+
+use domain::id::TenantId;
+use domain::job::change::JobEdit;
+use domain::job::{PIECE, Progress, State, Task};
+use domain::tenant::RESTORABLE_SECONDS;
+use domain::{Entry, Group, Job, Label, Member, Problem, Record, Tenant, TenantEdit, Time};
+
+use super::jobs::next;
+use super::{Asked, Conditions, Reads, Who};
+use crate::answer::Answer;
+use crate::table::decode;
+use crate::table::key::{self, Key, Range, TenantKeys};
+use crate::table::stored::Stored;
+use crate::table::{Item, key_of};
+
+/// How much longer than it can be restored a deleted tenant stays, in seconds: clocks differ.
+const MARGIN: i64 = 60 * 60;
+
+/// Starts the removal of each tenant that could have been restored for the last time before `now`.
+///
+/// # Errors
+/// The table cannot be read or written.
+pub(super) async fn start_all(asked: &Asked<'_>, now: Time) -> Result<(), Problem> {
+    let range = Range { in_index: true, ..Range::of(key::deleted_tenants()) };
+    let (items, _) = asked.table.page(&range, None, 100).await?;
+    for item in items {
+        let tenant: Tenant = decode(item)?;
+        if tenant.deleted_at.is_some_and(|at| at.seconds() + RESTORABLE_SECONDS + MARGIN < now.seconds()) {
+            start(asked, tenant.id).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn start(asked: &Asked<'_>, tenant: TenantId) -> Result<(), Problem> {
+    let who = Who::Product(tenant, "deleted, and not restored in time".to_owned());
+    let plan = |plan: &mut super::Plan| {
+        // The index lags behind: the tenant can have been restored, or its removal can have begun.
+        let (facts, tenant) = (plan.facts(), plan.facts().tenant());
+        if tenant.deleted_at.is_some() && tenant.job.is_none() {
+            let id = plan.number(|numbers| &mut numbers.jobs)?;
+            plan.update(facts.own_tenant(), &TenantEdit { job: Some(id), ..TenantEdit::default() });
+            plan.create(Job::new(id, Task::RemoveTenant, facts.now()), &JobEdit::default());
+        }
+        Ok(Answer::empty(204).into())
+    };
+    super::change(asked, &who, &Reads::of_deleted_tenant(), &Conditions::default(), &plan).await.map(drop)
+}
+
+/// Removes a further part.
+///
+/// # Errors
+/// The table cannot be read or written.
+pub(super) async fn piece(asked: &Asked<'_>, keys: TenantKeys, job: &Job) -> Result<(), Problem> {
+    let (table, job_key, now) = (asked.table, keys.job(job.id), (asked.clock)());
+    let tenant: Option<Tenant> = table.get([keys.tenant()]).await?.remove(&keys.tenant()).map(decode).transpose()?;
+    let Some(tenant) = tenant else { return table.clear(&[job_key]).await };
+    let progress = &job.progress;
+    let month = progress.month.unwrap_or_else(|| month_of(tenant.meta.created_at));
+    let (removed, month) = if month <= month_of(now) {
+        let name = format!("{:04}-{:02}", month / 12, month % 12 + 1);
+        let events = keys_of(asked, &Range { in_index: true, ..Range::of(keys.happened_in(&name)) }).await?;
+        table.clear(&events).await?;
+        (events.len(), month + u32::from(events.is_empty()))
+    } else {
+        let (items, _) = table.page(&Range::of(keys.all()), None, most()).await?;
+        let mut removed = Vec::new();
+        for item in items {
+            let key = key_of(&item)?;
+            if key != keys.tenant() && key != job_key {
+                remove_side(asked, keys, &key, item).await?;
+                removed.push(key);
+            }
+        }
+        if removed.is_empty() {
+            table.clear(&tenant.image(tenant.id)?.side_keys()).await?;
+            table.clear(&[keys.tenant()]).await?;
+            return table.clear(&[job_key]).await;
+        }
+        table.clear(&removed).await?;
+        (removed.len(), month)
+    };
+    let progress = Progress { done: progress.done + removed, month: Some(month), ..next(progress, now) };
+    table.set_progress(&job_key, State::Running, &progress).await.map(drop)
+}
+
+/// Removes the items that follow from another one: names, edges, fences.
+async fn remove_side(asked: &Asked<'_>, keys: TenantKeys, key: &Key, item: Item) -> Result<(), Problem> {
+    let of = |kind: &str| key.sk.starts_with(&format!("{}#", kind.to_uppercase()));
+    let (image, edges) = if of(Member::KIND) {
+        (decode::<Member>(item)?.image(keys.0)?, None)
+    } else if of(Group::KIND) {
+        let group: Group = decode(item)?;
+        (group.image(keys.0)?, Some(keys.members_of(group.id)))
+    } else if of(Label::KIND) {
+        (decode::<Label>(item)?.image(keys.0)?, None)
+    } else if key.sk.starts_with(&keys.catalog().sk) {
+        match decode(item)? {
+            Entry::Role(role) => (role.image(keys.0)?, Some(keys.holders(role.id))),
+            _ => return Ok(()),
+        }
+    } else {
+        return Ok(());
+    };
+    asked.table.clear(&image.side_keys()).await?;
+    while let Some(edges) = &edges {
+        let left = keys_of(asked, &Range::of(edges.clone())).await?;
+        if left.is_empty() {
+            break;
+        }
+        asked.table.clear(&left).await?;
+    }
+    Ok(())
+}
+
+async fn keys_of(asked: &Asked<'_>, range: &Range) -> Result<Vec<Key>, Problem> {
+    let (items, _) = asked.table.page(range, None, most()).await?;
+    items.iter().map(key_of).collect()
+}
+
+fn most() -> i32 {
+    i32::try_from(PIECE).unwrap_or(i32::MAX)
+}
+
+/// 12 times the year, and the months of it that are over.
+fn month_of(at: Time) -> u32 {
+    let text = at.to_string();
+    let number =
+        |part: std::ops::Range<usize>| text.get(part).and_then(|it| it.parse::<u32>().ok()).unwrap_or_default();
+    number(0..4) * 12 + number(5..7).saturating_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn months_are_counted() {
+        assert_eq!(month_of(Time::from_millis(1_705_308_300_000)), 2024 * 12);
+        assert_eq!(month_of(Time::from_millis(1_735_603_200_000)), 2024 * 12 + 11);
+        assert_eq!(month_of(Time::from_millis(1_735_689_600_000)), 2025 * 12);
+    }
+}

@@ -1,0 +1,84 @@
+//! What the work of a job needs beside transactions.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, Select};
+use domain::Problem;
+use domain::job::{Progress, State};
+use futures_util::future::join_all;
+
+use super::key::Key;
+use super::{Malformed, Table, failure, key_attributes};
+
+impl Table<'_> {
+    /// How many items a partition has whose sort keys begin with the sort key of `prefix`; strongly consistent. It takes a round
+    /// trip for each MB.
+    pub async fn count(self, prefix: &Key) -> Result<usize, Problem> {
+        let (mut count, mut start) = (0, None);
+        loop {
+            let output = self
+                .retry("Query", || async {
+                    let request = self.client.query().table_name(self.name).select(Select::Count).consistent_read(true);
+                    let request = request.key_condition_expression("PK = :pk AND begins_with(SK, :sk)");
+                    let [(_, pk), (_, sk)] = key_attributes(prefix);
+                    let request = request.expression_attribute_values(":pk", pk).expression_attribute_values(":sk", sk);
+                    let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
+                    request.set_exclusive_start_key(start.clone()).send().await.map_err(|why| failure(&why))
+                })
+                .await?;
+            self.meter.read(output.consumed_capacity.as_slice());
+            count += usize::try_from(output.count).unwrap_or_default();
+            start = output.last_evaluated_key;
+            if start.is_none() {
+                return Ok(count);
+            }
+        }
+    }
+
+    /// Deletes items on which nothing rests.
+    pub async fn clear(self, keys: &[Key]) -> Result<(), Problem> {
+        let delete = async |key: &Key| {
+            self.retry("DeleteItem", || async {
+                let request = self.client.delete_item().table_name(self.name).set_key(Some(key_attributes(key).into()));
+                let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
+                let output = request.send().await.map_err(|why| failure(&why))?;
+                self.meter.wrote(output.consumed_capacity.as_slice());
+                Ok(())
+            })
+            .await
+        };
+        join_all(keys.iter().map(delete)).await.into_iter().collect()
+    }
+
+    /// Writes how far a job is, if the job is still at the turn before. Returns whether it was: if not, another worker was quicker.
+    ///
+    /// A try whose answer is lost may have written. Then the next one finds another turn, and the caller reads the job anew.
+    pub async fn set_progress(self, job: &Key, state: State, progress: &Progress) -> Result<bool, Problem> {
+        let value =
+            |value| Ok::<_, Malformed>(serde_dynamo::to_attribute_value(value).map_err(|_| Malformed("a job"))?);
+        let named = serde_dynamo::to_attribute_value(progress).map_err(|_| Malformed("a job"))?;
+        let before = serde_dynamo::to_attribute_value(progress.turn - 1).map_err(|_| Malformed("a job"))?;
+        let values = [
+            (":progress", named),
+            (":before", before),
+            (":state", value(state.as_str())?),
+            (":done", value(State::Done.as_str())?),
+        ];
+        let values: HashMap<_, _> = values.map(|(name, value)| (name.to_owned(), value)).into();
+        self.retry("UpdateItem", || async {
+            let request = self.client.update_item().table_name(self.name).set_key(Some(key_attributes(job).into()));
+            let request = request.update_expression("SET #state = :state, progress = :progress");
+            let request = request.condition_expression("progress.turn = :before AND #state <> :done");
+            let request = request.expression_attribute_names("#state", "state");
+            let request = request.set_expression_attribute_values(Some(values.clone()));
+            match request.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await {
+                Ok(output) => self.meter.wrote(output.consumed_capacity.as_slice()),
+                Err(why) if why.code() == Some("ConditionalCheckFailedException") => return Ok(false),
+                Err(why) => return Err(failure(&why)),
+            }
+            Ok(true)
+        })
+        .await
+    }
+}
