@@ -49,7 +49,7 @@ impl Body {
                 read: it.read.value_or_default().map(spelled),
                 manage: it.manage.value_or_default().map(spelled),
             }),
-            fields: Fields { roles: "scope", groups: "permissions", profession: "professionId" },
+            fields: Fields { roles: "scope", groups: "permissions", profession: "professionId", ..Fields::default() },
             ..MemberEdit::default()
         }
     }

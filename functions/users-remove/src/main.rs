@@ -1,7 +1,5 @@
 use serde_json::json;
 use shared::dialect::users::{self, USERS, User};
-use shared::domain::MemberEdit;
-use shared::domain::member::change::Presence;
 use shared::id::UserId;
 use shared::{Answer, App, Boxed, Call, Caller, Problem, Reads};
 
@@ -29,8 +27,7 @@ async fn leave_tenant(app: &App, call: &Call) -> Result<Answer, Problem> {
 async fn remove(app: &App, call: &Call, caller: &Caller, user: Option<UserId>) -> Result<Answer, Problem> {
     let conditions = call.conditions()?;
     app.change(call, caller, Reads::member(user).unshown(), &conditions, &|plan| {
-        let presence = Some(Presence::Removed(plan.facts().now()));
-        plan.update(plan.facts().member(user)?, &MemberEdit { presence, ..MemberEdit::default() });
+        plan.remove_member(plan.facts().member(user)?);
         Ok(Answer::empty(204).into())
     })
     .await

@@ -102,6 +102,11 @@ impl<T> Patch<T> {
         }
     }
 
+    /// The new value, if there is one.
+    pub fn set(self) -> Option<T> {
+        if let Patch::Set(value) = self { Some(value) } else { None }
+    }
+
     pub fn is_keep(&self) -> bool {
         matches!(self, Patch::Keep)
     }

@@ -13,7 +13,7 @@ use domain::{Catalog, Group, Job, Known, Label, Member, Names, Problem, Record, 
 use uuid::Uuid;
 
 use super::list::Shown;
-use super::people::Person;
+use super::people::People;
 use super::principal::{Principal, Who, stranger};
 use super::{Asked, Idempotency, Reads, Recorded};
 use crate::answer::Answer;
@@ -65,7 +65,7 @@ pub struct Facts {
     group: Option<Group>,
     label: Option<Label>,
     job: Option<Job>,
-    pub(super) person: Option<Person>,
+    pub(super) people: People,
     pub(super) new_tenant: Option<(TenantId, MembershipId)>,
     /// Whether there is a tenant with the slug that [`Reads::new_tenant`] named.
     pub(super) is_slug_taken: bool,
@@ -73,7 +73,7 @@ pub struct Facts {
     is_held: bool,
     /// The number of the thing that [`Reads::lookup`] named.
     found: Option<u32>,
-    keys: TenantKeys,
+    pub(super) keys: TenantKeys,
     caller: Option<UserId>,
     recorded: Option<Recorded>,
 }
@@ -94,10 +94,9 @@ impl Facts {
         let wanted = wanted.chain(reads.members.iter().map(|user| keys.member(*user)));
         let address_key = reads.address.as_ref().map(|email| keys.email(email));
         let external_key = reads.external_id.as_ref().map(|(kind, id)| keys.external_id(kind, id));
-        let person_key = reads.person.as_ref().map(|email| key::person(email));
         let (group_key, label_key) = (reads.group.map(|id| keys.group(id)), reads.label.map(|id| keys.label(id)));
         let job_key = reads.job.map(|id| keys.job(id));
-        let wanted = wanted.chain(address_key.clone()).chain(external_key.clone()).chain(person_key.clone());
+        let wanted = wanted.chain(address_key.clone()).chain(external_key.clone()).chain(People::keys(keys, reads));
         let slug_key = reads.new_tenant.as_ref().map(|slug| key::slug(slug));
         let wanted =
             wanted.chain(group_key.clone()).chain(label_key.clone()).chain(slug_key.clone()).chain(job_key.clone());
@@ -131,15 +130,11 @@ impl Facts {
         };
         let by_address = reference(address_key.as_ref().and_then(&mut take))?;
         let by_external_id = reference(external_key.as_ref().and_then(&mut take))?;
-        let known_person = reference(person_key.as_ref().and_then(&mut take))?;
         let group: Option<Group> = group_key.as_ref().and_then(&mut take).map(decode).transpose()?;
         let label: Option<Label> = label_key.as_ref().and_then(&mut take).map(decode).transpose()?;
-        let person = match &reads.person {
-            None => None,
-            Some(_) => Some(Person::of(asked, keys, known_person, &mut members).await?),
-        };
         let new_tenant = reads.new_tenant.as_ref().map(|_| (TenantId::LAST, MembershipId::LAST));
         let is_slug_taken = slug_key.is_some_and(|key| take(&key).is_some());
+        let people = People::of(asked, keys, reads, &found, &mut members).await?;
         let mut named_groups: BTreeSet<GroupId> = reads.named.0.iter().copied().collect();
         let mut named_labels: BTreeSet<LabelId> = reads.named.1.iter().copied().collect();
         if asked.names && !reads.unshown {
@@ -181,7 +176,7 @@ impl Facts {
             group,
             label,
             job,
-            person,
+            people,
             new_tenant,
             is_slug_taken,
             is_held,
@@ -263,11 +258,6 @@ impl Facts {
     /// The tenant as a record.
     pub fn own_tenant(&self) -> Unseen<'_, Tenant> {
         Unseen(&self.tenant)
-    }
-
-    /// Who has the address that [`Reads::person`] named.
-    pub(super) fn person(&self) -> Option<&Person> {
-        self.person.as_ref()
     }
 
     /// The numbers that [`Facts::take_numbers`] has taken.

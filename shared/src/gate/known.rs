@@ -117,14 +117,30 @@ pub struct FreshNumbers(Mutex<HashMap<u8, Vec<u32>>>);
 
 impl FreshNumbers {
     /// Makes sure that there is a number of this kind.
-    pub(super) async fn reserve<const KIND: u8>(&self, table: Table<'_>, kind: Kind) -> Result<Id<KIND>, Problem> {
-        if let Some(number) = lock(&self.0).get(&KIND).and_then(|left| left.last().copied()) {
-            return Ok(Id::new(number));
+    pub(super) async fn reserve_one<const KIND: u8>(&self, table: Table<'_>, kind: Kind) -> Result<Id<KIND>, Problem> {
+        let number = self.reserve(table, kind, 1).await?.pop();
+        number.ok_or_else(|| Problem::Internal("no number was reserved".to_owned()))
+    }
+
+    /// Makes sure that there are so many numbers of this kind.
+    pub(super) async fn reserve<const KIND: u8>(
+        &self,
+        table: Table<'_>,
+        kind: Kind,
+        count: usize,
+    ) -> Result<Vec<Id<KIND>>, Problem> {
+        let left = || lock(&self.0).get(&KIND).map_or(0, Vec::len);
+        while left() < count {
+            let first = table.allocate(kind, BLOCK).await?;
+            // They stand before the others, because those are used from the end.
+            let block = (first..first + BLOCK).rev();
+            drop(lock(&self.0).entry(KIND).or_default().splice(..0, block));
         }
-        let first = table.allocate(kind, BLOCK).await?;
-        let block: Vec<u32> = (first..first + BLOCK).rev().collect();
-        lock(&self.0).insert(KIND, block);
-        Id::try_from(i64::from(first)).map_err(|_| Problem::LimitReached("ids of a kind", i32::MAX as usize))
+        let numbers: Vec<u32> =
+            lock(&self.0).get(&KIND).map(|left| left.iter().rev().take(count).copied().collect()).unwrap_or_default();
+        let id = |number: u32| Id::try_from(i64::from(number));
+        let ids = numbers.into_iter().map(id).collect::<Result<_, _>>();
+        ids.map_err(|_| Problem::LimitReached("ids of a kind", i32::MAX as usize))
     }
 
     /// Takes a number away, because a request is about to use it.

@@ -67,6 +67,20 @@ pub struct MemberList {
 }
 
 impl MemberList {
+    /// All members, in the order of their ids.
+    pub fn by_id() -> Self {
+        Self {
+            sort: Sort::Id,
+            descending: false,
+            role: None,
+            group: None,
+            status: None,
+            email: None,
+            external_id: None,
+            beginning: None,
+        }
+    }
+
     /// Whether only members of the group are read.
     fn is_of_the_group(&self) -> bool {
         self.sort == Sort::Id && self.email.is_none() && self.external_id.is_none()

@@ -165,21 +165,19 @@ async fn commit(asked: &Asked<'_>, facts: &Facts, allowed: &Allowed) -> Result<C
         let own = allowed.written.iter().find(|written| written.is_of_tenant());
         transaction.tenant(facts.tenant(), &allowed.tenant, own)?;
     }
-    if let Some(person) = facts.person() {
-        // Whether the transaction commits or not: its outcome can stay unknown.
-        asked.numbers.spend(person.membership);
-        asked.numbers.spend(person.user);
-    }
+    // Whether the transaction commits or not: its outcome can stay unknown.
+    facts.people.spend(asked.numbers);
     if let Some((tenant, membership)) = facts.new_tenant() {
         asked.numbers.spend(tenant);
         asked.numbers.spend(membership);
     }
-    if let Some(person) = &allowed.person {
+    for person in &allowed.persons {
         transaction.person(person)?;
     }
     if let Some((item, condition)) = allowed.record()? {
         transaction.put(item, Some(condition))?;
     }
+    transaction.fits()?;
     if !transaction.is_empty() {
         match table.write(transaction).await? {
             Committed::Yes => {}

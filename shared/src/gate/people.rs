@@ -1,63 +1,134 @@
-//! The changes that begin or end something for a person: joining a tenant, coming back to it, founding one.
+//! The changes that begin or end something for a person: joining a tenant, leaving it, coming back to it, founding one.
 
 use std::collections::HashMap;
 
 use domain::event::{Author, Stamp};
 use domain::id::{Id, Kind, MembershipId, UserId};
 use domain::member::change::{Groups, InGroup, Presence, Roles};
+use domain::policy::Action;
 use domain::{Change, Member, MemberEdit, Problem, Record, Tenant, TenantEdit, User, policy, role};
 use uuid::Uuid;
 
-use super::Asked;
 use super::facts::{Facts, Unseen};
 use super::plan::Plan;
-use crate::table::decode;
-use crate::table::key::TenantKeys;
-use crate::table::stored::Stored;
+use super::{Asked, FreshNumbers, Reads};
+use crate::table::key::{self, Key, TenantKeys};
+use crate::table::stored::{Reference, Stored};
+use crate::table::{Item, decode};
 
 /// The person with an address.
-#[derive(Clone, Copy, Debug)]
-pub struct Person {
-    pub user: UserId,
+#[derive(Clone, Debug)]
+struct Person {
+    email: String,
+    user: UserId,
     /// Whether nobody has the address in any tenant: `user` is then a number that nobody has.
-    pub is_new: bool,
+    is_new: bool,
     /// The number of their membership, if they get one.
-    pub membership: MembershipId,
+    membership: MembershipId,
 }
 
 impl Person {
-    /// Reads the item of a known person in the tenant.
+    /// `place` tells apart the numbers that stand for those of new persons.
+    fn new(email: &str, known: Option<UserId>, place: u32) -> Self {
+        Self {
+            email: email.to_owned(),
+            user: known.unwrap_or(UserId::new(UserId::LAST.number() - place)),
+            is_new: known.is_none(),
+            membership: MembershipId::new(MembershipId::LAST.number() - place),
+        }
+    }
+}
+
+/// The people whom a request names by their addresses.
+pub struct People {
+    persons: Vec<Person>,
+    /// Who has an address in the tenant.
+    addressed: HashMap<Key, UserId>,
+}
+
+impl People {
+    /// The keys of the items that lead to the people.
+    pub fn keys(keys: TenantKeys, reads: &Reads) -> impl Iterator<Item = Key> {
+        let persons = reads.persons.iter().map(|email| key::person(email));
+        persons.chain(reads.addresses.iter().map(move |email| keys.email(email)))
+    }
+
+    /// The people to whom these items lead. Reads what they are in the tenant, all of them in one round trip.
     pub async fn of(
         asked: &Asked<'_>,
         keys: TenantKeys,
-        known: Option<UserId>,
+        reads: &Reads,
+        found: &HashMap<Key, Item>,
         members: &mut HashMap<UserId, Member>,
     ) -> Result<Self, Problem> {
-        if let Some(user) = known {
-            let key = keys.member(user);
-            let member: Option<Member> = asked.table.get([key.clone()]).await?.remove(&key).map(decode).transpose()?;
-            members.extend(member.map(|member| (user, member)));
+        let leads_to = |key: &Key| -> Result<Option<UserId>, Problem> {
+            let reference: Option<Reference<_>> = found.get(key).cloned().map(decode).transpose()?;
+            Ok(reference.map(|it| it.number))
+        };
+        let mut people = Self { persons: Vec::new(), addressed: HashMap::new() };
+        for (place, email) in (0..).zip(&reads.persons) {
+            people.persons.push(Person::new(email, leads_to(&key::person(email))?, place));
         }
-        Ok(Self { user: known.unwrap_or(UserId::LAST), is_new: known.is_none(), membership: MembershipId::LAST })
+        for key in reads.addresses.iter().map(|email| keys.email(email)) {
+            let user = leads_to(&key)?;
+            people.addressed.extend(user.map(|user| (key, user)));
+        }
+        let known = people.persons.iter().filter(|person| !person.is_new).map(|person| person.user);
+        let wanted: Vec<Key> = known.chain(people.addressed.values().copied()).map(|user| keys.member(user)).collect();
+        if !wanted.is_empty() {
+            for item in asked.table.get(wanted).await?.into_values() {
+                let member: Member = decode(item)?;
+                members.insert(member.user, member);
+            }
+        }
+        Ok(people)
+    }
+
+    /// These numbers are used now, or may be.
+    pub fn spend(&self, numbers: &FreshNumbers) {
+        for person in &self.persons {
+            numbers.spend(person.membership);
+            numbers.spend(person.user);
+        }
     }
 }
 
 impl Facts {
-    /// Takes numbers for a new person, membership or tenant, once the change is allowed: no refused request takes any. Until then
-    /// the last possible numbers stand for them. Returns whether there were any to take.
+    /// Whether the person with an address that [`Reads::person`] named is a member.
+    pub fn has_joined(&self, email: &str) -> bool {
+        let mut persons = self.people.persons.iter().filter(|person| person.email == email);
+        persons.any(|person| self.member(Some(person.user)).is_ok())
+    }
+
+    /// The member with an address that [`Reads::addresses`] named.
+    ///
+    /// # Errors
+    /// [`Problem::NotFound`]
+    pub fn member_at(&self, email: &str) -> Result<Unseen<'_, Member>, Problem> {
+        let key = self.keys.email(email);
+        let found = self.member(self.people.addressed.get(&key).copied())?;
+        // The item of the address is no condition of a change, but the member is.
+        if self.keys.email(&found.0.email) == key { Ok(found) } else { Err(Problem::NotFound("user")) }
+    }
+
+    /// Takes numbers for new persons, memberships or a tenant, once the change is allowed: no refused request takes any. Until
+    /// then the last possible numbers stand for them. Returns whether there were any to take.
     pub(super) async fn take_numbers(&mut self, asked: &Asked<'_>) -> Result<bool, Problem> {
-        let numbers = asked.numbers;
-        if let Some(person) = &mut self.person {
+        let (numbers, persons) = (asked.numbers, &mut self.people.persons);
+        let new = persons.iter().filter(|person| person.is_new).count();
+        let mut users = numbers.reserve(asked.table, Kind::User, new).await?.into_iter();
+        let memberships = numbers.reserve(asked.table, Kind::Membership, persons.len()).await?;
+        for (person, membership) in persons.iter_mut().zip(memberships) {
+            person.membership = membership;
             if person.is_new {
-                person.user = numbers.reserve(asked.table, Kind::User).await?;
+                person.user = users.next().unwrap_or(person.user);
             }
-            person.membership = numbers.reserve(asked.table, Kind::Membership).await?;
         }
         if let Some((tenant, membership)) = &mut self.new_tenant {
-            *tenant = numbers.reserve(asked.table, Kind::Tenant).await?;
-            *membership = numbers.reserve(asked.table, Kind::Membership).await?;
+            *tenant = numbers.reserve_one(asked.table, Kind::Tenant).await?;
+            *membership = numbers.reserve_one(asked.table, Kind::Membership).await?;
         }
-        Ok(self.person.is_some() || self.new_tenant.is_some())
+        Ok(!self.people.persons.is_empty() || self.new_tenant.is_some())
     }
 }
 
@@ -66,24 +137,41 @@ impl<'f> Plan<'f> {
     /// of this one before.
     ///
     /// # Errors
-    /// A defect: [`Reads::person`](super::Reads::person) names nobody.
+    /// A defect: [`Reads::person`](super::Reads::person) does not name the person.
     pub fn add_member(&mut self, edit: &MemberEdit) -> Result<Member, Problem> {
-        let (Some(person), Some(email)) = (self.facts.person().copied(), &edit.email) else {
-            return Err(Problem::Internal("a new member without an address".to_owned()));
-        };
-        let now = self.facts.now();
-        if let Ok(removed) = self.facts.removed(Some(person.user)) {
-            let edit = MemberEdit { presence: Some(Presence::Added), ..edit.clone() };
-            return Ok(self.update(removed, &edit));
+        let (facts, now) = (self.facts, self.facts.now());
+        let person = facts.people.persons.iter().find(|person| edit.email.as_ref() == Some(&person.email));
+        let person = person.ok_or_else(|| Problem::Internal("a new member without an address".to_owned()))?;
+        if let Ok(removed) = facts.removed(Some(person.user)) {
+            return Ok(self.add_again(removed, edit));
         }
-        if self.facts.member(Some(person.user)).is_ok() {
+        if facts.member(Some(person.user)).is_ok() {
             self.refuse(Problem::Exists("member who was added with this address"));
         }
         if person.is_new {
-            self.person = Some(User::new(person.user, email, now));
+            self.persons.push(User::new(person.user, &person.email, now));
         }
-        let new = Member::new(person.membership, self.facts.tenant().id, person.user, email, now);
+        let new = Member::new(person.membership, facts.tenant().id, person.user, &person.email, now);
         Ok(self.create(new, edit))
+    }
+
+    /// Makes a removed person a member again, with what the edit gives them and nothing that they had.
+    pub fn add_again(&mut self, removed: Unseen<'f, Member>, edit: &MemberEdit) -> Member {
+        self.update(removed, &MemberEdit { presence: Some(Presence::Added), ..edit.clone() })
+    }
+
+    /// Decides as if somebody without any role were concerned: a caller who may do this with nobody does not learn who is a
+    /// member.
+    pub fn with_nobody(&mut self, actions: &[Action]) {
+        let facts = self.facts;
+        let nobody = Member::new(MembershipId::LAST, facts.tenant().id, UserId::LAST, "", facts.now());
+        self.decide_on(Member::KIND, actions, &facts.entity(&nobody));
+    }
+
+    /// Removes a member. They keep their number, and can be restored.
+    pub fn remove_member(&mut self, member: Unseen<'f, Member>) -> Member {
+        let presence = Some(Presence::Removed(self.facts.now()));
+        self.update(member, &MemberEdit { presence, ..MemberEdit::default() })
     }
 
     /// Makes a tenant, of which the caller is the owner.

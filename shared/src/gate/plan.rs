@@ -3,6 +3,7 @@
 use domain::id::Id;
 use domain::policy::Action;
 use domain::policy::eval::Entity;
+use domain::problem::Fault;
 use domain::{Change, Member, Numbers, Problem, Role, RoleEdit, Time, User};
 
 use super::facts::{Facts, Unseen, View};
@@ -44,8 +45,8 @@ pub struct Plan<'f> {
     is_of_rules: bool,
     /// The kind of the first record that the plan changes, and the version that the record had.
     pub(super) first: Option<(&'static str, Option<u64>)>,
-    /// A person who is new in all tenants.
-    pub(super) person: Option<User>,
+    /// The persons who are new in all tenants.
+    pub(super) persons: Vec<User>,
     denied: Option<Problem>,
     refused: Option<Problem>,
     notices: Vec<String>,
@@ -61,7 +62,7 @@ impl<'f> Plan<'f> {
             changed: Vec::new(),
             is_of_rules: false,
             first: None,
-            person: None,
+            persons: Vec::new(),
             denied: None,
             refused: None,
             notices: Vec::new(),
@@ -144,6 +145,13 @@ impl<'f> Plan<'f> {
         self.refused.get_or_insert(why);
     }
 
+    /// Refuses the whole plan for what is wrong with the request, if anything is.
+    pub fn refuse_for(&mut self, faults: &[Fault]) {
+        if !faults.is_empty() {
+            self.refuse(faults.to_vec().into());
+        }
+    }
+
     /// Decides on the actions of a change. A change without an action is a defect, because no rule could deny it.
     pub(super) fn decide_on(&mut self, kind: &str, actions: &[Action], resource: &Entity) {
         if actions.is_empty() {
@@ -214,7 +222,7 @@ impl<'f> Plan<'f> {
         let mut tenant = self.tenant;
         tenant.numbers = Some(self.numbers).filter(|numbers| *numbers != self.facts.tenant().numbers);
         let now = self.facts.now();
-        Ok(Allowed { written: self.written, tenant, changed, person: self.person, recorded, now, answer })
+        Ok(Allowed { written: self.written, tenant, changed, persons: self.persons, recorded, now, answer })
     }
 }
 
@@ -224,8 +232,8 @@ pub struct Allowed {
     pub(super) tenant: TenantChange,
     /// The facts that other requests rest on, at their new versions.
     pub(super) changed: Vec<Fact>,
-    /// A person who is new in all tenants.
-    pub(super) person: Option<User>,
+    /// The persons who are new in all tenants.
+    pub(super) persons: Vec<User>,
     recorded: Option<(Key, Recorded)>,
     now: Time,
     pub(super) answer: Answer,

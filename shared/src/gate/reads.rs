@@ -18,7 +18,9 @@ pub struct Reads {
     pub(super) address: Option<String>,
     /// The id in another system of a thing of a kind.
     pub(super) external_id: Option<(&'static str, String)>,
-    pub(super) person: Option<String>,
+    pub(super) persons: Vec<String>,
+    /// The addresses of members of the tenant.
+    pub(super) addresses: Vec<String>,
     /// The slug of a new tenant.
     pub(super) new_tenant: Option<String>,
     pub(super) unshown: bool,
@@ -37,7 +39,17 @@ impl Reads {
 
     /// The person with an address, in all tenants, and their item in this tenant.
     pub fn person(email: &str) -> Self {
-        Self { person: Some(email.to_owned()), ..Self::default() }
+        Self::persons(vec![email.to_owned()])
+    }
+
+    /// The same for several persons, no address twice.
+    pub fn persons(emails: Vec<String>) -> Self {
+        Self { persons: emails, ..Self::default() }
+    }
+
+    /// The members with these addresses in the tenant.
+    pub fn addresses(emails: Vec<String>) -> Self {
+        Self { addresses: emails, ..Self::default() }
     }
 
     /// A group; `None` for an id that cannot be a group's.
@@ -68,6 +80,12 @@ impl Reads {
     /// Also another member.
     pub fn and_member(mut self, user: UserId) -> Self {
         self.members.push(user);
+        self
+    }
+
+    /// Also further members.
+    pub fn and_members(mut self, users: impl IntoIterator<Item = UserId>) -> Self {
+        self.members.extend(users);
         self
     }
 

@@ -16,6 +16,9 @@ use super::fence::{FENCES, Fact};
 use super::key::{self, Key};
 use super::{Condition, Failure, Item, Pause, Table, failure, internal, key_attributes};
 
+/// The most items that DynamoDB takes in one transaction.
+const MAX_ITEMS: usize = 100;
+
 /// The outcome of a transaction.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Committed {
@@ -200,6 +203,13 @@ impl<'a> Transaction<'a> {
 
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
+    }
+
+    /// # Errors
+    /// [`Problem::LimitReached`]: DynamoDB takes fewer items. A change of one record never has so many.
+    pub fn fits(&self) -> Result<(), Problem> {
+        let what = "items of the table in one change: ask for less at once";
+        if self.items.len() > MAX_ITEMS { Err(Problem::LimitReached(what, MAX_ITEMS)) } else { Ok(()) }
     }
 
     /// Commits only if the fact is still at the version that was read. See [`fence`](super::fence).

@@ -8,7 +8,7 @@ use crate::member::{Member, Status};
 use crate::meta::{Meta, MetadataEdit, Patch, merge};
 use crate::policy::eval::Entity;
 use crate::policy::{self, Action};
-use crate::problem::{Problem, Reference};
+use crate::problem::{Problem, Reference, Step};
 use crate::record::{Change, Record, Tally};
 use crate::text;
 use crate::time::Time;
@@ -43,6 +43,8 @@ pub struct MemberEdit {
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Fields {
+    /// The place of the member in the body, if the body is a list.
+    pub index: Option<usize>,
     pub roles: &'static str,
     pub groups: &'static str,
     pub profession: &'static str,
@@ -169,10 +171,9 @@ impl Record for Member {
                 refused = Err(why);
             }
         };
-        let unknown = |kind, field: &'static str, values: Vec<String>| Problem::InvalidReference {
-            kind,
-            place: vec!["body".into(), field.into()],
-            values,
+        let unknown = |kind, field: &'static str, values: Vec<String>| {
+            let steps = [Some("body".into()), edit.fields.index.map(Step::Index), Some(field.into())];
+            Problem::InvalidReference { kind, place: steps.into_iter().flatten().collect(), values }
         };
         // The edges of a removed member: those to groups stay.
         let roles_before = if self.is_present() { self.roles.clone() } else { BTreeSet::new() };

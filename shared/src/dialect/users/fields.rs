@@ -146,7 +146,7 @@ impl UserFields {
             language: self.language.map(|language| language.0),
             metadata: self.metadata.unwrap_or_default().0,
             external_id: self.external_id.map(|id| id.0),
-            fields: Fields { roles: "roles", groups: "groups", profession: "label" },
+            fields: Fields { roles: "roles", groups: "groups", profession: "label", ..Fields::default() },
             ..MemberEdit::default()
         };
         if let Some(name) = self.name {
