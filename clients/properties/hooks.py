@@ -22,11 +22,21 @@ session.trust_env = False
 calls = itertools.count()
 
 
+ORGANIZATION = "/api/v1/organizations/{organization_id}"
 CREATIONS = {f"POST /v1/{things}" for things in ("users", "roles", "groups", "labels", "tenants")}
+CREATIONS.add(f"PUT {ORGANIZATION}/users")
 # A member whom the run restores, again and again.
 REMOVED = "726f6c65-6361-8002-8000-000000000005"
 # The caller, who must stay.
-SELF = ("me", "726f6c65-6361-8002-8000-000000000002")
+SELF = ("me", "2", "726f6c65-6361-8002-8000-000000000002")
+# The operations that remove members, and the parameter that names one.
+REMOVALS = {"DELETE /v1/users/{id}": "id", f"DELETE {ORGANIZATION}/users/{{user_id}}": "user_id"}
+
+
+def entries(case):
+    """The users whom a call removes by a list."""
+    is_list = case.operation.label == f"PUT {ORGANIZATION}/users/remove" and isinstance(case.body, list)
+    return [entry for entry in case.body if isinstance(entry, dict)] if is_list else []
 
 
 def of_owner(method, path, body=None):
@@ -36,8 +46,12 @@ def of_owner(method, path, body=None):
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    if case.operation.label == "DELETE /v1/users/{id}" and str(case.path_parameters.get("id")).lower() in SELF:
-        case.path_parameters["id"] = REMOVED
+    name = REMOVALS.get(case.operation.label)
+    if name and str(case.path_parameters.get(name)).lower() in SELF:
+        case.path_parameters[name] = REMOVED
+    for entry in entries(case):
+        if str(entry.get("user_id")).lower() in SELF:
+            entry["user_id"] = REMOVED
     if case.operation.label == "POST /v1/users/{id}/restore":
         of_owner("DELETE", f"/v1/users/{REMOVED}")
     # If the credential is under test, the call must stay as it is.
@@ -45,7 +59,7 @@ def before_call(context, case, kwargs):
         return
     call = next(calls)
     # A new thing has no version: with `If-Match`, the answer is 412.
-    if case.method.upper() == "POST" and case.operation.label in CREATIONS and call % 8:
+    if case.method.upper() == case.operation.method.upper() and case.operation.label in CREATIONS and call % 8:
         case.headers.pop("If-Match", None)
     # If a session cookie may stand for the bearer, every other call has the cookie.
     if {"sessionCookie": []} in case.operation.definition.raw.get("security", []) and call % 2:
@@ -64,8 +78,11 @@ def after_call(context, case, response):
     A call can make the admin a user, or deactivate them: at the first 403 after that, the owner undoes it. A call can remove a
     member, or let the tenant take few addresses: the owner undoes it at once.
     """
-    if succeeded(response, case) and case.operation.label == "DELETE /v1/users/{id}":
-        of_owner("POST", f"/v1/users/{case.path_parameters['id']}/restore")
+    if succeeded(response, case):
+        removed = [case.path_parameters[REMOVALS[case.operation.label]]] if case.operation.label in REMOVALS else []
+        for user in removed + [entry.get("user_id") for entry in entries(case)]:
+            uuid = f"726f6c65-6361-8002-8000-{int(user):012x}" if str(user).isdigit() else user
+            of_owner("POST", f"/v1/users/{uuid}/restore")
     if succeeded(response, case) and case.operation.label == "PATCH /v1/tenant":
         of_owner("PATCH", "/v1/tenant", {"settings": {"allowed_domains": []}})
     if response.status_code == 403:
@@ -85,8 +102,12 @@ OF_NO_SCHEMA = (
     "a group that is not there twice",
     "groups of which one at most is primary",
     "given without `first_name` and `last_name`",
+    "given without `email`",
     "the tenant does not take members with addresses of this domain",
     "at least one role is required",
+    "must be the id of a user who was a member and was removed",
+    "must be the address of somebody who is no member",
+    "must be a user who is ",
     "must be the same as ",
     "must be the `next_cursor` of a page of this list",
     "the idempotency key was used for another request",

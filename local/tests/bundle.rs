@@ -38,7 +38,8 @@ fn cases(function: &str) -> Vec<Case> {
 /// Headers that the browser or the gateway adds without the page's doing. And `content-encoding`: no page should compress a body.
 fn is_sent_anyway(header: &str) -> bool {
     let gateway = header.starts_with("x-amzn-") || header.starts_with("x-forwarded-");
-    let browser = ["accept", "accept-encoding", "content-length", "cookie", "host", "origin", "user-agent"];
+    let browser =
+        ["accept", "accept-encoding", "content-length", "cookie", "host", "origin", "sec-fetch-site", "user-agent"];
     gateway || browser.contains(&header) || header == "content-encoding"
 }
 

@@ -153,14 +153,17 @@ impl App {
     /// The caller by a bearer or, without one, by the cookie `session`.
     ///
     /// A browser sends the cookie with calls of any page. So the cookie counts only if the page's origin is allowed, and if no
-    /// plain form could have made the request.
+    /// plain form could have made the request. A browser names no origin if a page only includes the answer, as an image or a
+    /// script; then it says that the page is of another site (Fetch Metadata).
     pub async fn bearer_or_cookie(&self, call: &Call) -> Result<Caller, Problem> {
         if call.header(header::AUTHORIZATION).is_some() {
             return self.bearer(call).await;
         }
-        let origin = call.header(header::ORIGIN);
-        if origin.is_some_and(|origin| !self.allowed_origins.iter().any(|allowed| allowed == origin)) || !call.is_json()
-        {
+        let is_from_here = match call.header(header::ORIGIN) {
+            Some(origin) => self.allowed_origins.iter().any(|allowed| allowed == origin),
+            None => call.header("sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none")),
+        };
+        if !is_from_here || call.can_be_a_form() {
             return Err(Problem::Unauthenticated("a cookie from a foreign page"));
         }
         self.verify(call, call.cookie("session"), Kind::Session).await

@@ -65,13 +65,8 @@ fn main() -> Result<(), lambda_http::Error> {
 
 #[test]
 fn description() {
-    use schemars::json_schema;
-    openapi::Operation::new(&ORGANIZATION)
-        .path(
-            "organization_id",
-            "The organization's UUID, number or slug: the credential's.",
-            json_schema!({ "type": "string" }),
-        )
+    use openapi::{Operation, organization_in_path};
+    organization_in_path(Operation::new(&ORGANIZATION))
         .body(|body| Body::read(body, None))
         .answer::<Assignment>()
         .describe();

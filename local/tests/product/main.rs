@@ -14,6 +14,7 @@ mod life;
 mod lists;
 mod members;
 mod observability;
+mod organization;
 mod permissions;
 mod races;
 mod roles;

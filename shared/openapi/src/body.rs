@@ -102,5 +102,5 @@ fn resolve<'a>(schema: &'a Value, schemas: &'a Value) -> &'a Value {
 
 fn may_be_null(schema: &Value) -> bool {
     let kinds = [&schema["type"], &schema["anyOf"]].into_iter().filter_map(Value::as_array);
-    kinds.flatten().any(|kind| kind == "null" || kind["type"] == "null")
+    schema["type"] == "null" || kinds.flatten().any(|kind| kind == "null" || kind["type"] == "null")
 }

@@ -4,6 +4,7 @@
 //! routes of the template, the comments of the handlers and the recorded events.
 
 mod body;
+mod lists;
 mod problems;
 mod words;
 
@@ -18,10 +19,11 @@ use serde_json::{Map, Value, json};
 
 use domain::Problem;
 use shared::Dialect;
-use shared::call::{DEFAULT_LIMIT, MAX_BODY, MAX_CURSOR, MAX_IDEMPOTENCY_KEY, MAX_LIMIT};
+use shared::call::{DEFAULT_LIMIT, MAX_BODY, MAX_IDEMPOTENCY_KEY};
 use shared::dialect::{USERS, directory, membership, organization, tenant, users};
-use shared::json::{Faulty, MAX_SAFE_INTEGER, Object, Text};
+use shared::json::{Faulty, MAX_SAFE_INTEGER, Object};
 
+pub use lists::organization_in_path;
 pub use problems::{CAUSE, faults, problems};
 use problems::{Scope, meaning, scope_of};
 use words::{family, header, security, security_schemes};
@@ -106,10 +108,19 @@ impl Operation {
     /// # Panics
     /// `read` disagrees with the schema: on a member's name, on `null`, on the required members.
     pub fn body<T: JsonSchema>(mut self, read: impl Fn(&mut Object) -> Result<T, Faulty>) -> Self {
+        let schema = self.body_schema(read);
+        self.with_body(&schema)
+    }
+
+    fn body_schema<T: JsonSchema>(&mut self, read: impl Fn(&mut Object) -> Result<T, Faulty>) -> Schema {
         let mut settings = SchemaSettings::draft2020_12().for_deserialize();
         settings.transforms.push(Box::new(RecursiveTransform(body::finish)));
         let schema = self.schema::<T>(settings);
         body::agree(schema.as_value(), &self.components["schemas"], read);
+        schema
+    }
+
+    fn with_body(mut self, schema: &Schema) -> Self {
         self.problems_of(Scope::Bodies);
         let description = format!("Up to {} KiB, not compressed.", MAX_BODY / 1024);
         self.object["requestBody"] =
@@ -180,13 +191,8 @@ impl Operation {
 
     /// The answer to a success is a page of a list.
     pub fn page<T: JsonSchema>(mut self) -> Self {
-        let limit = json_schema!({ "type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT });
         let same = "The `next_cursor` of the page before. All other parameters must be those of that page.";
-        self = self.query("limit", "How many a page has at most. It can have less.", limit).query(
-            "cursor",
-            same,
-            schema_of::<Text<MAX_CURSOR>>(),
-        );
+        self = self.pages(DEFAULT_LIMIT, same);
         let schema = self.schema::<T>(SchemaSettings::draft2020_12().for_serialize());
         self.response(200, "A page", Some((JSON, schema)), &["x-request-id", "policy-notices"]);
         self

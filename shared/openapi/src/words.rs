@@ -27,8 +27,8 @@ pub(crate) fn security(dialect: &'static Dialect) -> Value {
 
 pub(crate) fn security_schemes() -> [(&'static str, Value); 3] {
     let session = "A session token of the same user and tenant as the bearer.";
-    let cookie =
-        "A session token. It counts only with a JSON content type and, if there is an `Origin`, an allowed one.";
+    let cookie = "A session token. If there is an `Origin`, it counts only with an allowed one, and never for what a page of \
+                  another site includes. PUT takes it only with a JSON content type.";
     [
         (
             "bearer",
@@ -64,6 +64,12 @@ pub(crate) fn header(name: &str) -> Value {
             "What the policies say that were asked: a list of strings (RFC 9651).",
             text,
             "\"Only the owner appoints admins at Globex.\"",
+        ),
+        "link" => (
+            false,
+            "Where the next page is, if there is one: a relative address with `rel=\"next\"` (RFC 8288).",
+            text,
+            "<?limit=200&cursor=Zm9vYmFyYmF6>; rel=\"next\"",
         ),
         "retry-after" => (
             false,

@@ -7,13 +7,154 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::gate::View;
+use crate::answer::Answer;
+use crate::gate::{Page, View};
 use crate::http::Dialect;
-use domain::Time;
-use domain::id::{TenantId, permission_uuid};
+use crate::http::call::{Call, MAX_LIMIT};
+use crate::http::json::{Address, Object, Text, Wire};
+use domain::id::{TenantId, UserId, permission_uuid};
 use domain::problem::{Fault, Problem, Step, Wrong, told};
+use domain::{Patch, Status, Time};
 
 pub static ORGANIZATION: Dialect = Dialect { name: "organization", pictures: false, names: false, problem };
+
+/// The most users that one request can add or remove. A change is all or nothing, in one transaction of the table.
+pub const MAX_USERS: usize = 10;
+
+/// The page that a request asks for. The clients of this API expect all things at once, so a page has as many as it can.
+pub fn page(call: &Call, query: &mut Object) -> Page {
+    Page { list: call.route.clone(), ..call.page_of(query, MAX_LIMIT) }
+}
+
+/// The answer with a page of a list: a JSON list, as the clients of this API expect it. A header leads to the next page.
+pub fn listed(things: &Value, page: &Page, next_cursor: Option<&str>) -> Answer {
+    let answer = shown(things);
+    match next_cursor {
+        Some(cursor) => answer.with_header("link", format!("<?limit={}&cursor={cursor}>; rel=\"next\"", page.limit)),
+        None => answer,
+    }
+}
+
+/// The answer to a GET. A cookie can prove its caller, so no page may take it for a script.
+pub fn shown(body: &Value) -> Answer {
+    Answer::json(200, body).with_header("x-content-type-options", "nosniff")
+}
+
+/// How an entry of a list names a user: by one of the two.
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", schemars(extend("if" = text_at("email"), "else" = text_at("user_id"))))]
+#[cfg_attr(feature = "openapi", schemars(extend("then" = { "properties": { "user_id": { "type": "null" } } })))]
+pub struct UserName {
+    /// The user's address, if there is no `user_id`.
+    email: Patch<Address>,
+    /// The user's UUID or number, if there is no `email`.
+    user_id: Patch<Text<250>>,
+}
+
+/// The schema of an object that has a text under a name, for the API reference.
+#[cfg(feature = "openapi")]
+fn text_at(name: &str) -> Value {
+    json!({ "properties": { name: { "type": "string" } }, "required": [name] })
+}
+
+/// A user whom a request names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Named {
+    Address(String),
+    /// `None` for an id that cannot be anybody's.
+    Id(Option<UserId>),
+}
+
+impl UserName {
+    /// Reads the name. What is wrong with it is kept in the object.
+    pub fn read(body: &mut Object) -> Self {
+        let read = Self { email: body.clearable("email"), user_id: body.clearable("user_id") };
+        match (&read.email, &read.user_id) {
+            (Patch::Set(_), Patch::Set(_)) => {
+                body.refuse(Fault::here(Wrong::Syntax("given without `email`")).within("user_id"));
+            }
+            (Patch::Set(_), _) | (_, Patch::Set(_)) => {}
+            _ if body.is_sound() => body.refuse(Fault::here(Wrong::NothingOf("`email` and `user_id`"))),
+            _ => {}
+        }
+        read
+    }
+
+    pub fn named(self) -> Named {
+        match (self.email, self.user_id) {
+            (Patch::Set(email), _) => Named::Address(email.0),
+            (_, Patch::Set(id)) => Named::Id(UserId::parse(&id.0)),
+            _ => Named::Id(None),
+        }
+    }
+}
+
+impl Named {
+    /// The fault of an entry, at the member that names the user.
+    pub fn fault(&self, index: usize, must_be: &'static str) -> Fault {
+        let name = if matches!(self, Named::Address(_)) { "email" } else { "user_id" };
+        Fault::here(Wrong::Syntax(must_be)).within(name).within(index).within("body")
+    }
+
+    pub fn address(&self) -> Option<&str> {
+        if let Named::Address(email) = self { Some(email) } else { None }
+    }
+
+    pub fn id(&self) -> Option<UserId> {
+        if let Named::Id(user) = self { *user } else { None }
+    }
+}
+
+/// The ids of projects in a body. There are no projects here, and whoever limits a right to some must not get it for all.
+#[derive(Debug)]
+pub struct Projects;
+
+impl Wire for Projects {
+    fn read(_: Value) -> Result<Self, Vec<Fault>> {
+        Err(vec![Fault::here(Wrong::Syntax(NO_PROJECTS))])
+    }
+}
+
+/// What must stand in the place of projects.
+pub const NO_PROJECTS: &str = "null or absent: there are no projects here";
+
+/// A user's membership of an organization.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "OrganizationMember"))]
+pub struct Membership<'a> {
+    id: Uuid,
+    created_at: Time,
+    updated_at: Time,
+    user_id: Uuid,
+    organization_id: Uuid,
+    email: &'a str,
+    /// Whether the user is invited, and no active member yet.
+    pending: bool,
+    /// The member who added the user; null if no member did.
+    invited_by_user_id: Option<Uuid>,
+    invited_by_user_email: Option<&'a str>,
+    /// One for each role that the user was given. The `id` of each is the membership's.
+    roles: Vec<Assignment<'a>>,
+}
+
+impl<'a> Membership<'a> {
+    pub fn new(view: &View<'a>) -> Self {
+        let View { tenant, member, catalog, .. } = *view;
+        let inviter = member.meta.created_by.as_ref();
+        Self {
+            id: member.id.uuid(),
+            created_at: member.meta.created_at,
+            updated_at: member.meta.updated_at,
+            user_id: member.user.uuid(),
+            organization_id: tenant.id.uuid(),
+            email: &member.email,
+            pending: member.status == Status::Invited,
+            invited_by_user_id: inviter.map(|inviter| inviter.user.uuid()),
+            invited_by_user_email: inviter.map(|inviter| inviter.email.as_str()),
+            roles: catalog.roles(&member.roles).map(|role| Assignment::of(view, Some(role))).collect(),
+        }
+    }
+}
 
 /// A user's role in an organization.
 #[derive(Serialize)]
@@ -31,7 +172,7 @@ pub struct Assignment<'a> {
 
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "OrganizationRole"))]
-struct Role<'a> {
+pub struct Role<'a> {
     id: Uuid,
     created_at: Option<Time>,
     updated_at: Option<Time>,
@@ -54,9 +195,13 @@ struct Permission<'a> {
 }
 
 impl<'a> Assignment<'a> {
+    /// The assignment of the member's first role.
     pub fn new(view: &View<'a>) -> Self {
-        let View { tenant, member, catalog, .. } = *view;
-        let role = catalog.roles(&member.roles).next();
+        Self::of(view, view.catalog.roles(&view.member.roles).next())
+    }
+
+    fn of(view: &View<'a>, role: Option<&'a domain::Role>) -> Self {
+        let View { tenant, member, .. } = *view;
         Self {
             id: member.id.uuid(),
             created_at: member.meta.created_at,
@@ -70,7 +215,7 @@ impl<'a> Assignment<'a> {
 }
 
 impl<'a> Role<'a> {
-    fn new(role: &'a domain::Role, tenant: TenantId) -> Self {
+    pub fn new(role: &'a domain::Role, tenant: TenantId) -> Self {
         let (created_at, updated_at) = role.times().unzip();
         let permissions = role.permissions.iter().map(|permission| Permission {
             id: permission_uuid(&permission.name),
@@ -146,8 +291,13 @@ fn value_error<'a>(loc: &'a [Step], wrong: &dyn fmt::Display) -> Cause<'a> {
 fn cause(fault: &Fault) -> Cause<'_> {
     let (kind, message) = match &fault.wrong {
         Wrong::Missing => ("missing", "Field required".to_owned()),
-        Wrong::Null | Wrong::Type("a string") => ("string_type", "Input should be a valid string".to_owned()),
-        Wrong::Type("an object") => {
+        Wrong::Type("an array") => ("list_type", "Input should be a valid list".to_owned()),
+        // An entry of a list is an object, every other value that cannot be null a text.
+        Wrong::Null if !matches!(fault.place.last(), Some(Step::Index(_))) => {
+            ("string_type", "Input should be a valid string".to_owned())
+        }
+        Wrong::Type("a string") => ("string_type", "Input should be a valid string".to_owned()),
+        Wrong::Null | Wrong::Type("an object") => {
             ("model_attributes_type", "Input should be a valid dictionary or object".to_owned())
         }
         Wrong::Uuid => ("uuid_parsing", "Input should be a valid UUID".to_owned()),

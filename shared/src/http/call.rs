@@ -14,7 +14,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::gate::{Conditions, Idempotency, IfMatch, Page};
-use crate::http::json::{Count, Object, Text};
+use crate::http::json::{self, Count, Object, Text, Wire};
 use crate::http::{Dialect, credential};
 use crate::table::meter::Meter;
 use crate::trace::is_trace;
@@ -198,7 +198,12 @@ impl Call {
 
     /// The page that `limit` and `cursor` of the parameters ask for. All other parameters are filters or the order.
     pub fn page(&self, query: &mut Object) -> Page {
-        let limit = query.optional("limit").map_or(DEFAULT_LIMIT, |Count::<MAX_LIMIT>(limit)| limit);
+        self.page_of(query, DEFAULT_LIMIT)
+    }
+
+    /// The same, with another number of things if the client asks for no number.
+    pub(crate) fn page_of(&self, query: &mut Object, by_default: usize) -> Page {
+        let limit = query.optional("limit").map_or(by_default, |Count::<MAX_LIMIT>(limit)| limit);
         let cursor = query.optional::<Text<MAX_CURSOR>>("cursor").map(|Text(cursor)| cursor);
         let mut filters: Vec<_> = form_urlencoded::parse(self.query.as_bytes()).collect();
         filters.retain(|(name, _)| name != "limit" && name != "cursor");
@@ -212,8 +217,29 @@ impl Call {
         self.body.as_ref().is_ok_and(|body| !body.is_empty())
     }
 
+    /// Whether a plain form, or an image or a script of a page, could have made this request and could change something by it.
+    /// A GET changes nothing, no form can DELETE, and no form can say that its content is JSON.
+    pub(crate) fn can_be_a_form(&self) -> bool {
+        !matches!(self.method.as_str(), "GET" | "DELETE") && !self.is_json()
+    }
+
+    /// Whether the body is empty or `null`.
+    pub fn says_nothing(&self) -> bool {
+        self.body.as_ref().is_ok_and(|body| matches!(body.trim_ascii(), b"" | b"null"))
+    }
+
     /// Reads a body of at most `most` bytes, which must be one JSON object.
     pub fn body(&self, most: usize) -> Result<Object, Problem> {
+        Object::of_body(self.json(most)?)
+    }
+
+    /// Reads a body of at most `most` bytes, which must be a JSON list of 1 to `longest` things.
+    pub fn list<T: Wire>(&self, most: usize, longest: usize) -> Result<Vec<T>, Problem> {
+        json::list_of_body(self.json(most)?, longest)
+    }
+
+    /// The bytes of a body that says that it is JSON.
+    fn json(&self, most: usize) -> Result<&[u8], Problem> {
         let bytes = self.bytes()?;
         if bytes.len() > most {
             return Err(Problem::PayloadTooLarge(most));
@@ -224,7 +250,7 @@ impl Call {
         if !self.is_json() {
             return Err(Problem::UnsupportedMediaType);
         }
-        Object::of_body(bytes)
+        Ok(bytes)
     }
 
     /// Reads the conditions of a write, with or without a body.

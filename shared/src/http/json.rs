@@ -1,5 +1,6 @@
 //! Strict JSON: absent, `null` and a value are three things, and an answer tells all faults of a request at once.
 
+mod list;
 mod number;
 
 use std::borrow::Cow;
@@ -16,6 +17,8 @@ use domain::meta::{MAX_METADATA, MAX_METADATA_KEY, MAX_METADATA_VALUE};
 use domain::problem::{Fault, Problem, Step, Wrong};
 use domain::text::{has_hidden, is_blank, is_control};
 use domain::{MetadataEdit, Patch};
+
+pub(crate) use list::list_of_body;
 
 /// serde_json's message, without the text that the caller sent.
 fn explain(why: &serde_json::Error) -> String {
@@ -374,23 +377,5 @@ impl Wire for Uuid {
     fn read(value: Value) -> Result<Self, Vec<Fault>> {
         let Value::String(text) = value else { return wrong(Wrong::Type("a string")) };
         parse_uuid(text.trim()).map_or_else(|| wrong(Wrong::Uuid), Ok)
-    }
-}
-
-/// No element may be `null`.
-impl<T: Wire> Wire for Vec<T> {
-    fn read(value: Value) -> Result<Self, Vec<Fault>> {
-        let Value::Array(values) = value else { return wrong(Wrong::Type("an array")) };
-        let (mut read, mut faults) = (Vec::new(), Vec::new());
-        for (index, value) in values.into_iter().enumerate() {
-            match value {
-                Value::Null => faults.push(Fault::here(Wrong::Null).within(Step::Index(index))),
-                value => match T::read(value) {
-                    Ok(value) => read.push(value),
-                    Err(wrong) => faults.extend(wrong.into_iter().map(|fault| fault.within(Step::Index(index)))),
-                },
-            }
-        }
-        if faults.is_empty() { Ok(read) } else { Err(faults) }
     }
 }

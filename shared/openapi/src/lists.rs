@@ -1,0 +1,67 @@
+//! Operations whose bodies and answers are JSON lists, as `organization` has them.
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, json_schema};
+use serde_json::json;
+
+use shared::call::{MAX_CURSOR, MAX_LIMIT};
+use shared::json::{Faulty, Object, Text};
+
+use crate::problems::Scope;
+use crate::words::header;
+use crate::{JSON, Operation, schema_of};
+
+impl Operation {
+    /// A write with a body that is a list of 1 to `longest` things, each of which `read` reads as the schema of `T` says.
+    ///
+    /// # Panics
+    /// As [`Operation::body`].
+    pub fn list_body<T: JsonSchema>(mut self, read: impl Fn(&mut Object) -> Result<T, Faulty>, longest: usize) -> Self {
+        let schema = self.body_schema(read);
+        self.with_body(&json_schema!({ "type": "array", "minItems": 1, "maxItems": longest, "items": schema }))
+    }
+
+    /// A further header of the answer to a success.
+    pub fn with_header(mut self, name: &'static str) -> Self {
+        self.component("headers", name, header(name));
+        let reference = json!({ "$ref": format!("#/components/headers/{name}") });
+        self.object["responses"]["200"]["headers"][name] = reference;
+        self
+    }
+
+    /// The answer to a success is a page that is a JSON list of `T`. A header leads to the next page.
+    pub fn linked_page<T: JsonSchema>(mut self) -> Self {
+        self =
+            self.pages(MAX_LIMIT, "Where the page begins: take the address in the header `link` of the page before.");
+        let schema = self.schema::<Vec<T>>(SchemaSettings::draft2020_12().for_serialize());
+        let headers = ["x-request-id", "policy-notices", "link", "x-content-type-options"];
+        self.response(200, "A page", Some((JSON, schema)), &headers);
+        self
+    }
+
+    /// The answer to a success is a JSON list of new members.
+    pub fn several<T: JsonSchema>(mut self) -> Self {
+        let schema = self.schema::<Vec<T>>(SchemaSettings::draft2020_12().for_serialize());
+        self.problems_of(Scope::New);
+        self.problems_of(Scope::Members);
+        let headers = ["x-request-id", "policy-notices", "idempotent-replayed"];
+        self.response(200, "Done", Some((JSON, schema)), &headers);
+        self
+    }
+
+    /// The parameters of a list that comes in pages.
+    pub(crate) fn pages(self, by_default: usize, cursor: &'static str) -> Self {
+        let limit = json_schema!({ "type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": by_default });
+        self.query("limit", "How many a page has at most. It can have less.", limit).query(
+            "cursor",
+            cursor,
+            schema_of::<Text<MAX_CURSOR>>(),
+        )
+    }
+}
+
+/// The operation of an organization that the path names.
+pub fn organization_in_path(operation: Operation) -> Operation {
+    let description = "The organization's UUID, number or slug: the credential's.";
+    operation.path("organization_id", description, json_schema!({ "type": "string" }))
+}
