@@ -10,7 +10,7 @@ use local::store;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use shared::domain::job::State;
-use shared::domain::{Group, Job, Member, Role, Subject, User, role, verify_chain};
+use shared::domain::{Author, Group, Job, Member, Role, Subject, User, role, verify_chain};
 use shared::id::{GroupId, JobId, Kind, MembershipId, RoleId, TenantId, UserId};
 use shared::table::decode;
 use shared::table::key::TenantKeys;
@@ -283,10 +283,7 @@ async fn a_role_goes_while_callers_change_its_holders_and_workers_are_killed() {
         assert!(!member.roles.contains(&OLD) && member.roles.is_superset(&[NEW, KEPT].into()), "{:?}", member.roles);
         acting += u32::from(member.is_acting_owner());
         let events = product.events(tenant.id, *user).await;
-        swaps += events
-            .iter()
-            .filter(|event| event.request != "" && format!("{:?}", event.author).contains("job 1"))
-            .count();
+        swaps += events.iter().filter(|event| matches!(&event.author, Author::Product(why) if why == "job 1")).count();
     }
     assert_eq!(product.tenant(tenant.id).await.owners, acting);
     assert_eq!(swaps, users.len(), "one change by the job for each");

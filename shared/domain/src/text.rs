@@ -42,7 +42,7 @@ pub fn has_hidden(text: &str) -> bool {
             '\u{61c}' | '\u{200e}' | '\u{200f}' => !from_right,
             '\u{200c}' | '\u{200d}' => !(is_shown && !last.is_ascii() || is_selector(last)),
             '\u{180b}'..='\u{180d}' | '\u{180f}' => !is_shown,
-            it if is_selector(it) => !(is_shown && !last.is_ascii_alphabetic()),
+            it if is_selector(it) => !is_shown || last.is_ascii_alphabetic(),
             it if is_tag(it) => !(last == '\u{1f3f4}' || is_tag(last)),
             it => is_ignorable(it),
         }

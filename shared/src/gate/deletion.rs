@@ -18,7 +18,7 @@ pub enum Deletion {
     Half,
     Done,
     /// The job goes on with it.
-    Continues(Job),
+    Continues(Box<Job>),
 }
 
 impl Plan<'_> {
@@ -34,7 +34,7 @@ impl Plan<'_> {
         let Unseen(role) = unseen;
         if let (Some(_), Ok(Unseen(job))) = (role.job, facts.job()) {
             self.update(unseen, &RoleEdit::from(Begins(role.successor)));
-            return Ok(Deletion::Continues(job.clone()));
+            return Ok(Deletion::Continues(Box::new(job.clone())));
         }
         let successor = reassign_to.map(|spelling| {
             let found = catalog.role_spelled(spelling, facts.tenant().id);
@@ -85,7 +85,7 @@ impl Plan<'_> {
         let job = group.job.and_then(|_| self.facts.job().ok());
         if let Some(Unseen(job)) = job {
             self.update(unseen, &GroupEdit::from(Begins));
-            return Ok(Deletion::Continues(job.clone()));
+            return Ok(Deletion::Continues(Box::new(job.clone())));
         }
         if !group.retiring {
             self.update(unseen, &GroupEdit::from(Begins));
@@ -101,6 +101,6 @@ impl Plan<'_> {
     }
 
     fn start(&mut self, id: JobId, task: Task) -> Deletion {
-        Deletion::Continues(self.create(Job::new(id, task, self.facts.now()), &JobEdit::default()))
+        Deletion::Continues(Box::new(self.create(Job::new(id, task, self.facts.now()), &JobEdit::default())))
     }
 }

@@ -132,6 +132,7 @@ impl Facts {
         let by_external_id = reference(external_key.as_ref().and_then(&mut take))?;
         let group: Option<Group> = group_key.as_ref().and_then(&mut take).map(decode).transpose()?;
         let label: Option<Label> = label_key.as_ref().and_then(&mut take).map(decode).transpose()?;
+        let mut job: Option<Job> = job_key.as_ref().and_then(&mut take).map(decode).transpose()?;
         let new_tenant = reads.new_tenant.as_ref().map(|_| (TenantId::LAST, MembershipId::LAST));
         let is_slug_taken = slug_key.is_some_and(|key| take(&key).is_some());
         let people = People::of(asked, keys, reads, &found, &mut members).await?;
@@ -152,7 +153,6 @@ impl Facts {
             (None, Some(group)) => has_edges(asked.table, &keys.members_of(group.id), group.retiring, &tenant).await?,
             (None, None) => false,
         };
-        let mut job: Option<Job> = job_key.as_ref().and_then(&mut take).map(decode).transpose()?;
         let deletion = role.and_then(|role| role.job).or(group.as_ref().and_then(|group| group.job));
         if let Some(key) = deletion.map(|id| keys.job(id)) {
             job = asked.table.get([key.clone()]).await?.remove(&key).map(decode).transpose()?;

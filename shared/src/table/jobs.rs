@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
-use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, Select};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, Select};
 use domain::Problem;
 use domain::job::{Progress, State};
 use futures_util::future::join_all;
+use serde::Serialize;
 
 use super::key::Key;
 use super::{Malformed, Table, failure, key_attributes};
@@ -55,17 +56,12 @@ impl Table<'_> {
     ///
     /// A try whose answer is lost may have written. Then the next one finds another turn, and the caller reads the job anew.
     pub async fn set_progress(self, job: &Key, state: State, progress: &Progress) -> Result<bool, Problem> {
-        let value =
-            |value| Ok::<_, Malformed>(serde_dynamo::to_attribute_value(value).map_err(|_| Malformed("a job"))?);
-        let named = serde_dynamo::to_attribute_value(progress).map_err(|_| Malformed("a job"))?;
-        let before = serde_dynamo::to_attribute_value(progress.turn - 1).map_err(|_| Malformed("a job"))?;
-        let values = [
-            (":progress", named),
-            (":before", before),
-            (":state", value(state.as_str())?),
-            (":done", value(State::Done.as_str())?),
-        ];
-        let values: HashMap<_, _> = values.map(|(name, value)| (name.to_owned(), value)).into();
+        let values = HashMap::from([
+            (":progress".to_owned(), attribute(progress)?),
+            (":before".to_owned(), attribute(&(progress.turn - 1))?),
+            (":state".to_owned(), attribute(&state)?),
+            (":done".to_owned(), attribute(&State::Done)?),
+        ]);
         self.retry("UpdateItem", || async {
             let request = self.client.update_item().table_name(self.name).set_key(Some(key_attributes(job).into()));
             let request = request.update_expression("SET #state = :state, progress = :progress");
@@ -81,4 +77,8 @@ impl Table<'_> {
         })
         .await
     }
+}
+
+fn attribute<T: Serialize>(value: &T) -> Result<AttributeValue, Malformed> {
+    serde_dynamo::to_attribute_value(value).map_err(|_| Malformed(std::any::type_name::<T>()))
 }

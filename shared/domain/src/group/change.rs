@@ -81,9 +81,8 @@ impl Record for Group {
             Some(Retirement::Begins) => self.retiring = true,
             Some(Retirement::Continues(job)) => self.job = Some(job),
             Some(Retirement::OfRole(old, new)) => {
-                if self.confers.remove(&old) {
-                    self.confers.insert(new);
-                }
+                let given = self.confers.take(&old).map(|_| new);
+                self.confers.extend(given);
             }
         }
         let merged = merge(&mut self.metadata, &edit.metadata);
