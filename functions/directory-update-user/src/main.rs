@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 use shared::call::MAX_BODY;
-use shared::dialect::directory::{DIRECTORY, Role, Status, Wrap};
+use shared::dialect::directory::{self, DIRECTORY, Role, Status, Wrap};
 use shared::domain::Patch;
 use shared::domain::member::change::{Fields, Groups, MemberEdit, Roles};
 use shared::id::UserId;
@@ -53,9 +53,7 @@ impl Wire for Reference {
 ///
 /// Needs the role `admin` or `owner`, and `member:set-groups`, `member:assign-role` and `member:set-status` for what is given.
 async fn update_user(app: &App, call: &Call) -> Result<Answer, Problem> {
-    if !matches!(call.path("version"), "v1" | "v1.0") {
-        return Err(Problem::NotFound("version of the API"));
-    }
+    directory::version(call)?;
     let caller = app.bearer(call).await?;
     let (body, conditions) = (call.body(MAX_BODY)?, call.conditions()?);
     let (update, id) = body.all(|body| {
@@ -79,19 +77,9 @@ fn main() -> Result<(), lambda_http::Error> {
 
 #[test]
 fn description() {
-    use schemars::json_schema;
     openapi::Operation::new(&DIRECTORY)
-        .path(
-            "tenant",
-            "The tenant's slug: the credential's.",
-            json_schema!({ "type": "string", "pattern": "^[a-z0-9-]{2,63}$" }),
-        )
-        .path("version", "The version of the API.", json_schema!({ "type": "string", "enum": ["v1", "v1.0"] }))
-        .path(
-            "id",
-            "The user's number.",
-            json_schema!({ "type": "integer", "format": "int32", "minimum": 1, "maximum": i32::MAX }),
-        )
+        .directory()
+        .path("id", "The user's number.", openapi::int32())
         .body(Body::read)
         .answer::<Wrap>()
         .describe();

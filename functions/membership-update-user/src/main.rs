@@ -1,10 +1,10 @@
 use serde_json::{Value, json};
 use shared::call::MAX_BODY;
-use shared::dialect::membership::{MEMBERSHIP, Success};
+use shared::dialect::membership::{self, MEMBERSHIP, Success};
 use shared::domain::Patch;
 use shared::domain::member::change::{Fields, Groups, MemberEdit, Roles};
-use shared::id::{SpelledGroup, UserId};
-use shared::json::{Faulty, MAX_SAFE_INTEGER, Object, TextOrEmpty, Wire};
+use shared::id::SpelledGroup;
+use shared::json::{Faulty, Object, TextOrEmpty, Wire};
 use shared::problem::{Fault, Wrong};
 use shared::{Answer, App, Call, Problem, Reads};
 
@@ -97,14 +97,6 @@ impl Wire for Permissions {
     }
 }
 
-/// The user of the path; `None` for a number that cannot be an id.
-fn user(call: &Call, me: UserId) -> Result<Option<UserId>, Fault> {
-    match call.path("userId") {
-        "me" => Ok(Some(me)),
-        _ => call.path_integer("userId", -MAX_SAFE_INTEGER, MAX_SAFE_INTEGER).map(|user| UserId::try_from(user).ok()),
-    }
-}
-
 /// `PATCH /users-organizations/v1/rs/users/{userId}`: updates a user in an organization (seed 003).
 ///
 /// Names, profession, scope and groups; what is not given stays as it is.
@@ -115,7 +107,7 @@ async fn update_user(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer_and_session(call).await?;
     let (body, conditions) = (call.body(MAX_BODY)?, call.conditions()?);
     let (update, user) = body.all(|body| {
-        let (read, user) = (Body::read(body), body.join(user(call, caller.user)));
+        let (read, user) = (Body::read(body), body.join(membership::user(call, caller.user)));
         Ok((read?.update(), user?))
     })?;
     app.change(call, &caller, Reads::member(user).naming(&update), &conditions, &|plan| {
@@ -132,11 +124,8 @@ fn main() -> Result<(), lambda_http::Error> {
 
 #[test]
 fn description() {
-    use schemars::json_schema;
-    let number = json_schema!({ "type": "integer", "minimum": -MAX_SAFE_INTEGER, "maximum": MAX_SAFE_INTEGER });
-    let user = json_schema!({ "anyOf": [number, { "type": "string", "enum": ["me"] }] });
     openapi::Operation::new(&MEMBERSHIP)
-        .path("userId", "The user's number, or `me` for the caller.", user)
+        .path("userId", "The user's number, or `me` for the caller.", openapi::number_or_me())
         .body(Body::read)
         .answer::<Success>()
         .describe();

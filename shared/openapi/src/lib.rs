@@ -5,6 +5,7 @@
 
 mod body;
 mod lists;
+mod parameters;
 mod problems;
 mod words;
 
@@ -19,11 +20,12 @@ use serde_json::{Map, Value, json};
 
 use domain::Problem;
 use shared::Dialect;
-use shared::call::{DEFAULT_LIMIT, MAX_BODY, MAX_IDEMPOTENCY_KEY};
+use shared::call::{MAX_BODY, MAX_IDEMPOTENCY_KEY};
 use shared::dialect::{USERS, directory, membership, organization, tenant, users};
 use shared::json::{Faulty, MAX_SAFE_INTEGER, Object};
 
 pub use lists::organization_in_path;
+pub use parameters::{BEGINNING, LAGGING, int32, named_order, number_or_me, one_of};
 pub use problems::{CAUSE, faults, problems};
 use problems::{Scope, meaning, scope_of};
 use words::{family, header, security, security_schemes};
@@ -85,7 +87,7 @@ impl Operation {
         self.parameter("header", name, true, description, schema)
     }
 
-    pub fn query(self, name: &'static str, description: &'static str, schema: Schema) -> Self {
+    pub fn query(self, name: &'static str, description: &str, schema: Schema) -> Self {
         self.parameter("query", name, false, description, schema)
     }
 
@@ -94,7 +96,7 @@ impl Operation {
         place: &'static str,
         name: &'static str,
         required: bool,
-        description: &'static str,
+        description: &str,
         schema: Schema,
     ) -> Self {
         let parameter =
@@ -186,15 +188,6 @@ impl Operation {
     /// Only one thing can have the name, the address or the external id that the operation gives.
     pub fn named(mut self) -> Self {
         self.problems_of(Scope::Named);
-        self
-    }
-
-    /// The answer to a success is a page of a list.
-    pub fn page<T: JsonSchema>(mut self) -> Self {
-        let same = "The `next_cursor` of the page before. All other parameters must be those of that page.";
-        self = self.pages(DEFAULT_LIMIT, same);
-        let schema = self.schema::<T>(SchemaSettings::draft2020_12().for_serialize());
-        self.response(200, "A page", Some((JSON, schema)), &["x-request-id", "policy-notices"]);
         self
     }
 
@@ -370,11 +363,6 @@ pub fn schema_of<T: JsonSchema>() -> Schema {
 /// The schema of a user in a path: a UUID, or `me` for the caller.
 pub fn user_or_me() -> Schema {
     json_schema!({ "anyOf": [schema_of::<shared::id::Uuid>(), { "type": "string", "enum": ["me"] }] })
-}
-
-/// The schema of the order of groups or labels.
-pub fn named_order() -> Schema {
-    json_schema!({ "type": "string", "enum": users::NAMED_SORTS.split(", ").collect::<Vec<_>>() })
 }
 
 /// The schema of a UUID in a header. It has no `format`: generated clients would make a type of it that no header takes.

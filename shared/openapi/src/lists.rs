@@ -4,12 +4,11 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, json_schema};
 use serde_json::json;
 
-use shared::call::{MAX_CURSOR, MAX_LIMIT};
-use shared::json::{Faulty, Object, Text};
+use shared::json::{Faulty, Object};
 
 use crate::problems::Scope;
 use crate::words::header;
-use crate::{JSON, Operation, schema_of};
+use crate::{JSON, Operation};
 
 impl Operation {
     /// A write with a body that is a list of 1 to `longest` things, each of which `read` reads as the schema of `T` says.
@@ -31,8 +30,7 @@ impl Operation {
 
     /// The answer to a success is a page that is a JSON list of `T`. A header leads to the next page.
     pub fn linked_page<T: JsonSchema>(mut self) -> Self {
-        self =
-            self.pages(MAX_LIMIT, "Where the page begins: take the address in the header `link` of the page before.");
+        self = self.pages();
         let schema = self.schema::<Vec<T>>(SchemaSettings::draft2020_12().for_serialize());
         let headers = ["x-request-id", "policy-notices", "link", "x-content-type-options"];
         self.response(200, "A page", Some((JSON, schema)), &headers);
@@ -47,16 +45,6 @@ impl Operation {
         let headers = ["x-request-id", "policy-notices", "idempotent-replayed"];
         self.response(200, "Done", Some((JSON, schema)), &headers);
         self
-    }
-
-    /// The parameters of a list that comes in pages.
-    pub(crate) fn pages(self, by_default: usize, cursor: &'static str) -> Self {
-        let limit = json_schema!({ "type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": by_default });
-        self.query("limit", "How many a page has at most. It can have less.", limit).query(
-            "cursor",
-            cursor,
-            schema_of::<Text<MAX_CURSOR>>(),
-        )
     }
 }
 

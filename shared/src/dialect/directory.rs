@@ -1,5 +1,6 @@
 //! `directory`: `{"data", "errors"}`, numbers for ids and enums (seed 002).
 
+mod filters;
 #[cfg(feature = "openapi")]
 mod schema;
 
@@ -7,14 +8,32 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::gate::View;
-use crate::http::Dialect;
+use crate::gate::list::MemberPage;
+use crate::http::call::Call;
 use crate::http::json::Wire;
+use crate::http::{Dialect, Paging};
 use domain::Time;
 use domain::id::RoleId;
 use domain::problem::{Fault, Problem, Wrong, listed};
 use domain::{Actor, Language, role};
 
-pub static DIRECTORY: Dialect = Dialect { name: "directory", pictures: true, names: true, problem };
+pub static DIRECTORY: Dialect = Dialect { name: "directory", pictures: true, names: true, paging: PAGING, problem };
+
+/// Clients of this API count pages, from 1.
+const PAGING: Paging = Paging { limit: "take", has_numbers: true, ..Paging::IN_SNAKE_CASE };
+
+pub use filters::{KEYS, MAX_FILTER, ORDERS, wanted};
+
+/// Checks the version in the path.
+///
+/// # Errors
+/// 404: there is no such version.
+pub fn version(call: &Call) -> Result<(), Problem> {
+    match call.path("version") {
+        "v1" | "v1.0" => Ok(()),
+        _ => Err(Problem::NotFound("version of the API")),
+    }
+}
 
 /// `ENUM tenant_user_role` as it is sent: by number or by name, in any case.
 pub struct Role(pub RoleId);
@@ -28,6 +47,11 @@ impl Wire for Role {
     fn read(value: Value) -> Result<Self, Vec<Fault>> {
         one_of(value, Self::NAMED, "1 OWNER, 2 ADMIN, 3 USER").map(Role)
     }
+}
+
+/// The built-in role that a value names.
+fn built_in(value: Value) -> Result<RoleId, Vec<Fault>> {
+    Role::read(value).map(|role| role.0)
 }
 
 /// `ENUM tenant_user_status` as it is sent: by number or by name, in any case.
@@ -65,6 +89,25 @@ pub struct Wrap<'a> {
 impl<'a> Wrap<'a> {
     pub fn new(view: &View<'a>) -> Self {
         Self { data: User::new(view), errors: [] }
+    }
+}
+
+/// `DTO_response_wrap` of a page. Its users come without their pictures, which would cost up to 64 read units each.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "DTO_response_wrap_page"))]
+pub struct Users<'a> {
+    data: Vec<User<'a>>,
+    /// Always empty.
+    #[cfg_attr(feature = "openapi", schemars(with = "Vec<String>", length(max = 0)))]
+    errors: [&'static str; 0],
+    /// Leads to the next page, as the parameter `cursor`. Null on the last one.
+    next_cursor: Option<&'a str>,
+}
+
+impl<'a> Users<'a> {
+    pub fn new(page: &'a MemberPage) -> Self {
+        let data = page.members.iter().map(User::new).collect();
+        Self { data, errors: [], next_cursor: page.next_cursor.as_deref() }
     }
 }
 

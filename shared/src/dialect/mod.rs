@@ -1,6 +1,7 @@
 //! The five dialects: the form of a member in each, and the answer of each to every problem.
 
 pub mod directory;
+pub mod members;
 pub mod membership;
 pub mod organization;
 pub mod tenant;

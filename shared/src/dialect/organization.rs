@@ -9,21 +9,29 @@ use uuid::Uuid;
 
 use crate::answer::Answer;
 use crate::gate::{Page, View};
-use crate::http::Dialect;
 use crate::http::call::{Call, MAX_LIMIT};
 use crate::http::json::{Address, Object, Text, Wire};
+use crate::http::{Dialect, Paging};
 use domain::id::{TenantId, UserId, permission_uuid};
 use domain::problem::{Fault, Problem, Step, Wrong, told};
 use domain::{Patch, Status, Time};
 
-pub static ORGANIZATION: Dialect = Dialect { name: "organization", pictures: false, names: false, problem };
+pub static ORGANIZATION: Dialect =
+    Dialect { name: "organization", pictures: false, names: false, paging: PAGING, problem };
+
+/// The clients of this API expect all things at once, so a page has as many as it can.
+const PAGING: Paging = Paging {
+    default: MAX_LIMIT,
+    cursor: "the `cursor` in the header `link` of a page of this list",
+    ..Paging::IN_SNAKE_CASE
+};
 
 /// The most users that one request can add or remove. A change is all or nothing, in one transaction of the table.
 pub const MAX_USERS: usize = 10;
 
-/// The page that a request asks for. The clients of this API expect all things at once, so a page has as many as it can.
+/// The page that a request asks for.
 pub fn page(call: &Call, query: &mut Object) -> Page {
-    Page { list: call.route.clone(), ..call.page_of(query, MAX_LIMIT) }
+    Page { list: call.route.clone(), ..call.page(query) }
 }
 
 /// The answer with a page of a list: a JSON list, as the clients of this API expect it. A header leads to the next page.

@@ -6,11 +6,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::gate::View;
-use crate::http::Dialect;
+use crate::gate::list::MemberPage;
+use crate::http::{Dialect, Paging};
 use domain::Time;
 use domain::problem::{Problem, listed};
 
-pub static TENANT: Dialect = Dialect { name: "tenant", pictures: false, names: false, problem };
+pub static TENANT: Dialect =
+    Dialect { name: "tenant", pictures: false, names: false, paging: Paging::IN_CAMEL_CASE, problem };
 
 /// A user's role in a tenant, wrapped.
 #[derive(Serialize)]
@@ -45,18 +47,42 @@ struct Role<'a> {
 
 impl<'a> Success<'a> {
     pub fn new(view: &View<'a>) -> Self {
+        Self { status: 200, message: "Success", data: UserRole::new(view), errors: [] }
+    }
+}
+
+/// A page of the users of a tenant, wrapped.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "TenantUserRolesResponse"))]
+pub struct Users<'a> {
+    /// The status of the answer.
+    status: u16,
+    message: &'static str,
+    data: Vec<UserRole<'a>>,
+    /// Always empty.
+    #[cfg_attr(feature = "openapi", schemars(with = "Vec<String>", length(max = 0)))]
+    errors: [&'static str; 0],
+    /// Leads to the next page, as the parameter `cursor`. Null on the last one.
+    next_cursor: Option<&'a str>,
+}
+
+impl<'a> Users<'a> {
+    pub fn new(page: &'a MemberPage) -> Self {
+        let data = page.members.iter().map(UserRole::new).collect();
+        Self { status: 200, message: "Success", data, errors: [], next_cursor: page.next_cursor.as_deref() }
+    }
+}
+
+impl<'a> UserRole<'a> {
+    fn new(view: &View<'a>) -> Self {
         let role = view.catalog.roles(&view.member.roles).next();
         Self {
-            status: 200,
-            message: "Success",
-            data: UserRole {
-                tenant_id: view.tenant.id.uuid(),
-                user_id: view.member.user.uuid(),
-                role_id: role.map(|role| role.id.uuid_in(view.tenant.id)),
-                role: role.map(|role| Role { id: role.id.uuid_in(view.tenant.id), name: &role.name }),
-                updated_at: view.member.meta.updated_at,
-            },
-            errors: [],
+            tenant_id: view.tenant.id.uuid(),
+            user_id: view.member.user.uuid(),
+            role_id: role.map(|role| role.id.uuid_in(view.tenant.id)),
+            role: role.map(|role| Role { id: role.id.uuid_in(view.tenant.id), name: &role.name }),
+            updated_at: view.member.meta.updated_at,
         }
     }
 }

@@ -15,15 +15,16 @@ use domain::problem::{Fault, Problem, Reference, Wrong, told};
 use domain::{Metadata, Status, Time};
 
 use crate::gate::{Caller, NamedList, View};
-use crate::http::Dialect;
 use crate::http::call::Call;
 use crate::http::json::{Faulty, Object, Text};
+use crate::http::{Dialect, Paging};
 
 pub use fields::{STATUSES, UserFields, UserStatus};
 pub use job::{ShownJob, deletion};
 pub use things::*;
 
-pub static USERS: Dialect = Dialect { name: "users", pictures: true, names: true, problem };
+pub static USERS: Dialect =
+    Dialect { name: "users", pictures: true, names: true, paging: Paging::IN_SNAKE_CASE, problem };
 
 /// The tenant that the header `X-Tenant-ID` names; `None` for the UUID of anything else.
 ///

@@ -18,11 +18,13 @@ pub struct Cursors<'a> {
     key: hmac::Key,
     /// The route with its filters and its order.
     list: &'a str,
+    /// What a cursor must be, for the fault of a wrong one.
+    must_be: &'static str,
 }
 
 impl<'a> Cursors<'a> {
-    pub fn new(tenant_secret: &str, list: &'a str) -> Self {
-        Self { key: hmac::Key::new(hmac::HMAC_SHA256, tenant_secret.as_bytes()), list }
+    pub fn new(tenant_secret: &str, list: &'a str, must_be: &'static str) -> Self {
+        Self { key: hmac::Key::new(hmac::HMAC_SHA256, tenant_secret.as_bytes()), list, must_be }
     }
 
     /// The cursor that leads to a place. The same place has the same cursor.
@@ -60,7 +62,7 @@ impl<'a> Cursors<'a> {
             let place = cipher.open_in_place(nonce, Aad::from(self.list), sealed).ok()?;
             Some(std::str::from_utf8(place).ok()?.trim_end_matches('\0').to_owned())
         };
-        let wrong = Wrong::Syntax("the `next_cursor` of a page of this list");
+        let wrong = Wrong::Syntax(self.must_be);
         open().ok_or_else(|| vec![Fault::here(wrong).within("cursor").within("query")].into())
     }
 
@@ -77,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_cursor_opens_for_its_own_list_only() {
-        let names = Cursors::new("secret of acme", "GET /v1/users sort=name");
+        let names = Cursors::new("secret of acme", "GET /v1/users sort=name", "a cursor");
         let place = "ann lee#42";
         let cursor = names.seal(place).unwrap();
         assert_eq!(names.open(&cursor).unwrap(), place);
@@ -85,8 +87,8 @@ mod tests {
         assert_ne!(names.seal("ann lee#43").unwrap()[..16], cursor[..16], "another nonce");
         assert_eq!(names.seal("a much longer place#4213").unwrap().len(), cursor.len());
         let others = [
-            Cursors::new("secret of acme", "GET /v1/users sort=email"),
-            Cursors::new("secret of globex", "GET /v1/users sort=name"),
+            Cursors::new("secret of acme", "GET /v1/users sort=email", "a cursor"),
+            Cursors::new("secret of globex", "GET /v1/users sort=name", "a cursor"),
         ];
         for other in &others {
             assert!(other.open(&cursor).is_err());

@@ -4,7 +4,7 @@ use domain::id::Id;
 use domain::policy::Action;
 use domain::policy::eval::Entity;
 use domain::problem::Fault;
-use domain::{Change, Member, Numbers, Problem, Role, RoleEdit, Time, User};
+use domain::{Change, Member, MemberEdit, Numbers, Problem, Role, RoleEdit, Time, User};
 
 use super::facts::{Facts, Unseen, View};
 use super::list::Shown;
@@ -223,6 +223,16 @@ impl<'f> Plan<'f> {
         tenant.numbers = Some(self.numbers).filter(|numbers| *numbers != self.facts.tenant().numbers);
         let now = self.facts.now();
         Ok(Allowed { written: self.written, tenant, changed, persons: self.persons, recorded, now, answer })
+    }
+}
+
+impl Facts {
+    /// Whether a member's edit would be done, if the caller asked for it now. The code that decides on changes says it,
+    /// about the facts that were read anyway; nothing is written.
+    pub fn would_do(&self, view: &View, edit: &MemberEdit) -> bool {
+        let mut plan = Plan::new(self);
+        plan.update(Unseen(view.member), edit);
+        plan.decide(None, None, Answer::empty(204)).is_ok()
     }
 }
 

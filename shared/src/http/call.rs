@@ -13,9 +13,10 @@ use lambda_http::http::header;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use crate::gate::list::{MAX_COUNTED, NOT_COUNTED};
 use crate::gate::{Conditions, Idempotency, IfMatch, Page};
-use crate::http::json::{self, Count, Object, Text, Wire};
-use crate::http::{Dialect, credential};
+use crate::http::json::{self, Count, Object, Text, Wire, is_integer};
+use crate::http::{Dialect, Paging, credential};
 use crate::table::meter::Meter;
 use crate::trace::is_trace;
 
@@ -28,6 +29,9 @@ pub const MAX_IDEMPOTENCY_KEY: usize = 255;
 /// The things that a page of a list has, at most and if the client asks for no number.
 pub const MAX_LIMIT: usize = 200;
 pub const DEFAULT_LIMIT: usize = 50;
+
+/// The largest number of a page that is one.
+const MAX_NUMBER: usize = i32::MAX as usize;
 
 /// The longest cursor, in characters: the longest sort key, encrypted and in base64, and room to spare.
 pub const MAX_CURSOR: usize = 2000;
@@ -142,9 +146,7 @@ impl Call {
     /// A path parameter that must be an integer of any size in its one spelling, as text.
     pub fn path_digits(&self, name: &'static str) -> Result<&str, Fault> {
         let text = self.path(name);
-        let digits = text.strip_prefix('-').unwrap_or(text);
-        let is_integer = text == "0" || !digits.is_empty() && !digits.starts_with('0');
-        match is_integer && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        match is_integer(text) {
             true => Ok(text),
             false => Err(Fault::here(Wrong::Type("an integer")).within(name).within("path")),
         }
@@ -193,23 +195,35 @@ impl Call {
 
     /// The parameters behind the `?`, each a text: `query.optional("limit")`. Those that nobody reads are ignored.
     pub fn parameters(&self) -> Object {
-        Object::of_query(&self.query)
+        Object::of_query(&self.query, None)
     }
 
-    /// The page that `limit` and `cursor` of the parameters ask for. All other parameters are filters or the order.
+    /// The same, but one parameter may be there several times: it is an array of texts.
+    pub fn parameters_with_several(&self, name: &'static str) -> Object {
+        Object::of_query(&self.query, Some(name))
+    }
+
+    /// The page that the parameters ask for, by the dialect's names. All other parameters are filters or the order.
     pub fn page(&self, query: &mut Object) -> Page {
-        self.page_of(query, DEFAULT_LIMIT)
-    }
-
-    /// The same, with another number of things if the client asks for no number.
-    pub(crate) fn page_of(&self, query: &mut Object, by_default: usize) -> Page {
-        let limit = query.optional("limit").map_or(by_default, |Count::<MAX_LIMIT>(limit)| limit);
+        let Paging { limit: limit_name, default, has_numbers, cursor: cursor_is } = self.dialect.paging;
+        let limit = query.optional(limit_name).map_or(default, |Count::<MAX_LIMIT>(limit)| limit);
+        let number = if has_numbers { query.optional("page") } else { None };
+        let number = number.map(|Count::<MAX_NUMBER>(number)| number);
         let cursor = query.optional::<Text<MAX_CURSOR>>("cursor").map(|Text(cursor)| cursor);
+        match number {
+            Some(_) if cursor.is_some() => {
+                query.refuse(Fault::here(Wrong::Syntax("given without `cursor`")).within("page"));
+            }
+            Some(number) if number * limit > MAX_COUNTED => {
+                query.refuse(Fault::here(Wrong::Syntax(NOT_COUNTED)).within("page"));
+            }
+            _ => {}
+        }
         let mut filters: Vec<_> = form_urlencoded::parse(self.query.as_bytes()).collect();
-        filters.retain(|(name, _)| name != "limit" && name != "cursor");
+        filters.retain(|(name, _)| name != limit_name && name != "cursor" && !(has_numbers && name == "page"));
         filters.sort_unstable();
         let filters = form_urlencoded::Serializer::new(String::new()).extend_pairs(filters).finish();
-        Page { limit, cursor, list: format!("{} {}?{filters}", self.method, self.path) }
+        Page { limit, number, cursor, cursor_is, list: format!("{} {}?{filters}", self.method, self.path) }
     }
 
     /// Whether there is a body, for an endpoint that can do without.

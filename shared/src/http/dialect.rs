@@ -4,6 +4,27 @@ use domain::Problem;
 use serde_json::Value;
 
 use crate::answer::Answer;
+use crate::http::call::DEFAULT_LIMIT;
+
+/// How clients of a dialect ask for the pages of a list. The parameters `cursor` and `page` have these names in all
+/// dialects.
+#[derive(Clone, Copy, Debug)]
+pub struct Paging {
+    /// The parameter for the most things that a page has.
+    pub limit: &'static str,
+    /// How many that are if a client does not say.
+    pub default: usize,
+    /// Whether clients may ask for a `page` by its number.
+    pub has_numbers: bool,
+    /// What `cursor` must be: the fault of a wrong one. It names the member of the answer that leads to the next page.
+    pub cursor: &'static str,
+}
+
+impl Paging {
+    pub const IN_SNAKE_CASE: Self =
+        Self { limit: "limit", default: DEFAULT_LIMIT, has_numbers: false, cursor: "the `next_cursor` of a page of this list" };
+    pub const IN_CAMEL_CASE: Self = Self { cursor: "the `nextCursor` of a page of this list", ..Self::IN_SNAKE_CASE };
+}
 
 /// A dialect. Each is one file in `dialect/`.
 #[derive(Debug)]
@@ -13,6 +34,7 @@ pub struct Dialect {
     pub pictures: bool,
     /// Whether answers show the names of the member's groups and label.
     pub names: bool,
+    pub paging: Paging,
     /// The status and the body of the answer to a request that was not done.
     pub problem: fn(&Problem) -> (u16, Value),
 }

@@ -2,6 +2,7 @@
 
 mod list;
 mod number;
+mod query;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -19,6 +20,7 @@ use domain::text::{has_hidden, is_blank, is_control};
 use domain::{MetadataEdit, Patch};
 
 pub(crate) use list::list_of_body;
+pub use query::{Count, Digits, is_integer};
 
 /// serde_json's message, without the text that the caller sent.
 fn explain(why: &serde_json::Error) -> String {
@@ -145,18 +147,6 @@ impl Object {
     /// The object of a request without a body. It has no members, and only collects faults of other parts.
     pub(crate) fn empty() -> Self {
         Self { part: None, members: Map::new(), faults: Vec::new() }
-    }
-
-    /// The parameters behind the `?` of a request, as texts. A parameter that is there twice is a fault.
-    pub(crate) fn of_query(query: &str) -> Self {
-        let mut object = Self { part: Some("query"), members: Map::new(), faults: Vec::new() };
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            if object.members.insert(name.to_string(), value.into_owned().into()).is_some() {
-                let name = Step::Name(name.into_owned().into());
-                object.refuse(Fault::here(Wrong::Syntax("there once at most")).within(name));
-            }
-        }
-        object
     }
 
     fn of(value: Value, part: Option<&'static str>) -> Result<Self, Vec<Fault>> {
@@ -349,20 +339,6 @@ impl Wire for i64 {
                 _ => wrong(Wrong::OutOfRange(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER)),
             },
             _ => wrong(Wrong::Type("an integer")),
-        }
-    }
-}
-
-/// A number of a query: the decimal digits of an integer from 1 to `MAX`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Count<const MAX: usize>(pub usize);
-
-impl<const MAX: usize> Wire for Count<MAX> {
-    fn read(value: Value) -> Result<Self, Vec<Fault>> {
-        let digits = value.as_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-        match digits.and_then(|digits| digits.parse().ok()) {
-            Some(number @ 1..) if number <= MAX => Ok(Self(number)),
-            _ => wrong(Wrong::OutOfRange(1, MAX as i64)),
         }
     }
 }

@@ -8,4 +8,4 @@ pub mod json;
 mod schema;
 pub mod signature;
 
-pub use dialect::Dialect;
+pub use dialect::{Dialect, Paging};
