@@ -347,8 +347,10 @@ fn mask(value: &mut Value, started: Time) {
     match value {
         Value::Array(values) => values.iter_mut().for_each(|value| mask(value, started)),
         Value::Object(members) => {
-            if let Some(Value::String(cursor)) = members.get_mut("next_cursor") {
-                *cursor = "<cursor>".into();
+            for name in ["next_cursor", "nextCursor"] {
+                if let Some(Value::String(cursor)) = members.get_mut(name) {
+                    *cursor = "<cursor>".into();
+                }
             }
             members.values_mut().for_each(|value| mask(value, started));
         }

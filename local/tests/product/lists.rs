@@ -1,5 +1,7 @@
 //! Lists: each member once, in order, whatever the filter; the same cost in a tenant of any size; cursors that open nowhere else.
 
+mod dialects;
+
 use local::store;
 use serde_json::Value;
 use shared::domain::catalog::Policy;

@@ -58,6 +58,13 @@ async fn pictures_of_256_kib_come_with_the_dialects_that_show_them() {
     assert_eq!((again.bytes, again.status), (user.bytes, 200));
     let user = calls.set_role("directory-update-user", role::USER).await;
     assert_eq!(user.json()["data"]["profile_pic"], picture.as_str());
+
+    // A read of one user shows it, too. In a list, each one could cost 64 read units.
+    let bearer = format!("Bearer {}", product.access("acme", "admin@acme.example").await);
+    let read = async |path| product.call("GET", path, &[("authorization", bearer.as_str())], "").await.json();
+    assert_eq!(read("/api/acme/v1/users/3").await["data"]["profile_pic"], picture.as_str());
+    let listed = read("/api/acme/v1/users?filters=email:eq:user@acme.example").await;
+    assert_eq!((&listed["data"][0]["id"], &listed["data"][0]["profile_pic"]), (&json!(3), &json!(null)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
