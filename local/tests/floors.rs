@@ -10,8 +10,8 @@ use local::{Template, functions};
 use serde_json::Value;
 
 /// The floors of `shared/src`, the lowest first. A file may use lower floors, and the other files of its own folder.
-const FLOORS: [&[&str]; 7] =
-    [&["log", "answer", "trace"], &["table"], &["gate"], &["http"], &["dialect"], &["app"], &["serve"]];
+const FLOORS: [&[&str]; 8] =
+    [&["log", "answer", "trace"], &["table"], &["gate"], &["http"], &["dialect"], &["app"], &["work"], &["serve"]];
 
 /// The functions of `lib.rs` for all floors: the clock and a lock.
 const FOUNDATION: [&str; 2] = ["now", "lock"];
@@ -230,7 +230,9 @@ fn an_endpoint_and_a_record_have_few_places() {
     let lists = ["src/gate/list/known.rs", "src/gate/list/tenants.rs"];
     let dialects =
         ["users", "users/things", "organization", "tenant", "directory"].map(|name| format!("src/dialect/{name}.rs"));
-    let places = places.into_iter().chain(storage).chain(lists).map(str::to_owned).chain(dialects);
+    // The work that goes on after an answer.
+    let jobs = ["src/gate/deletion.rs", "src/gate/jobs.rs", "src/gate/removal.rs"];
+    let places = places.into_iter().chain(storage).chain(lists).chain(jobs).map(str::to_owned).chain(dialects);
     // A role is also a `Reference`, and a kind of id.
     let others = [
         "domain/src/id.rs",

@@ -7,8 +7,9 @@
 //! 4. [`gate`]: the one way to the table: read, decide, write
 //! 5. [`http`]: one request, its body and its credential
 //! 6. [`dialect`]: the five dialects
-//! 7. [`app`]: the state of a warm function; [`work`]: the invocations that no caller makes
-//! 8. [`serve`](serve()): the runtime of a function
+//! 7. [`app`]: the state of a warm function
+//! 8. [`work`]: the invocations that no caller makes
+//! 9. [`serve`](serve()): the runtime of a function
 
 pub mod answer;
 pub mod app;

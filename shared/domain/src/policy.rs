@@ -2,6 +2,7 @@
 //!
 //! The base policies are in `policies/base.cedar`. `policies/schema.cedarschema` has the types that they use.
 
+mod action;
 pub mod eval;
 pub mod format;
 #[cfg(feature = "cedar")]
@@ -12,12 +13,13 @@ use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::LazyLock;
 
+pub use action::Action;
 #[cfg(feature = "cedar")]
 pub use text::{MAX_COMPILED_BYTES, MAX_POLICY_BYTES, MAX_POLICY_DEPTH, Refused, check_text, compile};
 
 use crate::catalog::{Catalog, Entry, Policy};
 use crate::id::{GroupId, TenantId};
-use crate::member::{Member, Status};
+use crate::member::Member;
 use crate::problem::Denial;
 use eval::{Entity, Erred, Request};
 use format::{Effect, Record, Rule, Uid, Value};
@@ -30,180 +32,6 @@ pub const COMPILED_BASE: &str = include_str!("../policies/base.json");
 pub const NOT_PERMITTED: &str = "not-permitted";
 /// The rule that a denial names if a policy could not be evaluated, or a tenant has a policy that cannot be used.
 pub const POLICY_ERROR: &str = "policy-error";
-
-/// An action of a member, on a member, on a role or on the tenant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action<'a> {
-    CreateRole,
-    /// With the names of the permissions that a holder can gain, and of those that are denied from now on; the new rank, and
-    /// whether the name changes.
-    UpdateRole {
-        gains: BTreeSet<&'a str>,
-        denials: BTreeSet<&'a str>,
-        rank: u8,
-        renames: bool,
-    },
-    /// With the name of the role that its holders get in its place and its own name, if it has holders; with the names of the
-    /// permissions that they can gain by it, and of those that are denied from then on; and the rank of that other role.
-    DeleteRole {
-        adds: BTreeSet<&'a str>,
-        removes: BTreeSet<&'a str>,
-        gains: BTreeSet<&'a str>,
-        denials: BTreeSet<&'a str>,
-        rank: u8,
-    },
-    /// To make, change or delete a group; with the names of the roles that it confers from now on, and no more; of the permissions
-    /// that a member of it can gain, and of those that are denied from now on; and the highest rank among the roles that it
-    /// confers, before and after.
-    ManageGroups {
-        adds: BTreeSet<&'a str>,
-        removes: BTreeSet<&'a str>,
-        gains: BTreeSet<&'a str>,
-        denials: BTreeSet<&'a str>,
-        was: u8,
-        rank: u8,
-    },
-    ManageLabels,
-    UpdateTenant,
-    /// To delete the tenant, or to restore it.
-    DeleteTenant,
-    /// To make a tenant of one's own.
-    CreateTenant,
-    /// To list the tenant's members, or those of a group.
-    List(Option<GroupId>),
-    Read,
-    UpdateProfile,
-    /// To change what identifies the member: the address and the external id.
-    SetIdentity,
-    SetMetadata,
-    /// To make somebody a member, or a member again.
-    Invite,
-    Remove,
-    AssignRole {
-        adds: BTreeSet<&'a str>,
-        removes: BTreeSet<&'a str>,
-        rank: u8,
-        gains: BTreeSet<&'a str>,
-    },
-    SetStatus(Status),
-    SetGroups {
-        joins: BTreeSet<GroupId>,
-        leaves: BTreeSet<GroupId>,
-        manages: BTreeSet<GroupId>,
-        /// The names of the roles that the groups confer.
-        adds: BTreeSet<&'a str>,
-        removes: BTreeSet<&'a str>,
-        rank: u8,
-        gains: BTreeSet<&'a str>,
-    },
-}
-
-impl Action<'_> {
-    /// To manage a group that confers nothing, before and after.
-    pub(crate) fn nothing_of_groups() -> Self {
-        let none = BTreeSet::new;
-        Action::ManageGroups { adds: none(), removes: none(), gains: none(), denials: none(), was: 0, rank: 0 }
-    }
-
-    /// The name of the action, and of the permission that allows it. The permission `member:read` allows to list, too.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Action::CreateRole => "role:create",
-            Action::UpdateRole { .. } => "role:update",
-            Action::DeleteRole { .. } => "role:delete",
-            Action::ManageGroups { .. } => "group:manage",
-            Action::ManageLabels => "label:manage",
-            Action::UpdateTenant => "tenant:update",
-            Action::DeleteTenant => "tenant:delete",
-            Action::CreateTenant => "tenant:create",
-            Action::List(_) => "tenant:list-members",
-            Action::Read => "member:read",
-            Action::UpdateProfile => "member:update-profile",
-            Action::SetIdentity => "member:set-identity",
-            Action::SetMetadata => "member:set-metadata",
-            Action::Invite => "member:invite",
-            Action::Remove => "member:remove",
-            Action::AssignRole { .. } => "member:assign-role",
-            Action::SetStatus(_) => "member:set-status",
-            Action::SetGroups { .. } => "member:set-groups",
-        }
-    }
-
-    /// Whether it is about the rights of a member, even if these stay the same.
-    pub fn is_of_authority(&self) -> bool {
-        matches!(
-            self,
-            Action::AssignRole { .. }
-                | Action::SetStatus(_)
-                | Action::SetGroups { .. }
-                | Action::Invite
-                | Action::Remove
-        )
-    }
-
-    /// Whether it is about the tenant's rules.
-    pub fn is_of_rules(&self) -> bool {
-        matches!(
-            self,
-            Action::CreateRole
-                | Action::UpdateRole { .. }
-                | Action::DeleteRole { .. }
-                | Action::ManageGroups { .. }
-                | Action::ManageLabels
-                | Action::UpdateTenant
-                | Action::DeleteTenant
-        )
-    }
-
-    /// The context of the action, which policies read; `dialect` is the dialect's name.
-    pub fn context(&self, dialect: &str) -> Record {
-        let mut pairs = vec![("dialect", string(dialect))];
-        match self {
-            Action::CreateRole | Action::ManageLabels | Action::Read | Action::UpdateProfile => {}
-            Action::UpdateTenant | Action::DeleteTenant | Action::CreateTenant => {}
-            Action::UpdateRole { gains, denials, rank, renames } => pairs.extend([
-                ("gains", strings(gains.iter().copied())),
-                ("denials", strings(denials.iter().copied())),
-                ("rank", long(*rank)),
-                ("renames", Value::Bool(*renames)),
-            ]),
-            Action::DeleteRole { adds, removes, gains, denials, rank } => pairs.extend([
-                ("adds", strings(adds.iter().copied())),
-                ("removes", strings(removes.iter().copied())),
-                ("gains", strings(gains.iter().copied())),
-                ("denials", strings(denials.iter().copied())),
-                ("rank", long(*rank)),
-            ]),
-            Action::ManageGroups { adds, removes, gains, denials, was, rank } => pairs.extend([
-                ("adds", strings(adds.iter().copied())),
-                ("removes", strings(removes.iter().copied())),
-                ("gains", strings(gains.iter().copied())),
-                ("denials", strings(denials.iter().copied())),
-                ("was", long(*was)),
-                ("rank", long(*rank)),
-            ]),
-            Action::SetIdentity | Action::SetMetadata | Action::Invite | Action::Remove => {}
-            Action::List(group) => pairs.push(("groups", groups(group))),
-            Action::AssignRole { adds, removes, rank, gains } => pairs.extend([
-                ("adds", strings(adds.iter().copied())),
-                ("removes", strings(removes.iter().copied())),
-                ("rank", long(*rank)),
-                ("gains", strings(gains.iter().copied())),
-            ]),
-            Action::SetStatus(status) => pairs.push(("status", string(status.as_str()))),
-            Action::SetGroups { joins, leaves, manages, adds, removes, rank, gains } => pairs.extend([
-                ("joins", groups(joins)),
-                ("leaves", groups(leaves)),
-                ("manages", groups(manages)),
-                ("adds", strings(adds.iter().copied())),
-                ("removes", strings(removes.iter().copied())),
-                ("rank", long(*rank)),
-                ("gains", strings(gains.iter().copied())),
-            ]),
-        }
-        record(pairs)
-    }
-}
 
 /// The catalog and the policies of a tenant, at one version of its catalog.
 #[derive(Debug)]

@@ -21,8 +21,12 @@ pub struct Paging {
 }
 
 impl Paging {
-    pub const IN_SNAKE_CASE: Self =
-        Self { limit: "limit", default: DEFAULT_LIMIT, has_numbers: false, cursor: "the `next_cursor` of a page of this list" };
+    pub const IN_SNAKE_CASE: Self = Self {
+        limit: "limit",
+        default: DEFAULT_LIMIT,
+        has_numbers: false,
+        cursor: "the `next_cursor` of a page of this list",
+    };
     pub const IN_CAMEL_CASE: Self = Self { cursor: "the `nextCursor` of a page of this list", ..Self::IN_SNAKE_CASE };
 }
 

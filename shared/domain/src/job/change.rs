@@ -61,7 +61,7 @@ impl Record for Job {
         match &self.task {
             Task::DeleteRole { role, .. } => match catalog.role(*role) {
                 Some(role) => role.entity(tenant, catalog),
-                None => policy::named("Role", role, tenant),
+                None => policy::tenant(tenant),
             },
             Task::DeleteGroup { group } => Group::entity_of(*group, tenant),
             Task::RemoveTenant => policy::tenant(tenant),
