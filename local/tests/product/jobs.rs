@@ -1,10 +1,12 @@
 //! Jobs: a role or a group goes while other callers work, its workers are killed, and the table fails.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use local::dynamodb::Client;
 use local::front::Fault;
 use local::store;
 use rustix::process::{Pid, Signal, kill_process};
@@ -218,6 +220,54 @@ async fn a_job_that_fails_waits_for_the_sweep_and_says_why() {
     let done = job(&product, tenant.id).await;
     assert_eq!((done.state, done.progress.done, &done.progress.error), (State::Done, 30, &None));
     assert_eq!(product.store.query(&shared::table::key::unfinished_jobs()).await.unwrap().len(), 0);
+}
+
+/// The keys of all items.
+async fn keys_of_table(product: &Product) -> BTreeSet<(String, String)> {
+    let client = Client::new(&product.server.dynamodb_url());
+    let (mut keys, mut after) = (BTreeSet::new(), Value::Null);
+    loop {
+        let mut scan = json!({ "TableName": product.template.table_name(), "ConsistentRead": true });
+        if !after.is_null() {
+            scan["ExclusiveStartKey"] = after;
+        }
+        let mut page = client.call("Scan", &scan).await.unwrap();
+        let text = |item: &Value, name: &str| item[name]["S"].as_str().unwrap().to_owned();
+        keys.extend(page["Items"].as_array().unwrap().iter().map(|item| (text(item, "PK"), text(item, "SK"))));
+        after = page["LastEvaluatedKey"].take();
+        if after.is_null() {
+            return keys;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_nobody_restores_in_time_is_removed_whole() {
+    let product = Product::start_with(|options| options.sources = false).await;
+    let before = keys_of_table(&product).await;
+    let (tenant, users) = tenant_of(&product, "gone", 230).await;
+    let label = own(&product, &tenant, "POST", "/v1/labels", Some(json!({ "name": "Pilot" }))).await;
+    assert_eq!(label.0, 201);
+    let one = json!({ "external_id": "hr-1", "name": "Ann", "metadata": { "a": "b" } });
+    assert_eq!(own(&product, &tenant, "PATCH", &format!("/v1/users/{}", users[0].uuid()), Some(one)).await.0, 200);
+    assert_eq!(own(&product, &tenant, "DELETE", &format!("/v1/users/{}", users[1].uuid()), None).await.0, 204);
+    assert_eq!(own(&product, &tenant, "DELETE", "/v1/tenant?confirm=gone", None).await.0, 200);
+
+    let sweep = async |time: &str| product.server.invoke("jobs-sweep", &json!({ "time": time })).await.unwrap();
+    sweep(&shared::now().to_string()).await;
+    assert!(product.store.get(&TenantKeys(tenant.id).job(JobId::new(1))).await.unwrap().is_none(), "it can be restored");
+    sweep("2099-01-01T00:00:00Z").await;
+    sweep("2099-01-01T00:00:00Z").await;
+    assert_eq!(product.tenant(tenant.id).await.numbers.jobs, 1, "the removal begins once");
+    assert_eq!(own(&product, &tenant, "POST", "/v1/tenant/restore", None).await.0, 404);
+
+    product.server.invoke("jobs-run", &record(tenant.id)).await.unwrap();
+    let people = |(pk, _): &(String, String)| pk.starts_with("USER#") || pk.starts_with("PERSON#");
+    let of_tenant = |(_, sk): &(String, String)| sk.starts_with("TENANT#");
+    let left: Vec<_> = keys_of_table(&product).await.difference(&before).cloned().collect();
+    let left: Vec<_> = left.into_iter().filter(|key| !people(key) || of_tenant(key)).collect();
+    assert_eq!(left, Vec::new(), "people stay, because they may be members elsewhere");
+    assert!(before.is_subset(&keys_of_table(&product).await), "nothing of others is gone");
 }
 
 /// 16 callers change other things of the holders meanwhile, and the worker is killed ten times.
