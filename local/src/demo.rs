@@ -6,11 +6,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use shared::credential::Kind as TokenKind;
 use shared::domain::{Group, Label, Member, Permission, Policy, Role, Status, Tenant, Time, User, policy, role};
+use shared::gate::NewPicture;
 use shared::id::{GroupId, Kind, LabelId, MembershipId, PolicyId, RoleId, TenantId, UserId, is_slug};
 use shared::table::key::{self, TenantKeys};
 use shared::table::{Item, encode};
 
-use crate::store::{Store, Things, record_items, referred, tenant_items, user_items};
+use crate::store::{Store, Things, pictured_items, record_items, referred, tenant_items, user_items};
 use crate::token::{self, Flaw};
 use crate::{Result, Template};
 
@@ -67,7 +68,11 @@ pub async fn fill(store: &Store, now: Time) -> Result<()> {
             }
             (1, 5) => it.status = Status::Deactivated,
             (2, 3) => drop(it.roles.insert(role::USER)),
-            (1, 8) => (it.groups, it.manages) = (groups([1]), groups([1])),
+            (1, 8) => {
+                (it.groups, it.manages) = (groups([1]), groups([1]));
+                items.extend(pictured_items(&it, &picture()?, now)?);
+                continue;
+            }
             (1, 9) => (it.groups, it.deleted_at) = (groups([1]), Some(now)),
             _ => {}
         }
@@ -83,6 +88,12 @@ pub async fn fill(store: &Store, now: Time) -> Result<()> {
     store.put(signing_key).await?;
     let document = json!({ "keys": [jwk] }).to_string();
     store.put(encode(&key::jwks(), None, &json!({ "document": document })).map_err(|it| it.to_string())?).await
+}
+
+/// The picture of the manager: one pixel.
+fn picture() -> Result<NewPicture> {
+    let pixel = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";
+    NewPicture::of_data_uri(pixel).ok_or_else(|| "the demo's picture is none".to_owned().into())
 }
 
 const BILLING_MANAGER: RoleId = RoleId::new(4);

@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, ReturnValue, WriteRequ
 use shared::domain::event::Stamp;
 use shared::domain::tenant::Counts;
 use shared::domain::{Author, Entry, Group, Label, Member, Numbers, Policy, Role, Tenant, Time, User};
+use shared::gate::NewPicture;
 use shared::id::{Id, TenantId, UserId};
 use shared::table::key::{self, Key, TenantKeys};
 use shared::table::stored::{Stored, person_items};
@@ -187,15 +188,28 @@ pub fn user_items(user: &User) -> Result<Vec<Item>> {
 
 /// Makes the items of a new record, as a function would write them. No person is their author.
 pub fn record_items<R: Stored>(tenant: TenantId, record: &R, now: Time) -> Result<Vec<Item>> {
-    let by = Stamp {
+    let written = R::stamped(&by_seeding(tenant, now), None, None, Some(&mut record.clone()))
+        .map_err(|problem| problem.to_string())?;
+    Ok(written.map(|written| written.items()).transpose().map_err(said)?.unwrap_or_default())
+}
+
+/// Makes the items of a new member who has a picture.
+pub fn pictured_items(member: &Member, picture: &NewPicture, now: Time) -> Result<Vec<Item>> {
+    let mut member = Member { picture: Some(picture.about.clone()), ..member.clone() };
+    let written = Member::stamped(&by_seeding(member.tenant, now), None, None, Some(&mut member));
+    let mut written = written.map_err(|problem| problem.to_string())?.ok_or_else(|| "a new member".to_owned())?;
+    written.picture(&TenantKeys(member.tenant).picture(member.user), &picture.data_uri).map_err(said)?;
+    written.items().map_err(said)
+}
+
+fn by_seeding(tenant: TenantId, now: Time) -> Stamp {
+    Stamp {
         tenant,
         at: now,
         author: Author::Product("seed".to_owned()),
         request: "seed".to_owned(),
         transaction: String::new(),
-    };
-    let written = R::stamped(&by, None, None, Some(&mut record.clone())).map_err(|problem| problem.to_string())?;
-    Ok(written.map(|written| written.items()).transpose().map_err(said)?.unwrap_or_default())
+    }
 }
 
 /// Returns a member's sessions as the attribute of the member's item.

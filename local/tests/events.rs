@@ -217,7 +217,7 @@ async fn replay(
         described.headers(route, answer.status_code, answer.headers.keys().map(String::as_str))?;
     }
     mask(&mut answer.body, started);
-    shorten(&mut answer);
+    shorten(&mut answer, body.len());
     let answered = serde_json::to_value(&answer).unwrap();
     let request_id = event["requestContext"]["requestId"].as_str().unwrap();
     check((answer.status_code, answer.body.is_array()), &answer.headers, request_id, &before, after)
@@ -317,8 +317,9 @@ fn body_of(answer: &Value) -> Result<Vec<u8>, String> {
     Ok(body)
 }
 
-/// Shortens bodies that are files of the repository, and replaces a nonce and a cursor in a header, which differ each time.
-fn shorten(answer: &mut Answer) {
+/// Shortens bodies that are files of the repository or images. Replaces a nonce, and a cursor in a header, which differ each
+/// time.
+fn shorten(answer: &mut Answer, size: usize) {
     if let Some(document) = answer.body.as_object_mut().filter(|body| body.contains_key("openapi")) {
         document.retain(|name, _| ["openapi", "info"].contains(&name.as_str()));
         document.insert("paths".to_owned(), json!({}));
@@ -335,9 +336,10 @@ fn shorten(answer: &mut Answer) {
     if let (Some(policy), Some(nonce), Value::String(page)) = (policy, nonce, &mut answer.body) {
         (*policy, *page) = (policy.replace(&nonce, "<nonce>"), page.replace(&nonce, "<nonce>"));
     }
-    let is_script = answer.headers.get("content-type").is_some_and(|it| it.starts_with("text/javascript"));
-    if let (true, Value::String(script)) = (is_script, &mut answer.body) {
-        *script = format!("<{} bytes>", script.len());
+    let is_file = |it: &String| it.starts_with("text/javascript") || it.starts_with("image/");
+    let is_file = answer.headers.get("content-type").is_some_and(is_file);
+    if let (true, Value::String(file)) = (is_file, &mut answer.body) {
+        *file = format!("<{size} bytes>");
     }
 }
 

@@ -45,7 +45,7 @@ fn name(problem: &Problem) -> &'static str {
         Problem::InvalidJson(_) => PROBLEMS[1],
         Problem::Invalid(_) => PROBLEMS[2],
         Problem::PayloadTooLarge(_) => PROBLEMS[3],
-        Problem::UnsupportedMediaType => PROBLEMS[4],
+        Problem::UnsupportedMediaType(_) => PROBLEMS[4],
         Problem::TenantMismatch => PROBLEMS[5],
         Problem::Forbidden(_) => PROBLEMS[6],
         Problem::NotFound(_) => PROBLEMS[7],

@@ -1,9 +1,11 @@
 //! Sentences of the contracts about owners, roles, groups, pictures and the states of members.
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use futures_util::future::join_all;
 use local::store;
 use serde_json::json;
 use shared::domain::{Entry, Group, Permission, Role, Status, Tenant, role};
+use shared::gate::MAX_PICTURE;
 use shared::id::{GroupId, RoleId, UserId};
 use shared::table::encode;
 use shared::table::key::TenantKeys;
@@ -43,13 +45,25 @@ async fn an_owner_who_is_deactivated_counts_no_more() {
     assert_eq!(product.tenant(ACME).await.owners, 2);
 }
 
-/// `DTO_user` and the users of JITSudo have a picture, as large as it may be.
+/// `DTO_user` and the users of JITSudo have a picture, as large as it may be. It is in no event, and goes with the member.
 #[tokio::test(flavor = "multi_thread")]
 async fn pictures_of_256_kib_come_with_the_dialects_that_show_them() {
     let product = Product::start().await;
-    let picture = format!("data:image/png;base64,{}", "A".repeat(256 * 1024 - 22));
-    let item = encode(&TenantKeys(ACME).picture(USER), None, &json!({ "data_uri": picture })).unwrap();
-    product.store.put(item).await.unwrap();
+    let token = product.access("acme", "admin@acme.example").await;
+    let (authorization, tenant) = (format!("Bearer {token}"), ACME.uuid().to_string());
+    let call = async |method: &str, path: &str, more: (&str, &str), body: Vec<u8>| {
+        let headers = [("authorization", authorization.as_str()), ("x-tenant-id", &tenant), more];
+        product.call(method, &format!("/v1/users/{}{path}", USER.uuid()), &headers, body).await
+    };
+    let content = [&b"\xff\xd8\xff"[..], &vec![7; MAX_PICTURE - 3]].concat();
+    let picture = format!("data:image/jpeg;base64,{}", BASE64_STANDARD.encode(&content));
+    let image = ("content-type", "image/png");
+    let too_large = [&content[..], b"!"].concat();
+    assert_eq!(call("PUT", "/picture", image, too_large).await.status, 413);
+    let put = call("PUT", "/picture", image, content.clone()).await;
+    assert_eq!((put.status, put.header("etag")), (200, Some("\"2\"")), "{}", put.json()["message"]);
+    assert_eq!(put.json()["picture"], picture.as_str());
+
     let calls = Dialects::new(&product).await;
     let key = [("idempotency-key", "with-a-picture")];
     let user = calls.set_role_with("users-update", role::ADMIN, &key).await;
@@ -65,6 +79,26 @@ async fn pictures_of_256_kib_come_with_the_dialects_that_show_them() {
     assert_eq!(read("/api/acme/v1/users/3").await["data"]["profile_pic"], picture.as_str());
     let listed = read("/api/acme/v1/users?filters=email:eq:user@acme.example").await;
     assert_eq!((&listed["data"][0]["id"], &listed["data"][0]["profile_pic"]), (&json!(3), &json!(null)));
+
+    let got = call("GET", "/picture", ("accept", "image/*"), Vec::new()).await;
+    assert_eq!((got.status, got.header("content-type")), (200, Some("image/jpeg")));
+    assert!(got.bytes == content, "the same bytes");
+    let tag = got.header("etag").unwrap();
+    let kept = call("GET", "/picture", ("if-none-match", tag), Vec::new()).await;
+    assert_eq!((kept.status, kept.header("etag"), kept.bytes.len()), (304, Some(tag), 0));
+
+    let events = product.events(ACME, USER).await;
+    let told = &events[1].changes["picture"].to;
+    assert_eq!((&told["size"], &told["media_type"]), (&json!(MAX_PICTURE), &json!("image/jpeg")));
+    assert_eq!(format!("\"{}\"", told["sha256"].as_str().unwrap()), tag);
+    assert!(events.iter().all(|event| json!(event).to_string().len() < 2_000));
+
+    let key = TenantKeys(ACME).picture(USER);
+    assert!(product.store.get(&key).await.unwrap().is_some());
+    assert_eq!(call("DELETE", "", ("accept", "*/*"), Vec::new()).await.status, 204);
+    assert!(product.store.get(&key).await.unwrap().is_none(), "it goes with the member");
+    let restored = call("POST", "/restore", ("accept", "*/*"), Vec::new()).await;
+    assert_eq!((restored.status, &restored.json()["picture"]), (200, &json!(null)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

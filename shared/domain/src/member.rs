@@ -2,12 +2,14 @@
 
 mod apply;
 pub mod change;
+pub mod picture;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::{GroupId, LabelId, MembershipId, RoleId, TenantId, UserId};
+use crate::member::picture::Picture;
 use crate::meta::{Actor, Meta, Metadata};
 use crate::role;
 use crate::time::Time;
@@ -61,6 +63,9 @@ pub struct Member {
     /// The member's id in another system; unique among the members of the tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
+    /// Nothing of a removed member: their picture is gone for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<Picture>,
     pub roles: BTreeSet<RoleId>,
     pub status: Status,
     // INVARIANT: `manages` and `primary_group` lie within `groups`.
@@ -102,6 +107,7 @@ impl Member {
             absolute_time: false,
             metadata: Metadata::new(),
             external_id: None,
+            picture: None,
             roles: BTreeSet::new(),
             status: Status::Active,
             groups: BTreeSet::new(),

@@ -188,8 +188,8 @@ pub enum Problem {
     Invalid(Vec<Fault>),
     /// 413: the body has more bytes than this.
     PayloadTooLarge(usize),
-    /// 415
-    UnsupportedMediaType,
+    /// 415; with the content types that are taken.
+    UnsupportedMediaType(&'static str),
     /// 415: the body is compressed, or coded in another way.
     UnsupportedContentCoding,
     /// 403: the request names another tenant than the credential.
@@ -236,7 +236,7 @@ impl Problem {
             Problem::InvalidJson(_) => "invalid_json",
             Problem::Invalid(_) => "invalid_input",
             Problem::PayloadTooLarge(_) => "payload_too_large",
-            Problem::UnsupportedMediaType | Problem::UnsupportedContentCoding => "unsupported_media_type",
+            Problem::UnsupportedMediaType(_) | Problem::UnsupportedContentCoding => "unsupported_media_type",
             Problem::TenantMismatch => "tenant_mismatch",
             Problem::Forbidden(_) => "forbidden",
             Problem::NotFound(_) => "not_found",
@@ -266,7 +266,7 @@ impl Problem {
             Problem::LastOwner | Problem::Exists(_) | Problem::InUse(_) | Problem::SecretAlreadyShown(_) => 409,
             Problem::VersionMismatch(_) | Problem::NothingToMatch(_) => 412,
             Problem::PayloadTooLarge(_) => 413,
-            Problem::UnsupportedMediaType | Problem::UnsupportedContentCoding => 415,
+            Problem::UnsupportedMediaType(_) | Problem::UnsupportedContentCoding => 415,
             Problem::InvalidReference { .. }
             | Problem::IdempotencyMismatch
             | Problem::TooManyChanges(_)
@@ -322,7 +322,7 @@ impl fmt::Display for Problem {
             Problem::InvalidJson(why) => write!(f, "the body is not valid JSON: {why}"),
             Problem::Invalid(faults) => f.write_str(&listed(faults).join("; ")),
             Problem::PayloadTooLarge(most) => write!(f, "the body must not be larger than {most} bytes"),
-            Problem::UnsupportedMediaType => f.write_str("the content type must be `application/json`"),
+            Problem::UnsupportedMediaType(taken) => write!(f, "the content type must be {taken}"),
             Problem::UnsupportedContentCoding => {
                 f.write_str("the body must not be compressed: no content coding but `identity` is taken")
             }

@@ -6,6 +6,7 @@
 mod body;
 mod lists;
 mod parameters;
+mod pictures;
 mod problems;
 mod words;
 

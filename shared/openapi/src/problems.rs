@@ -40,7 +40,7 @@ pub(crate) fn scope_of(problem: &Problem) -> Scope {
         Problem::VersionMismatch(_) | Problem::IdempotencyMismatch => Scope::Writes,
         Problem::InvalidJson(_)
         | Problem::PayloadTooLarge(_)
-        | Problem::UnsupportedMediaType
+        | Problem::UnsupportedMediaType(_)
         | Problem::UnsupportedContentCoding => Scope::Bodies,
         Problem::InvalidReference { .. } | Problem::LastOwner | Problem::TooManyChanges(_) => Scope::Members,
         Problem::LimitReached(..) => Scope::Limited,
@@ -58,7 +58,7 @@ pub(crate) fn meaning(problem: &Problem) -> &'static str {
         Problem::InvalidJson(_) => "the body is not JSON, or has a key twice",
         Problem::Invalid(_) => "something is missing, or not what it must be",
         Problem::PayloadTooLarge(_) => "the body is too large",
-        Problem::UnsupportedMediaType => "the content type is not `application/json`",
+        Problem::UnsupportedMediaType(_) => "the content type is not `application/json`",
         Problem::UnsupportedContentCoding => "the body is in another content coding than `identity`",
         Problem::TenantMismatch => "the credential is for another tenant",
         Problem::Forbidden(_) => "the caller may not do this",
@@ -138,7 +138,7 @@ pub fn problems() -> Vec<Problem> {
         Problem::PayloadTooLarge(MAX_BODY),
         // The problem with a header comes first: the first one describes the status.
         Problem::UnsupportedContentCoding,
-        Problem::UnsupportedMediaType,
+        Problem::UnsupportedMediaType("`application/json`"),
         Problem::TenantMismatch,
         denial(NOT_PERMITTED, &[]),
         denial(POLICY_ERROR, &[]),

@@ -65,6 +65,12 @@ pub(crate) fn header(name: &str) -> Value {
             text,
             "\"Only the owner appoints admins at Globex.\"",
         ),
+        "content-etag" => (
+            true,
+            "The hash of the content, strong: for `If-None-Match`.",
+            json!({ "type": "string", "pattern": "^\"[0-9a-f]{64}\"$" }),
+            "\"ef1955ae757c8b966c83248350331bd3a30f658ced11f387f8ebf05ab3368629\"",
+        ),
         "link" => (
             false,
             "Where the next page is, if there is one: a relative address with `rel=\"next\"` (RFC 8288).",

@@ -2,6 +2,7 @@
 
 mod fields;
 mod job;
+mod picture;
 mod things;
 
 use serde::Serialize;
@@ -21,6 +22,7 @@ use crate::http::{Dialect, Paging};
 
 pub use fields::{STATUSES, UserFields, UserStatus};
 pub use job::{ShownJob, deletion};
+pub use picture::{DataUri, MAX_PICTURE_BODY, image};
 pub use things::*;
 
 pub static USERS: Dialect =

@@ -89,7 +89,8 @@ impl Facts {
         let (keys, caller) = (who.keys(), who.caller().map(|caller| caller.user));
         let (tenant_key, caller_key) = (keys.tenant(), caller.map(|user| keys.member(user)));
         let record_key = idempotency.and_then(|it| caller.map(|user| keys.idempotency(user, &it.key)));
-        let pictures = reads.members.iter().filter(|_| asked.pictures && !reads.unshown);
+        let are_shown = reads.pictures.unwrap_or(asked.pictures && !reads.unshown);
+        let pictures = reads.members.iter().filter(|_| are_shown);
         let wanted = [&tenant_key].into_iter().chain(&caller_key).chain(&record_key).cloned();
         let wanted = wanted.chain(reads.members.iter().map(|user| keys.member(*user)));
         let address_key = reads.address.as_ref().map(|email| keys.email(email));

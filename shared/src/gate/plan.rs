@@ -1,6 +1,8 @@
 //! A plan lists changes of records. Each change is decided as soon as it is added.
 
-use domain::id::Id;
+use std::collections::HashMap;
+
+use domain::id::{Id, UserId};
 use domain::policy::Action;
 use domain::policy::eval::Entity;
 use domain::problem::Fault;
@@ -47,6 +49,8 @@ pub struct Plan<'f> {
     pub(super) first: Option<(&'static str, Option<u64>)>,
     /// The persons who are new in all tenants.
     pub(super) persons: Vec<User>,
+    /// The pictures that the plan gives members and takes from them, as data URIs.
+    pub(super) pictures: HashMap<UserId, Option<String>>,
     denied: Option<Problem>,
     refused: Option<Problem>,
     notices: Vec<String>,
@@ -63,6 +67,7 @@ impl<'f> Plan<'f> {
             is_of_rules: false,
             first: None,
             persons: Vec::new(),
+            pictures: HashMap::new(),
             denied: None,
             refused: None,
             notices: Vec::new(),
@@ -75,7 +80,8 @@ impl<'f> Plan<'f> {
 
     /// A changed member, for the answer.
     pub fn view<'a>(&'a self, member: &'a Member) -> View<'a> {
-        self.facts.view(member)
+        let view = self.facts.view(member);
+        self.pictures.get(&member.user).map_or(view, |picture| View { picture: picture.as_deref(), ..view })
     }
 
     /// A new or changed group or label, for the answer.

@@ -24,6 +24,8 @@ pub struct Reads {
     /// The slug of a new tenant.
     pub(super) new_tenant: Option<String>,
     pub(super) unshown: bool,
+    /// Whether the pictures of members are read, if that does not follow from the dialect.
+    pub(super) pictures: Option<bool>,
     pub(super) of_deleted_tenant: bool,
 }
 
@@ -98,6 +100,11 @@ impl Reads {
     /// groups and labels.
     pub fn unshown(self) -> Self {
         Self { unshown: true, ..self }
+    }
+
+    /// The same with the pictures of members, or without.
+    pub fn pictures(self, are_read: bool) -> Self {
+        Self { pictures: Some(are_read), ..self }
     }
 
     /// What it takes to make a tenant with a slug, of which this member becomes the owner.

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::gate::list::{MAX_COUNTED, NOT_COUNTED};
-use crate::gate::{Conditions, Idempotency, IfMatch, Page};
+use crate::gate::{Conditions, Idempotency, IfMatch, Page, names_tag};
 use crate::http::json::{self, Count, Object, Text, Wire, is_integer};
 use crate::http::{Dialect, Paging, credential};
 use crate::table::meter::Meter;
@@ -173,8 +173,17 @@ impl Call {
 
     /// Whether the content type is `application/json`, with or without parameters.
     pub fn is_json(&self) -> bool {
+        self.is_of_type("application/json")
+    }
+
+    fn is_of_type(&self, media_type: &str) -> bool {
         let essence = self.header(header::CONTENT_TYPE).and_then(|value| value.split(';').next());
-        essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+        essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(media_type))
+    }
+
+    /// Whether the caller has the content with this tag already, by `If-None-Match`.
+    pub fn has_content(&self, tag: &str) -> bool {
+        self.header(header::IF_NONE_MATCH).is_some_and(|tags| names_tag(tags, tag))
     }
 
     /// Whether the body has no content coding beside `identity`, which changes nothing.
@@ -254,6 +263,11 @@ impl Call {
 
     /// The bytes of a body that says that it is JSON.
     fn json(&self, most: usize) -> Result<&[u8], Problem> {
+        self.content(most, &["application/json"], "`application/json`")
+    }
+
+    /// The bytes of a body that says that it is of one of these types, of which an error says `taken`.
+    pub fn content(&self, most: usize, types: &[&str], taken: &'static str) -> Result<&[u8], Problem> {
         let bytes = self.bytes()?;
         if bytes.len() > most {
             return Err(Problem::PayloadTooLarge(most));
@@ -261,8 +275,8 @@ impl Call {
         if !self.is_plain() {
             return Err(Problem::UnsupportedContentCoding);
         }
-        if !self.is_json() {
-            return Err(Problem::UnsupportedMediaType);
+        if !types.iter().any(|it| self.is_of_type(it)) {
+            return Err(Problem::UnsupportedMediaType(taken));
         }
         Ok(bytes)
     }

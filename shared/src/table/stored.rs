@@ -1,16 +1,21 @@
 //! Each record in the table: its item, and further items for its roles, groups and names.
 
+mod people;
+
 use std::collections::HashMap;
 
 use domain::event::Stamp;
 use domain::id::{Id, TenantId};
 use domain::job::State;
-use domain::{Actor, Entry, Event, Group, Job, Label, Member, Problem, Record, Role, Tenant, User};
+use domain::{Actor, Entry, Event, Group, Job, Label, Member, Problem, Record, Role, Tenant};
 use serde::{Deserialize, Serialize};
 
 use super::fence::Fact;
 use super::key::{self, Key, TenantKeys};
 use super::{Condition, Item, Malformed, Transaction, encode};
+
+#[cfg(feature = "table")]
+pub use people::person_items;
 
 /// A record that the table can hold. Functions cannot reach this trait, so they cannot add a record without actions.
 pub trait Stored: Record {
@@ -46,7 +51,8 @@ pub struct Image {
     keeps_links: bool,
 }
 
-/// An item that follows from a record: an edge or a unique name. It exists as long as the record has the role, group or name.
+/// An item that follows from a record: an edge, a unique name or a picture. It exists as long as the record has the role, group,
+/// name or picture.
 struct Link {
     key: Key,
     item: Item,
@@ -103,6 +109,8 @@ impl Stored for Member {
         let key = keys.member(user);
         let roles = self.roles.iter().filter(|_| self.is_present()).map(|role| keys.holder(*role, user));
         let edges = roles.chain(self.groups.iter().map(|group| keys.in_group(*group, user)));
+        // `Written::picture` gives this item its content.
+        let edges = edges.chain(self.picture.iter().map(|_| keys.picture(user)));
         let mut links = edges.map(Link::edge).collect::<Result<Vec<_>, _>>()?;
         let mut listed = None;
         if self.is_present() {
@@ -320,23 +328,6 @@ impl Transaction<'_> {
         }
         self.put(event_item(&written.event)?, Some(Condition::new("attribute_not_exists(PK)")))
     }
-
-    /// Adds a person who is new. If another request has added them meanwhile, that is a condition that does not hold.
-    pub fn person(&mut self, person: &User) -> Result<(), Problem> {
-        for item in person_items(person)? {
-            self.put(item, Some(Condition::new("attribute_not_exists(PK)")))?;
-        }
-        Ok(())
-    }
-}
-
-/// The items of a person in all tenants.
-///
-/// # Errors
-/// A defect: something is no item.
-pub fn person_items(person: &User) -> Result<Vec<Item>, Malformed> {
-    let link = encode(&key::person(&person.email), None, &Reference { number: person.id })?;
-    Ok(vec![encode(&key::user(person.id), None, person)?, link])
 }
 
 impl Image {

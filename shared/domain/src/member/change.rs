@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::catalog::{Catalog, Known};
 use crate::id::{GroupId, LabelId, RoleId, SpelledGroup, SpelledLabel, TenantId};
+use crate::member::picture::Picture;
 use crate::member::{Member, Status};
 use crate::meta::{Meta, MetadataEdit, Patch, merge};
 use crate::policy::eval::Entity;
@@ -30,6 +31,7 @@ pub struct MemberEdit {
     pub last_name: Patch<String>,
     pub profession: Patch<SpelledLabel>,
     pub language: Patch<String>,
+    pub picture: Patch<Picture>,
     pub email: Option<String>,
     pub external_id: Patch<String>,
     pub metadata: MetadataEdit,
@@ -184,7 +186,7 @@ impl Record for Member {
                 self.deleted_at = None;
                 (self.roles, self.groups, self.manages, self.primary_group) = Default::default();
             }
-            Some(Presence::Removed(at)) => self.deleted_at = Some(at),
+            Some(Presence::Removed(at)) => (self.deleted_at, self.picture) = (Some(at), None),
         }
         if edit.presence == Some(Presence::Added) {
             (self.first_name, self.last_name, self.profession, self.language) = Default::default();
@@ -193,6 +195,7 @@ impl Record for Member {
         edit.first_name.apply(&mut self.first_name);
         edit.last_name.apply(&mut self.last_name);
         edit.language.apply(&mut self.language);
+        edit.picture.apply(&mut self.picture);
         edit.external_id.apply(&mut self.external_id);
         if let Err(why) = merge(&mut self.metadata, &edit.metadata) {
             refuse(why);
@@ -253,8 +256,8 @@ impl Record for Member {
         if matches!(edit.presence, Some(Presence::Removed(_))) {
             actions.push(Action::Remove);
         }
-        let profile = [edit.first_name.is_keep(), edit.last_name.is_keep(), edit.language.is_keep()];
-        if !(profile.iter().all(|it| *it) && edit.profession.is_keep()) {
+        let names = edit.first_name.is_keep() && edit.last_name.is_keep();
+        if !(names && edit.language.is_keep() && edit.profession.is_keep() && edit.picture.is_keep()) {
             actions.push(Action::UpdateProfile);
         }
         if edit.email.is_some() || !edit.external_id.is_keep() {

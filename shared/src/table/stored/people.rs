@@ -1,0 +1,47 @@
+//! The items of persons, and the pictures of members.
+
+use domain::{Problem, User};
+use serde::Serialize;
+
+use super::{Reference, Written};
+use crate::table::key::{self, Key};
+use crate::table::{Condition, Item, Malformed, Transaction, encode};
+
+/// The content of the item of a picture.
+#[derive(Serialize)]
+struct Content<'a> {
+    data_uri: &'a str,
+}
+
+impl Written {
+    /// Gives the new picture of the changed member its content.
+    ///
+    /// # Errors
+    /// A defect: it is no item.
+    pub fn picture(&mut self, key: &Key, data_uri: &str) -> Result<(), Malformed> {
+        let links = self.after.iter_mut().flat_map(|image| &mut image.links);
+        for link in links.filter(|link| link.key == *key) {
+            link.item = encode(key, None, &Content { data_uri })?;
+        }
+        Ok(())
+    }
+}
+
+impl Transaction<'_> {
+    /// Adds a person who is new. If another request has added them meanwhile, that is a condition that does not hold.
+    pub fn person(&mut self, person: &User) -> Result<(), Problem> {
+        for item in person_items(person)? {
+            self.put(item, Some(Condition::new("attribute_not_exists(PK)")))?;
+        }
+        Ok(())
+    }
+}
+
+/// The items of a person in all tenants.
+///
+/// # Errors
+/// A defect: something is no item.
+pub fn person_items(person: &User) -> Result<Vec<Item>, Malformed> {
+    let link = encode(&key::person(&person.email), None, &Reference { number: person.id })?;
+    Ok(vec![encode(&key::user(person.id), None, person)?, link])
+}
