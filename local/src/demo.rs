@@ -26,6 +26,11 @@ pub async fn fill(store: &Store, now: Time) -> Result<()> {
     if store.get(&key::jwks()).await?.is_some() {
         return Ok(());
     }
+    fill_by(store, now, async |items| store.put_all(items).await).await
+}
+
+/// Does the same in an empty table, but `put` puts the items into it.
+pub async fn fill_by(store: &Store, now: Time, put: impl AsyncFn(Vec<Item>) -> Result<()>) -> Result<()> {
     let (acme, globex) = (TenantId::new(1), TenantId::new(2));
     let mut items = tenant_items(tenant(acme, "acme", "Acme", now), &acme_things(now))?;
     items.extend(tenant_items(tenant(globex, "globex", "Globex", now), &globex_things())?);
@@ -78,7 +83,7 @@ pub async fn fill(store: &Store, now: Time) -> Result<()> {
         }
         items.extend(record_items(it.tenant, &it, now)?);
     }
-    store.put_all(items).await?;
+    put(items).await?;
     let counters = [(Kind::Tenant, 2), (Kind::User, 9), (Kind::Membership, 10)];
     for (kind, count) in counters {
         store.allocate(kind, count).await?;
