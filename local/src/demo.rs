@@ -26,11 +26,15 @@ pub async fn fill(store: &Store, now: Time) -> Result<()> {
     if store.get(&key::jwks()).await?.is_some() {
         return Ok(());
     }
-    fill_by(store, now, async |items| store.put_all(items).await).await
+    store.put_all(items(now)?).await?;
+    finish(store).await
 }
 
-/// Does the same in an empty table, but `put` puts the items into it.
-pub async fn fill_by(store: &Store, now: Time, put: impl AsyncFn(Vec<Item>) -> Result<()>) -> Result<()> {
+/// The items of the demo tenants and their people.
+///
+/// # Errors
+/// A defect: something is no item.
+pub fn items(now: Time) -> Result<Vec<Item>> {
     let (acme, globex) = (TenantId::new(1), TenantId::new(2));
     let mut items = tenant_items(tenant(acme, "acme", "Acme", now), &acme_things(now))?;
     items.extend(tenant_items(tenant(globex, "globex", "Globex", now), &globex_things())?);
@@ -83,7 +87,14 @@ pub async fn fill_by(store: &Store, now: Time, put: impl AsyncFn(Vec<Item>) -> R
         }
         items.extend(record_items(it.tenant, &it, now)?);
     }
-    put(items).await?;
+    Ok(items)
+}
+
+/// Adds the counters and a signing key to a table that has the [`items`].
+///
+/// # Errors
+/// The table cannot be written.
+pub async fn finish(store: &Store) -> Result<()> {
     let counters = [(Kind::Tenant, 2), (Kind::User, 9), (Kind::Membership, 10)];
     for (kind, count) in counters {
         store.allocate(kind, count).await?;

@@ -145,7 +145,8 @@ async fn replay(
     options.log = Arc::new(move |line| *sink.lock().unwrap() += &format!("\n{line}"));
     let server = Server::start(options).await.unwrap();
     let store = Store::new(&server.dynamodb_url(), template.table_name()).unwrap();
-    demo::fill_by(&store, Time::from_millis(SEEDED), async |items| server.import(items)).await.unwrap();
+    server.import(demo::items(Time::from_millis(SEEDED)).unwrap()).unwrap();
+    demo::finish(&store).await.unwrap();
     let expected = token::expected(template).unwrap();
     let started = shared::now();
     let event = token::fill(&store, &expected, case.event.clone(), started).await;

@@ -255,7 +255,10 @@ async fn a_tenant_that_nobody_restores_in_time_is_removed_whole() {
 
     let sweep = async |time: &str| product.server.invoke("jobs-sweep", &json!({ "time": time })).await.unwrap();
     sweep(&shared::now().to_string()).await;
-    assert!(product.store.get(&TenantKeys(tenant.id).job(JobId::new(1))).await.unwrap().is_none(), "it can be restored");
+    assert!(
+        product.store.get(&TenantKeys(tenant.id).job(JobId::new(1))).await.unwrap().is_none(),
+        "it can be restored"
+    );
     sweep("2099-01-01T00:00:00Z").await;
     sweep("2099-01-01T00:00:00Z").await;
     assert_eq!(product.tenant(tenant.id).await.numbers.jobs, 1, "the removal begins once");
