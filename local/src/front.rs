@@ -104,8 +104,10 @@ pub struct FrontOptions {
     /// transaction under way. The map is empty if the engine itself answers so.
     pub keys: BTreeMap<String, Vec<String>>,
     pub latency: Latency,
-    /// Hears of each write that the engine has carried out.
+    /// Hears of each write that the engine has carried out and that can concern a reader of the stream.
     pub written: Arc<Notify>,
+    /// A write concerns nobody whose request has none of these texts.
+    pub telling: Vec<String>,
     /// The limits of the table's indexes.
     pub(crate) limits: Limits,
     /// Whether to keep records. If so, each request asks for its consumed capacity.
@@ -248,6 +250,7 @@ impl State {
             Err(conflict) => return Ok(error(&conflict)),
         };
         self.options.latency.wait(&request.operation).await;
+        let tells = self.options.telling.iter().any(|text| has(&body, text.as_bytes()));
         let body = match (self.options.record, &request.body) {
             (true, Value::Object(object)) if COUNTED.contains(&request.operation.as_str()) => {
                 let mut object = object.clone();
@@ -265,7 +268,7 @@ impl State {
                 return Ok(http::json(StatusCode::INTERNAL_SERVER_ERROR, &body));
             }
         };
-        if !READS.contains(&request.operation.as_str()) {
+        if !READS.contains(&request.operation.as_str()) && tells {
             self.options.written.notify_one();
         }
         if self.options.record
@@ -279,6 +282,10 @@ impl State {
             Fault::None | Fault::AnswerBefore(..) => Ok(reply.map(Full::from)),
         }
     }
+}
+
+fn has(body: &[u8], text: &[u8]) -> bool {
+    text.is_empty() || body.windows(text.len()).any(|part| part == text)
 }
 
 /// The operations that read items.

@@ -17,7 +17,7 @@ use crate::{
     limits::Limits,
     log::LogSink,
     routes::Router,
-    sources::Sources,
+    sources::{self, Sources},
     template::{Function, Template},
 };
 
@@ -147,6 +147,7 @@ impl Server {
             },
             latency: options.latency,
             written: Arc::clone(&written),
+            telling: sources::telling(&template),
             limits: Limits::new(&template),
             record: options.record,
             hosts: options.hosts.clone(),

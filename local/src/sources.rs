@@ -21,7 +21,7 @@ use crate::{
     template::{ACCOUNT, REGION, Source, StreamSource, Template},
 };
 
-/// How long the stream is not read if no request of ours has written. Another program may write to another DynamoDB.
+/// How long the stream of another DynamoDB is not read if no request of ours has written: another program may write to it.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// The wait before the first repetition of a record. It doubles with each.
@@ -54,12 +54,37 @@ impl Sources {
                     Source::Stream(source) => {
                         let client = Client::of(engine);
                         let (table, written) = (template.table_name().to_owned(), Arc::clone(written));
-                        tokio::spawn(async move { invoked.follow(&client, &table, &source, &written).await })
+                        let idle = matches!(engine, Engine::Remote { .. }).then_some(IDLE);
+                        tokio::spawn(async move { invoked.follow(&client, &table, &source, &written, idle).await })
                     }
                 });
             }
         }
         Self(tasks)
+    }
+}
+
+/// The texts of which a request has one if it writes an item that a source of the template wants. A table has many other
+/// writes, and to read the stream for each of them would take more time than the write.
+pub(crate) fn telling(template: &Template) -> Vec<String> {
+    let sources = template.functions.iter().flat_map(|function| &function.sources);
+    let streams = sources.filter_map(|source| if let Source::Stream(stream) = source { Some(stream) } else { None });
+    streams
+        .flat_map(|stream| {
+            let mut texts = Vec::new();
+            stream.patterns.iter().for_each(|pattern| texts_in(&pattern["dynamodb"]["Keys"], &mut texts));
+            if texts.is_empty() { vec![String::new()] } else { texts }
+        })
+        .collect()
+}
+
+fn texts_in(pattern: &Value, texts: &mut Vec<String>) {
+    match pattern {
+        Value::Object(members) => members.values().for_each(|pattern| texts_in(pattern, texts)),
+        Value::Array(alternatives) => {
+            texts.extend(alternatives.iter().filter_map(|it| it.as_str().or(it["prefix"].as_str())).map(str::to_owned));
+        }
+        _ => {}
     }
 }
 
@@ -80,7 +105,15 @@ impl Invoked {
         }
     }
 
-    async fn follow(&self, client: &Client, table: &str, source: &StreamSource, written: &Notify) {
+    /// Reads the stream when something was written, and after each `idle`.
+    async fn follow(
+        &self,
+        client: &Client,
+        table: &str,
+        source: &StreamSource,
+        written: &Notify,
+        idle: Option<Duration>,
+    ) {
         let mut place = None;
         loop {
             match page(client, table, place.take()).await {
@@ -88,7 +121,10 @@ impl Invoked {
                     place = next;
                     if records.is_empty() {
                         // A write that comes before the wait counts, too.
-                        let _ = timeout(IDLE, written.notified()).await;
+                        match idle {
+                            Some(idle) => drop(timeout(idle, written.notified()).await),
+                            None => written.notified().await,
+                        }
                     } else {
                         self.deliver(source, records).await;
                     }
