@@ -173,6 +173,7 @@ async fn a_deleted_group_confers_nothing_at_once_and_its_name_is_free() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_workers_on_one_job_do_each_member_once() {
+    let _turn = turn().await;
     let product = Product::start_with(|options| options.sources = false).await;
     let (tenant, users) = tenant_of(&product, "twice", 250).await;
     assert_eq!(own(&product, &tenant, "DELETE", &role_path(tenant.id), None).await.0, 202);
