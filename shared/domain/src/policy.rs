@@ -7,6 +7,7 @@ pub mod eval;
 pub mod format;
 #[cfg(feature = "cedar")]
 mod text;
+mod value;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -16,13 +17,14 @@ use std::sync::LazyLock;
 pub use action::Action;
 #[cfg(feature = "cedar")]
 pub use text::{MAX_COMPILED_BYTES, MAX_POLICY_BYTES, MAX_POLICY_DEPTH, Refused, check_text, compile};
+pub(crate) use value::{groups, long, record, string, strings};
 
 use crate::catalog::{Catalog, Entry, Policy};
 use crate::id::{GroupId, TenantId};
 use crate::member::Member;
 use crate::problem::Denial;
 use eval::{Entity, Erred, Request};
-use format::{Effect, Record, Rule, Uid, Value};
+use format::{Effect, Record, Rule, Uid};
 
 pub const BASE: &str = include_str!("../policies/base.cedar");
 /// [`BASE`] in the form that functions read. `tests/evaluation.rs` makes it, and compares it with the text.
@@ -212,24 +214,4 @@ fn base() -> &'static [(String, Rule)] {
 pub(crate) fn named(kind: &'static str, id: impl ToString, tenant: TenantId) -> Entity {
     let ancestors = [Uid::new("Tenant", tenant)].into();
     Entity { uid: Uid::new(kind, id), attributes: Record::new(), ancestors }
-}
-
-pub(crate) fn long(rank: u8) -> Value {
-    Value::Long(i64::from(rank))
-}
-
-pub(crate) fn record(pairs: impl IntoIterator<Item = (&'static str, Value)>) -> Record {
-    pairs.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect()
-}
-
-pub(crate) fn string(text: &str) -> Value {
-    Value::String(text.to_owned())
-}
-
-pub(crate) fn strings<'a>(texts: impl IntoIterator<Item = &'a str>) -> Value {
-    Value::Set(texts.into_iter().map(string).collect())
-}
-
-fn groups<'a>(ids: impl IntoIterator<Item = &'a GroupId>) -> Value {
-    Value::Set(ids.into_iter().map(|id| Value::Entity { uid: Uid::new("Group", id) }).collect())
 }

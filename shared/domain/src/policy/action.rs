@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::format::{Record, Value};
-use super::{groups, long, record, string, strings};
+use super::value::{groups, long, record, string, strings};
 use crate::id::GroupId;
 use crate::member::Status;
 
