@@ -46,6 +46,9 @@ def of_owner(method, path, body=None):
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
+    spared = SPARED.get(case.operation.label)
+    if spared and (found := spared.match(str((case.path_parameters or {}).get("id")))):
+        case.path_parameters["id"] = f"{found[1]}6"
     name = REMOVALS.get(case.operation.label)
     if name and str(case.path_parameters.get(name)).lower() in SELF:
         case.path_parameters[name] = REMOVED
@@ -211,6 +214,13 @@ def every_credential(ctx, response, case):
             assert answer.status_code == 401, f"with another {header}, or none: {answer.status_code} {answer.text}"
     enforced.add(label)
     return None
+
+
+# The examples of the reference delete these, which other operations need: the run deletes its own in their place.
+SPARED = {
+    "DELETE /v1/groups/{id}": re.compile(r"(726f6c65-6361-8005-8000-00008000000)[12]$", re.IGNORECASE),
+    "DELETE /v1/roles/{id}": re.compile(r"(726f6c65-6361-8004-8000-00008000000)5$", re.IGNORECASE),
+}
 
 
 # Only an owner may do these, or the caller would be gone.
