@@ -250,7 +250,8 @@ impl State {
             Err(conflict) => return Ok(error(&conflict)),
         };
         self.options.latency.wait(&request.operation).await;
-        let tells = self.options.telling.iter().any(|text| has(&body, text.as_bytes()));
+        let is_write = !READS.contains(&request.operation.as_str());
+        let tells = is_write && self.options.telling.iter().any(|text| has(&body, text.as_bytes()));
         let body = match (self.options.record, &request.body) {
             (true, Value::Object(object)) if COUNTED.contains(&request.operation.as_str()) => {
                 let mut object = object.clone();
@@ -268,7 +269,7 @@ impl State {
                 return Ok(http::json(StatusCode::INTERNAL_SERVER_ERROR, &body));
             }
         };
-        if !READS.contains(&request.operation.as_str()) && tells {
+        if tells {
             self.options.written.notify_one();
         }
         if self.options.record

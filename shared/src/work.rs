@@ -61,7 +61,7 @@ impl App {
             let mut outcome = Ok(());
             for (tenant, job) in work.keys().iter().filter_map(key::job_at) {
                 // One job that fails keeps no other from going on.
-                outcome = outcome.and(jobs::work(&asked, tenant, job, until).await.map(drop));
+                outcome = outcome.and(jobs::work(&asked, tenant, job, until).await);
             }
             outcome
         })
@@ -75,7 +75,7 @@ impl App {
         Box::pin(async move {
             // The time of the schedule, which the event has.
             let at = serde_json::from_value(work.event["time"].clone()).unwrap_or_else(|_| (self.clock)());
-            jobs::sweep(&self.asked_by_product(work), at).await.map(drop)
+            jobs::sweep(&self.asked_by_product(work), at).await
         })
     }
 

@@ -1,5 +1,5 @@
 use serde_json::json;
-use shared::dialect::users::{self, USERS, User, UserPermission, UserPermissions};
+use shared::dialect::users::{self, USERS, UserPermission, UserPermissions};
 use shared::{Answer, App, Boxed, Call, Problem, Reads};
 
 /// `GET /v1/users/{id}`: shows a member of the tenant, or with `me` the caller.
@@ -9,8 +9,7 @@ async fn get_user(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let user = users::in_tenant(call, &caller, call.parts(), |parts| parts.join(users::user(call, &caller)))?;
     app.read(call, &caller, Reads::member(user), &|reading| {
-        let view = reading.see(reading.facts().member(user)?)?;
-        Ok(Answer::json(200, &json!(User::new(&view))).with_etag(view.version()))
+        reading.see(reading.facts().member(user)?).map(|view| users::shown(&view))
     })
     .await
 }
@@ -54,6 +53,6 @@ fn description() {
             uuid_in_header(),
         )
     };
-    operation("GET /v1/users/{id}").answer::<User>().describe();
+    operation("GET /v1/users/{id}").answer::<users::User>().describe();
     operation("GET /v1/users/{id}/permissions").page::<UserPermissions>().describe();
 }

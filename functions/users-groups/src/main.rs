@@ -1,6 +1,5 @@
-use serde_json::json;
 use shared::call::MAX_BODY;
-use shared::dialect::users::{self, USERS, User};
+use shared::dialect::users::{self, USERS};
 use shared::domain::MemberEdit;
 use shared::domain::member::change::{Fields, Groups};
 use shared::id::GroupId;
@@ -55,8 +54,7 @@ async fn change_groups(
     };
     app.change(call, &caller, Reads::member(user).naming(&edit), &conditions, &|plan| {
         let member = plan.update(plan.facts().member(user)?, &edit);
-        let view = plan.view(&member);
-        Ok(Answer::json(200, &json!(User::new(&view))).with_etag(view.version()).into())
+        Ok(users::shown(&plan.view(&member)).into())
     })
     .await
 }
@@ -82,6 +80,10 @@ fn description() {
             .path("group", "The group's UUID.", schema_of::<shared::id::Uuid>())
             .header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header())
     };
-    operation("PUT /v1/users/{id}/groups/{group}").optional_body(Body::read).limited().answer::<User>().describe();
-    operation("DELETE /v1/users/{id}/groups/{group}").write().answer::<User>().describe();
+    operation("PUT /v1/users/{id}/groups/{group}")
+        .optional_body(Body::read)
+        .limited()
+        .answer::<users::User>()
+        .describe();
+    operation("DELETE /v1/users/{id}/groups/{group}").write().answer::<users::User>().describe();
 }

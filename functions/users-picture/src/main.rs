@@ -1,5 +1,4 @@
-use serde_json::json;
-use shared::dialect::users::{self, DataUri, MAX_PICTURE_BODY, USERS, User};
+use shared::dialect::users::{self, DataUri, MAX_PICTURE_BODY, USERS};
 use shared::gate::{Conditions, NewPicture};
 use shared::id::UserId;
 use shared::json::{Faulty, Object};
@@ -64,8 +63,7 @@ async fn change(
     // The answer shows the new picture, not the one that is stored.
     app.change(call, caller, Reads::member(user).pictures(false), conditions, &|plan| {
         let member = plan.set_picture(plan.facts().member(user)?, picture)?;
-        let view = plan.view(&member);
-        Ok(Answer::json(200, &json!(User::new(&view))).with_etag(view.version()).into())
+        Ok(users::shown(&plan.view(&member)).into())
     })
     .await
 }
@@ -89,6 +87,6 @@ fn description() {
         let operation = operation.header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header());
         operation.path("id", "The user's UUID, or `me` for the caller.", user_or_me())
     };
-    operation("PUT /v1/users/{id}/picture").body(Body::read).or_image().answer::<User>().describe();
-    operation("DELETE /v1/users/{id}/picture").write().answer::<User>().describe();
+    operation("PUT /v1/users/{id}/picture").body(Body::read).or_image().answer::<users::User>().describe();
+    operation("DELETE /v1/users/{id}/picture").write().answer::<users::User>().describe();
 }

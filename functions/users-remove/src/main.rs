@@ -1,5 +1,4 @@
-use serde_json::json;
-use shared::dialect::users::{self, USERS, User};
+use shared::dialect::users::{self, USERS};
 use shared::id::UserId;
 use shared::{Answer, App, Boxed, Call, Caller, Problem, Reads};
 
@@ -45,8 +44,7 @@ async fn restore_user(app: &App, call: &Call) -> Result<Answer, Problem> {
     let user = users::in_tenant(call, &caller, call.parts(), |parts| parts.join(users::user(call, &caller)))?;
     app.change(call, &caller, Reads::member(user), &conditions, &|plan| {
         let member = plan.restore(plan.facts().removed(user)?);
-        let view = plan.view(&member);
-        Ok(Answer::json(200, &json!(User::new(&view))).with_etag(view.version()).into())
+        Ok(users::shown(&plan.view(&member)).into())
     })
     .await
 }
@@ -72,6 +70,6 @@ fn description() {
     };
     let of_user = |route| operation(route).path("id", "The user's UUID, or `me` for the caller.", user_or_me()).write();
     of_user("DELETE /v1/users/{id}").deleted().describe();
-    of_user("POST /v1/users/{id}/restore").answer::<User>().describe();
+    of_user("POST /v1/users/{id}/restore").answer::<users::User>().describe();
     operation("POST /v1/tenant/leave").write().deleted().describe();
 }

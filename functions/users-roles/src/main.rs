@@ -1,5 +1,4 @@
-use serde_json::json;
-use shared::dialect::users::{self, USERS, User};
+use shared::dialect::users::{self, USERS};
 use shared::domain::member::change::{Fields, MemberEdit, Roles};
 use shared::id::RoleId;
 use shared::{Answer, App, Boxed, Call, Problem, Reads};
@@ -32,8 +31,7 @@ async fn change_roles(app: &App, call: &Call, change: fn(Option<RoleId>) -> Role
     };
     app.change(call, &caller, Reads::member(user), &conditions, &|plan| {
         let member = plan.update(plan.facts().member(user)?, &edit);
-        let view = plan.view(&member);
-        Ok(Answer::json(200, &json!(User::new(&view))).with_etag(view.version()).into())
+        Ok(users::shown(&plan.view(&member)).into())
     })
     .await
 }
@@ -60,6 +58,6 @@ fn description() {
             .header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header())
             .write()
     };
-    operation("PUT /v1/users/{id}/roles/{role}").limited().answer::<User>().describe();
-    operation("DELETE /v1/users/{id}/roles/{role}").answer::<User>().describe();
+    operation("PUT /v1/users/{id}/roles/{role}").limited().answer::<users::User>().describe();
+    operation("DELETE /v1/users/{id}/roles/{role}").answer::<users::User>().describe();
 }

@@ -1,8 +1,7 @@
 #[cfg(test)]
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::call::MAX_BODY;
-use shared::dialect::users::{self, USERS, User, UserFields};
+use shared::dialect::users::{self, USERS, UserFields};
 use shared::domain::member::change::{Fields, MAX_ROLES, MemberEdit, Roles};
 use shared::id::{TenantId, UserId};
 use shared::json::{Address, Faulty, Object, Text};
@@ -66,8 +65,7 @@ async fn update_user(app: &App, call: &Call) -> Result<Answer, Problem> {
     let user = UserId::from_uuid(user);
     app.change(call, &caller, Reads::member(user), &conditions, &|plan| {
         let member = plan.update(plan.facts().member(user)?, &update);
-        let view = plan.view(&member);
-        Ok(Answer::json(200, &json!(User::new(&view))).with_etag(view.version()).into())
+        Ok(users::shown(&plan.view(&member)).into())
     })
     .await
 }
@@ -105,8 +103,7 @@ async fn patch_user(app: &App, call: &Call) -> Result<Answer, Problem> {
     })?;
     app.change(call, &caller, Reads::member(user).naming(&edit), &conditions, &|plan| {
         let member = plan.update(plan.facts().member(user)?, &edit);
-        let view = plan.view(&member);
-        Ok(Answer::json(200, &json!(User::new(&view))).with_etag(view.version()).into())
+        Ok(users::shown(&plan.view(&member)).into())
     })
     .await
 }
@@ -132,13 +129,13 @@ fn description() {
         .body(Patch::read)
         .limited()
         .named()
-        .answer::<User>()
+        .answer::<users::User>()
         .describe();
     Operation::new(&USERS)
         .route("PUT /v1/users/{id}")
         .path("id", "The user's UUID.", schema_of::<shared::id::Uuid>())
         .header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header())
         .body(Body::read)
-        .answer::<User>()
+        .answer::<users::User>()
         .describe();
 }

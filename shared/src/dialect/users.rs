@@ -15,6 +15,7 @@ use domain::meta::MAX_NAME;
 use domain::problem::{Fault, Problem, Reference, Wrong, told};
 use domain::{Metadata, Status, Time};
 
+use crate::answer::Answer;
 use crate::gate::{Caller, NamedList, View};
 use crate::http::call::Call;
 use crate::http::json::{Faulty, Object, Text};
@@ -47,6 +48,11 @@ pub fn user(call: &Call, caller: &Caller) -> Result<Option<UserId>, Fault> {
         "me" => Ok(Some(caller.user)),
         _ => call.path_uuid("id").map(UserId::from_uuid),
     }
+}
+
+/// The answer that shows a member.
+pub fn shown(view: &View) -> Answer {
+    Answer::json(200, &json!(User::new(view))).with_etag(view.version())
 }
 
 /// The value that `read` makes of the parts of a request which names its tenant by the header.

@@ -52,20 +52,19 @@ impl Plan<'_> {
         if catalog.all_roles().any(|other| other.successor == Some(role.id)) {
             self.refuse(Problem::InUse("role"));
         }
-        match (role.retiring, facts.is_held()) {
-            (false, true) if successor.is_none() => self.refuse(Problem::InUse("role")),
-            (true, true) if successor.is_none() => {
+        match (role.retiring, facts.is_held(), successor) {
+            (true, false, _) => {}
+            (false, true, None) => self.refuse(Problem::InUse("role")),
+            (true, true, None) => {
                 self.update(unseen, &RoleEdit::from(Ends));
                 return Ok(Deletion::Half);
             }
-            (true, true) if successor == role.successor => {
+            (true, true, Some(reassign_to)) if role.successor == successor => {
                 let id = self.number(|numbers| &mut numbers.jobs)?;
                 self.update(unseen, &RoleEdit::from(Continues(id)));
-                let reassign_to = successor.unwrap_or(role.id);
                 return Ok(self.start(id, Task::DeleteRole { role: role.id, reassign_to }));
             }
-            (true, false) => {}
-            (false, _) | (true, true) => {
+            _ => {
                 self.update(unseen, &RoleEdit::from(Begins(successor)));
                 return Ok(Deletion::Half);
             }

@@ -145,7 +145,8 @@ impl Facts {
         }
         let names = asked.known_names.at(asked, &tenant, &named_groups, &named_labels).await?;
         let role = reads.holders_of.and_then(|role| rules.role(role));
-        let is_held = match (role, group.as_ref().filter(|_| reads.is_group_used)) {
+        let used_group = group.as_ref().filter(|_| reads.is_group_used);
+        let is_held = match (role, used_group) {
             (Some(role), _) => {
                 let mut standings = rules.standings();
                 let is_conferred = standings.any(|(_, standing)| standing.confers.contains(&role.id));
@@ -154,7 +155,7 @@ impl Facts {
             (None, Some(group)) => has_edges(asked.table, &keys.members_of(group.id), group.retiring, &tenant).await?,
             (None, None) => false,
         };
-        let deletion = role.and_then(|role| role.job).or(group.as_ref().and_then(|group| group.job));
+        let deletion = role.and_then(|role| role.job).or(used_group.and_then(|group| group.job));
         if let Some(key) = deletion.map(|id| keys.job(id)) {
             job = asked.table.get([key.clone()]).await?.remove(&key).map(decode).transpose()?;
         }

@@ -27,15 +27,15 @@ const TOGETHER: usize = 20;
 /// How long a job may show no progress before the sweep lets it run again, in seconds. It is longer than a worker may run.
 pub const STALLED_SECONDS: i64 = 5 * 60;
 
-/// Works on a job until it is done, or until `until` has passed at the end of a piece. Returns whether the job is done, or is none.
+/// Works on a job until it is done, or until `until` has passed at the end of a piece.
 ///
 /// # Errors
 /// A piece has failed, and the job waits.
-pub async fn work(asked: &Asked<'_>, tenant: TenantId, id: JobId, until: Instant) -> Result<bool, Problem> {
+pub async fn work(asked: &Asked<'_>, tenant: TenantId, id: JobId, until: Instant) -> Result<(), Problem> {
     loop {
         let key = TenantKeys(tenant).job(id);
         let job: Option<Job> = asked.table.get([key.clone()]).await?.remove(&key).map(decode).transpose()?;
-        let Some(job) = job.filter(|job| job.state == State::Running) else { return Ok(true) };
+        let Some(job) = job.filter(|job| job.state == State::Running) else { return Ok(()) };
         let done = match Lost::by(&job.task) {
             Some(lost) => Worker { asked, tenant, keys: TenantKeys(tenant), job: &job, lost }.piece().await,
             None => removal::piece(asked, TenantKeys(tenant), &job).await,
@@ -47,18 +47,18 @@ pub async fn work(asked: &Asked<'_>, tenant: TenantId, id: JobId, until: Instant
             return Err(why);
         }
         if Instant::now() >= until {
-            return Ok(false);
+            return Ok(());
         }
     }
 }
 
-/// Lets each job run again that waits, or that has shown no progress for a while before `now`. Returns how many these are.
+/// Lets each job run again that waits, or that has shown no progress for a while before `now`. Then starts the removals of tenants that are due.
 ///
 /// # Errors
 /// The table cannot be read or written.
-pub async fn sweep(asked: &Asked<'_>, now: Time) -> Result<usize, Problem> {
-    let range = Range { prefix: key::unfinished_jobs(), in_index: true, descending: false };
-    let (mut again, mut after): (_, Option<(Key, Key)>) = (0, None);
+pub async fn sweep(asked: &Asked<'_>, now: Time) -> Result<(), Problem> {
+    let range = Range { in_index: true, ..Range::of(key::unfinished_jobs()) };
+    let mut after: Option<(Key, Key)> = None;
     loop {
         let start = after.as_ref().map(|(key, listed)| (key, Some(listed)));
         let (items, more) = asked.table.page(&range, start, 100).await?;
@@ -70,12 +70,11 @@ pub async fn sweep(asked: &Asked<'_>, now: Time) -> Result<usize, Problem> {
             let is_stalled = job.progress.at.seconds() + STALLED_SECONDS < now.seconds();
             if job.state == State::Waiting || is_stalled {
                 let progress = Progress { turn: job.progress.turn + 1, at: (asked.clock)(), ..job.progress };
-                again += usize::from(asked.table.set_progress(&key, State::Running, &progress).await?);
+                asked.table.set_progress(&key, State::Running, &progress).await?;
             }
         }
         if !more {
-            removal::start_all(asked, now).await?;
-            return Ok(again);
+            return removal::start_all(asked, now).await;
         }
     }
 }
