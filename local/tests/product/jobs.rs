@@ -182,7 +182,7 @@ async fn two_workers_on_one_job_do_each_member_once() {
     let event = record(tenant.id);
     let workers = (0..3).map(|_| product.server.invoke("jobs-run", &event));
     for outcome in join_all(workers).await {
-        outcome.unwrap();
+        outcome.unwrap_or_else(|why| panic!("{why}: {:#?}", product.lines.lock().unwrap()));
     }
     let done = job(&product, tenant.id).await;
     assert_eq!((done.state, done.progress.done, done.progress.total), (State::Done, 250, Some(250)));
@@ -191,6 +191,22 @@ async fn two_workers_on_one_job_do_each_member_once() {
         assert_eq!(product.events(tenant.id, user).await.len(), 2);
     }
     assert_eq!(product.tenant(tenant.id).await.numbers.jobs, 1);
+}
+
+/// A worker reads the job and the catalog one after the other. Between the two, another worker can have deleted the role.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_ends_whose_role_is_gone_already() {
+    let product = Product::start_with(|options| options.sources = false).await;
+    let (tenant, _) = tenant_of(&product, "late", 3).await;
+    assert_eq!(own(&product, &tenant, "DELETE", &role_path(tenant.id), None).await.0, 202);
+    let key = TenantKeys(tenant.id).role(OLD);
+    let item = json!({ "PK": { "S": key.pk }, "SK": { "S": key.sk } });
+    let client = Client::new(&product.server.dynamodb_url());
+    client.call("DeleteItem", &json!({ "TableName": product.template.table_name(), "Key": item })).await.unwrap();
+    product.move_catalog(tenant.id).await;
+    product.server.invoke("jobs-run", &record(tenant.id)).await.unwrap();
+    let done = job(&product, tenant.id).await;
+    assert_eq!((done.state, done.progress.done), (State::Done, 3));
 }
 
 #[tokio::test(flavor = "multi_thread")]

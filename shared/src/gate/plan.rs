@@ -158,9 +158,10 @@ impl<'f> Plan<'f> {
         }
     }
 
-    /// Decides on the actions of a change. A change without an action is a defect, because no rule could deny it.
+    /// Decides on the actions of a change. A change without an action is a defect, because no rule could deny it. Of the product's
+    /// own changes none is decided here, and the thing that a job is about can be gone.
     pub(super) fn decide_on(&mut self, kind: &str, actions: &[Action], resource: &Entity) {
-        if actions.is_empty() {
+        if actions.is_empty() && !self.facts.principal().is_product() {
             let why = format!("a change of a {kind} that no action stands for");
             self.denied.get_or_insert(Problem::Internal(why));
         }
@@ -203,7 +204,7 @@ impl<'f> Plan<'f> {
         let (kind, version) = match self.first {
             Some(first) => first,
             // What the product was to do is done already.
-            None if self.facts.principal().entity().is_none() => ("", None),
+            None if self.facts.principal().is_product() => ("", None),
             None => return Err(Problem::Internal("a plan that changes nothing".to_owned())),
         };
         if self.tenant.owners < 0 && i64::from(self.facts.tenant().owners) + self.tenant.owners < 1 {

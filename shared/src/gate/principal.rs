@@ -75,6 +75,11 @@ impl Principal {
         }
     }
 
+    /// Whether it is the product itself.
+    pub(super) fn is_product(&self) -> bool {
+        self.entity.is_none()
+    }
+
     pub(super) fn entity(&self) -> Option<&Entity> {
         self.entity.as_ref()
     }
