@@ -322,8 +322,7 @@ const WALLS: [(&[&str], &str); 10] = [
     // Nobody is a caller without a credential.
     (
         &["E0624"],
-        "pub fn caller(id: shared::id::UserId, tenant: shared::id::TenantId) { \
-         shared::gate::Caller::new(id, tenant, String::new(), String::new(), String::new()); }",
+        "pub fn caller(credential: shared::credential::Credential) { shared::gate::Caller::new(credential, \"\"); }",
     ),
     // A function cannot show a member without a decision.
     (

@@ -15,7 +15,7 @@ use crate::gate::{
     PageFn, PlanFn, ReadFn, Reads, TenantPageFn, VerifyAgain, Who,
 };
 use crate::http::call::Call;
-use crate::http::credential::{self, Credential, Expected, Keys, Kind};
+use crate::http::credential::{self, Expected, Keys, Kind};
 use crate::lock;
 use crate::table::meter::Meter;
 use crate::table::{ATTEMPT, Item, Table, client, key};
@@ -129,8 +129,7 @@ impl App {
         let keys = self.keys_with(call, &credential::kid(token)?).await?;
         let credential = credential::verify(token, kind, &keys, &self.expected, (self.clock)())?;
         let _ = call.caller.set((credential.tenant, credential.user)); // The first credential names the caller.
-        let Credential { user, tenant, slug, session, .. } = credential;
-        Ok(Caller::new(user, tenant, slug, session, token.to_owned()))
+        Ok(Caller::new(credential, token))
     }
 
     /// The caller by `Authorization: Bearer` with an access token.

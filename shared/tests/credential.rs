@@ -138,6 +138,7 @@ fn good_tokens_say_who_calls() {
         tenant: TenantId::new(1),
         slug: "acme".to_owned(),
         session: "session-1".to_owned(),
+        issued: NOW - 60,
         kind: Kind::Access,
     };
     assert_eq!(check(&token(&claims()), Kind::Access).unwrap(), credential);

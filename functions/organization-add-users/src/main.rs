@@ -77,7 +77,7 @@ fn add(plan: &mut Plan, users: &[NewUser]) -> Result<Vec<Member>, Problem> {
             Named::Id(user) => match facts.removed(*user) {
                 Ok(removed) => plan.add_again(removed, &new.edit(index)),
                 Err(_) => {
-                    plan.with_nobody(&[Action::Invite]);
+                    plan.with_nobody(&[Action::Invite(facts.catalog().inviters)]);
                     continue;
                 }
             },

@@ -7,7 +7,7 @@ use shared::domain::meta::{MAX_EXTERNAL_ID, MAX_NAME};
 use shared::domain::role::{MAX_PERMISSIONS, is_name, is_permission};
 use shared::domain::{self, Patch, RoleEdit};
 use shared::id::RoleId;
-use shared::json::{Faulty, MetadataPatch, Object, Text, Wire};
+use shared::json::{Faulty, MetadataPatch, Object, Text, Wire, Within};
 use shared::problem::{Fault, Wrong};
 use shared::{Answer, App, Boxed, Call, Problem, Reads};
 
@@ -18,7 +18,7 @@ struct RoleFields {
     /// 1 or 2; 1 for a new role, if it is not given. A member of a lower rank can neither give the role nor change a member who
     /// holds it.
     #[cfg_attr(test, schemars(extend("enum" = [1, 2])))]
-    rank: Option<i64>,
+    rank: Option<Within<1, 2>>,
     /// Up to 200, none twice: all that the role grants and denies.
     #[cfg_attr(test, schemars(length(max = MAX_PERMISSIONS)))]
     permissions: Option<Vec<Permission>>,
@@ -65,9 +65,6 @@ impl RoleFields {
             metadata: body.optional("metadata"),
             external_id: body.clearable("external_id"),
         };
-        if read.rank.is_some_and(|rank| !(1..=2).contains(&rank)) {
-            body.refuse(Fault::here(Wrong::OutOfRange(1, 2)).within("rank"));
-        }
         let mut names = BTreeSet::new();
         for (index, permission) in read.permissions.iter().flatten().enumerate() {
             if !names.insert(&permission.name.0) {
@@ -90,7 +87,7 @@ impl RoleFields {
         RoleEdit {
             name: name.map(|RoleName(Text(name))| name),
             description: self.description.map(|text| text.0),
-            rank: self.rank.map(|rank| if rank == 2 { 2 } else { 1 }),
+            rank: self.rank.map(|rank| if rank.0 == 2 { 2 } else { 1 }),
             permissions: self.permissions.map(|permissions| permissions.into_iter().map(permission).collect()),
             default: self.is_default,
             metadata: self.metadata.unwrap_or_default().0,

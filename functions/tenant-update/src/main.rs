@@ -1,12 +1,11 @@
-use std::collections::BTreeSet;
-
 use serde_json::{Value, json};
 use shared::call::MAX_BODY;
 use shared::dialect::users::{self, Tenant, USERS};
 use shared::domain::meta::{MAX_EXTERNAL_ID, MAX_NAME};
-use shared::domain::tenant::MAX_DOMAINS;
+use shared::domain::tenant::change::SettingsEdit;
+use shared::domain::tenant::{Inviters, MAX_DOMAINS, MAX_SEATS, SESSION_SECONDS};
 use shared::domain::{Patch, TenantEdit};
-use shared::json::{Faulty, MetadataPatch, Object, Text, Wire};
+use shared::json::{Faulty, MetadataPatch, Object, Text, Wire, Within};
 use shared::problem::{Fault, Wrong};
 use shared::{Answer, App, Boxed, Call, Problem, Reads};
 
@@ -27,6 +26,25 @@ struct Settings {
     /// there stay.
     #[cfg_attr(test, schemars(length(max = MAX_DOMAINS)))]
     allowed_domains: Option<Vec<Domain>>,
+    /// Who may invite, of those who have the permission: all of them, members of rank 2 or higher, or owners. Only an owner may
+    /// change it.
+    inviters: Option<Who>,
+    /// The most members who take a seat: an invited member does, a deactivated one does not. Members who are there stay. A limit is
+    /// in force once they are counted; `null` removes it. Only an owner may change it.
+    seats: Patch<Within<1, MAX_SEATS>>,
+    /// How old a token may be, in seconds: an older one is refused, although it has not expired. `null` removes the limit. Only an
+    /// owner may change it.
+    session_seconds: Patch<Within<{ SESSION_SECONDS[0] }, { SESSION_SECONDS[1] }>>,
+}
+
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "Inviters"))]
+struct Who(Inviters);
+
+impl Wire for Who {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        let named = Inviters::ALL.into_iter().find(|it| value.as_str() == Some(it.as_str()));
+        named.map(Self).ok_or_else(|| vec![Fault::here(Wrong::NotOneOf("permitted, admins, owners"))])
+    }
 }
 
 /// The name of a domain. It is kept in lower case.
@@ -56,8 +74,20 @@ impl Wire for Settings {
             if allowed_domains.as_ref().is_some_and(|domains| domains.len() > MAX_DOMAINS) {
                 object.refuse(Fault::here(Wrong::TooLong(MAX_DOMAINS)).within("allowed_domains"));
             }
-            Ok(Self { allowed_domains })
+            let (seats, session_seconds) = (object.clearable("seats"), object.clearable("session_seconds"));
+            Ok(Self { allowed_domains, inviters: object.optional("inviters"), seats, session_seconds })
         })
+    }
+}
+
+impl Settings {
+    fn edit(self) -> SettingsEdit {
+        SettingsEdit {
+            allowed_domains: self.allowed_domains.map(|domains| domains.into_iter().map(|it| it.0).collect()),
+            inviters: self.inviters.map(|who| who.0),
+            seats: self.seats.map(|seats| seats.0),
+            session_seconds: self.session_seconds.map(|seconds| seconds.0),
+        }
     }
 }
 
@@ -72,27 +102,25 @@ impl Body {
     }
 
     fn edit(self) -> TenantEdit {
-        let domains = self.settings.and_then(|settings| settings.allowed_domains);
         TenantEdit {
             name: self.name.map(|name| name.0),
             metadata: self.metadata.unwrap_or_default().0,
             external_id: self.external_id.map(|id| id.0),
-            allowed_domains: domains.map(|domains| domains.into_iter().map(|it| it.0).collect::<BTreeSet<_>>()),
-            deleted_at: Patch::Keep,
-            job: None,
+            settings: self.settings.map(Settings::edit).unwrap_or_default(),
+            ..TenantEdit::default()
         }
     }
 }
 
 /// `PATCH /v1/tenant`: changes the tenant of the credential.
 ///
-/// Needs `tenant:update`.
+/// Needs `tenant:update`, and for `inviters`, `seats` and `session_seconds` the role `owner`.
 async fn update_tenant(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let (body, conditions) = (call.body(MAX_BODY)?, call.conditions()?);
     let edit = users::in_tenant(call, &caller, body, Body::read)?.edit();
     app.change(call, &caller, Reads::none(), &conditions, &|plan| {
-        let tenant = plan.update(plan.facts().own_tenant(), &edit);
+        let tenant = plan.update_tenant(&edit)?;
         let shown = Tenant::new(&tenant);
         Ok(Answer::json(200, &json!(shown)).with_etag(shown.version).into())
     })

@@ -158,7 +158,7 @@ Properties: {{ CodeUri: functions/thing-get/, {EVENTS} }} }}\n"
     assert_eq!(kind("Metadata: { Kind: credential },"), Ok(Some(Kind::Credential)));
     assert_eq!(kind(""), Ok(None));
     let error = kind("Metadata: { Kind: Public },").unwrap_err().to_string();
-    assert_eq!(error, "ThingGetFunction.Metadata.Kind: neither credential nor public, but \"Public\"");
+    assert_eq!(error, "ThingGetFunction.Metadata.Kind: none of credential, public, product, but \"Public\"");
 }
 
 #[test]
@@ -179,10 +179,10 @@ fn statements_are_lists_or_single() {
 fn what_is_not_understood_is_refused_by_name() {
     let statement = |rest: &str| format!("{EVENTS}, Policies: [{{ Statement: [{{ {rest} }}] }}]");
     for (properties, expected) in [
-        ("Timeout: 3".into(), "ThingGetFunction.Events: no event of type HttpApi, so nothing can call it"),
+        ("Timeout: 3".into(), "ThingGetFunction.Events: no event, so nothing can call it"),
         (
             "Events: { Queue: { Type: SQS } }".into(),
-            "ThingGetFunction.Events.Queue: only events of type HttpApi are supported, not \"SQS\"",
+            "ThingGetFunction.Events.Queue: events of type \"SQS\" are not supported",
         ),
         (
             "Events: { A: { Type: HttpApi, Properties: { Method: GET, Path: /a, Auth: {} } } }".into(),

@@ -246,7 +246,9 @@ impl Product {
 
     /// A new tenant of `members`, with tokens for its first two, an owner and an admin.
     pub async fn new_tenant(&self, slug: &str, members: u32) -> NewTenant {
-        demo::seed(&self.store, slug, members, shared::now(), &indicatif::ProgressBar::hidden()).await.unwrap();
+        let put = async |items| self.server.import(items);
+        let bar = indicatif::ProgressBar::hidden();
+        demo::seed_by(&self.store, slug, members, shared::now(), &bar, put).await.unwrap();
         let (owner_email, admin_email) = (format!("member1@{slug}.example"), format!("member2@{slug}.example"));
         let (id, owner) = demo::find(&self.store, slug, &owner_email).await.unwrap();
         NewTenant {

@@ -19,3 +19,4 @@ mod permissions;
 mod races;
 mod roles;
 mod secrecy;
+mod settings;

@@ -8,7 +8,7 @@ use crate::group::Standing;
 use crate::id::{GroupId, LabelId, PolicyId, RoleId, TenantId};
 use crate::member::Member;
 use crate::role::{self, Permission, Role};
-use crate::tenant::Tenant;
+use crate::tenant::{Inviters, Tenant};
 
 /// Cedar text of the tenant, `forbid` only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +37,8 @@ pub enum Entry {
 #[derive(Debug)]
 pub struct Catalog {
     pub version: u64,
+    /// The tenant's setting of who may invite.
+    pub inviters: Inviters,
     roles: BTreeMap<RoleId, Role>,
     groups: BTreeMap<GroupId, Standing>,
 }
@@ -85,7 +87,7 @@ impl Catalog {
                 Entry::Policy(_) => {}
             }
         }
-        Self { version, roles, groups }
+        Self { version, inviters: Inviters::default(), roles, groups }
     }
 
     pub fn role(&self, id: RoleId) -> Option<&Role> {

@@ -13,7 +13,7 @@ use crate::record::{Record, Subject};
 use crate::time::Time;
 
 /// The attributes that belong to the record itself: no event lists them as changed.
-const BOOKKEEPING: [&str; 15] = [
+const BOOKKEEPING: [&str; 17] = [
     "version",
     "authority",
     "fences",
@@ -22,6 +22,8 @@ const BOOKKEEPING: [&str; 15] = [
     "updated_at",
     "updated_by",
     "owners",
+    "seats",
+    "seats_taken",
     "catalog_version",
     "names_version",
     "numbers",

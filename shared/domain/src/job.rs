@@ -22,6 +22,8 @@ pub enum Task {
     DeleteRole { role: RoleId, reassign_to: RoleId },
     /// Takes each member out of a group, and then deletes it. The group confers nothing any more, and nobody can join it.
     DeleteGroup { group: GroupId },
+    /// Counts the members who take a seat.
+    CountSeats,
     /// Removes everything of a tenant that was deleted and that nobody has restored in time, the record too.
     RemoveTenant,
 }
@@ -54,7 +56,7 @@ pub struct Job {
 pub struct Progress {
     /// Raised by one with every change. Of two workers that do the same piece, one can write the next.
     pub turn: u64,
-    /// How many members are done; of a tenant that is removed, how many items.
+    /// How many members are done or counted; of a tenant that is removed, how many items.
     pub done: usize,
     /// How many there were at the beginning. `None` until the job has counted them.
     #[serde(default, skip_serializing_if = "Option::is_none")]

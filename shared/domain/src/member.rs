@@ -157,6 +157,11 @@ impl Member {
         self.is_present() && self.status == Status::Active
     }
 
+    /// Whether the member takes one of the tenant's seats: an invited one does, a deactivated one does not.
+    pub fn takes_seat(&self) -> bool {
+        self.is_present() && self.status != Status::Deactivated
+    }
+
     pub fn is_owner(&self) -> bool {
         self.roles.contains(&role::OWNER)
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Catalog, Known};
-use crate::id::TenantId;
+use crate::id::{TenantId, UserId};
 use crate::meta::Meta;
 use crate::policy::Action;
 use crate::policy::eval::Entity;
@@ -101,6 +101,8 @@ pub struct Tally {
     pub rules: bool,
     /// Whether a name changes that requests may have in memory: the names get a new version.
     pub names: bool,
+    /// The member whose seat changes, and by how many.
+    pub seat: Option<(UserId, i64)>,
     /// How many groups and labels the tenant gains or loses.
     pub groups: i64,
     pub labels: i64,

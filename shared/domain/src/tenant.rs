@@ -14,6 +14,12 @@ use crate::time::Time;
 /// The most e-mail domains that a tenant can allow.
 pub const MAX_DOMAINS: usize = 100;
 
+/// The most seats that a tenant's limit can name.
+pub const MAX_SEATS: u32 = 10_000_000;
+
+/// The shortest and the longest age that a tenant can set for the tokens of sessions, in seconds: 5 minutes, 30 days.
+pub const SESSION_SECONDS: [u32; 2] = [5 * 60, 30 * 24 * 60 * 60];
+
 /// How long a deleted tenant can be restored: 30 days.
 pub const RESTORABLE_SECONDS: i64 = 30 * 24 * 60 * 60;
 
@@ -32,6 +38,11 @@ pub struct Tenant {
     pub settings: Settings,
     /// How many members are owners, active and not deleted: never 0.
     pub owners: u32,
+    /// How many members take a seat, as far as they are counted: see [`Seats`].
+    #[serde(default)]
+    pub seats_taken: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seats: Option<Seats>,
     /// Raised in the same transaction by every change of what decides: a role, a policy, the roles that a group confers, the
     /// settings.
     pub catalog_version: u64,
@@ -61,6 +72,94 @@ pub struct Settings {
     /// The domains of the addresses that members may have, in lower case. If there is none, members may have any address.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub allowed_domains: BTreeSet<String>,
+    #[serde(default, skip_serializing_if = "Inviters::is_default")]
+    pub inviters: Inviters,
+    /// The most members who take a seat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seats: Option<u32>,
+    /// How old a token of a session may be, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_seconds: Option<u32>,
+}
+
+/// Who may make somebody a member. They need the permission, too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub enum Inviters {
+    /// Everybody who has the permission.
+    #[default]
+    Permitted,
+    /// Members of rank 2 or higher.
+    Admins,
+    Owners,
+}
+
+impl Inviters {
+    pub const ALL: [Self; 3] = [Self::Permitted, Self::Admins, Self::Owners];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Inviters::Permitted => "permitted",
+            Inviters::Admins => "admins",
+            Inviters::Owners => "owners",
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How far the seats of a tenant are counted. They are counted while there is a limit: without one there is no number that all new
+/// members would have to change.
+///
+/// A job counts the members in the order of their numbers, a piece at a time. It claims the piece, reads its members, and counts
+/// them if its claim still stands. A change of a member's seat counts itself if the member is counted already, and ends the claim if
+/// the member is in the piece. So each change counts once, and only changes within a piece delay the job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seats {
+    /// The job that counts.
+    pub job: JobId,
+    /// The last member who is counted: the last possible one once all are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<UserId>,
+    /// The last member of the piece that the job reads now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claimed: Option<UserId>,
+    /// Raised with each claim: two workers can claim the same piece.
+    pub claim: u64,
+}
+
+impl Seats {
+    /// A count that begins.
+    pub fn new(job: JobId) -> Self {
+        Self { job, counted: None, claimed: None, claim: 0 }
+    }
+
+    pub fn has_counted(&self, user: UserId) -> bool {
+        Some(user) <= self.counted
+    }
+
+    pub fn are_all_counted(&self) -> bool {
+        self.counted == Some(UserId::LAST)
+    }
+
+    /// How they are counted after a change of that member's seat.
+    pub fn after_change_of(self, user: UserId) -> Self {
+        let ends_claim = !self.has_counted(user) && Some(user) <= self.claimed;
+        if ends_claim { Self { claimed: None, ..self } } else { self }
+    }
+
+    /// The same with a claim of the members up to this one.
+    pub fn claiming(self, last: UserId) -> Self {
+        Self { claimed: Some(last), claim: self.claim + 1, ..self }
+    }
+
+    /// The same once the claimed members are counted up to this one.
+    pub fn counting(self, last: UserId) -> Self {
+        Self { counted: Some(last), claimed: None, ..self }
+    }
 }
 
 impl Tenant {
@@ -74,6 +173,8 @@ impl Tenant {
             external_id: None,
             settings: Settings::default(),
             owners: 1,
+            seats_taken: 0,
+            seats: None,
             catalog_version: 1,
             names_version: 1,
             fences: 0,
@@ -97,6 +198,16 @@ impl Tenant {
     /// Whether it was deleted, and can be restored.
     pub fn is_restorable(&self, now: Time) -> bool {
         self.job.is_none() && self.deleted_at.is_some_and(|at| at.seconds() + RESTORABLE_SECONDS >= now.seconds())
+    }
+
+    /// How many members take a seat, once they are counted.
+    pub fn seats_counted(&self) -> Option<i64> {
+        self.seats.filter(Seats::are_all_counted).map(|_| self.seats_taken)
+    }
+
+    /// Whether a token of a session is too old, if it was issued at that second.
+    pub fn is_session_too_old(&self, issued: i64, now: Time) -> bool {
+        self.settings.session_seconds.is_some_and(|most| issued + i64::from(most) < now.seconds())
     }
 
     /// Whether a member may have that address.

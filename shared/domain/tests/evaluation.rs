@@ -23,6 +23,7 @@ use domain::policy::{
     compile,
 };
 use domain::problem::Denial;
+use domain::tenant::Inviters;
 use domain::{Entry, Member, Policy, Rules, Status, role};
 use fastrand::Rng;
 
@@ -520,11 +521,13 @@ fn rules_notices_and_denials_are_what_cedar_says() {
             },
             Action::SetIdentity,
             Action::SetMetadata,
-            Action::Invite,
+            Action::Invite(some(&mut rng, &Inviters::ALL)),
+            Action::UpdateTenant { settings: [some(&mut rng, &["seats", "allowed_domains"])].into() },
             Action::Remove,
         ] {
             let tenant = policy::tenant(TenantId::new(1));
-            let resource = if matches!(action, Action::List(_)) { &tenant } else { resource };
+            let of_tenant = matches!(action, Action::List(_) | Action::UpdateTenant { .. });
+            let resource = if of_tenant { &tenant } else { resource };
             let dialect = some(&mut rng, &cedar::DIALECTS);
             let ours = policies.allow(dialect, &principal, &action, resource);
             let cedars = cedar.decide(dialect, &principal, &action, resource);

@@ -25,6 +25,7 @@ use domain::policy::{
     Action, BASE, MAX_POLICY_BYTES, MAX_POLICY_DEPTH, NOT_PERMITTED, POLICY_ERROR, Policies, Refused, check_text,
 };
 use domain::problem::Denial;
+use domain::tenant::Inviters;
 use domain::{Entry, Member, Permission, Policy, Role, Rules, Status, role};
 use fastrand::Rng;
 
@@ -244,7 +245,9 @@ fn asks() -> Vec<(&'static str, Ask)> {
         }),
         ("set-identity", |_, _| Action::SetIdentity),
         ("set-metadata", |_, _| Action::SetMetadata),
-        ("invite", |_, _| Action::Invite),
+        ("invite", |_, _| Action::Invite(Inviters::Permitted)),
+        ("invite, as admins may", |_, _| Action::Invite(Inviters::Admins)),
+        ("invite, as owners may", |_, _| Action::Invite(Inviters::Owners)),
         ("remove", |_, _| Action::Remove),
     ]
 }

@@ -190,7 +190,11 @@ fn the_table_says_who_may_make_and_delete_which_role() {
     table("labels", vec![("make, rename, delete", Action::ManageLabels, label)]);
     let tenant = policy::tenant(ACME);
     let asked = [
-        ("change", Action::UpdateTenant),
+        ("change", Action::UpdateTenant { settings: BTreeSet::new() }),
+        ("change the domains", Action::UpdateTenant { settings: ["allowed_domains"].into() }),
+        ("change who may invite", Action::UpdateTenant { settings: ["allowed_domains", "inviters"].into() }),
+        ("change the seats", Action::UpdateTenant { settings: ["seats"].into() }),
+        ("change the age of sessions", Action::UpdateTenant { settings: ["session_seconds"].into() }),
         ("delete, restore", Action::DeleteTenant),
         ("make another", Action::CreateTenant),
     ];

@@ -3,6 +3,7 @@
 use domain::Problem;
 use domain::id::{TenantId, UserId};
 
+use crate::http::credential::Credential;
 use crate::table::key::TenantKeys;
 
 /// A member, proven by one or two tokens. The gate looks up whether the tokens' sessions still live.
@@ -15,18 +16,22 @@ pub struct Caller {
     pub tenant: TenantId,
     slug: String,
     pub(super) sessions: Vec<String>,
+    /// When the oldest of the tokens was issued, in seconds since the epoch.
+    pub(super) issued: i64,
     /// The tokens that proved the caller. They are verified again when the keys change.
     pub(crate) tokens: Vec<String>,
 }
 
 impl Caller {
-    pub(crate) fn new(user: UserId, tenant: TenantId, slug: String, session: String, token: String) -> Self {
-        Self { user, tenant, slug, sessions: vec![session], tokens: vec![token] }
+    pub(crate) fn new(credential: Credential, token: &str) -> Self {
+        let Credential { user, tenant, slug, session, issued, .. } = credential;
+        Self { user, tenant, slug, sessions: vec![session], issued, tokens: vec![token.to_owned()] }
     }
 
     /// Adds the session and the token of a second credential of the same caller.
     pub(crate) fn also(&mut self, other: Caller) {
         self.sessions.extend(other.sessions);
+        self.issued = self.issued.min(other.issued);
         self.tokens.extend(other.tokens);
     }
 

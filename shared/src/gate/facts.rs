@@ -110,6 +110,9 @@ impl Facts {
 
         let me = who.member(&found, now)?;
         let tenant: Tenant = decode(found.remove(&tenant_key).ok_or_else(stranger)?)?;
+        if who.caller().is_some_and(|caller| tenant.is_session_too_old(caller.issued, now)) {
+            return Err(Problem::Unauthenticated("the session is older than the tenant allows"));
+        }
         if !reads.of_deleted_tenant {
             tenant.is_live()?;
         }

@@ -16,7 +16,7 @@ use domain::{GroupEdit, Job, Member, MemberEdit, Problem, Time, group};
 use futures_util::future::join_all;
 
 use super::facts::Unseen;
-use super::{Asked, Conditions, PlanFn, Reads, Who, removal};
+use super::{Asked, Conditions, PlanFn, Reads, Who, removal, seats};
 use crate::answer::Answer;
 use crate::table::decode;
 use crate::table::key::{self, Key, Range, TenantKeys};
@@ -38,6 +38,7 @@ pub async fn work(asked: &Asked<'_>, tenant: TenantId, id: JobId, until: Instant
         let Some(job) = job.filter(|job| job.state == State::Running) else { return Ok(()) };
         let done = match Lost::by(&job.task) {
             Some(lost) => Worker { asked, tenant, keys: TenantKeys(tenant), job: &job, lost }.piece().await,
+            None if job.task == Task::CountSeats => seats::piece(asked, TenantKeys(tenant), &job).await,
             None => removal::piece(asked, TenantKeys(tenant), &job).await,
         };
         if let Err(why) = done {
@@ -84,6 +85,46 @@ pub(super) fn next(progress: &Progress, now: Time) -> Progress {
     Progress { turn: progress.turn + 1, at: now, error: None, ..progress.clone() }
 }
 
+/// What the last transaction of a job does beside saying that the job is done.
+type DeleteFn<'p> = dyn Fn(&mut super::Plan) + Send + Sync + 'p;
+
+/// The job is done.
+pub(super) async fn end(asked: &Asked<'_>, tenant: TenantId, job: &Job) -> Result<(), Problem> {
+    end_with(asked, tenant, job, Reads::job(Some(job.id)), &|_| {}).await
+}
+
+async fn end_with(
+    asked: &Asked<'_>,
+    tenant: TenantId,
+    job: &Job,
+    reads: Reads,
+    delete: &DeleteFn<'_>,
+) -> Result<(), Problem> {
+    as_product(asked, tenant, job, reads, &|plan| {
+        let facts = plan.facts();
+        let unseen = facts.job()?;
+        // Another worker can have been quicker.
+        if unseen.0.state != State::Done {
+            delete(plan);
+            plan.update(unseen, &JobEdit { done_at: Some(facts.now()) });
+        }
+        Ok(Answer::empty(204).into())
+    })
+    .await
+}
+
+/// A change that the product makes for a job.
+async fn as_product(
+    asked: &Asked<'_>,
+    tenant: TenantId,
+    job: &Job,
+    reads: Reads,
+    plan: &PlanFn<'_>,
+) -> Result<(), Problem> {
+    let who = Who::Product(tenant, format!("job {}", job.id));
+    super::change(asked, &who, &reads, &Conditions::default(), plan).await.map(drop)
+}
+
 /// What members lose by a job.
 #[derive(Clone, Copy)]
 enum Lost {
@@ -97,7 +138,7 @@ impl Lost {
         match *task {
             Task::DeleteRole { role, reassign_to } => Some(Lost::Role(role, reassign_to)),
             Task::DeleteGroup { group } => Some(Lost::Group(group)),
-            Task::RemoveTenant => None,
+            Task::CountSeats | Task::RemoveTenant => None,
         }
     }
 }
@@ -159,8 +200,7 @@ impl Worker<'_> {
     }
 
     async fn as_product(&self, reads: Reads, plan: &PlanFn<'_>) -> Result<(), Problem> {
-        let who = Who::Product(self.tenant, format!("job {}", self.job.id));
-        super::change(self.asked, &who, &reads, &Conditions::default(), plan).await.map(drop)
+        as_product(self.asked, self.tenant, self.job, reads, plan).await
     }
 
     /// Changes these members in one transaction.
@@ -218,18 +258,8 @@ impl Worker<'_> {
         }
     }
 
-    async fn end(&self, reads: Reads, delete: &(dyn Fn(&mut super::Plan) + Send + Sync)) -> Result<(), Problem> {
-        self.as_product(reads, &|plan| {
-            let facts = plan.facts();
-            let unseen = facts.job()?;
-            // Another worker can have been quicker.
-            if unseen.0.state != State::Done {
-                delete(plan);
-                plan.update(unseen, &JobEdit { done_at: Some(facts.now()) });
-            }
-            Ok(Answer::empty(204).into())
-        })
-        .await
+    async fn end(&self, reads: Reads, delete: &DeleteFn<'_>) -> Result<(), Problem> {
+        end_with(self.asked, self.tenant, self.job, reads, delete).await
     }
 
     /// The groups that confer a role.

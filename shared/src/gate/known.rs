@@ -34,7 +34,9 @@ impl KnownRules {
         if let Some(rules) = known.filter(|rules| rules.version == tenant.catalog_version) {
             return Ok(rules);
         }
-        let rules = Arc::new(asked.table.catalog(TenantKeys(tenant.id), tenant.catalog_version).await?);
+        let mut rules = asked.table.catalog(TenantKeys(tenant.id), tenant.catalog_version).await?;
+        rules.catalog.inviters = tenant.settings.inviters;
+        let rules = Arc::new(rules);
         for (policy, why) in rules.policies.broken() {
             log::line(
                 Level::Error,

@@ -21,6 +21,7 @@ mod principal;
 mod reads;
 mod removal;
 mod replay;
+mod seats;
 
 use std::time::Instant;
 

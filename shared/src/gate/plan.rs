@@ -181,6 +181,11 @@ impl<'f> Plan<'f> {
             Ok(None) => {}
             Ok(Some(written)) => {
                 self.tenant.owners += tally.owners;
+                let seats = self.tenant.seats.or(self.facts.tenant().seats);
+                if let (Some((user, by)), Some(seats)) = (tally.seat, seats) {
+                    self.tenant.seats_taken += if seats.has_counted(user) { by } else { 0 };
+                    self.tenant.seats = Some(seats.after_change_of(user));
+                }
                 self.tenant.groups += tally.groups;
                 self.tenant.labels += tally.labels;
                 self.tenant.rules |= tally.rules;
@@ -209,6 +214,12 @@ impl<'f> Plan<'f> {
         };
         if self.tenant.owners < 0 && i64::from(self.facts.tenant().owners) + self.tenant.owners < 1 {
             return Err(Problem::LastOwner);
+        }
+        if let Some(most) = self.facts.tenant().settings.seats
+            && self.tenant.seats_taken > 0
+            && self.facts.tenant().seats_taken + self.tenant.seats_taken > i64::from(most)
+        {
+            return Err(Problem::LimitReached("members who take a seat", most as usize));
         }
         match (if_match, version) {
             (Some(_), None) => return Err(Problem::NothingToMatch(kind)),

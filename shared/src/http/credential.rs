@@ -66,6 +66,8 @@ pub struct Credential {
     pub tenant: TenantId,
     pub slug: String,
     pub session: String,
+    /// Seconds since the epoch.
+    pub issued: i64,
     pub kind: Kind,
 }
 
@@ -232,7 +234,8 @@ pub fn verify(token: &str, kind: Kind, keys: &Keys, expected: &Expected, now: Ti
     if !(1..=MAX_SESSION_ID).contains(&claims.sid.len()) || !claims.sid.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(refuse("a token whose `sid` is empty, too long, or not of visible ASCII"));
     }
-    Ok(Credential { user, tenant, slug: claims.slug.clone(), session: claims.sid.clone(), kind })
+    let (slug, session) = (claims.slug.clone(), claims.sid.clone());
+    Ok(Credential { user, tenant, slug, session, issued: claims.iat, kind })
 }
 
 const NOT_SIGNED: &str = "a token whose signature, issuer or audience is wrong";

@@ -343,6 +343,17 @@ impl Wire for i64 {
     }
 }
 
+/// An integer within these bounds, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Within<const LEAST: u32, const MOST: u32>(pub u32);
+
+impl<const LEAST: u32, const MOST: u32> Wire for Within<LEAST, MOST> {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        let number = u32::try_from(i64::read(value)?).ok().filter(|number| (LEAST..=MOST).contains(number));
+        number.map_or_else(|| wrong(Wrong::OutOfRange(LEAST.into(), MOST.into())), |number| Ok(Self(number)))
+    }
+}
+
 impl Wire for bool {
     fn read(value: Value) -> Result<Self, Vec<Fault>> {
         value.as_bool().map_or_else(|| wrong(Wrong::Type("a boolean")), Ok)

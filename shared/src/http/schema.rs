@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, json_schema};
 
 use domain::meta::{MAX_METADATA, MAX_METADATA_KEY, MAX_METADATA_VALUE};
 
-use crate::http::json::{Address, MAX_ADDRESS, MetadataPatch, Text, TextOrEmpty};
+use crate::http::json::{Address, MAX_ADDRESS, MetadataPatch, Text, TextOrEmpty, Within};
 
 /// The control characters and the hidden ones that [`Text`] refuses everywhere, for a class of a pattern. No pattern says where
 /// others, such as joiners, may stand.
@@ -33,6 +33,18 @@ impl<const MAX: usize> JsonSchema for Text<MAX> {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let pattern = format!(r"^[^{CONTROL}]*[^\s{CONTROL}{IGNORABLE}][^{CONTROL}]*$");
         json_schema!({ "type": "string", "minLength": 1, "maxLength": MAX, "pattern": pattern })
+    }
+}
+
+impl<const LEAST: u32, const MOST: u32> JsonSchema for Within<LEAST, MOST> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        format!("From{LEAST}To{MOST}").into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": LEAST, "maximum": MOST })
     }
 }
 

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, Select};
-use domain::Problem;
 use domain::job::{Progress, State};
+use domain::tenant::Seats;
+use domain::{Problem, Tenant};
 use futures_util::future::join_all;
 use serde::Serialize;
 
-use super::key::Key;
+use super::key::{Key, TenantKeys};
 use super::{Malformed, Table, failure, key_attributes};
 
 impl Table<'_> {
@@ -52,6 +53,20 @@ impl Table<'_> {
         join_all(keys.iter().map(delete)).await.into_iter().collect()
     }
 
+    /// Writes how far the seats of a tenant are counted, and `taken` more of them. Returns whether it did: if not, they are counted
+    /// otherwise than when the tenant was read.
+    ///
+    /// A try whose answer is lost may have written. Then the next one finds other seats, and the caller reads the tenant anew.
+    pub async fn set_seats(self, tenant: &Tenant, seats: Seats, taken: usize) -> Result<bool, Problem> {
+        let values = HashMap::from([
+            (":before".to_owned(), attribute(&tenant.seats)?),
+            (":seats".to_owned(), attribute(&seats)?),
+            (":taken".to_owned(), attribute(&taken)?),
+        ]);
+        let key = TenantKeys(tenant.id).tenant();
+        self.update_if(&key, "SET seats = :seats ADD seats_taken :taken", "seats = :before", None, values).await
+    }
+
     /// Writes how far a job is, if the job is still at the turn before. Returns whether it was: if not, another worker was quicker.
     ///
     /// A try whose answer is lost may have written. Then the next one finds another turn, and the caller reads the job anew.
@@ -62,11 +77,26 @@ impl Table<'_> {
             (":state".to_owned(), attribute(&state)?),
             (":done".to_owned(), attribute(&State::Done)?),
         ]);
+        let expression = "SET #state = :state, progress = :progress";
+        let condition = "progress.turn = :before AND #state <> :done";
+        self.update_if(job, expression, condition, Some("state"), values).await
+    }
+
+    /// Changes an item if a condition holds. Returns whether it did. `named` is an attribute whose name is a word of DynamoDB: the
+    /// expressions have it behind a `#`.
+    async fn update_if(
+        self,
+        key: &Key,
+        expression: &str,
+        condition: &str,
+        named: Option<&str>,
+        values: HashMap<String, AttributeValue>,
+    ) -> Result<bool, Problem> {
+        let names = named.map(|name| HashMap::from([(format!("#{name}"), name.to_owned())]));
         self.retry("UpdateItem", || async {
-            let request = self.client.update_item().table_name(self.name).set_key(Some(key_attributes(job).into()));
-            let request = request.update_expression("SET #state = :state, progress = :progress");
-            let request = request.condition_expression("progress.turn = :before AND #state <> :done");
-            let request = request.expression_attribute_names("#state", "state");
+            let request = self.client.update_item().table_name(self.name).set_key(Some(key_attributes(key).into()));
+            let request = request.update_expression(expression).condition_expression(condition);
+            let request = request.set_expression_attribute_names(names.clone());
             let request = request.set_expression_attribute_values(Some(values.clone()));
             match request.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await {
                 Ok(output) => self.meter.wrote(output.consumed_capacity.as_slice()),

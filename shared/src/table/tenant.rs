@@ -1,6 +1,6 @@
 //! The change of the tenant's item, which each transaction makes or rests on.
 
-use domain::tenant::Counts;
+use domain::tenant::{Counts, Seats};
 use domain::{Numbers, Problem, Tenant};
 
 use super::fence::Fact;
@@ -15,6 +15,9 @@ pub struct TenantChange {
     pub owners: i64,
     pub groups: i64,
     pub labels: i64,
+    /// How many more seats the counted members take; and how the seats are counted after it, if the seat of any member changes.
+    pub seats_taken: i64,
+    pub seats: Option<Seats>,
     /// Whether what decides changes, and whether a name changes.
     pub rules: bool,
     pub names: bool,
@@ -35,6 +38,15 @@ impl Transaction<'_> {
         let (mut set, mut add) = (Vec::new(), vec![("owners", change.owners), ("names_version", change.names.into())]);
         if change.owners < 0 {
             same = same.and(Condition::new("owners > :lost").with(":lost", -change.owners)?);
+        }
+        if let Some(seats) = change.seats {
+            same = same.and(Condition::new("seats = :counted").with(":counted", tenant.seats)?);
+            set.push(("seats", serde_dynamo::to_attribute_value(seats)));
+            add.push(("seats_taken", change.seats_taken));
+        }
+        if let (Some(most), true) = (tenant.settings.seats, change.seats_taken > 0) {
+            same =
+                same.and(Condition::new("seats_taken <= :room").with(":room", i64::from(most) - change.seats_taken)?);
         }
         if change.rules {
             same = same.and(number_of_fences(tenant.fences)?);

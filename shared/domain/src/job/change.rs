@@ -1,5 +1,7 @@
 //! The edit of a job, and the actions of a change.
 
+use std::collections::BTreeSet;
+
 use crate::catalog::{Catalog, Known};
 use crate::group::Group;
 use crate::id::TenantId;
@@ -53,6 +55,8 @@ impl Record for Job {
             }
             // The group has conferred nothing since it was retired.
             Task::DeleteGroup { .. } => vec![Action::nothing_of_groups()],
+            // The change of the settings, which starts the job, was decided with it.
+            Task::CountSeats => vec![Action::UpdateTenant { settings: BTreeSet::new() }],
             Task::RemoveTenant => vec![Action::DeleteTenant],
         }
     }
@@ -64,7 +68,7 @@ impl Record for Job {
                 None => policy::tenant(tenant),
             },
             Task::DeleteGroup { group } => Group::entity_of(*group, tenant),
-            Task::RemoveTenant => policy::tenant(tenant),
+            Task::CountSeats | Task::RemoveTenant => policy::tenant(tenant),
         }
     }
 

@@ -289,7 +289,9 @@ impl Record for Member {
 
     fn tally(before: Option<&Self>, after: Option<&Self>) -> Tally {
         let owners = |member: Option<&Member>| i64::from(member.is_some_and(Member::is_acting_owner));
-        Tally { owners: owners(after) - owners(before), ..Tally::default() }
+        let seats = |member: Option<&Member>| i64::from(member.is_some_and(Member::takes_seat));
+        let seat = after.or(before).map(|member| (member.user, seats(after) - seats(before)));
+        Tally { owners: owners(after) - owners(before), seat: seat.filter(|(_, by)| *by != 0), ..Tally::default() }
     }
 
     /// If the change is of the member's rights, their authority gets the new version, too.
@@ -314,7 +316,7 @@ fn joining<'a>(after: &Member, catalog: &'a Catalog) -> Vec<Action<'a>> {
         manages: BTreeSet::new(),
         ..after.clone()
     };
-    let mut actions = vec![Action::Invite, assigning(&blank, after, catalog)];
+    let mut actions = vec![Action::Invite(catalog.inviters), assigning(&blank, after, catalog)];
     if after.status != Status::Invited {
         actions.push(Action::SetStatus(after.status));
     }

@@ -6,6 +6,7 @@ use super::format::{Record, Value};
 use super::value::{groups, long, record, string, strings};
 use crate::id::GroupId;
 use crate::member::Status;
+use crate::tenant::Inviters;
 
 /// An action of a member, on a member, on a role or on the tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +41,10 @@ pub enum Action<'a> {
         rank: u8,
     },
     ManageLabels,
-    UpdateTenant,
+    /// With the names of the settings that the change mentions.
+    UpdateTenant {
+        settings: BTreeSet<&'static str>,
+    },
     /// To delete the tenant, or to restore it.
     DeleteTenant,
     /// To make a tenant of one's own.
@@ -52,8 +56,8 @@ pub enum Action<'a> {
     /// To change what identifies the member: the address and the external id.
     SetIdentity,
     SetMetadata,
-    /// To make somebody a member, or a member again.
-    Invite,
+    /// To make somebody a member, or a member again; with the tenant's setting of who may.
+    Invite(Inviters),
     Remove,
     AssignRole {
         adds: BTreeSet<&'a str>,
@@ -89,7 +93,7 @@ impl Action<'_> {
             Action::DeleteRole { .. } => "role:delete",
             Action::ManageGroups { .. } => "group:manage",
             Action::ManageLabels => "label:manage",
-            Action::UpdateTenant => "tenant:update",
+            Action::UpdateTenant { .. } => "tenant:update",
             Action::DeleteTenant => "tenant:delete",
             Action::CreateTenant => "tenant:create",
             Action::List(_) => "tenant:list-members",
@@ -97,7 +101,7 @@ impl Action<'_> {
             Action::UpdateProfile => "member:update-profile",
             Action::SetIdentity => "member:set-identity",
             Action::SetMetadata => "member:set-metadata",
-            Action::Invite => "member:invite",
+            Action::Invite(_) => "member:invite",
             Action::Remove => "member:remove",
             Action::AssignRole { .. } => "member:assign-role",
             Action::SetStatus(_) => "member:set-status",
@@ -112,7 +116,7 @@ impl Action<'_> {
             Action::AssignRole { .. }
                 | Action::SetStatus(_)
                 | Action::SetGroups { .. }
-                | Action::Invite
+                | Action::Invite(_)
                 | Action::Remove
         )
     }
@@ -126,7 +130,7 @@ impl Action<'_> {
                 | Action::DeleteRole { .. }
                 | Action::ManageGroups { .. }
                 | Action::ManageLabels
-                | Action::UpdateTenant
+                | Action::UpdateTenant { .. }
                 | Action::DeleteTenant
         )
     }
@@ -136,7 +140,8 @@ impl Action<'_> {
         let mut pairs = vec![("dialect", string(dialect))];
         match self {
             Action::CreateRole | Action::ManageLabels | Action::Read | Action::UpdateProfile => {}
-            Action::UpdateTenant | Action::DeleteTenant | Action::CreateTenant => {}
+            Action::DeleteTenant | Action::CreateTenant => {}
+            Action::UpdateTenant { settings } => pairs.push(("settings", strings(settings.iter().copied()))),
             Action::UpdateRole { gains, denials, rank, renames } => pairs.extend([
                 ("gains", strings(gains.iter().copied())),
                 ("denials", strings(denials.iter().copied())),
@@ -158,7 +163,8 @@ impl Action<'_> {
                 ("was", long(*was)),
                 ("rank", long(*rank)),
             ]),
-            Action::SetIdentity | Action::SetMetadata | Action::Invite | Action::Remove => {}
+            Action::SetIdentity | Action::SetMetadata | Action::Remove => {}
+            Action::Invite(inviters) => pairs.push(("inviters", string(inviters.as_str()))),
             Action::List(group) => pairs.push(("groups", groups(group))),
             Action::AssignRole { adds, removes, rank, gains } => pairs.extend([
                 ("adds", strings(adds.iter().copied())),

@@ -9,19 +9,51 @@ use crate::policy::eval::Entity;
 use crate::policy::{self, Action};
 use crate::problem::Problem;
 use crate::record::{Change, Record, Tally};
-use crate::tenant::Tenant;
+use crate::tenant::{Inviters, Seats, Settings, Tenant};
 use crate::time::Time;
 
 /// The wanted changes of a tenant. Parts that it does not mention stay.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct TenantEdit {
     pub name: Option<String>,
     pub metadata: MetadataEdit,
     pub external_id: Patch<String>,
-    pub allowed_domains: Option<BTreeSet<String>>,
+    pub settings: SettingsEdit,
+    /// The job that counts the seats from now on.
+    pub counted_by: Option<JobId>,
     /// The time of deletion, or `Clear` to restore.
     pub deleted_at: Patch<Time>,
     pub job: Option<JobId>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct SettingsEdit {
+    pub allowed_domains: Option<BTreeSet<String>>,
+    pub inviters: Option<Inviters>,
+    pub seats: Patch<u32>,
+    pub session_seconds: Patch<u32>,
+}
+
+impl SettingsEdit {
+    fn apply(&self, settings: &mut Settings) {
+        if let Some(domains) = &self.allowed_domains {
+            settings.allowed_domains.clone_from(domains);
+        }
+        settings.inviters = self.inviters.unwrap_or(settings.inviters);
+        self.seats.apply(&mut settings.seats);
+        self.session_seconds.apply(&mut settings.session_seconds);
+    }
+
+    /// The names of the settings that it mentions, changed or not.
+    fn names(&self) -> BTreeSet<&'static str> {
+        let mentioned = [
+            ("allowed_domains", self.allowed_domains.is_some()),
+            ("inviters", self.inviters.is_some()),
+            ("seats", !self.seats.is_keep()),
+            ("session_seconds", !self.session_seconds.is_keep()),
+        ];
+        mentioned.into_iter().filter(|(_, is_mentioned)| *is_mentioned).map(|(name, _)| name).collect()
+    }
 }
 
 impl Record for Tenant {
@@ -45,8 +77,12 @@ impl Record for Tenant {
         if let Some(name) = &edit.name {
             self.name.clone_from(name);
         }
-        if let Some(domains) = &edit.allowed_domains {
-            self.settings.allowed_domains.clone_from(domains);
+        edit.settings.apply(&mut self.settings);
+        if let Some(job) = edit.counted_by {
+            (self.seats, self.seats_taken) = (Some(Seats::new(job)), 0);
+        }
+        if self.settings.seats.is_none() {
+            self.seats = None;
         }
         edit.external_id.apply(&mut self.external_id);
         edit.deleted_at.apply(&mut self.deleted_at);
@@ -57,7 +93,9 @@ impl Record for Tenant {
     fn actions<'a>(change: Change<'a, Self>, _: &'a Catalog) -> Vec<Action<'a>> {
         match change {
             Change::Create(_) => vec![Action::CreateTenant],
-            Change::Update { edit: TenantEdit { deleted_at: Patch::Keep, .. }, .. } => vec![Action::UpdateTenant],
+            Change::Update { edit: TenantEdit { deleted_at: Patch::Keep, settings, .. }, .. } => {
+                vec![Action::UpdateTenant { settings: settings.names() }]
+            }
             Change::Update { .. } | Change::Delete(_) => vec![Action::DeleteTenant],
         }
     }

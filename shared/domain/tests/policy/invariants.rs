@@ -112,9 +112,11 @@ fn may(world: &World, dialect: &str, caller: &Member, action: &Action, target: &
                 panic!("those are in tests/roles.rs")
             }
             Action::ManageGroups { .. } | Action::ManageLabels => panic!("those are in tests/roles.rs"),
-            Action::UpdateTenant | Action::DeleteTenant | Action::CreateTenant => panic!("those are in tests/roles.rs"),
+            Action::UpdateTenant { .. } | Action::DeleteTenant | Action::CreateTenant => {
+                panic!("those are in tests/roles.rs")
+            }
             Action::List(_) => panic!("that is in tests/policy.rs"),
-            Action::Invite => held,
+            Action::Invite(_) => held,
             Action::SetIdentity | Action::SetMetadata => !outranked && held,
             Action::Remove => !outranked && (held || own),
             Action::Read => held || own || managed,
@@ -221,7 +223,7 @@ fn other_actions_follow_the_rules_too() {
         let (caller, other) = (world.member(&mut rng, 1), world.member(&mut rng, 2));
         let target = if rng.u8(0..3) == 0 { &caller } else { &other };
         let mut actions = vec![Action::Read, Action::UpdateProfile, Action::SetIdentity, Action::SetMetadata];
-        actions.extend([Action::Invite, Action::Remove]);
+        actions.extend([Action::Invite(domain::tenant::Inviters::default()), Action::Remove]);
         actions.extend([Status::Invited, Status::Active, Status::Deactivated].map(Action::SetStatus));
         for groups in &sets {
             let manages = sets.iter().filter(|manages| manages.is_subset(groups));

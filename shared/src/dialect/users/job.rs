@@ -15,15 +15,15 @@ use crate::gate::{Deletion, Step};
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "Job"))]
 pub struct ShownJob<'a> {
     pub id: Uuid,
-    #[cfg_attr(feature = "openapi", schemars(extend("enum" = ["delete_role", "delete_group", "remove_tenant"])))]
+    #[cfg_attr(feature = "openapi", schemars(extend("enum" = ["delete_role", "delete_group", "count_seats", "remove_tenant"])))]
     pub kind: &'static str,
-    /// What is being deleted.
+    /// What is being deleted, or the tenant whose seats are being counted.
     pub subject: Uuid,
     /// The role that the holders get in place of that one. Null for anything else.
     pub reassign_to: Option<Uuid>,
     /// A job that waits has failed; it runs again within 15 minutes.
     pub state: State,
-    /// How many members are done.
+    /// How many members are done or counted.
     pub done: usize,
     /// How many there were at the beginning. Null until the job has counted them.
     pub total: Option<usize>,
@@ -38,6 +38,7 @@ impl<'a> ShownJob<'a> {
         let (kind, subject, reassign_to) = match job.task {
             Task::DeleteRole { role, reassign_to } => ("delete_role", role.uuid_in(tenant), Some(reassign_to)),
             Task::DeleteGroup { group } => ("delete_group", group.uuid_in(tenant), None),
+            Task::CountSeats => ("count_seats", tenant.uuid(), None),
             Task::RemoveTenant => ("remove_tenant", tenant.uuid(), None),
         };
         let progress = &job.progress;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::id::TenantId;
+use domain::tenant::Inviters;
 use domain::{Metadata, Origin, Record, Status, Time};
 use serde::Serialize;
 use uuid::Uuid;
@@ -157,11 +158,13 @@ pub struct Tenant<'a> {
     pub settings: Settings<'a>,
     /// How many active members are owners.
     pub owners: u32,
+    /// How many members take a seat. Null without a limit, and until they are counted.
+    pub seats_taken: Option<i64>,
     pub created_at: Time,
     pub updated_at: Time,
     /// The time of the deletion. Nobody can act in a deleted tenant, and an owner can restore it for 30 days.
     pub deleted_at: Option<Time>,
-    /// Raised by one with every change of these attributes, but for `owners`; the `etag`.
+    /// Raised by one with every change of these attributes, but for `owners` and `seats_taken`; the `etag`.
     pub version: u64,
 }
 
@@ -170,6 +173,12 @@ pub struct Tenant<'a> {
 pub struct Settings<'a> {
     /// The domains of the addresses that members may have. If there is none, members may have any address.
     pub allowed_domains: &'a BTreeSet<String>,
+    /// Who may invite, of those who have the permission: all of them, members of rank 2 or higher, or owners.
+    pub inviters: Inviters,
+    /// The most members who take a seat. Invited members take one, deactivated members take none. Null for no limit.
+    pub seats: Option<u32>,
+    /// How old a token may be, in seconds. Null for as long as the token says.
+    pub session_seconds: Option<u32>,
 }
 
 impl<'a> Tenant<'a> {
@@ -181,8 +190,14 @@ impl<'a> Tenant<'a> {
             name: &tenant.name,
             metadata: &tenant.metadata,
             external_id: tenant.external_id.as_deref(),
-            settings: Settings { allowed_domains: &tenant.settings.allowed_domains },
+            settings: Settings {
+                allowed_domains: &tenant.settings.allowed_domains,
+                inviters: tenant.settings.inviters,
+                seats: tenant.settings.seats,
+                session_seconds: tenant.settings.session_seconds,
+            },
             owners: tenant.owners,
+            seats_taken: tenant.seats_counted(),
             created_at: tenant.meta.created_at,
             updated_at: tenant.meta.updated_at,
             deleted_at: tenant.deleted_at,
