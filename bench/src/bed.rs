@@ -10,6 +10,7 @@ use indicatif::ProgressBar;
 use local::cases::{Cases, SUCCESS};
 use local::front::Latency;
 use local::functions::{Process, Processes};
+use local::seed::Seed;
 use local::store::Store;
 use local::token::{self, Flaw};
 use local::{LogSink, Options, Result, Server, demo, log::Entry, template};
@@ -98,7 +99,8 @@ impl Bed {
     /// Makes a new tenant. Its second member is the admin who calls.
     pub async fn tenant(&self, slug: &str, members: u32, progress: &ProgressBar) -> Result<Tenant> {
         let put = async |items| self.server.import(items);
-        demo::seed_by(&self.store, slug, members, shared::now(), progress, put).await?;
+        let seed = Seed { slug, members, lifelike: false };
+        seed.fill(&self.store, shared::now(), progress, put).await?;
         let (id, owner) = demo::find(&self.store, slug, &format!("member1@{slug}.example")).await?;
         let token = self.token(slug, Flaw::None).await?;
         Ok(Tenant { id, owner, slug: slug.to_owned(), token })

@@ -1,4 +1,5 @@
-//! The folder that `--data` names. Only its owner may read the files in it, because they hold the key that signs tokens.
+//! The database of the embedded engine, and the folder that `--data` names. Only its owner may read the files in it, because they
+//! hold the key that signs tokens.
 
 use std::{
     fs, io,
@@ -60,6 +61,15 @@ pub(crate) fn open(folder: &Path) -> Result<(String, fs::File)> {
         }
     }
     Ok((text.to_owned(), lock))
+}
+
+/// Forgets the records of the table's stream that are older than a day, as DynamoDB does, and makes an index of the others. The
+/// engine, which keeps all of them, would read each record for each write.
+pub(crate) fn tend_stream(path: &str) -> rusqlite::Result<()> {
+    Connection::open(path)?.execute_batch(
+        "DELETE FROM _stream_records WHERE created_at < unixepoch() - 86400;
+         CREATE INDEX IF NOT EXISTS rolecall_stream ON _stream_records (table_name, CAST(sequence_number AS INTEGER));",
+    )
 }
 
 /// Opens a file and keeps its content, or makes an empty file that only its owner may use. It follows no link, because a link

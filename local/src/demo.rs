@@ -1,8 +1,7 @@
-//! The demo tenants, and tenants of any size for measurements.
+//! The demo tenants.
 
 use std::collections::BTreeSet;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use shared::credential::Kind as TokenKind;
 use shared::domain::{Group, Label, Member, Permission, Policy, Role, Status, Tenant, Time, User, policy, role};
@@ -171,66 +170,6 @@ pub fn check_slug(slug: &str) -> Result<String> {
     match is_slug(slug) {
         true => Ok(slug.to_owned()),
         false => Err(format!("`{slug}` is no slug: 2 to 63 of `a-z0-9-`, at least one a letter").into()),
-    }
-}
-
-/// Adds a tenant of `count` members: `member1@SLUG.example` is the owner, `member2@…` is an admin, the others are users.
-///
-/// # Errors
-/// The slug is not valid or is taken, or `count` is 0.
-pub async fn seed(store: &Store, slug: &str, count: u32, now: Time, progress: &ProgressBar) -> Result<()> {
-    seed_by(store, slug, count, now, progress, async |items| store.put_all(items).await).await
-}
-
-/// Does the same, but `put` puts the items into the table.
-pub async fn seed_by(
-    store: &Store,
-    slug: &str,
-    count: u32,
-    now: Time,
-    progress: &ProgressBar,
-    put: impl AsyncFn(Vec<Item>) -> Result<()>,
-) -> Result<()> {
-    check_slug(slug)?;
-    if count == 0 {
-        return Err("a tenant has at least one member, its owner".to_owned().into());
-    }
-    if store.get(&key::slug(slug)).await?.is_some() {
-        return Err(format!("there is a tenant `{slug}` already: take another slug").into());
-    }
-    let id = TenantId::new(store.allocate(Kind::Tenant, 1).await?);
-    let first_user = store.allocate(Kind::User, count).await?;
-    let first_member = store.allocate(Kind::Membership, count).await?;
-    progress.set_length(u64::from(count));
-    put(tenant_items(tenant(id, slug, slug, now), &Things::default())?).await?;
-    for start in (0..count).step_by(AT_ONCE) {
-        let places = start..count.min(start + AT_ONCE as u32);
-        let mut items = Vec::new();
-        for place in places.clone() {
-            let email = format!("member{}@{slug}.example", place + 1);
-            let user = UserId::new(first_user + place);
-            let role = [role::OWNER, role::ADMIN].get(place as usize).copied().unwrap_or(role::USER);
-            let mut it = member(MembershipId::new(first_member + place), id, user, &email, role, now);
-            (it.first_name, it.last_name) = (Some("Member".to_owned()), Some((place + 1).to_string()));
-            items.extend(user_items(&User::new(user, &email, now))?);
-            items.extend(record_items(it.tenant, &it, now)?);
-        }
-        put(items).await?;
-        progress.inc(places.len() as u64);
-    }
-    Ok(())
-}
-
-/// The number of members that [`seed`] writes before it reports its progress.
-const AT_ONCE: usize = 500;
-
-/// Makes a progress bar for a person who waits.
-pub fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} members, {elapsed} gone, {eta} to go");
-    let bar = ProgressBar::new(0);
-    match style {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
     }
 }
 

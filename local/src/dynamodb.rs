@@ -18,7 +18,11 @@ use hyper::{
 };
 use serde_json::{Value, json};
 use shared::table::Item;
-use tokio::{sync::watch, task::spawn_blocking, time::timeout};
+use tokio::{
+    sync::watch,
+    task::spawn_blocking,
+    time::{Instant, sleep, timeout},
+};
 
 use crate::{
     Result, data,
@@ -29,8 +33,11 @@ use crate::{
 };
 
 const TARGET: &str = "DynamoDB_20120810.";
-/// The time between two deletions of expired items. DynamoDB itself takes up to days.
+/// The least time between two deletions of expired items. DynamoDB itself takes up to days.
 const SWEEP: Duration = Duration::from_secs(10);
+
+/// A deletion reads the whole table, and nothing else happens meanwhile. It gets at most one part in so many of the time.
+const SWEEP_PART: u32 = 100;
 
 /// The longest time that another engine may take for an answer.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -68,17 +75,14 @@ impl Engine {
     ///
     /// The folder cannot be used, or another gateway uses it.
     pub fn embedded(data: Option<&Path>, log: LogSink) -> Result<Self> {
-        let (database, lock) = match data {
-            None => {
-                let database = dynoxide::Database::memory();
-                (database.map_err(|error| format!("cannot make a database in memory: {error}"))?, None)
-            }
-            Some(folder) => {
-                let (file, lock) = data::open(folder)?;
-                let database = dynoxide::Database::new(&file);
-                (database.map_err(|error| format!("--data: cannot open {file}: {error}"))?, Some(lock))
-            }
+        let (path, lock) = match data {
+            // A database in memory that has a name, because we open it, too.
+            None => (format!("file:/rolecall-{}?vfs=memdb", uuid::Uuid::new_v4()), None),
+            Some(folder) => data::open(folder).map(|(path, lock)| (path, Some(lock)))?,
         };
+        let cannot = |error: &dyn fmt::Display| format!("cannot open the database {path}: {error}");
+        let database = dynoxide::Database::new(&path).map_err(|error| cannot(&error))?;
+        data::tend_stream(&path).map_err(|error| cannot(&error))?;
         let embedded = Arc::new(Embedded { database, _lock: lock, closed: watch::Sender::new(()) });
         tokio::spawn(sweep(Arc::downgrade(&embedded), log));
         Ok(Self::Embedded(embedded))
@@ -118,7 +122,10 @@ impl Engine {
             return Err("only the embedded engine imports".to_owned().into());
         };
         let items = items.into_iter().map(native).collect::<Result<_>>()?;
-        let imported = embedded.database.import_items(table, items, dynoxide::ImportOptions::default());
+        let database = &embedded.database;
+        // From now on the engine waits for no disk, and has a larger cache.
+        let ready = database.enable_bulk_loading();
+        let imported = ready.and_then(|()| database.import_items(table, items, dynoxide::ImportOptions::default()));
         imported.map(drop).map_err(|error| format!("cannot import into `{table}`: {error}").into())
     }
 
@@ -172,9 +179,8 @@ fn native_value(value: AttributeValue) -> Result<dynoxide::types::AttributeValue
 }
 
 async fn sweep(embedded: Weak<Embedded>, log: LogSink) {
-    let mut ticks = tokio::time::interval(SWEEP);
     loop {
-        ticks.tick().await;
+        let started = Instant::now();
         let Some(embedded) = embedded.upgrade() else { return };
         let failed = |why: String| log(Entry::said("dynamodb", format!("deleting expired items: {why}")));
         match spawn_blocking(move || embedded.database.sweep_ttl()).await {
@@ -182,6 +188,7 @@ async fn sweep(embedded: Weak<Embedded>, log: LogSink) {
             Ok(Err(error)) => failed(error.to_string()),
             Err(error) => failed(error.to_string()),
         }
+        sleep(SWEEP.max(started.elapsed() * SWEEP_PART)).await;
     }
 }
 

@@ -1,4 +1,4 @@
-//! Writes whole tenants into a table. The demo data and `seed` use it.
+//! Writes whole tenants into a table: the demo data, and tenants of any size.
 
 use std::sync::Arc;
 

@@ -57,7 +57,7 @@ fn nonsense(option: &str, folder: &Path) -> Vec<OsString> {
 }
 
 /// Each option of each command, and the other arguments that the command needs.
-const OPTIONS: [(&str, &[&str]); 20] = [
+const OPTIONS: [(&str, &[&str]); 21] = [
     ("--port", &["--bin-dir", "{folder}"]),
     ("--dynamodb-port", &["--bin-dir", "{folder}"]),
     ("--host", &["--bin-dir", "{folder}", "--port", "0", "--dynamodb-port", "0"]),
@@ -78,6 +78,7 @@ const OPTIONS: [(&str, &[&str]); 20] = [
     ("--tenant", &["seed", "--members", "2", "--dynamodb", "http://127.0.0.1:9"]),
     ("--members", &["seed", "--tenant", "big", "--dynamodb", "http://127.0.0.1:9"]),
     ("--dynamodb", &["seed", "--tenant", "big", "--members", "2"]),
+    ("--data", &["seed", "--tenant", "big", "--members", "2"]),
 ];
 
 /// A folder with the files that commands need, and with another one.

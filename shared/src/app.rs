@@ -12,10 +12,10 @@ use lambda_http::http::header;
 use crate::answer::Answer;
 use crate::gate::{
     self, Asked, Caller, Conditions, FreshNumbers, KnownNames, KnownRules, MemberList, NamedList, NamedPageFn, Page,
-    PageFn, PlanFn, ReadFn, Reads, TenantPageFn, VerifyAgain, Who,
+    PageFn, PlanFn, Proof, ReadFn, Reads, TenantPageFn, VerifyAgain, Who,
 };
 use crate::http::call::Call;
-use crate::http::credential::{self, Expected, Keys, Kind};
+use crate::http::credential::{self, Credential, Expected, Keys, Kind};
 use crate::lock;
 use crate::table::meter::Meter;
 use crate::table::{ATTEMPT, Item, Table, client, key};
@@ -129,7 +129,8 @@ impl App {
         let keys = self.keys_with(call, &credential::kid(token)?).await?;
         let credential = credential::verify(token, kind, &keys, &self.expected, (self.clock)())?;
         let _ = call.caller.set((credential.tenant, credential.user)); // The first credential names the caller.
-        Ok(Caller::new(credential, token))
+        let Credential { user, tenant, slug, session, issued, .. } = credential;
+        Ok(Caller::new(user, tenant, slug, Proof { token: token.to_owned(), session, issued }))
     }
 
     /// The caller by `Authorization: Bearer` with an access token.
@@ -269,7 +270,8 @@ impl App {
     /// Whether the caller's tokens are still good with the keys that were just read.
     fn verify_again(&self, caller: &Caller, keys: Option<&Item>) -> Result<(), Problem> {
         let keys = self.take_keys(keys)?;
-        caller.tokens.iter().try_for_each(|token| credential::verify_signature(token, &keys, &self.expected).map(drop))
+        let mut tokens = caller.proofs.iter().map(|proof| &proof.token);
+        tokens.try_for_each(|token| credential::verify_signature(token, &keys, &self.expected).map(drop))
     }
 
     fn asked<'a>(&'a self, call: &'a Call, verify_again: &'a VerifyAgain<'a>) -> Asked<'a> {

@@ -1,11 +1,13 @@
 //! The limits of the directory, and ids of other tenants: each of them is answered like an id that nothing has.
 
 use local::store;
+use local::token::Flaw;
 use serde_json::{Value, json};
+use shared::credential::Kind;
 use shared::domain::group::MAX_GROUPS;
 use shared::domain::tenant::Counts;
 use shared::domain::{Group, Tenant};
-use shared::id::{GroupId, LabelId, RoleId, TenantId, UserId};
+use shared::id::{GroupId, JobId, LabelId, RoleId, TenantId, UserId};
 use shared::table::encode;
 use shared::table::key::TenantKeys;
 
@@ -13,19 +15,15 @@ use crate::harness::{ACME, Product};
 
 const GLOBEX: TenantId = TenantId::new(2);
 
-/// Ids by their kinds.
-struct Ids {
-    user: String,
-    role: String,
-    group: String,
-    label: String,
-}
+/// Ids by their kinds, as UUIDs and as the numbers of some dialects.
+struct Ids([(&'static str, String); 8]);
 
-/// The calls of our own API with an id in every position. `<user>` stands for the id of a user.
-const CALLS: [(&str, &str, &str); 23] = [
+/// The calls with an id in every position. `<user>` stands for the UUID of a user, `<user number>` for the number.
+const CALLS: [(&str, &str, &str); 52] = [
     ("GET", "/v1/users/<user>", ""),
     ("GET", "/v1/users/<user>/permissions", ""),
     ("PUT", "/v1/users/<user>", r#"{"name": "X"}"#),
+    ("PUT", "/v1/users/me", r#"{"roles": ["<role>"]}"#),
     ("PATCH", "/v1/users/<user>", r#"{"metadata": {"a": "b"}}"#),
     ("PATCH", "/v1/users/me", r#"{"groups": [{"id": "<group>"}]}"#),
     ("PATCH", "/v1/users/me", r#"{"label": "<label>"}"#),
@@ -33,68 +31,142 @@ const CALLS: [(&str, &str, &str); 23] = [
     ("DELETE", "/v1/users/<user>", ""),
     ("POST", "/v1/users/<user>/restore", ""),
     ("PUT", "/v1/users/<user>/roles/<role>", ""),
+    ("DELETE", "/v1/users/<user>/roles/<role>", ""),
     ("PUT", "/v1/users/me/roles/<role>", ""),
     ("DELETE", "/v1/users/me/roles/<role>", ""),
+    ("PUT", "/v1/users/<user>/groups/<group>", ""),
+    ("DELETE", "/v1/users/<user>/groups/<group>", ""),
     ("PUT", "/v1/users/me/groups/<group>", ""),
     ("DELETE", "/v1/users/me/groups/<group>", ""),
+    ("GET", "/v1/users/<user>/picture", ""),
+    (
+        "PUT",
+        "/v1/users/<user>/picture",
+        r#"{"picture": "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"}"#,
+    ),
+    ("DELETE", "/v1/users/<user>/picture", ""),
     ("GET", "/v1/users?group=<group>", ""),
     ("GET", "/v1/users?role=<role>", ""),
     ("POST", "/v1/users", r#"{"email": "n@acme.example", "roles": ["<role>"], "groups": [{"id": "<group>"}]}"#),
+    ("POST", "/v1/users", r#"{"email": "n@acme.example", "label": "<label>"}"#),
     ("GET", "/v1/roles/<role>", ""),
     ("PATCH", "/v1/roles/<role>", r#"{"description": "X"}"#),
     ("DELETE", "/v1/roles/<role>", ""),
+    ("DELETE", "/v1/roles/726f6c65-6361-8004-8000-000100000004?reassign_to=<role>", ""),
+    ("GET", "/v1/groups/<group>", ""),
+    ("POST", "/v1/groups", r#"{"name": "New", "confers": ["<role>"]}"#),
     ("PATCH", "/v1/groups/<group>", r#"{"confers": ["<role>"]}"#),
+    ("DELETE", "/v1/groups/<group>", ""),
+    ("PATCH", "/v1/labels/<label>", r#"{"name": "X"}"#),
     ("DELETE", "/v1/labels/<label>", ""),
+    ("GET", "/v1/jobs/<job>", ""),
     ("POST", "/v1/tenant/transfer-ownership", r#"{"to": "<user>"}"#),
+    ("PATCH", "/api/v1/tenant/<acme>/user/<user>", r#"{"roleId": "admin"}"#),
+    ("PATCH", "/api/v1/tenant/<acme>/user/726f6c65-6361-8002-8000-000000000003", r#"{"roleId": "<role>"}"#),
+    ("GET", "/api/v1/tenant/<acme>/user/<user>", ""),
+    ("PUT", "/api/acme/v1/users/<user number>", r#"{"status": 1}"#),
+    ("PUT", "/api/acme/v1/users/3", r#"{"groups": [{"id": <group number>}]}"#),
+    ("PUT", "/api/acme/v1/users/3", r#"{"role": <role number>}"#),
+    ("GET", "/api/acme/v1/users/<user number>", ""),
+    ("GET", "/api/acme/v1/users?filters=group:eq:<group number>", ""),
+    ("PATCH", "/users-organizations/v1/rs/users/<user number>", r#"{"firstName": "X"}"#),
+    ("PATCH", "/users-organizations/v1/rs/users/3", r#"{"professionId": <label number>}"#),
+    ("GET", "/users-organizations/v1/rs/users/<user number>", ""),
+    (
+        "PUT",
+        "/api/v1/organizations/<acme>/users/roles",
+        r#"{"user_id": "<user>", "organization_id": "<acme>", "role_id": null}"#,
+    ),
+    ("PUT", "/api/v1/organizations/<acme>/users", r#"[{"user_id": "<user>", "role_id": "<role>"}]"#),
+    ("PUT", "/api/v1/organizations/<acme>/users/remove", r#"[{"user_id": "<user>"}]"#),
+    ("DELETE", "/api/v1/organizations/<acme>/users/<user>", ""),
 ];
 
 impl Ids {
-    fn of(user: u32, tenant: TenantId, number: u32) -> Self {
-        Self {
-            user: UserId::new(user).uuid().to_string(),
-            role: RoleId::new(number).uuid_in(tenant).to_string(),
-            group: GroupId::new(number).uuid_in(tenant).to_string(),
-            label: LabelId::new(number).uuid_in(tenant).to_string(),
-        }
+    /// `number` is that of the role, the group and the label.
+    fn of(user: u32, tenant: TenantId, number: u32, job: u32) -> Self {
+        Self([
+            ("<user>", UserId::new(user).uuid().to_string()),
+            ("<user number>", user.to_string()),
+            ("<role>", RoleId::new(number).uuid_in(tenant).to_string()),
+            ("<group>", GroupId::new(number).uuid_in(tenant).to_string()),
+            ("<label>", LabelId::new(number).uuid_in(tenant).to_string()),
+            ("<job>", JobId::new(job).uuid_in(tenant).to_string()),
+            ("<group number>", number.to_string()),
+            ("<label number>", number.to_string()),
+        ])
     }
 
     fn fill(&self, text: &str) -> String {
-        let all = [("<user>", &self.user), ("<role>", &self.role), ("<group>", &self.group), ("<label>", &self.label)];
-        all.into_iter().fold(text.to_owned(), |text, (name, id)| text.replace(name, id))
+        let role_number = ("<role number>", &self.0[6].1);
+        let acme = ("<acme>", &ACME.uuid().to_string());
+        let all = self.0.iter().map(|(name, id)| (*name, id)).chain([role_number, acme]);
+        all.fold(text.to_owned(), |text, (name, id)| text.replace(name, id))
     }
 
-    /// A text with all of them taken out.
+    /// A text with all of them taken out: numbers where they stand alone.
     fn hide(&self, text: &str) -> String {
-        let all = [&self.user, &self.role, &self.group, &self.label];
-        all.into_iter().fold(text.to_owned(), |text, id| text.replace(id.as_str(), "<id>"))
+        self.0.iter().fold(text.to_owned(), |text, (_, id)| match id.contains('-') {
+            true => text.replace(id, "<id>"),
+            false => text.replace(&format!("\"{id}\""), "<id>").replace(&format!("`{id}`"), "<id>"),
+        })
     }
 }
 
-/// Globex has a role, a group and a label with these numbers, and its owner is no member of acme.
+/// Whether a call is one of a route: the same method, and the same path but for the parameters.
+fn is_of(call: (&str, &str), method: &str, path: &str) -> bool {
+    let plain = call.1.split('?').next().unwrap_or_default();
+    let (parts, wanted): (Vec<_>, Vec<_>) = (plain.split('/').collect(), path.split('/').collect());
+    let fits = |(part, wanted): (&&str, &&str)| part == wanted || wanted.starts_with('{');
+    call.0 == method && parts.len() == wanted.len() && parts.iter().zip(&wanted).all(fits)
+}
+
+/// Globex has a role, a group, a label and a job with these numbers, and its owner is no member of acme.
 #[tokio::test(flavor = "multi_thread")]
 async fn ids_of_another_tenant_are_answered_like_ids_that_do_not_exist() {
     let product = Product::start().await;
     let others = product.access("globex", "owner@globex.example").await;
-    for (path, count) in [("/v1/roles", 4), ("/v1/groups", 7), ("/v1/labels", 7)] {
+    let theirs = async |method, path: &str, body| {
+        let reply = product.users(&others, GLOBEX, (method, path), &[], body).await;
+        assert!(reply.status < 300, "{method} {path}: {reply:?}");
+        reply
+    };
+    for (path, count) in [("/v1/roles", 4), ("/v1/groups", 8), ("/v1/labels", 7)] {
         for number in 0..count {
-            let body = json!({ "name": format!("Globex {number}") });
-            let made = product.users(&others, GLOBEX, ("POST", path), &[], Some(body)).await;
-            assert_eq!(made.status, 201, "{path}");
+            theirs("POST", path, Some(json!({ "name": format!("Globex {number}") }))).await;
         }
     }
+    // The deletion of a group that somebody is in is a job.
+    let group = GroupId::new(8).uuid_in(GLOBEX);
+    theirs("PUT", &format!("/v1/users/me/groups/{group}"), None).await;
+    assert_eq!(theirs("DELETE", &format!("/v1/groups/{group}"), None).await.status, 202);
+
+    // Every route that takes an id has its call.
+    let takes_id =
+        |path: &str| ["{id}", "{userId}", "{user_id}", "{role}", "{group}"].iter().any(|it| path.contains(it));
+    let routes = product.template.functions.iter().flat_map(|function| &function.routes);
+    for route in routes.filter(|route| takes_id(&route.path)) {
+        let is_called = CALLS.iter().any(|(method, path, _)| is_of((method, path), &route.method, &route.path));
+        assert!(is_called, "{} {}", route.method, route.path);
+    }
+
     // Of these numbers acme has none.
-    let (foreign, none) = (Ids::of(6, GLOBEX, 7), Ids::of(99, ACME, 77));
+    let (foreign, none) = (Ids::of(6, GLOBEX, 7, 1), Ids::of(99, ACME, 77, 77));
     let owner = product.access("acme", "owner@acme.example").await;
+    let session = product.token("acme", "owner@acme.example", Kind::Session, Flaw::None).await;
     for (method, path, body) in CALLS {
         let answer = async |ids: &Ids| {
             let body = (!body.is_empty()).then(|| serde_json::from_str(&ids.fill(body)).unwrap());
-            let reply = product.users(&owner, ACME, (method, &ids.fill(path)), &[], body).await;
-            assert!(reply.status >= 400 || reply.json()["data"] == json!([]), "{method} {path}: {}", reply.json());
-            (reply.status, ids.hide(&reply.json().to_string()))
+            let headers = [("x-session-token", session.as_str())];
+            let reply = product.users(&owner, ACME, (method, &ids.fill(path)), &headers, body).await;
+            let answer = reply.json();
+            let is_empty = |name: &str| answer[name] == json!([]);
+            assert!(reply.status >= 400 || is_empty("data") || is_empty("users"), "{method} {path}: {answer}");
+            (reply.status, ids.hide(&answer.to_string()))
         };
         assert_eq!(answer(&foreign).await, answer(&none).await, "{method} {path} {body}");
     }
-    let untouched = product.users(&others, GLOBEX, ("GET", "/v1/groups"), &[], None).await;
+    let untouched = theirs("GET", "/v1/groups", None).await;
     let versions =
         untouched.json()["data"].as_array().unwrap().iter().map(|it| it["version"].clone()).collect::<Vec<_>>();
     assert_eq!(versions, vec![json!(1); 7]);

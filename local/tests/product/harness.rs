@@ -13,6 +13,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use local::log::Entry;
+use local::seed::Seed;
 use local::store::Store;
 use local::token::{self, Flaw};
 use local::{Options, Server, Template, demo, functions, routes::Router, template};
@@ -244,11 +245,30 @@ impl Product {
         client.call(&format!("DynamoDBStreams_20120810.{operation}"), &input).await.unwrap()
     }
 
+    /// All items of the table, in DynamoDB's JSON.
+    pub async fn items(&self) -> Vec<Value> {
+        let client = local::dynamodb::Client::new(&self.server.dynamodb_url());
+        let (mut items, mut after) = (Vec::new(), Value::Null);
+        loop {
+            let mut scan = json!({ "TableName": self.template.table_name(), "ConsistentRead": true });
+            if !after.is_null() {
+                scan["ExclusiveStartKey"] = after;
+            }
+            let mut page = client.call("Scan", &scan).await.unwrap();
+            items.extend(page["Items"].as_array_mut().unwrap().drain(..));
+            after = page["LastEvaluatedKey"].take();
+            if after.is_null() {
+                return items;
+            }
+        }
+    }
+
     /// A new tenant of `members`, with tokens for its first two, an owner and an admin.
     pub async fn new_tenant(&self, slug: &str, members: u32) -> NewTenant {
         let put = async |items| self.server.import(items);
         let bar = indicatif::ProgressBar::hidden();
-        demo::seed_by(&self.store, slug, members, shared::now(), &bar, put).await.unwrap();
+        let seed = Seed { slug, members, lifelike: false };
+        seed.fill(&self.store, shared::now(), &bar, put).await.unwrap();
         let (owner_email, admin_email) = (format!("member1@{slug}.example"), format!("member2@{slug}.example"));
         let (id, owner) = demo::find(&self.store, slug, &owner_email).await.unwrap();
         NewTenant {

@@ -241,21 +241,8 @@ async fn a_job_that_fails_waits_for_the_sweep_and_says_why() {
 
 /// The keys of all items.
 async fn keys_of_table(product: &Product) -> BTreeSet<(String, String)> {
-    let client = Client::new(&product.server.dynamodb_url());
-    let (mut keys, mut after) = (BTreeSet::new(), Value::Null);
-    loop {
-        let mut scan = json!({ "TableName": product.template.table_name(), "ConsistentRead": true });
-        if !after.is_null() {
-            scan["ExclusiveStartKey"] = after;
-        }
-        let mut page = client.call("Scan", &scan).await.unwrap();
-        let text = |item: &Value, name: &str| item[name]["S"].as_str().unwrap().to_owned();
-        keys.extend(page["Items"].as_array().unwrap().iter().map(|item| (text(item, "PK"), text(item, "SK"))));
-        after = page["LastEvaluatedKey"].take();
-        if after.is_null() {
-            return keys;
-        }
-    }
+    let text = |item: &Value, name: &str| item[name]["S"].as_str().unwrap().to_owned();
+    product.items().await.iter().map(|item| (text(item, "PK"), text(item, "SK"))).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,6 @@
 use domain::Problem;
 use domain::id::{TenantId, UserId};
 
-use crate::http::credential::Credential;
 use crate::table::key::TenantKeys;
 
 /// A member, proven by one or two tokens. The gate looks up whether the tokens' sessions still live.
@@ -15,24 +14,26 @@ pub struct Caller {
     pub user: UserId,
     pub tenant: TenantId,
     slug: String,
-    pub(super) sessions: Vec<String>,
-    /// When the oldest of the tokens was issued, in seconds since the epoch.
-    pub(super) issued: i64,
-    /// The tokens that proved the caller. They are verified again when the keys change.
-    pub(crate) tokens: Vec<String>,
+    pub(crate) proofs: Vec<Proof>,
+}
+
+/// A token that proved the caller. It is verified again when the keys change.
+#[derive(Clone, Debug)]
+pub(crate) struct Proof {
+    pub token: String,
+    pub session: String,
+    /// In seconds since the epoch.
+    pub issued: i64,
 }
 
 impl Caller {
-    pub(crate) fn new(credential: Credential, token: &str) -> Self {
-        let Credential { user, tenant, slug, session, issued, .. } = credential;
-        Self { user, tenant, slug, sessions: vec![session], issued, tokens: vec![token.to_owned()] }
+    pub(crate) fn new(user: UserId, tenant: TenantId, slug: String, proof: Proof) -> Self {
+        Self { user, tenant, slug, proofs: vec![proof] }
     }
 
-    /// Adds the session and the token of a second credential of the same caller.
+    /// Adds the second credential of the same caller.
     pub(crate) fn also(&mut self, other: Caller) {
-        self.sessions.extend(other.sessions);
-        self.issued = self.issued.min(other.issued);
-        self.tokens.extend(other.tokens);
+        self.proofs.extend(other.proofs);
     }
 
     /// The tenant by its UUID, its number or, if it is the caller's, its slug. This reads nothing.

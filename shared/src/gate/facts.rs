@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::list::Shown;
 use super::people::People;
 use super::principal::{Principal, Who, stranger};
-use super::{Asked, Idempotency, Reads, Recorded};
+use super::{Asked, Caller, Idempotency, Reads, Recorded};
 use crate::answer::Answer;
 use crate::table::fence::Fact;
 use crate::table::key::{self, Key, TenantKeys};
@@ -110,7 +110,8 @@ impl Facts {
 
         let me = who.member(&found, now)?;
         let tenant: Tenant = decode(found.remove(&tenant_key).ok_or_else(stranger)?)?;
-        if who.caller().is_some_and(|caller| tenant.is_session_too_old(caller.issued, now)) {
+        let is_too_old = |caller: &Caller| caller.proofs.iter().any(|it| tenant.is_session_too_old(it.issued, now));
+        if who.caller().is_some_and(is_too_old) {
             return Err(Problem::Unauthenticated("the session is older than the tenant allows"));
         }
         if !reads.of_deleted_tenant {

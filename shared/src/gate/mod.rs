@@ -33,6 +33,7 @@ use crate::table::meter::Meter;
 use crate::table::{CONTENDED, Committed, Item, Pause, Table, Transaction, decode};
 
 pub use caller::Caller;
+pub(crate) use caller::Proof;
 pub(crate) use conditions::names_tag;
 pub use conditions::{Conditions, Idempotency, IfMatch};
 pub use deletion::Deletion;

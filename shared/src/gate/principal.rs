@@ -43,7 +43,7 @@ impl Who<'_> {
     pub(super) fn member(&self, found: &HashMap<Key, Item>, now: Time) -> Result<Option<Member>, Problem> {
         let Some(caller) = self.caller() else { return Ok(None) };
         let me: Option<Member> = found.get(&self.keys().member(caller.user)).cloned().map(decode).transpose()?;
-        let me = me.filter(|me| caller.sessions.iter().all(|session| me.has_session(session, now)));
+        let me = me.filter(|me| caller.proofs.iter().all(|proof| me.has_session(&proof.session, now)));
         me.map(Some).ok_or(Problem::Unauthenticated("the session has ended"))
     }
 }
