@@ -187,9 +187,24 @@ impl fmt::Display for Cost {
 impl Tenant {
     /// Returns one of its users. Places begin with 0.
     pub fn user(&self, place: u32) -> Member {
-        // The first two members are the owner and the admin.
-        let user = UserId::new(self.owner.number() + 2 + place);
-        Member { tenant: self.id, user, token: Arc::clone(&self.token), is_admin: false }
+        Member { tenant: self.id, user: self.user_id(place), token: Arc::clone(&self.token), is_admin: false }
+    }
+
+    /// The first two members are the owner and the admin.
+    pub fn user_id(&self, place: u32) -> UserId {
+        UserId::new(self.owner.number() + 2 + place)
+    }
+
+    pub fn id(&self) -> TenantId {
+        self.id
+    }
+
+    pub fn slug(&self) -> &str {
+        &self.slug
+    }
+
+    pub fn authorization(&self) -> String {
+        format!("Bearer {}", self.token)
     }
 }
 

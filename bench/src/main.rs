@@ -3,11 +3,12 @@
 //!
 //! - [`subjects`] builds and starts the subjects: our function and three peers (`bench/peers`).
 //! - [`bed`] is the DynamoDB that they all use, behind TLS ([`tls`]), with a tenant and its tokens.
-//! - [`cold`], [`scale`], [`throughput`] and [`docs`] measure. [`gauge`] reads the CPU clock and memory of a process. [`text`]
+//! - [`cold`], [`scale`], [`directory`], [`throughput`] and [`docs`] measure. [`gauge`] reads the CPU clock and memory of a process. [`text`]
 //!   prints.
 
 mod bed;
 mod cold;
+mod directory;
 mod docs;
 mod gauge;
 mod scale;
@@ -33,7 +34,7 @@ struct Cli {
     /// `cold` and `docs`: the number of processes of each that are started
     #[arg(long, value_name = "N", default_value_t = 31, value_parser = clap::value_parser!(u32).range(1..))]
     cold: u32,
-    /// `cold` and `scale`: the number of calls that a warm process of each takes
+    /// `cold`, `scale` and `directory`: the number of calls that a warm process of each takes
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     warm: u32,
     /// `cold`: another build of our function, for example of the commit before; may be repeated
@@ -42,7 +43,7 @@ struct Cli {
     /// `cold`: builds the Rust peer without optimisation, only to see that the benchmark runs
     #[arg(long)]
     unoptimised: bool,
-    /// `scale`: the sizes of the tenants
+    /// `scale` and `directory`: the sizes of the tenants
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [10, 1_000, 100_000, 1_000_000],
         value_parser = clap::value_parser!(u32).range(3..=10_000_000))]
     members: Vec<u32>,
@@ -64,6 +65,8 @@ enum Part {
     Cold,
     /// Warm calls and capacity in tenants of several sizes
     Scale,
+    /// Lists, lookups and writes in tenants of several sizes: the smallest and the largest
+    Directory,
     /// Calls a second through the gateway
     Throughput,
     /// Cold starts of the API reference
@@ -99,6 +102,9 @@ async fn run(cli: Cli, log: &Tail) -> Result<()> {
     }
     if wants(Part::Scale) {
         scale::run(&ours, &cli.members, cli.warm, log).await?;
+    }
+    if wants(Part::Directory) {
+        directory::run(&ours, &cli.members, cli.warm, log).await?;
     }
     if wants(Part::Docs) {
         docs::run(cli.cold, log).await?;

@@ -77,7 +77,7 @@ impl Engine {
     pub fn embedded(data: Option<&Path>, log: LogSink) -> Result<Self> {
         let (path, lock) = match data {
             // A database in memory that has a name, because we open it, too.
-            None => (format!("file:/rolecall-{}?vfs=memdb", uuid::Uuid::new_v4()), None),
+            None => (format!("file:rolecall-{}?mode=memory&cache=shared", uuid::Uuid::new_v4()), None),
             Some(folder) => data::open(folder).map(|(path, lock)| (path, Some(lock)))?,
         };
         let cannot = |error: &dyn fmt::Display| format!("cannot open the database {path}: {error}");

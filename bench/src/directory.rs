@@ -1,0 +1,153 @@
+//! Measures lists, lookups and writes of our own API in tenants of several sizes, through the gateway.
+
+use std::time::Instant;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::{Method, Request};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use local::front::Latency;
+use local::template::Function;
+use local::{Result, functions, template};
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, Cost, Tail, Tenant};
+use crate::cold::{BLOCK, UNCOUNTED, same};
+use crate::subjects::Ours;
+use crate::text::{bar, count, ms, note, number, quantile, ratio, table};
+
+/// The beginning of the paths of all calls.
+const PATH: &str = "/v1/users";
+
+/// A call: method, path, body. `{id}` is the UUID of a member from all over the tenant, `{nth}` the place of that member, `{new}`
+/// a number that no call has had before.
+const CALLS: [(&str, &str, &str); 13] = [
+    ("GET", "/v1/users?limit=50", ""),
+    ("GET", "/v1/users?limit=50&sort=-name", ""),
+    ("GET", "/v1/users?limit=50&sort=email", ""),
+    ("GET", "/v1/users?limit=50&sort=id", ""),
+    ("GET", "/v1/users?limit=50&role=user", ""),
+    ("GET", "/v1/users?limit=50&q=mem", ""),
+    ("GET", "/v1/users?email=member{nth}@{slug}.example", ""),
+    ("GET", "/v1/users/{id}", ""),
+    ("GET", "/v1/users/me", ""),
+    ("GET", "/v1/users/{id}/permissions", ""),
+    ("PATCH", "/v1/users/{id}", r#"{"name": "Member {new}"}"#),
+    ("PATCH", "/v1/users/{id}", r#"{"metadata": {"seen": "{new}"}}"#),
+    ("PUT", "/v1/users/{id}/roles/user", ""),
+];
+
+/// Pages of lists are full in a tenant of so many members.
+const LEAST: u32 = 100;
+
+struct Measured {
+    size: u32,
+    tenant: Tenant,
+    /// For each call.
+    wall: Vec<Vec<f64>>,
+    cost: Vec<Option<Cost>>,
+}
+
+type Http = Client<HttpConnector, Full<Bytes>>;
+
+pub async fn run(ours: &Ours, sizes: &[u32], calls: u32, log: &Tail) -> Result<()> {
+    let called = |function: &&Function| function.routes.iter().any(|route| route.path.starts_with(PATH));
+    let called = ours.template.functions.iter().filter(called).map(|function| function.name.as_str());
+    functions::build(&template::find_root()?, called, true)?;
+    let bed = Bed::start(ours, true, Latency::default(), log).await?;
+    let mut tenants = Vec::new();
+    let sizes: Vec<u32> = sizes.iter().copied().filter(|size| *size >= LEAST).collect();
+    for size in &sizes {
+        let progress = bar(&format!("making a tenant of {}", count(*size)), *size as usize)?;
+        let tenant = bed.tenant(&format!("of-{size}"), *size, &progress).await?;
+        progress.finish_and_clear();
+        let cost = CALLS.iter().map(|_| None).collect();
+        tenants.push(Measured { size: *size, tenant, wall: vec![Vec::new(); CALLS.len()], cost });
+    }
+    let client: Http = Client::builder(TokioExecutor::new()).build_http();
+    let progress = bar("calls", calls as usize * sizes.len() * CALLS.len())?;
+    let mut new = 1_000_000;
+    for (place, call) in CALLS.iter().enumerate() {
+        for it in &tenants {
+            for _ in 0..UNCOUNTED {
+                new += 1;
+                one(&bed, &client, &it.tenant, it.size, call, new).await?;
+            }
+        }
+        bed.take_cost();
+        for start in (0..calls).step_by(BLOCK as usize) {
+            for it in &mut tenants {
+                for _ in 0..BLOCK.min(calls - start) {
+                    new += 1;
+                    it.wall[place].push(one(&bed, &client, &it.tenant, it.size, call, new).await?);
+                    let cost = same(it.cost[place].take(), bed.take_cost());
+                    it.cost[place] = cost.map_err(|why| format!("{} {}: {why}", call.0, call.1))?;
+                }
+                progress.inc(BLOCK.into());
+            }
+        }
+    }
+    progress.finish_and_clear();
+    bed.shutdown().await;
+
+    let mut rows = Vec::new();
+    for (place, (method, path, body)) in CALLS.iter().enumerate() {
+        let costs: Vec<&Cost> = tenants.iter().filter_map(|it| it.cost[place].as_ref()).collect();
+        if costs.windows(2).any(|pair| pair[0] != pair[1]) {
+            return Err(format!("{method} {path} costs more in one tenant than in another: {costs:?}").into());
+        }
+        let p50 = |it: &Measured| quantile(&it.wall[place], 0.5);
+        let cost = costs.first().map(|cost| (*cost).clone()).unwrap_or_default();
+        let [read, write] = [cost.read_units, cost.write_units].map(|units| units.to_string());
+        let call = format!("`{method} {path}` {body}").trim_end().to_owned();
+        let [first, last] = [tenants.first(), tenants.last()].map(|it| it.map_or(f64::NAN, p50));
+        rows.push([call, number(first), number(last), ratio(last, first), cost.to_string(), read, write]);
+    }
+    let [first, last] = [sizes.first(), sizes.last()].map(|size| size.map_or_else(String::new, |size| count(*size)));
+    let title = format!("Lists, lookups and writes: {calls} warm calls of each, in turns of {BLOCK}; p50, wall, ms");
+    table(&title, ["call", &first, &last, "ratio", "requests", "read units", "write units"], &rows);
+    note("Each call goes through the gateway of `cargo run`, and all tenants are in one table, in memory.");
+    Ok(())
+}
+
+/// Makes one call. Returns how long it took.
+async fn one(
+    bed: &Bed,
+    client: &Http,
+    tenant: &Tenant,
+    size: u32,
+    (method, path, body): &(&str, &str, &str),
+    new: u32,
+) -> Result<f64> {
+    // All members but the owner and the admin, spread over the whole tenant.
+    let place = u64::from(new) * 7919 % u64::from(size - 2);
+    let place = u32::try_from(place).unwrap_or_default();
+    let fill = |text: &str| {
+        let text = text.replace("{id}", &tenant.user_id(place).uuid().to_string()).replace("{slug}", tenant.slug());
+        text.replace("{nth}", &(place + 3).to_string()).replace("{new}", &new.to_string())
+    };
+    let path = fill(path);
+    let body = if body.is_empty() { String::new() } else { fill(body) };
+    let method: Method = method.parse().map_err(|_| format!("{method} is no method"))?;
+    let mut request = Request::builder()
+        .method(method)
+        .uri(format!("{}{path}", bed.server.url()))
+        .header("authorization", tenant.authorization())
+        .header("x-tenant-id", tenant.id().uuid().to_string());
+    if !body.is_empty() {
+        request = request.header("content-type", "application/json");
+    }
+    let request = request.body(Full::from(body)).map_err(|error| error.to_string())?;
+    let started = Instant::now();
+    let reply = client.request(request).await.map_err(|error| format!("no answer of the gateway: {error}"))?;
+    let status = reply.status().as_u16();
+    let answer = reply.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
+    let took = ms(started.elapsed());
+    if status >= 300 {
+        let answer: Value = serde_json::from_slice(&answer).unwrap_or_else(|_| json!(null));
+        return Err(format!("{path}: {status} {answer}").into());
+    }
+    Ok(took)
+}
