@@ -255,7 +255,7 @@ impl Product {
                 scan["ExclusiveStartKey"] = after;
             }
             let mut page = client.call("Scan", &scan).await.unwrap();
-            items.extend(page["Items"].as_array_mut().unwrap().drain(..));
+            items.append(page["Items"].as_array_mut().unwrap());
             after = page["LastEvaluatedKey"].take();
             if after.is_null() {
                 return items;
