@@ -46,9 +46,9 @@ def of_owner(method, path, body=None):
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    spared = SPARED.get(case.operation.label)
-    if spared and (found := spared.match(str((case.path_parameters or {}).get("id")))):
-        case.path_parameters["id"] = f"{found[1]}6"
+    make = SPARED.get(case.operation.label)
+    if make and str((case.path_parameters or {}).get("id")).lower() in DEMO:
+        case.path_parameters["id"] = make()
     name = REMOVALS.get(case.operation.label)
     if name and str(case.path_parameters.get(name)).lower() in SELF:
         case.path_parameters[name] = REMOVED
@@ -216,10 +216,38 @@ def every_credential(ctx, response, case):
     return None
 
 
-# The examples of the reference delete these, which other operations need: the run deletes its own in their place.
+def made(things):
+    reply = of_owner("POST", f"/v1/{things}", {"name": f"spare {next(spares)}"})
+    assert reply.status_code == 201, f"the owner cannot make one of {things}: {reply.text}"
+    return reply.json()["id"]
+
+
+def joined_group():
+    """A group that the owner is in: its deletion is a job."""
+    group = made("groups")
+    of_owner("PUT", f"/v1/users/me/groups/{group}")
+    return group
+
+
+def job():
+    reply = of_owner("DELETE", f"/v1/groups/{joined_group()}")
+    assert reply.status_code == 202, f"no job deletes the group: {reply.text}"
+    return reply.json()["id"]
+
+
+spares = itertools.count()
+
+# Other operations need what the examples of the reference delete, and there is no job at first: these calls get things of their
+# own in place of the demo's.
 SPARED = {
-    "DELETE /v1/groups/{id}": re.compile(r"(726f6c65-6361-8005-8000-00008000000)1$", re.IGNORECASE),
-    "DELETE /v1/roles/{id}": re.compile(r"(726f6c65-6361-8004-8000-00008000000)5$", re.IGNORECASE),
+    "DELETE /v1/groups/{id}": joined_group,
+    "DELETE /v1/roles/{id}": lambda: made("roles"),
+    "GET /v1/jobs/{id}": job,
+}
+# The demo's roles, groups, and a job that it could have, by their UUIDs.
+DEMO = {
+    f"726f6c65-6361-{kind}-8000-00008000000{number}"
+    for kind, number in (("8004", 4), ("8004", 5), ("8005", 1), ("8005", 2), ("8009", 1))
 }
 
 
