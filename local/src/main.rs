@@ -297,7 +297,7 @@ fn print_routes(template: &Template) {
 async fn invoke(options: Invoke) -> Result<()> {
     let (root, mut template) = load()?;
     // Events name the origin of `cargo run`, but this gateway is at another port.
-    server::allow_own_origins(&mut template, PORT, &[]);
+    server::for_this_machine(&mut template, PORT, &[]);
     let name = &options.function;
     if template.function(name).is_none() {
         return Err(format!("no function `{name}` in template.yaml; `routes` lists them").into());

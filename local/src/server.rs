@@ -86,13 +86,15 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// Allows the pages of a gateway on this machine to call it: its own API reference is such a page.
-pub fn allow_own_origins(template: &mut Template, port: u16, hosts: &[Host]) {
+/// Allows the pages of a gateway on this machine to call it: its own API reference is such a page. Lets everybody make tenants,
+/// because everybody who can call it is at its operator's machine.
+pub fn for_this_machine(template: &mut Template, port: u16, hosts: &[Host]) {
     let mut own = http::LOCAL.map(|host| format!("http://{host}:{port}")).to_vec();
     // A server that answers to another name may stand behind TLS.
     let named = hosts.iter().flat_map(|host| host.at(port));
     own.extend(named.flat_map(|host| [format!("http://{host}"), format!("https://{host}")]));
     for function in &mut template.functions {
+        function.environment.entry("TENANT_CREATION".to_owned()).and_modify(|it| *it = "anyone".to_owned());
         if let Some(allowed) = function.environment.get_mut("ALLOWED_ORIGINS") {
             *allowed =
                 [allowed.as_str()].into_iter().chain(own.iter().map(String::as_str)).collect::<Vec<_>>().join(",");
@@ -113,11 +115,7 @@ impl Server {
         let Options { mut template, log, .. } = options;
         let listener = listen(options.port, "--port").await?;
         let port = listener.local_addr().map_err(|error| format!("cannot start: {error}"))?.port();
-        allow_own_origins(&mut template, port, &options.hosts);
-        // Everybody who can call this server is at its operator's machine.
-        for function in &mut template.functions {
-            function.environment.entry("TENANT_CREATION".to_owned()).and_modify(|it| *it = "anyone".to_owned());
-        }
+        for_this_machine(&mut template, port, &options.hosts);
         let front_listener = listen(options.dynamodb_port, "--dynamodb-port").await?;
         let engine = match options.dynamodb {
             Some(url) => {

@@ -70,7 +70,7 @@ async fn every_event_gets_its_answer() {
     let root = template::find_root().unwrap();
     let mut template = Template::load(&root.join("template.yaml")).unwrap();
     // The origin that events name.
-    server::allow_own_origins(&mut template, 3000, &[]);
+    server::for_this_machine(&mut template, 3000, &[]);
     let template = template;
     let names = || template.functions.iter().map(|it| it.name.as_str());
     let bin_dir = functions::build(&root, names(), true).unwrap();
