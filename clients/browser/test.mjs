@@ -1,8 +1,8 @@
 // The API reference in Chromium: node test.mjs URL OUT_DIR
 //
 // Sends the operations as a person would: each one that an admin can do again and again, half of them in each theme, and one by
-// keyboard alone. The server must have demo
-// credentials for the page, and the document's examples must be those of the demo tenants. OUT_DIR gets screenshots.
+// keyboard alone. The server must have demo credentials for the page, and the document's examples must be those of the demo
+// tenants. OUT_DIR gets screenshots.
 
 import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
