@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use shared::domain::group::MAX_GROUPS;
 use shared::domain::{Group, Label, Member, Permission, Role, Status, Tenant, Time, User, role};
-use shared::id::{GroupId, Id, Kind, LabelId, MembershipId, RoleId, TenantId, UserId};
+use shared::id::{BUILT_IN_ROLES, GroupId, Id, Kind, LabelId, MembershipId, RoleId, TenantId, UserId};
 use shared::table::{Item, key};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
@@ -19,9 +20,6 @@ const AT_ONCE: usize = 500;
 
 /// How many members a group has, if there are enough for so many groups.
 const IN_A_GROUP: u32 = 25;
-
-/// The most groups that a tenant can have.
-const MAX_GROUPS: u32 = 10_000;
 
 /// A tenant to make. `member1@SLUG.example` is its owner, `member2@…` is an admin, most of the others are users.
 pub struct Seed<'a> {
@@ -120,7 +118,7 @@ impl Seed<'_> {
 
 /// How many groups a tenant of that size has.
 fn groups_of(members: u32) -> u32 {
-    (members / IN_A_GROUP).clamp(1, MAX_GROUPS)
+    (members / IN_A_GROUP).clamp(1, MAX_GROUPS as u32)
 }
 
 /// Makes the members of a tenant.
@@ -199,7 +197,7 @@ pub fn bar() -> ProgressBar {
 }
 
 /// The number of the tenant's first own role.
-const FIRST_ROLE: u32 = 4;
+const FIRST_ROLE: u32 = BUILT_IN_ROLES + 1;
 
 const ROLES: [(&str, &[&str]); 6] = [
     ("billing-manager", &["billing:read", "billing:write"]),
