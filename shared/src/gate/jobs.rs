@@ -36,10 +36,12 @@ pub async fn work(asked: &Asked<'_>, tenant: TenantId, id: JobId, until: Instant
         let key = TenantKeys(tenant).job(id);
         let job: Option<Job> = asked.table.get([key.clone()]).await?.remove(&key).map(decode).transpose()?;
         let Some(job) = job.filter(|job| job.state == State::Running) else { return Ok(()) };
-        let done = match Lost::by(&job.task) {
-            Some(lost) => Worker { asked, tenant, keys: TenantKeys(tenant), job: &job, lost }.piece().await,
-            None if job.task == Task::CountSeats => seats::piece(asked, TenantKeys(tenant), &job).await,
-            None => removal::piece(asked, TenantKeys(tenant), &job).await,
+        let worker = Worker { asked, keys: TenantKeys(tenant), job: &job };
+        let done = match job.task {
+            Task::DeleteRole { role, reassign_to } => worker.piece(Lost::Role(role, reassign_to)).await,
+            Task::DeleteGroup { group } => worker.piece(Lost::Group(group)).await,
+            Task::CountSeats => seats::piece(&worker).await,
+            Task::RemoveTenant => removal::piece(asked, TenantKeys(tenant), &job).await,
         };
         if let Err(why) = done {
             let error = Some(why.to_string());
@@ -85,46 +87,6 @@ pub(super) fn next(progress: &Progress, now: Time) -> Progress {
     Progress { turn: progress.turn + 1, at: now, error: None, ..progress.clone() }
 }
 
-/// What the last transaction of a job does beside saying that the job is done.
-type DeleteFn<'p> = dyn Fn(&mut super::Plan) + Send + Sync + 'p;
-
-/// The job is done.
-pub(super) async fn end(asked: &Asked<'_>, tenant: TenantId, job: &Job) -> Result<(), Problem> {
-    end_with(asked, tenant, job, Reads::job(Some(job.id)), &|_| {}).await
-}
-
-async fn end_with(
-    asked: &Asked<'_>,
-    tenant: TenantId,
-    job: &Job,
-    reads: Reads,
-    delete: &DeleteFn<'_>,
-) -> Result<(), Problem> {
-    as_product(asked, tenant, job, reads, &|plan| {
-        let facts = plan.facts();
-        let unseen = facts.job()?;
-        // Another worker can have been quicker.
-        if unseen.0.state != State::Done {
-            delete(plan);
-            plan.update(unseen, &JobEdit { done_at: Some(facts.now()) });
-        }
-        Ok(Answer::empty(204).into())
-    })
-    .await
-}
-
-/// A change that the product makes for a job.
-async fn as_product(
-    asked: &Asked<'_>,
-    tenant: TenantId,
-    job: &Job,
-    reads: Reads,
-    plan: &PlanFn<'_>,
-) -> Result<(), Problem> {
-    let who = Who::Product(tenant, format!("job {}", job.id));
-    super::change(asked, &who, &reads, &Conditions::default(), plan).await.map(drop)
-}
-
 /// What members lose by a job.
 #[derive(Clone, Copy)]
 enum Lost {
@@ -134,58 +96,58 @@ enum Lost {
 }
 
 impl Lost {
-    fn by(task: &Task) -> Option<Self> {
-        match *task {
-            Task::DeleteRole { role, reassign_to } => Some(Lost::Role(role, reassign_to)),
-            Task::DeleteGroup { group } => Some(Lost::Group(group)),
-            Task::CountSeats | Task::RemoveTenant => None,
+    /// Whether a member has it.
+    fn is_of(self, member: &Member) -> bool {
+        match self {
+            // A removed member keeps the number of the role; nobody gets it back.
+            Lost::Role(role, _) => member.is_present() && member.roles.contains(&role),
+            Lost::Group(group) => member.groups.contains(&group),
+        }
+    }
+
+    /// The edges to the members who are not done.
+    fn edges(self, keys: TenantKeys) -> Key {
+        match self {
+            Lost::Role(role, _) => keys.holders(role),
+            Lost::Group(group) => keys.members_of(group),
+        }
+    }
+
+    fn edge(self, keys: TenantKeys, user: UserId) -> Key {
+        match self {
+            Lost::Role(role, _) => keys.holder(role, user),
+            Lost::Group(group) => keys.in_group(group, user),
         }
     }
 }
 
-struct Worker<'a> {
-    asked: &'a Asked<'a>,
-    tenant: TenantId,
-    keys: TenantKeys,
-    job: &'a Job,
-    lost: Lost,
+/// A worker with its job.
+pub(super) struct Worker<'a> {
+    pub asked: &'a Asked<'a>,
+    pub keys: TenantKeys,
+    pub job: &'a Job,
 }
 
 impl Worker<'_> {
-    /// The edges to the members who are not done.
-    fn edges(&self) -> Key {
-        match self.lost {
-            Lost::Role(role, _) => self.keys.holders(role),
-            Lost::Group(group) => self.keys.members_of(group),
-        }
-    }
-
-    fn edge(&self, user: UserId) -> Key {
-        match self.lost {
-            Lost::Role(role, _) => self.keys.holder(role, user),
-            Lost::Group(group) => self.keys.in_group(group, user),
-        }
-    }
-
     /// Does the piece that the job names, and writes down the next one. Without a next one it finishes the job.
-    async fn piece(&self) -> Result<(), Problem> {
+    async fn piece(&self, lost: Lost) -> Result<(), Problem> {
         let piece = &self.job.progress.piece;
-        join_all(piece.chunks(TOGETHER).map(|users| self.change(users)))
+        join_all(piece.chunks(TOGETHER).map(|users| self.change(lost, users)))
             .await
             .into_iter()
             .collect::<Result<(), _>>()?;
         // Edges that lead to somebody without the role, or outside of the group.
         let left = match piece.is_empty() {
             true => HashMap::new(),
-            false => self.asked.table.get(piece.iter().map(|user| self.edge(*user))).await?,
+            false => self.asked.table.get(piece.iter().map(|user| lost.edge(self.keys, *user))).await?,
         };
         self.asked.table.clear(&left.into_keys().collect::<Vec<_>>()).await?;
         let total = match self.job.progress.total {
             Some(total) => total,
-            None => self.asked.table.count(&self.edges()).await?,
+            None => self.asked.table.count(&lost.edges(self.keys)).await?,
         };
         let most = i32::try_from(PIECE).unwrap_or(i32::MAX);
-        let (edges, _) = self.asked.table.page(&Range::of(self.edges()), None, most).await?;
+        let (edges, _) = self.asked.table.page(&Range::of(lost.edges(self.keys)), None, most).await?;
         let number = |sk: &String| TenantKeys::number_of(sk);
         let users = edges.iter().filter_map(|edge| edge.get("SK")?.as_s().ok().and_then(number));
         let done = self.job.progress.done + piece.len();
@@ -194,24 +156,26 @@ impl Worker<'_> {
         let is_last = next.piece.is_empty();
         let job = self.keys.job(self.job.id);
         if self.asked.table.set_progress(&job, State::Running, &next).await? && is_last {
-            self.finish().await?;
+            self.finish(lost).await?;
         }
         Ok(())
     }
 
+    /// A change that the product makes for the job.
     async fn as_product(&self, reads: Reads, plan: &PlanFn<'_>) -> Result<(), Problem> {
-        as_product(self.asked, self.tenant, self.job, reads, plan).await
+        let who = Who::Product(self.keys.0, format!("job {}", self.job.id));
+        super::change(self.asked, &who, &reads, &Conditions::default(), plan).await.map(drop)
     }
 
     /// Changes these members in one transaction.
-    async fn change(&self, users: &[UserId]) -> Result<(), Problem> {
-        let edit = match self.lost {
+    async fn change(&self, lost: Lost, users: &[UserId]) -> Result<(), Problem> {
+        let edit = match lost {
             Lost::Role(old, new) => MemberEdit { roles: Some(Roles::Instead(old, new)), ..MemberEdit::default() },
             Lost::Group(group) => MemberEdit { groups: Some(Groups::WithoutDeleted(group)), ..MemberEdit::default() },
         };
         self.as_product(Reads::members(users), &|plan| {
             let facts = plan.facts();
-            for member in facts.members().filter(|Unseen(member)| self.concerns(member)) {
+            for member in facts.members().filter(|Unseen(member)| lost.is_of(member)) {
                 plan.update(member, &edit);
             }
             Ok(Answer::empty(204).into())
@@ -219,17 +183,9 @@ impl Worker<'_> {
         .await
     }
 
-    fn concerns(&self, member: &Member) -> bool {
-        match self.lost {
-            // A removed member keeps the number of the role; nobody gets it back.
-            Lost::Role(role, _) => member.is_present() && member.roles.contains(&role),
-            Lost::Group(group) => member.groups.contains(&group),
-        }
-    }
-
     /// Deletes the role or group, now that no member has it. The job is done in the same transaction.
-    async fn finish(&self) -> Result<(), Problem> {
-        match self.lost {
+    async fn finish(&self, lost: Lost) -> Result<(), Problem> {
+        match lost {
             Lost::Role(role, new) => {
                 for group in self.conferring(role).await? {
                     self.as_product(Reads::group(Some(group)), &|plan| {
@@ -258,8 +214,19 @@ impl Worker<'_> {
         }
     }
 
-    async fn end(&self, reads: Reads, delete: &DeleteFn<'_>) -> Result<(), Problem> {
-        end_with(self.asked, self.tenant, self.job, reads, delete).await
+    /// The job is done. `delete` is what its last transaction does beside saying so.
+    pub async fn end(&self, reads: Reads, delete: &(dyn Fn(&mut super::Plan) + Send + Sync)) -> Result<(), Problem> {
+        self.as_product(reads, &|plan| {
+            let facts = plan.facts();
+            let unseen = facts.job()?;
+            // Another worker can have been quicker.
+            if unseen.0.state != State::Done {
+                delete(plan);
+                plan.update(unseen, &JobEdit { done_at: Some(facts.now()) });
+            }
+            Ok(Answer::empty(204).into())
+        })
+        .await
     }
 
     /// The groups that confer a role.

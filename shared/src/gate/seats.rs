@@ -7,8 +7,9 @@ use domain::meta::Patch;
 use domain::tenant::Seats;
 use domain::{Job, Member, Problem, Tenant, TenantEdit};
 
+use super::jobs::{Worker, next};
 use super::plan::Plan;
-use super::{Asked, jobs};
+use super::{Asked, Reads};
 use crate::table::decode;
 use crate::table::key::{Range, TenantKeys};
 
@@ -38,12 +39,13 @@ impl Plan<'_> {
 ///
 /// # Errors
 /// The table cannot be read or written.
-pub(super) async fn piece(asked: &Asked<'_>, keys: TenantKeys, job: &Job) -> Result<(), Problem> {
+pub(super) async fn piece(worker: &Worker<'_>) -> Result<(), Problem> {
+    let Worker { asked, keys, job } = *worker;
     let table = asked.table;
     let tenant: Option<Tenant> = table.get([keys.tenant()]).await?.remove(&keys.tenant()).map(decode).transpose()?;
     let under_way = tenant.and_then(|tenant| Some((tenant.seats?, tenant)));
     let Some((seats, tenant)) = under_way.filter(|(seats, _)| seats.job == job.id && !seats.are_all_counted()) else {
-        return jobs::end(asked, keys.0, job).await;
+        return worker.end(Reads::job(Some(job.id)), &|_| {}).await;
     };
     // The first reading finds where the piece ends, the second one what is in it once it is claimed.
     let (_, end) = members_behind(asked, keys, seats).await?;
@@ -60,7 +62,7 @@ pub(super) async fn piece(asked: &Asked<'_>, keys: TenantKeys, job: &Job) -> Res
     if table.set_seats(&tenant, claim.counting(last), taken).await? {
         let done = job.progress.done + members.len();
         let total = Some(done).filter(|_| last == UserId::LAST);
-        let progress = Progress { done, total, ..jobs::next(&job.progress, (asked.clock)()) };
+        let progress = Progress { done, total, ..next(&job.progress, (asked.clock)()) };
         table.set_progress(&keys.job(job.id), State::Running, &progress).await?;
     }
     Ok(())
