@@ -12,6 +12,7 @@ use local::front::Latency;
 use local::template::Function;
 use local::{Result, functions, template};
 use serde_json::{Value, json};
+use shared::domain::role;
 
 use crate::bed::{Bed, Cost, Tail, Tenant};
 use crate::cold::{BLOCK, UNCOUNTED, same};
@@ -22,7 +23,7 @@ use crate::text::{bar, count, ms, note, number, quantile, ratio, table};
 const PATH: &str = "/v1/users";
 
 /// A call: method, path, body. `{id}` is the UUID of a member from all over the tenant, `{nth}` the place of that member, `{new}`
-/// a number that no call has had before.
+/// a number that no call has had before, `{user}` the UUID of the role `user`.
 const CALLS: [(&str, &str, &str); 13] = [
     ("GET", "/v1/users?limit=50", ""),
     ("GET", "/v1/users?limit=50&sort=-name", ""),
@@ -36,7 +37,7 @@ const CALLS: [(&str, &str, &str); 13] = [
     ("GET", "/v1/users/{id}/permissions", ""),
     ("PATCH", "/v1/users/{id}", r#"{"name": "Member {new}"}"#),
     ("PATCH", "/v1/users/{id}", r#"{"metadata": {"seen": "{new}"}}"#),
-    ("PUT", "/v1/users/{id}/roles/user", ""),
+    ("PUT", "/v1/users/{id}/roles/{user}", ""),
 ];
 
 /// Pages of lists are full in a tenant of so many members.
@@ -82,7 +83,7 @@ pub async fn run(ours: &Ours, sizes: &[u32], calls: u32, log: &Tail) -> Result<(
                 for _ in 0..BLOCK.min(calls - start) {
                     new += 1;
                     it.wall[place].push(one(&bed, &client, &it.tenant, it.size, call, new).await?);
-                    let cost = same(it.cost[place].take(), bed.take_cost());
+                    let cost = same_but_for_keys(it.cost[place].take(), bed.take_cost());
                     it.cost[place] = cost.map_err(|why| format!("{} {}: {why}", call.0, call.1))?;
                 }
                 progress.inc(BLOCK.into());
@@ -112,6 +113,15 @@ pub async fn run(ours: &Ours, sizes: &[u32], calls: u32, log: &Tail) -> Result<(
     Ok(())
 }
 
+/// The same as [`same`], but a call may cost one read unit more than others: once in 30 s a process reads the keys again that verify
+/// tokens.
+fn same_but_for_keys(before: Option<Cost>, cost: Cost) -> Result<Option<Cost>> {
+    let Some(before) = before else { return Ok(Some(cost)) };
+    let (less, more) = if before.read_units <= cost.read_units { (before, cost) } else { (cost, before) };
+    let keys = if more.read_units > less.read_units { 1.0 } else { 0.0 };
+    same(Some(Cost { read_units: more.read_units - keys, ..more }), less)
+}
+
 /// Makes one call. Returns how long it took.
 async fn one(
     bed: &Bed,
@@ -126,6 +136,7 @@ async fn one(
     let place = u32::try_from(place).unwrap_or_default();
     let fill = |text: &str| {
         let text = text.replace("{id}", &tenant.user_id(place).uuid().to_string()).replace("{slug}", tenant.slug());
+        let text = text.replace("{user}", &role::USER.uuid_in(tenant.id()).to_string());
         text.replace("{nth}", &(place + 3).to_string()).replace("{new}", &new.to_string())
     };
     let path = fill(path);
