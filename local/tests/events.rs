@@ -220,7 +220,9 @@ async fn replay(
     mask(&mut answer.body, started);
     shorten(&mut answer, body.len());
     let answered = serde_json::to_value(&answer).unwrap();
-    let request_id = event["requestContext"]["requestId"].as_str().unwrap();
+    // AuthZEN lets the caller name the request; `odd-request-id` has a name that is none.
+    let sent = event["headers"]["x-request-id"].as_str().filter(|id| !id.contains(' '));
+    let request_id = sent.or(event["requestContext"]["requestId"].as_str()).unwrap();
     check((answer.status_code, answer.body.is_array()), &answer.headers, request_id, &before, after)
         .map_err(|why| format!("{why}: {answered:#}{log}"))?;
     recorded_or(case, answered, &log)

@@ -48,6 +48,11 @@ impl Answer {
         self.with_header(header::ETAG.as_str(), format!("\"{version}\""))
     }
 
+    /// Nobody may keep the answer: it is true now, and only now.
+    pub fn uncached(self) -> Self {
+        self.with_header(header::CACHE_CONTROL.as_str(), "no-store")
+    }
+
     pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self

@@ -28,7 +28,7 @@ pub mod work;
 pub use answer::Answer;
 pub use app::{App, Boxed};
 pub use domain::{self, Problem, id, problem};
-pub use gate::{Caller, Deletion, MemberList, NamedList, Page, Plan, Reads, Step, View, list};
+pub use gate::{Caller, Deletion, MemberList, NamedList, Page, Plan, Reading, Reads, Step, View, list};
 pub use http::call::{self, Call};
 pub use http::{Dialect, Paging};
 pub use http::{credential, json, signature};

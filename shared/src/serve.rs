@@ -29,6 +29,9 @@ use crate::log::{self, Level, Source};
 
 pub use product::serve_product;
 
+/// The longest id of a request that an answer repeats, in characters. It has only visible ASCII characters.
+const MAX_REQUEST_ID: usize = 128;
+
 /// A function's handler.
 pub type Handler = for<'a> fn(&'a App, &'a Call) -> Boxed<'a, Answer>;
 
@@ -132,7 +135,10 @@ impl Function {
         };
         let init = self.init.try_lock().ok().and_then(|mut init| init.take());
         line::request(call, crate::now(), answer.status, problem.as_ref(), init);
-        answer.with_header("x-request-id", &call.request_id)
+        let is_id =
+            |id: &&str| (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+        let sent = call.header("x-request-id").filter(|_| self.dialect.echoes_request_id).filter(is_id);
+        answer.with_header("x-request-id", sent.unwrap_or(&call.request_id))
     }
 }
 

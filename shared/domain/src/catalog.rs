@@ -62,7 +62,8 @@ pub struct Known<'a> {
 /// Where a permission of a member comes from.
 #[derive(Clone, Debug)]
 pub struct Origin<'a> {
-    pub permission: &'a Permission,
+    /// The name of the permission.
+    pub permission: &'a str,
     pub granted_by: Vec<&'a Role>,
     pub denied_by: Vec<&'a Role>,
 }
@@ -142,18 +143,19 @@ impl Catalog {
     /// Where the permissions of these roles come from: each that a role grants or denies, in the order of their names.
     /// [`Catalog::permissions`] has those that are [effective](Origin::is_effective).
     pub fn origins<'a>(&'a self, held: &BTreeSet<RoleId>) -> Vec<Origin<'a>> {
-        let roles: Vec<_> = self.roles(held).map(|role| (role, role.names(true), role.names(false))).collect();
-        let origin = |permission: &'a Permission| {
-            let named =
-                |names: &BTreeSet<&str>| names.contains(role::EVERYTHING) || names.contains(permission.name.as_str());
-            let granted_by = roles.iter().filter(|(_, granted, _)| named(granted)).map(|(role, ..)| *role).collect();
-            let is_owners_own = held.contains(&role::OWNER) && role::is_of_product(&permission.name);
-            let denied_by = roles.iter().filter(|(.., denied)| named(denied) && !is_owners_own);
-            let denied_by = denied_by.map(|(role, ..)| *role).collect();
-            Origin { permission, granted_by, denied_by }
-        };
-        let all = self.all_permissions().into_iter().map(origin);
+        let roles: Vec<_> = self.naming(held).collect();
+        let all = self.all_permissions().into_iter().map(|permission| origin(&roles, held, &permission.name));
         all.filter(|origin| !origin.granted_by.is_empty() || !origin.denied_by.is_empty()).collect()
+    }
+
+    /// Where a permission of these roles comes from. No role needs to name it: `*` grants it, too.
+    pub fn origin<'a>(&'a self, held: &BTreeSet<RoleId>, permission: &'a str) -> Origin<'a> {
+        origin(&self.naming(held).collect::<Vec<_>>(), held, permission)
+    }
+
+    /// These roles, with the names that each grants and denies.
+    fn naming<'a>(&'a self, held: &BTreeSet<RoleId>) -> impl Iterator<Item = Naming<'a>> {
+        self.roles(held).map(|role| (role, role.names(true), role.names(false)))
     }
 
     /// How many roles are the tenant's own.
@@ -257,4 +259,15 @@ impl Catalog {
             false => names,
         }
     }
+}
+
+/// A role with the names of the permissions that it grants, and of those that it denies.
+type Naming<'a> = (&'a Role, BTreeSet<&'a str>, BTreeSet<&'a str>);
+
+fn origin<'a>(roles: &[Naming<'a>], held: &BTreeSet<RoleId>, permission: &'a str) -> Origin<'a> {
+    let named = |names: &BTreeSet<&str>| names.contains(role::EVERYTHING) || names.contains(permission);
+    let granted_by = roles.iter().filter(|(_, granted, _)| named(granted)).map(|(role, ..)| *role).collect();
+    let is_owners_own = held.contains(&role::OWNER) && role::is_of_product(permission);
+    let denied_by = roles.iter().filter(|(.., denied)| named(denied) && !is_owners_own);
+    Origin { permission, granted_by, denied_by: denied_by.map(|(role, ..)| *role).collect() }
 }

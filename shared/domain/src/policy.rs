@@ -5,6 +5,7 @@
 mod action;
 pub mod eval;
 pub mod format;
+pub mod question;
 #[cfg(feature = "cedar")]
 mod text;
 mod value;

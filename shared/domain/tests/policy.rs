@@ -21,6 +21,7 @@ use domain::group::Standing;
 use domain::id::{GroupId, MembershipId, PolicyId, RoleId, TenantId, UserId};
 use domain::policy;
 use domain::policy::eval::Entity;
+use domain::policy::question::Thing;
 use domain::policy::{
     Action, BASE, MAX_POLICY_BYTES, MAX_POLICY_DEPTH, NOT_PERMITTED, POLICY_ERROR, Policies, Refused, check_text,
 };
@@ -346,6 +347,34 @@ fn the_policy_is_the_table() {
     text.push_str("\nWith a denial, the caller is told\n");
     text.push_str(&common::columns(&rules.into_iter().map(|(rule, said)| vec![rule, said]).collect::<Vec<_>>()));
     common::compare("policy.txt", &text);
+}
+
+/// A question about a member without a change is about the least change.
+#[test]
+fn a_question_gets_the_answer_of_the_table() {
+    let catalog = Rules::new(1, entries());
+    let least = [
+        ("read", "read"),
+        ("update-profile", "update-profile"),
+        ("same roles", "assign-role"),
+        ("set-identity", "set-identity"),
+        ("set-metadata", "set-metadata"),
+        ("invite", "invite"),
+        ("remove", "remove"),
+    ];
+    let asks: BTreeMap<_, _> = asks().into_iter().collect();
+    for (_, caller) in callers() {
+        for target in std::iter::once(&caller).chain(targets().iter().map(|(_, target)| target)) {
+            for (ask_name, action) in least {
+                let decision = decide(&catalog, "users", &caller, &asks[ask_name](&catalog, target), target);
+                let enter = catalog.policies.enter(&policy::member(&caller, &catalog), TenantId::new(1));
+                let asked = catalog.may("users", (&caller, TenantId::new(1)), action, Thing::Member(target));
+                assert_eq!(asked, enter.and(decision), "{action}: {caller:?} {target:?}");
+            }
+        }
+    }
+    let nothing = catalog.may("users", (&member(1, [role::OWNER]), TenantId::new(1)), "fly", Thing::Tenant);
+    assert_eq!(nothing.unwrap_err().rule, NOT_PERMITTED);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 
 use domain::id::{GroupId, LabelId, MembershipId, RoleId, TenantId, UserId};
 use domain::policy::eval::Entity;
+use domain::policy::question::Thing;
 use domain::policy::{self, Action};
 use domain::{
     Change, Entry, Group, GroupEdit, Label, Member, Permission, Record, Role, RoleEdit, Rules, Status, Time, role,
@@ -199,8 +200,22 @@ fn the_table_says_who_may_make_and_delete_which_role() {
         ("make another", Action::CreateTenant),
     ];
     table("the tenant", asked.into_iter().map(|(name, action)| (name, action, tenant.clone())).collect());
-    text.push('\n');
-    text.push_str(&common::columns(&deletions));
+    let other = Member { user: UserId::new(2), ..member([role::USER]) }.entity(ACME, &catalog);
+    table("decisions", vec![("ask what another may do", Action::Check, other)]);
+    let mut uses = vec![vec!["use a permission of the product".to_owned()]];
+    uses[0].extend(callers.iter().map(|(name, _)| (*name).to_owned()));
+    for permission in ["invoice:read", "invoice:write", "plane:fly", "role:create"] {
+        let thing = Thing::OfProduct { kind: "invoice", id: "7" };
+        let may = |caller: &Member| match catalog.may("users", (caller, ACME), permission, thing) {
+            Ok(_) => "allow".to_owned(),
+            Err(denial) => denial.rule,
+        };
+        uses.push([permission.to_owned()].into_iter().chain(callers.iter().map(|(_, caller)| may(caller))).collect());
+    }
+    for rows in [&uses, &deletions] {
+        text.push('\n');
+        text.push_str(&common::columns(rows));
+    }
     common::compare("roles.txt", &text);
 }
 

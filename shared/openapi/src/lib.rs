@@ -123,12 +123,32 @@ impl Operation {
         schema
     }
 
-    fn with_body(mut self, schema: &Schema) -> Self {
+    /// A question with a body, which `read` reads as the schema of `T` says. Nothing is written, and the answer is `A`.
+    ///
+    /// # Panics
+    /// As [`Operation::body`].
+    pub fn question<T: JsonSchema, A: JsonSchema>(mut self, read: impl Fn(&mut Object) -> Result<T, Faulty>) -> Self {
+        let schema = self.body_schema(read);
+        self = self.taking(&schema);
+        if let Some(dialect) = self.dialect {
+            let is_of_reference = |problem: &Problem| matches!(problem, Problem::InvalidReference { .. });
+            self.problems(dialect, problems().into_iter().filter(is_of_reference));
+        }
+        let schema = self.schema::<A>(SchemaSettings::draft2020_12().for_serialize());
+        self.response(200, "Decided", Some((JSON, schema)), &["x-request-id", "cache-control"]);
+        self
+    }
+
+    fn with_body(self, schema: &Schema) -> Self {
+        self.taking(schema).write()
+    }
+
+    fn taking(mut self, schema: &Schema) -> Self {
         self.problems_of(Scope::Bodies);
         let description = format!("Up to {} KiB, not compressed.", MAX_BODY / 1024);
         self.object["requestBody"] =
             json!({ "description": description, "required": true, "content": { JSON: { "schema": schema } } });
-        self.write()
+        self
     }
 
     /// The same for a body that can be left out.
@@ -294,6 +314,7 @@ impl Operation {
                     ("users", _) => self.schema::<users::Failure>(settings),
                     ("directory", _) => self.schema::<directory::Failure>(settings),
                     ("membership", _) => self.schema::<membership::Failure>(settings),
+                    ("authzen", _) => self.schema::<String>(settings),
                     ("organization", true) => self.schema::<organization::Invalid>(settings),
                     ("organization", false) => self.schema::<organization::Failure>(settings),
                     (name, _) => panic!("say here what a failure is in the dialect {name}"),

@@ -13,6 +13,7 @@ pub(crate) fn family(dialect: &'static Dialect) -> &'static str {
         "organization" => {
             "As clients of LlamaCloud know it: UUIDs, a session cookie, and failures as FastAPI has them."
         }
+        "authzen" => "The standard way to ask for decisions: OpenID AuthZEN, Authorization API 1.0.",
         name => panic!("say here what the dialect {name} is"),
     }
 }

@@ -17,7 +17,8 @@ use domain::id::RoleId;
 use domain::problem::{Fault, Problem, Wrong, listed};
 use domain::{Actor, Language, role};
 
-pub static DIRECTORY: Dialect = Dialect { name: "directory", pictures: true, names: true, paging: PAGING, problem };
+pub static DIRECTORY: Dialect =
+    Dialect { name: "directory", pictures: true, names: true, paging: PAGING, echoes_request_id: false, problem };
 
 /// Clients of this API count pages, from 1.
 const PAGING: Paging = Paging { limit: "take", has_numbers: true, ..Paging::IN_SNAKE_CASE };

@@ -15,8 +15,14 @@ use domain::meta::MAX_NAME;
 use domain::problem::{Fault, Problem, Wrong, dotted, told};
 use domain::{MemberEdit, Patch, Status, Time, role};
 
-pub static MEMBERSHIP: Dialect =
-    Dialect { name: "membership", pictures: false, names: false, paging: Paging::IN_CAMEL_CASE, problem };
+pub static MEMBERSHIP: Dialect = Dialect {
+    name: "membership",
+    pictures: false,
+    names: false,
+    paging: Paging::IN_CAMEL_CASE,
+    echoes_request_id: false,
+    problem,
+};
 
 /// What an answer can have beside the user.
 pub const EXTENSIONS: &str = "actions-info";

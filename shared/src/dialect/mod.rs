@@ -1,5 +1,6 @@
-//! The five dialects: the form of a member in each, and the answer of each to every problem.
+//! The dialects: the form of a member in each, and the answer of each to every problem.
 
+pub mod authzen;
 pub mod directory;
 pub mod members;
 pub mod membership;
@@ -10,6 +11,7 @@ pub mod users;
 use domain::problem::{Fault, dotted, told};
 use serde_json::{Map, Value};
 
+pub use authzen::AUTHZEN;
 pub use directory::DIRECTORY;
 pub use membership::MEMBERSHIP;
 pub use organization::ORGANIZATION;
@@ -19,7 +21,7 @@ pub use users::USERS;
 use crate::http::Dialect;
 
 /// All dialects, for tests and tools. A function links only its own.
-pub const ALL: [&Dialect; 5] = [&TENANT, &USERS, &DIRECTORY, &MEMBERSHIP, &ORGANIZATION];
+pub const ALL: [&Dialect; 6] = [&TENANT, &USERS, &DIRECTORY, &MEMBERSHIP, &ORGANIZATION, &AUTHZEN];
 
 /// The faults of each field, or of the `body` as a whole, up to the number that an answer lists; and the number of the others.
 fn by_field(faults: &[Fault]) -> (Map<String, Value>, Option<usize>) {

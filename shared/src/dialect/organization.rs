@@ -17,7 +17,7 @@ use domain::problem::{Fault, Problem, Step, Wrong, told};
 use domain::{Patch, Status, Time};
 
 pub static ORGANIZATION: Dialect =
-    Dialect { name: "organization", pictures: false, names: false, paging: PAGING, problem };
+    Dialect { name: "organization", pictures: false, names: false, paging: PAGING, echoes_request_id: false, problem };
 
 /// The clients of this API expect all things at once, so a page has as many as it can.
 const PAGING: Paging = Paging {

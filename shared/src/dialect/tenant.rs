@@ -11,8 +11,14 @@ use crate::http::{Dialect, Paging};
 use domain::Time;
 use domain::problem::{Problem, listed};
 
-pub static TENANT: Dialect =
-    Dialect { name: "tenant", pictures: false, names: false, paging: Paging::IN_CAMEL_CASE, problem };
+pub static TENANT: Dialect = Dialect {
+    name: "tenant",
+    pictures: false,
+    names: false,
+    paging: Paging::IN_CAMEL_CASE,
+    echoes_request_id: false,
+    problem,
+};
 
 /// A user's role in a tenant, wrapped.
 #[derive(Serialize)]

@@ -1,5 +1,6 @@
 //! `users`: the dialect of our own larger API, too (seed 001).
 
+mod check;
 mod fields;
 mod job;
 mod picture;
@@ -21,13 +22,20 @@ use crate::http::call::Call;
 use crate::http::json::{Faulty, Object, Text};
 use crate::http::{Dialect, Paging};
 
+pub use check::{Check, Explanation, MAX_THING_ID, ShownDecision};
 pub use fields::{STATUSES, UserFields, UserStatus};
 pub use job::{ShownJob, deletion};
 pub use picture::{DataUri, MAX_PICTURE_BODY, image};
 pub use things::*;
 
-pub static USERS: Dialect =
-    Dialect { name: "users", pictures: true, names: true, paging: Paging::IN_SNAKE_CASE, problem };
+pub static USERS: Dialect = Dialect {
+    name: "users",
+    pictures: true,
+    names: true,
+    paging: Paging::IN_SNAKE_CASE,
+    echoes_request_id: false,
+    problem,
+};
 
 /// The tenant that the header `X-Tenant-ID` names; `None` for the UUID of anything else.
 ///

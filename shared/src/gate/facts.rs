@@ -201,6 +201,23 @@ impl Facts {
         &self.rules
     }
 
+    pub(super) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// The name of the request's dialect.
+    pub(super) fn dialect(&self) -> &'static str {
+        self.dialect
+    }
+
+    /// Somebody who is no member of the tenant.
+    pub(super) fn nobody(&self) -> Member {
+        Member {
+            deleted_at: Some(self.now),
+            ..Member::new(MembershipId::LAST, self.tenant.id, UserId::LAST, "", self.now)
+        }
+    }
+
     /// When the facts were read.
     pub fn now(&self) -> Time {
         self.now

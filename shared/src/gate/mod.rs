@@ -9,6 +9,7 @@
 mod caller;
 mod conditions;
 mod cursor;
+mod decisions;
 mod deletion;
 mod facts;
 pub mod jobs;
@@ -36,6 +37,7 @@ pub use caller::Caller;
 pub(crate) use caller::Proof;
 pub(crate) use conditions::names_tag;
 pub use conditions::{Conditions, Idempotency, IfMatch};
+pub use decisions::{Decision, MAX_QUESTIONS, Question};
 pub use deletion::Deletion;
 pub use facts::{Facts, Unseen, View};
 pub use known::{FreshNumbers, KnownNames, KnownRules};

@@ -39,6 +39,8 @@ pub struct Dialect {
     /// Whether answers show the names of the member's groups and label.
     pub names: bool,
     pub paging: Paging,
+    /// Whether an answer carries the `x-request-id` of the request, if there is one.
+    pub echoes_request_id: bool,
     /// The status and the body of the answer to a request that was not done.
     pub problem: fn(&Problem) -> (u16, Value),
 }

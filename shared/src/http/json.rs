@@ -255,7 +255,18 @@ fn read_text(value: Value, max: usize) -> Result<String, Vec<Fault>> {
     }
 }
 
-/// The same, or `None` for an empty text.
+/// A text of at most `MAX` characters, as it is: an id of somebody else's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verbatim<const MAX: usize>(pub String);
+
+impl<const MAX: usize> Wire for Verbatim<MAX> {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        let Value::String(text) = value else { return wrong(Wrong::Type("a string")) };
+        if text.chars().count() > MAX { wrong(Wrong::TooLong(MAX)) } else { Ok(Self(text)) }
+    }
+}
+
+/// A [`Text`], or `None` for an empty text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextOrEmpty<const MAX: usize>(pub Option<String>);
 

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, json_schema};
 
 use domain::meta::{MAX_METADATA, MAX_METADATA_KEY, MAX_METADATA_VALUE};
 
-use crate::http::json::{Address, MAX_ADDRESS, MetadataPatch, Text, TextOrEmpty, Within};
+use crate::http::json::{Address, MAX_ADDRESS, MetadataPatch, Text, TextOrEmpty, Verbatim, Within};
 
 /// The control characters and the hidden ones that [`Text`] refuses everywhere, for a class of a pattern. No pattern says where
 /// others, such as joiners, may stand.
@@ -90,5 +90,17 @@ impl<const MAX: usize> JsonSchema for TextOrEmpty<MAX> {
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string", "maxLength": MAX, "pattern": format!("^[^{CONTROL}]*$") })
+    }
+}
+
+impl<const MAX: usize> JsonSchema for Verbatim<MAX> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        format!("Verbatim{MAX}").into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "maxLength": MAX })
     }
 }

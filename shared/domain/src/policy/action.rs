@@ -51,6 +51,10 @@ pub enum Action<'a> {
     CreateTenant,
     /// To list the tenant's members, or those of a group.
     List(Option<GroupId>),
+    /// To ask what a member may do.
+    Check,
+    /// To use a permission of the product that Rolecall serves.
+    Use(&'a str),
     Read,
     UpdateProfile,
     /// To change what identifies the member: the address and the external id.
@@ -97,6 +101,8 @@ impl Action<'_> {
             Action::DeleteTenant => "tenant:delete",
             Action::CreateTenant => "tenant:create",
             Action::List(_) => "tenant:list-members",
+            Action::Check => "decision:check",
+            Action::Use(_) => "permission:use",
             Action::Read => "member:read",
             Action::UpdateProfile => "member:update-profile",
             Action::SetIdentity => "member:set-identity",
@@ -140,7 +146,8 @@ impl Action<'_> {
         let mut pairs = vec![("dialect", string(dialect))];
         match self {
             Action::CreateRole | Action::ManageLabels | Action::Read | Action::UpdateProfile => {}
-            Action::DeleteTenant | Action::CreateTenant => {}
+            Action::DeleteTenant | Action::CreateTenant | Action::Check => {}
+            Action::Use(permission) => pairs.push(("permission", string(permission))),
             Action::UpdateTenant { settings } => pairs.push(("settings", strings(settings.iter().copied()))),
             Action::UpdateRole { gains, denials, rank, renames } => pairs.extend([
                 ("gains", strings(gains.iter().copied())),

@@ -111,7 +111,9 @@ fn may(world: &World, dialect: &str, caller: &Member, action: &Action, target: &
             Action::CreateRole | Action::UpdateRole { .. } | Action::DeleteRole { .. } => {
                 panic!("those are in tests/roles.rs")
             }
-            Action::ManageGroups { .. } | Action::ManageLabels => panic!("those are in tests/roles.rs"),
+            Action::ManageGroups { .. } | Action::ManageLabels | Action::Check | Action::Use(_) => {
+                panic!("those are in tests/roles.rs")
+            }
             Action::UpdateTenant { .. } | Action::DeleteTenant | Action::CreateTenant => {
                 panic!("those are in tests/roles.rs")
             }
@@ -162,10 +164,10 @@ fn permissions_are_what_is_granted_and_not_denied() {
             assert_eq!(world.catalog.permissions(&held), world.holds(&held), "{held:?} of {:?}", world.roles);
             assert_eq!(world.catalog.rank(&held), world.rank(&held));
             let origins = world.catalog.origins(&held);
-            let effective = origins.iter().filter(|it| it.is_effective()).map(|it| it.permission.name.as_str());
+            let effective = origins.iter().filter(|it| it.is_effective()).map(|it| it.permission);
             assert_eq!(effective.collect::<BTreeSet<_>>(), world.holds(&held), "{held:?} of {:?}", world.roles);
             for origin in &origins {
-                let is_denied = world.denies(&held, &origin.permission.name);
+                let is_denied = world.denies(&held, origin.permission);
                 assert_eq!(!origin.denied_by.is_empty(), is_denied, "{held:?} of {:?}", world.roles);
             }
             for role in origins.iter().flat_map(|it| it.granted_by.iter().chain(&it.denied_by)) {

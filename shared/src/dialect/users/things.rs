@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use domain::id::TenantId;
 use domain::tenant::Inviters;
-use domain::{Metadata, Origin, Record, Status, Time};
+use domain::{Catalog, Member, Metadata, Origin, Record, Status, Time};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -344,22 +344,25 @@ pub struct ConferredRole<'a> {
 
 impl<'a> UserPermission<'a> {
     pub fn new(origin: &Origin<'a>, view: &View<'a>) -> Self {
-        let View { tenant, member, catalog, .. } = *view;
-        let conferred = |role: &&'a domain::Role| {
-            let groups = catalog
-                .standings()
-                .filter(|(id, it)| member.groups.contains(id) && !it.retiring && it.confers.contains(&role.id));
-            let groups: Vec<Uuid> = groups.map(|(id, _)| id.uuid_in(tenant.id)).collect();
-            (!groups.is_empty()).then_some(ConferredRole { role: &role.name, groups })
-        };
-        let conferred_by = origin.granted_by.iter().chain(&origin.denied_by).filter_map(conferred).collect();
         let names = |roles: &[&'a domain::Role]| roles.iter().map(|role| role.name.as_str()).collect();
         Self {
-            name: &origin.permission.name,
+            name: origin.permission,
             is_effective: origin.is_effective(),
             granted_by: names(&origin.granted_by),
             denied_by: names(&origin.denied_by),
-            conferred_by,
+            conferred_by: conferred(origin, view.member, view.catalog),
         }
     }
+}
+
+/// Those roles by which a member has or lacks a permission that they have by a group.
+pub fn conferred<'a>(origin: &Origin<'a>, member: &Member, catalog: &Catalog) -> Vec<ConferredRole<'a>> {
+    let conferred = |role: &&'a domain::Role| {
+        let groups = catalog
+            .standings()
+            .filter(|(id, it)| member.groups.contains(id) && !it.retiring && it.confers.contains(&role.id));
+        let groups: Vec<Uuid> = groups.map(|(id, _)| id.uuid_in(member.tenant)).collect();
+        (!groups.is_empty()).then_some(ConferredRole { role: &role.name, groups })
+    };
+    origin.granted_by.iter().chain(&origin.denied_by).filter_map(conferred).collect()
 }

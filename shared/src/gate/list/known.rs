@@ -75,7 +75,7 @@ impl<'f> Reading<'f> {
     /// [`Problem::Invalid`]: the cursor.
     pub fn origins(&self, view: &View<'f>, page: &Page) -> Result<(Vec<Origin<'f>>, Option<String>), Problem> {
         let all = view.catalog.origins(&view.catalog.roles_of(view.member));
-        page_of(self.facts, page, all.into_iter(), |it| it.permission.name.clone(), |text| Some(text.to_owned()))
+        page_of(self.facts, page, all.into_iter(), |it| it.permission.to_owned(), |text| Some(text.to_owned()))
     }
 
     /// A page of all permissions that a role grants or denies, in the order of their names; and the cursor to the next page.

@@ -1,0 +1,396 @@
+//! `authzen`: the standard way to ask for a decision (OpenID AuthZEN, *Authorization API 1.0*).
+
+use domain::id::{TenantId, UserId, parse_uuid};
+use domain::meta::MAX_NAME;
+use domain::problem::{Fault, Problem, Step, Wrong};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::users::{Explanation, MAX_THING_ID, UserFields};
+use crate::gate::{Decision, MAX_QUESTIONS, Question};
+use crate::http::json::{Faulty, Object, Verbatim, Wire};
+use crate::http::{Dialect, Paging};
+
+pub static AUTHZEN: Dialect = Dialect {
+    name: "authzen",
+    pictures: false,
+    names: false,
+    paging: Paging::IN_SNAKE_CASE,
+    echoes_request_id: true,
+    problem,
+};
+
+/// The message alone, as a JSON text. What is wrong with a request is always 400.
+fn problem(problem: &Problem) -> (u16, Value) {
+    let status = match problem.status() {
+        409 | 412 | 415 | 422 => 400,
+        status => status,
+    };
+    (status, json!(problem.to_string()))
+}
+
+/// A member, or a thing.
+#[derive(Clone)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "AuthzenEntity"))]
+struct Entity {
+    r#type: Verbatim<MAX_NAME>,
+    id: Verbatim<MAX_THING_ID>,
+}
+
+impl Wire for Entity {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        Object::read(value)?.all(|object| {
+            let (kind, id) = (object.required("type"), object.required("id"));
+            Ok(Self { r#type: kind?, id: id? })
+        })
+    }
+}
+
+#[derive(Clone)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "AuthzenAction"))]
+struct Action {
+    /// A permission, such as `invoice:read`, or the part behind the type of the resource, such as `read`.
+    name: Verbatim<MAX_NAME>,
+    /// For actions on a `member`: what the change would be, as in `PATCH /v1/users/{id}`.
+    properties: Option<Properties>,
+}
+
+/// Members that mean something only together with the rest of a question.
+#[derive(Clone)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(transparent))]
+struct Properties(Map<String, Value>);
+
+impl Wire for Properties {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        match value {
+            Value::Object(members) => Ok(Self(members)),
+            _ => Err(vec![Fault::here(Wrong::Type("an object"))]),
+        }
+    }
+}
+
+impl Wire for Action {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        Object::read(value)?.all(|object| {
+            let (name, properties) = (object.required("name"), object.optional("properties"));
+            Ok(Self { name: name?, properties })
+        })
+    }
+}
+
+/// Whatever the caller knows beside the question.
+#[derive(Clone)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "AuthzenContext"))]
+struct Context {
+    /// Whether the answer says which roles grant or deny the permission, and which groups confer them.
+    explain: Option<bool>,
+}
+
+impl Wire for Context {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        Object::read(value)?.all(|object| Ok(Self { explain: object.optional("explain") }))
+    }
+}
+
+/// The parts of a question, each of which can be missing in one of many.
+#[derive(Clone)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "EvaluationItem"))]
+struct Parts {
+    /// A member of the tenant, by their UUID: `{"type": "user", "id": "…"}`.
+    subject: Option<Entity>,
+    action: Option<Action>,
+    /// A thing of the product, or one of the tenant: `tenant`, `member`, `role`, `group`, `label`, by its UUID.
+    resource: Option<Entity>,
+    context: Option<Context>,
+}
+
+impl Parts {
+    fn read(object: &mut Object) -> Self {
+        Self {
+            subject: object.optional("subject"),
+            action: object.optional("action"),
+            resource: object.optional("resource"),
+            context: object.optional("context"),
+        }
+    }
+
+    /// Each part that is missing, from the others. Nothing is merged within a part.
+    fn or(self, others: &Parts) -> Self {
+        Self {
+            subject: self.subject.or_else(|| others.subject.clone()),
+            action: self.action.or_else(|| others.action.clone()),
+            resource: self.resource.or_else(|| others.resource.clone()),
+            context: self.context.or_else(|| others.context.clone()),
+        }
+    }
+
+    /// # Errors
+    /// A part is missing, or the change of a member is wrong.
+    fn question(self, tenant: TenantId) -> Result<Asked, Vec<Fault>> {
+        let missing = |name: &'static str| vec![Fault::here(Wrong::Missing).within(name)];
+        let subject = self.subject.ok_or_else(|| missing("subject"))?;
+        let action = self.action.ok_or_else(|| missing("action"))?;
+        let resource = self.resource.ok_or_else(|| missing("resource"))?;
+        let user = parse_uuid(&subject.id.0).and_then(UserId::from_uuid);
+        let user = user.filter(|_| matches!(subject.r#type.0.as_str(), "user" | "member"));
+        let question = Question::new(user, &action.name.0, (&resource.r#type.0, &resource.id.0), tenant);
+        let is_explained = self.context.and_then(|context| context.explain) == Some(true);
+        let properties = action.properties.map(|it| it.0).filter(|it| !it.is_empty() && question.is_of_member());
+        let Some(properties) = properties else { return Ok(Asked { question, is_explained }) };
+        let change = Object::read(Value::Object(properties))?.all(|object| Ok(UserFields::read(object)));
+        let within = |fault: Fault| fault.within("properties").within("action");
+        let change = change.map_err(|faults| faults.into_iter().map(within).collect::<Vec<_>>())?;
+        Ok(Asked { question: question.with(change.edit(tenant)), is_explained })
+    }
+}
+
+/// A question, and whether its answer is explained.
+pub struct Asked {
+    pub question: Question,
+    pub is_explained: bool,
+}
+
+/// May this member do that to this thing?
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "Evaluation"))]
+pub struct Evaluation {
+    /// A member of the tenant, by their UUID: `{"type": "user", "id": "…"}`.
+    subject: Entity,
+    action: Action,
+    /// A thing of the product, or one of the tenant: `tenant`, `member`, `role`, `group`, `label`, by its UUID.
+    resource: Entity,
+    context: Option<Context>,
+}
+
+impl Evaluation {
+    pub fn read(body: &mut Object) -> Result<Self, Faulty> {
+        let (subject, action, resource) =
+            (body.required("subject"), body.required("action"), body.required("resource"));
+        let context = body.optional("context");
+        Ok(Self { subject: subject?, action: action?, resource: resource?, context })
+    }
+
+    /// # Errors
+    /// The change of a member is wrong.
+    pub fn asked(self, tenant: TenantId) -> Result<Asked, Vec<Fault>> {
+        let Self { subject, action, resource, context } = self;
+        let parts = Parts { subject: Some(subject), action: Some(action), resource: Some(resource), context };
+        parts.question(tenant).map_err(in_body)
+    }
+}
+
+fn in_body(faults: Vec<Fault>) -> Vec<Fault> {
+    faults.into_iter().map(|fault| fault.within("body")).collect()
+}
+
+/// Which questions of many are answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub enum Semantic {
+    /// All of them.
+    #[default]
+    #[cfg_attr(feature = "openapi", schemars(rename = "execute_all"))]
+    All,
+    /// Those up to the first that is denied.
+    #[cfg_attr(feature = "openapi", schemars(rename = "deny_on_first_deny"))]
+    UntilDenied,
+    /// Those up to the first that is permitted.
+    #[cfg_attr(feature = "openapi", schemars(rename = "permit_on_first_permit"))]
+    UntilPermitted,
+}
+
+/// The names of the semantics.
+const SEMANTICS: &str = "execute_all, deny_on_first_deny, permit_on_first_permit";
+
+impl Semantic {
+    /// Whether a decision is the last one.
+    pub fn ends_with(self, decision: bool) -> bool {
+        match self {
+            Semantic::All => false,
+            Semantic::UntilDenied => !decision,
+            Semantic::UntilPermitted => decision,
+        }
+    }
+}
+
+impl Wire for Semantic {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        match value.as_str() {
+            Some("execute_all") => Ok(Self::All),
+            Some("deny_on_first_deny") => Ok(Self::UntilDenied),
+            Some("permit_on_first_permit") => Ok(Self::UntilPermitted),
+            _ => Err(vec![Fault::here(Wrong::NotOneOf(SEMANTICS))]),
+        }
+    }
+}
+
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "EvaluationsOptions"))]
+struct Options {
+    evaluations_semantic: Option<Semantic>,
+}
+
+impl Wire for Options {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        Object::read(value)?.all(|object| Ok(Self { evaluations_semantic: object.optional("evaluations_semantic") }))
+    }
+}
+
+/// Many questions. What a question leaves out, it takes from beside the list; without a list, that is the only question.
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "Evaluations"))]
+pub struct Evaluations {
+    #[cfg_attr(feature = "openapi", schemars(flatten))]
+    shared: Parts,
+    /// At most 100. A question with a fault gets its own answer, which tells the fault.
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<Vec<Parts>>", length(max = MAX_QUESTIONS)))]
+    evaluations: Option<Each>,
+    options: Option<Options>,
+}
+
+/// A list whose elements tell their own faults.
+struct Each(Vec<Result<Parts, Vec<Fault>>>);
+
+impl Wire for Each {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        match value {
+            Value::Array(values) if values.len() > MAX_QUESTIONS => {
+                Err(vec![Fault::here(Wrong::TooLong(MAX_QUESTIONS))])
+            }
+            Value::Array(values) => {
+                let parts = |value| Object::read(value)?.all(|object| Ok(Parts::read(object)));
+                Ok(Self(values.into_iter().map(parts).collect()))
+            }
+            _ => Err(vec![Fault::here(Wrong::Type("an array"))]),
+        }
+    }
+}
+
+impl Evaluations {
+    pub fn read(body: &mut Object) -> Result<Self, Faulty> {
+        let (shared, evaluations) = (Parts::read(body), body.optional("evaluations"));
+        Ok(Self { shared, evaluations, options: body.optional("options") })
+    }
+
+    /// The questions in their order, each or its faults; `None` if there is no list, but one question.
+    ///
+    /// # Errors
+    /// The faults of that one question.
+    pub fn asked(self, tenant: TenantId) -> Result<Batch, Vec<Fault>> {
+        match self.evaluations {
+            Some(Each(each)) if !each.is_empty() => {
+                let semantic = self.options.and_then(|options| options.evaluations_semantic);
+                let asked = each.into_iter().map(|parts| parts?.or(&self.shared).question(tenant));
+                Ok(Batch::Many(asked.collect(), semantic.unwrap_or_default()))
+            }
+            _ => Ok(Batch::One(Box::new(self.shared.question(tenant).map_err(in_body)?))),
+        }
+    }
+}
+
+/// For the API reference, which compares the schema with the faults of the reader.
+#[cfg(feature = "openapi")]
+impl Evaluations {
+    pub fn faults_of_items(&self) -> Vec<Fault> {
+        let items = self.evaluations.iter().flat_map(|Each(items)| items.iter().enumerate());
+        items
+            .flat_map(|(index, item)| within_evaluations(item.as_ref().err().map_or(&[], Vec::as_slice), index))
+            .collect()
+    }
+}
+
+/// What was asked together.
+pub enum Batch {
+    One(Box<Asked>),
+    Many(Vec<Result<Asked, Vec<Fault>>>, Semantic),
+}
+
+impl Batch {
+    /// The sound questions.
+    pub fn questions(&self) -> impl Iterator<Item = &Question> {
+        let (one, many) = match self {
+            Batch::One(one) => (Some(&**one), &[][..]),
+            Batch::Many(many, _) => (None, many.as_slice()),
+        };
+        one.into_iter().chain(many.iter().filter_map(|asked| asked.as_ref().ok())).map(|asked| &asked.question)
+    }
+}
+
+/// The answer to a question.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "EvaluationAnswer"))]
+pub struct Evaluated {
+    pub decision: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<Reasons>,
+}
+
+/// Why it was decided like that.
+#[derive(Default, Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "EvaluationReasons"))]
+struct Reasons {
+    /// The rule that denies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<String>,
+    /// What the policies say that decided.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notices: Vec<String>,
+    /// Which roles grant or deny the permission, if the question asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<Explanation<'static>>"))]
+    explanation: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ItemError>,
+}
+
+/// What is wrong with one question of many.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "EvaluationError"))]
+struct ItemError {
+    status: u16,
+    message: String,
+}
+
+impl Evaluated {
+    pub fn new(decision: &Decision, is_explained: bool) -> Self {
+        let explanation = Explanation::new(decision).filter(|_| is_explained).map(|it| json!(it));
+        let (rule, notices) = match &decision.decided {
+            Ok(notices) => (None, notices.clone()),
+            Err(denial) => (Some(denial.rule.clone()), denial.notices.clone()),
+        };
+        let is_silent = rule.is_none() && notices.is_empty() && explanation.is_none();
+        let decision = rule.is_none();
+        let reasons = Reasons { rule, notices, explanation, error: None };
+        Self { decision, context: Some(reasons).filter(|_| !is_silent) }
+    }
+
+    /// The answer to a question that has a fault.
+    pub fn faulty(why: &Problem) -> Self {
+        let (status, _) = problem(why);
+        let error = Some(ItemError { status, message: why.to_string() });
+        Self { decision: false, context: Some(Reasons { error, ..Reasons::default() }) }
+    }
+}
+
+/// The answer to what was asked together.
+#[derive(Serialize)]
+#[serde(untagged)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "EvaluationsAnswer"))]
+pub enum EvaluatedAll {
+    Many(EvaluatedMany),
+    /// Without a list of questions.
+    One(Evaluated),
+}
+
+/// The answers to many questions, in their order.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "EvaluationAnswers"))]
+pub struct EvaluatedMany {
+    pub evaluations: Vec<Evaluated>,
+}
+
+/// The place of a fault of one question of many.
+pub fn within_item(faults: &[Fault], index: usize) -> Problem {
+    in_body(within_evaluations(faults, index)).into()
+}
+
+fn within_evaluations(faults: &[Fault], index: usize) -> Vec<Fault> {
+    faults.iter().map(|fault| fault.clone().within(Step::Index(index)).within("evaluations")).collect()
+}

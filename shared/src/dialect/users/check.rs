@@ -1,0 +1,157 @@
+//! The question and the answer of `POST /v1/check`.
+
+use domain::id::{TenantId, UserId, parse_uuid};
+use domain::meta::MAX_NAME;
+use domain::problem::{Fault, Wrong};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{ConferredRole, UserFields, conferred};
+use crate::gate::{Decision, Question};
+use crate::http::json::{Faulty, Object, Text, Verbatim, Wire};
+
+/// The longest id of a thing of the product, in characters.
+pub const MAX_THING_ID: usize = 1_000;
+
+/// May a member do something?
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "Check"))]
+pub struct Check {
+    /// The member: a UUID, or `me` for the caller, as without it.
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<String>"))]
+    subject: Option<Subject>,
+    /// A permission, such as `invoice:read`; or with a `resource` the part behind its type, such as `read`.
+    action: Text<MAX_NAME>,
+    resource: Option<Resource>,
+    /// For `member:assign-role`, `member:set-status` and `member:set-groups`: what the change would be, as in
+    /// `PATCH /v1/users/{id}`.
+    change: Option<UserChange>,
+    /// Whether the answer says which roles grant or deny the permission, and which groups confer them.
+    explain: Option<bool>,
+}
+
+enum Subject {
+    Me,
+    /// `None` for the UUID of nobody.
+    User(Option<UserId>),
+}
+
+impl Wire for Subject {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        match value.as_str() {
+            Some("me") => Ok(Self::Me),
+            Some(text) if let Some(uuid) = parse_uuid(text) => Ok(Self::User(UserId::from_uuid(uuid))),
+            _ => Err(vec![Fault::here(Wrong::Syntax("a UUID, or `me`"))]),
+        }
+    }
+}
+
+/// A thing of the product, or one of the tenant: `tenant`, `member`, `role`, `group`, `label`, by its UUID.
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "CheckedResource"))]
+struct Resource {
+    r#type: Text<MAX_NAME>,
+    /// Without an id, the question is about a new thing, or about the tenant itself.
+    id: Option<Verbatim<MAX_THING_ID>>,
+}
+
+impl Wire for Resource {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        Object::read(value)?.all(|object| {
+            let (kind, id) = (object.required("type"), object.optional("id"));
+            Ok(Self { r#type: kind?, id })
+        })
+    }
+}
+
+/// The change that a question is about.
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(transparent))]
+struct UserChange(UserFields);
+
+impl Wire for UserChange {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        Object::read(value)?.all(|object| Ok(Self(UserFields::read(object))))
+    }
+}
+
+impl Check {
+    pub fn read(body: &mut Object) -> Result<Self, Faulty> {
+        let (subject, action) = (body.optional("subject"), body.required("action"));
+        let (resource, change) = (body.optional("resource"), body.optional("change"));
+        let explain = body.optional("explain");
+        Ok(Self { subject, action: action?, resource, change, explain })
+    }
+
+    pub fn is_explained(&self) -> bool {
+        self.explain == Some(true)
+    }
+
+    /// # Errors
+    /// There is a change, and the question is not about a member.
+    pub fn question(self, caller: UserId, tenant: TenantId) -> Result<Question, Fault> {
+        let subject = match self.subject {
+            None | Some(Subject::Me) => Some(caller),
+            Some(Subject::User(user)) => user,
+        };
+        let of_permission = || self.action.0.split_once(':').map_or("", |(kind, _)| kind).to_owned();
+        let (kind, id) = match self.resource {
+            Some(resource) => (resource.r#type.0, resource.id.map(|id| id.0)),
+            None => (of_permission(), None),
+        };
+        let question = Question::new(subject, &self.action.0, (&kind, &id.unwrap_or_default()), tenant);
+        match self.change {
+            None => Ok(question),
+            Some(change) if question.is_of_member() => Ok(question.with(change.0.edit(tenant))),
+            Some(_) => {
+                let wrong = Wrong::Syntax("given only for an action on a member");
+                Err(Fault::here(wrong).within("change").within("body"))
+            }
+        }
+    }
+}
+
+/// Whether a member may do something.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "Decision"))]
+pub struct ShownDecision<'a> {
+    allowed: bool,
+    /// The rule that denies; null if it is allowed.
+    rule: Option<&'a str>,
+    /// What the policies say that decided.
+    notices: &'a [String],
+    /// Only if it was asked for, and if the subject is a member.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explanation: Option<Explanation<'a>>,
+}
+
+/// Where a permission comes from. A denial wins over every grant.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct Explanation<'a> {
+    pub permission: &'a str,
+    /// Names of the member's roles that grant it, by its name or by `*`.
+    pub granted_by: Vec<&'a str>,
+    /// Names of the member's roles that deny it, by its name or by `*`.
+    pub denied_by: Vec<&'a str>,
+    /// Those of these roles that a group confers, and the groups.
+    pub conferred_by: Vec<ConferredRole<'a>>,
+}
+
+impl<'a> Explanation<'a> {
+    pub fn new(decision: &Decision<'a>) -> Option<Self> {
+        let why = decision.why.as_ref()?;
+        let names = |roles: &[&'a domain::Role]| roles.iter().map(|role| role.name.as_str()).collect();
+        let (granted_by, denied_by) = (names(&why.origin.granted_by), names(&why.origin.denied_by));
+        let conferred_by = conferred(&why.origin, why.member, why.catalog);
+        Some(Self { permission: why.origin.permission, granted_by, denied_by, conferred_by })
+    }
+}
+
+impl<'a> ShownDecision<'a> {
+    pub fn new(decision: &'a Decision<'a>, is_explained: bool) -> Self {
+        let (rule, notices) = match &decision.decided {
+            Ok(notices) => (None, notices),
+            Err(denial) => (Some(denial.rule.as_str()), &denial.notices),
+        };
+        let explanation = if is_explained { Explanation::new(decision) } else { None };
+        Self { allowed: rule.is_none(), rule, notices, explanation }
+    }
+}

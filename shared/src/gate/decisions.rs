@@ -1,0 +1,226 @@
+//! Decisions that a service asks for: may that member do that? One read tells the answers to many questions.
+
+use domain::id::{GroupId, LabelId, RoleId, TenantId, UserId, parse_uuid};
+use domain::member::Member;
+use domain::policy::question::{Thing, not_permitted};
+use domain::policy::{self, Action};
+use domain::problem::Denial;
+use domain::{Catalog, Change, MemberEdit, Origin, Problem, Record, Role};
+
+use super::facts::{Facts, Unseen};
+use super::{Reading, Reads};
+
+/// The most questions of one request.
+pub const MAX_QUESTIONS: usize = 100;
+
+/// The types of a tenant's own things, with the actions on each. Other actions on them are permissions of the product.
+const MANAGED: [(&str, &[&str]); 5] = [
+    ("tenant", &["list-members", "update", "delete", "create"]),
+    (
+        "member",
+        &[
+            "read",
+            "update-profile",
+            "assign-role",
+            "set-status",
+            "set-groups",
+            "set-identity",
+            "set-metadata",
+            "invite",
+            "remove",
+        ],
+    ),
+    ("role", &["create", "update", "delete"]),
+    ("group", &["manage"]),
+    ("label", &["manage"]),
+];
+
+/// A question: may that member do this?
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// `None` for an id that is nobody's.
+    subject: Option<UserId>,
+    /// The name of the permission.
+    permission: String,
+    about: About,
+    /// What the change of a member would be. Without it, the question is about the least change.
+    edit: Option<MemberEdit>,
+}
+
+/// The thing that a question is about.
+#[derive(Clone, Debug)]
+enum About {
+    OfProduct {
+        kind: String,
+        id: String,
+    },
+    Tenant,
+    Member(UserId),
+    /// A member who is not there yet, or any member without a role.
+    NewMember,
+    Role(String),
+    /// A role that is not there yet, or any role without a permission.
+    NewRole,
+    Group(GroupId),
+    Label(LabelId),
+    /// The id of a type of ours, which nothing in the tenant can have.
+    Nothing,
+}
+
+impl Question {
+    /// A question about a thing by its type and id. Without an id it is about a new thing, or about the caller's own tenant. `action` is
+    /// a permission as a whole (`invoice:read`), or the part behind the type.
+    pub fn new(subject: Option<UserId>, action: &str, (kind, id): (&str, &str), tenant: TenantId) -> Self {
+        let permission = if action.contains(':') { action.to_owned() } else { format!("{kind}:{action}") };
+        let managed = MANAGED.iter().find(|(name, _)| *name == kind);
+        let name = permission.strip_prefix(kind).and_then(|rest| rest.strip_prefix(':'));
+        let is_managed = managed.zip(name).is_some_and(|((_, actions), name)| actions.contains(&name));
+        let (uuid, is_new) = (parse_uuid(id), id.is_empty());
+        let about = match kind {
+            _ if !is_managed => Some(About::OfProduct { kind: kind.to_owned(), id: id.to_owned() }),
+            "tenant" => Some(About::Tenant).filter(|_| is_new || uuid.and_then(TenantId::from_uuid) == Some(tenant)),
+            "member" if is_new || name == Some("invite") => Some(About::NewMember),
+            "member" => uuid.and_then(UserId::from_uuid).map(About::Member),
+            "role" if is_new || name == Some("create") => Some(About::NewRole),
+            "role" => Some(About::Role(id.to_owned())),
+            "group" if is_new => Some(About::Group(GroupId::LAST)),
+            "group" => uuid.and_then(|uuid| GroupId::from_uuid_in(uuid, tenant)).map(About::Group),
+            "label" if is_new => Some(About::Label(LabelId::LAST)),
+            _ => uuid.and_then(|uuid| LabelId::from_uuid_in(uuid, tenant)).map(About::Label),
+        };
+        let about = about.unwrap_or(About::Nothing);
+        Self { subject, permission, about, edit: None }
+    }
+
+    /// Whether a change of a member can be part of the question.
+    pub fn is_of_member(&self) -> bool {
+        matches!(self.about, About::Member(_) | About::NewMember)
+    }
+
+    /// The same with what the change of the member would be.
+    pub fn with(self, edit: MemberEdit) -> Self {
+        Self { edit: Some(edit), ..self }
+    }
+
+    /// The part of the permission behind the type.
+    fn action(&self) -> &str {
+        self.permission.split_once(':').map_or(&self.permission, |(_, action)| action)
+    }
+
+    /// The permission that a role must grant. To list members takes the permission to read them.
+    fn granting(&self) -> &str {
+        match (&self.about, self.action()) {
+            (About::Tenant, "list-members") => "member:read",
+            _ => &self.permission,
+        }
+    }
+}
+
+impl Reads {
+    /// The members whom these questions name.
+    pub fn questions<'q>(questions: impl IntoIterator<Item = &'q Question>) -> Self {
+        let mut reads = Self::none().unshown();
+        for question in questions {
+            reads.members.extend(question.subject);
+            if let About::Member(user) = question.about {
+                reads.members.push(user);
+            }
+            if let Some(edit) = &question.edit {
+                reads.named.0.extend(edit.named_groups());
+                reads.named.1.extend(edit.named_label());
+            }
+        }
+        reads
+    }
+}
+
+/// The answer to a question.
+#[derive(Debug)]
+pub struct Decision<'f> {
+    /// The notices that come with the permission.
+    pub decided: Result<Vec<String>, Denial>,
+    /// Where the permission comes from, if the subject is a member.
+    pub why: Option<Why<'f>>,
+}
+
+/// Where a permission of a member comes from.
+#[derive(Debug)]
+pub struct Why<'f> {
+    pub origin: Origin<'f>,
+    pub member: &'f Member,
+    pub catalog: &'f Catalog,
+}
+
+impl Reading<'_> {
+    /// Answers a question. Of somebody who is no member of the tenant it says what it says of a member without permissions.
+    ///
+    /// # Errors
+    /// [`Problem::Forbidden`]: the caller may not ask what that member may do. [`Problem::InvalidReference`]: the edit refers to
+    /// something that does not exist.
+    pub fn decide<'a>(&'a self, question: &'a Question) -> Result<Decision<'a>, Problem> {
+        let facts = self.facts;
+        let subject = facts.member(question.subject).ok().map(|Unseen(member)| member);
+        let asked_of = subject.map_or_else(|| facts.entity(&facts.nobody()), |subject| facts.entity(subject));
+        facts.allow(&Action::Check, &asked_of).map_err(Problem::Forbidden)?;
+        let Some(subject) = subject else { return Ok(Decision { decided: Err(not_permitted()), why: None }) };
+        let catalog = facts.catalog();
+        let origin = catalog.origin(&catalog.roles_of(subject), question.granting());
+        let decided = match self.may(subject, question) {
+            Ok(notices) => Ok(notices),
+            Err(Problem::Forbidden(denial)) => Err(denial),
+            Err(why) => return Err(why),
+        };
+        Ok(Decision { decided, why: Some(Why { origin, member: subject, catalog }) })
+    }
+
+    fn may(&self, subject: &Member, question: &Question) -> Result<Vec<String>, Problem> {
+        let facts = self.facts;
+        let may = |action: &str, thing: Thing| facts.may(subject, action, thing).map_err(Problem::Forbidden);
+        let nothing = || Problem::Forbidden(not_permitted());
+        match &question.about {
+            About::OfProduct { kind, id } => may(&question.permission, Thing::OfProduct { kind, id }),
+            About::Tenant => may(question.action(), Thing::Tenant),
+            About::Member(user) => {
+                let Unseen(member) = facts.member(Some(*user)).map_err(|_| nothing())?;
+                self.may_with(subject, member, question)
+            }
+            About::NewMember => self.may_with(subject, &facts.nobody(), question),
+            About::Role(spelling) => {
+                let known = facts.catalog().role_spelled(spelling, facts.tenant().id);
+                may(question.action(), Thing::Role(known.ok_or_else(nothing)?))
+            }
+            About::NewRole => may(question.action(), Thing::Role(&Role::new(RoleId::LAST, "", facts.now()))),
+            About::Group(group) => may(question.action(), Thing::Group(*group)),
+            About::Label(label) => may(question.action(), Thing::Label(*label)),
+            About::Nothing => Err(nothing()),
+        }
+    }
+
+    fn may_with(&self, subject: &Member, member: &Member, question: &Question) -> Result<Vec<String>, Problem> {
+        let may = self.facts.may(subject, question.action(), Thing::Member(member));
+        let notices = may.map_err(Problem::Forbidden)?;
+        match &question.edit {
+            Some(edit) => self.facts.may_edit(subject, member, edit),
+            None => Ok(notices),
+        }
+    }
+}
+
+impl Facts {
+    fn may(&self, subject: &Member, action: &str, thing: Thing) -> Result<Vec<String>, Denial> {
+        self.rules().may(self.dialect(), (subject, self.tenant().id), action, thing)
+    }
+
+    /// Whether a member may make an edit of another one: the notices that come with the permission.
+    fn may_edit(&self, subject: &Member, before: &Member, edit: &MemberEdit) -> Result<Vec<String>, Problem> {
+        let mut after = before.clone();
+        after.apply(edit, &self.known())?;
+        let (principal, resource) = (policy::member(subject, self.catalog()), self.entity(before));
+        let mut notices = Vec::new();
+        for action in Member::actions(Change::Update { before, after: &after, edit }, self.catalog()) {
+            let allowed = self.rules().policies.allow(self.dialect(), &principal, &action, &resource);
+            notices.extend(allowed.map_err(Problem::Forbidden)?);
+        }
+        Ok(notices)
+    }
+}
