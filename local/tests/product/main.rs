@@ -2,6 +2,7 @@
 
 mod contract;
 mod cost;
+mod decisions;
 mod demo;
 #[path = "../openapi/described.rs"]
 mod described;

@@ -8,6 +8,7 @@ mod lists;
 mod parameters;
 mod pictures;
 mod problems;
+mod questions;
 mod words;
 
 use std::borrow::Cow;
@@ -123,22 +124,6 @@ impl Operation {
         schema
     }
 
-    /// A question with a body, which `read` reads as the schema of `T` says. Nothing is written, and the answer is `A`.
-    ///
-    /// # Panics
-    /// As [`Operation::body`].
-    pub fn question<T: JsonSchema, A: JsonSchema>(mut self, read: impl Fn(&mut Object) -> Result<T, Faulty>) -> Self {
-        let schema = self.body_schema(read);
-        self = self.taking(&schema);
-        if let Some(dialect) = self.dialect {
-            let is_of_reference = |problem: &Problem| matches!(problem, Problem::InvalidReference { .. });
-            self.problems(dialect, problems().into_iter().filter(is_of_reference));
-        }
-        let schema = self.schema::<A>(SchemaSettings::draft2020_12().for_serialize());
-        self.response(200, "Decided", Some((JSON, schema)), &["x-request-id", "cache-control"]);
-        self
-    }
-
     fn with_body(self, schema: &Schema) -> Self {
         self.taking(schema).write()
     }
@@ -249,18 +234,6 @@ impl Operation {
         if let Some(dialect) = self.dialect {
             self.problems(dialect, problems().into_iter().filter(|problem| scope_of(problem) == scope));
         }
-    }
-
-    /// The answer to a success, where it is no member, and its headers.
-    pub fn content(
-        mut self,
-        media_type: &'static str,
-        description: &str,
-        schema: Schema,
-        headers: &[&'static str],
-    ) -> Self {
-        self.response(200, description, Some((media_type, schema)), &[&["x-request-id"], headers].concat());
-        self
     }
 
     /// A public operation may not find its file.

@@ -1,7 +1,7 @@
 //! Operations whose bodies or answers are images.
 
 use domain::member::picture::TYPES;
-use schemars::json_schema;
+use schemars::{Schema, json_schema};
 use serde_json::json;
 use shared::dialect::users::MAX_PICTURE_BODY;
 use shared::gate::MAX_PICTURE;
@@ -10,6 +10,18 @@ use crate::Operation;
 use crate::words::header;
 
 impl Operation {
+    /// The answer to a success, where it is no member, and its headers.
+    pub fn content(
+        mut self,
+        media_type: &'static str,
+        description: &str,
+        schema: Schema,
+        headers: &[&'static str],
+    ) -> Self {
+        self.response(200, description, Some((media_type, schema)), &[&["x-request-id"], headers].concat());
+        self
+    }
+
     /// The body can be an image, too. Call [`Operation::body`] first.
     pub fn or_image(mut self) -> Self {
         let most =

@@ -197,11 +197,9 @@ impl Reading<'_> {
     }
 
     fn may_with(&self, subject: &Member, member: &Member, question: &Question) -> Result<Vec<String>, Problem> {
-        let may = self.facts.may(subject, question.action(), Thing::Member(member));
-        let notices = may.map_err(Problem::Forbidden)?;
         match &question.edit {
-            Some(edit) => self.facts.may_edit(subject, member, edit),
-            None => Ok(notices),
+            Some(edit) => self.facts.may_edit(subject, member, question, edit),
+            None => self.facts.may(subject, question.action(), Thing::Member(member)).map_err(Problem::Forbidden),
         }
     }
 }
@@ -211,15 +209,27 @@ impl Facts {
         self.rules().may(self.dialect(), (subject, self.tenant().id), action, thing)
     }
 
-    /// Whether a member may make an edit of another one: the notices that come with the permission.
-    fn may_edit(&self, subject: &Member, before: &Member, edit: &MemberEdit) -> Result<Vec<String>, Problem> {
+    /// Whether a member may make an edit of another one: the notices that come with the permission. The edit may be about something else
+    /// than the question; then both must be allowed.
+    fn may_edit(
+        &self,
+        subject: &Member,
+        before: &Member,
+        question: &Question,
+        edit: &MemberEdit,
+    ) -> Result<Vec<String>, Problem> {
         let mut after = before.clone();
         after.apply(edit, &self.known())?;
+        let actions = Member::actions(Change::Update { before, after: &after, edit }, self.catalog());
         let (principal, resource) = (policy::member(subject, self.catalog()), self.entity(before));
-        let mut notices = Vec::new();
-        for action in Member::actions(Change::Update { before, after: &after, edit }, self.catalog()) {
-            let allowed = self.rules().policies.allow(self.dialect(), &principal, &action, &resource);
-            notices.extend(allowed.map_err(Problem::Forbidden)?);
+        let policies = &self.rules().policies;
+        let mut notices = policies.enter(&principal, self.tenant().id).map_err(Problem::Forbidden)?;
+        for action in &actions {
+            notices.extend(policies.allow(self.dialect(), &principal, action, &resource).map_err(Problem::Forbidden)?);
+        }
+        if !actions.iter().any(|action| action.name() == question.permission) {
+            let least = self.may(subject, question.action(), Thing::Member(before));
+            notices.extend(least.map_err(Problem::Forbidden)?);
         }
         Ok(notices)
     }
