@@ -6,7 +6,7 @@
 //! 3. `table`: the only floor that knows DynamoDB; functions cannot reach it
 //! 4. [`gate`]: the one way to the table: read, decide, write
 //! 5. [`http`]: one request, its body and its credential
-//! 6. [`dialect`]: the five dialects
+//! 6. [`dialect`]: the dialects
 //! 7. [`app`]: the state of a warm function
 //! 8. [`work`]: the invocations that no caller makes
 //! 9. [`serve`](serve()): the runtime of a function
