@@ -2,8 +2,11 @@
 
 use local::demo;
 use serde_json::{Value, json};
-use shared::domain::role;
-use shared::id::{RoleId, UserId};
+use shared::domain::policy::check_text;
+use shared::domain::{Entry, Policy, role};
+use shared::id::{PolicyId, RoleId, UserId};
+use shared::table::encode;
+use shared::table::key::TenantKeys;
 
 use crate::harness::{ACME, Product, USER, turn};
 
@@ -152,5 +155,42 @@ async fn many_questions_are_answered_as_asked() {
     let role =
         json!([{ "subject": { "type": "user", "id": RoleId::new(1).uuid_in(ACME) }, "action": { "name": "write" } }]);
     assert_eq!(asked(role, None).await, [false]);
+    product.server.shutdown().await;
+}
+
+/// The properties of a question narrow it by the tenant's own policies, in both forms of the question.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_of_the_tenant_sees_what_the_service_says() {
+    let product = Product::start().await;
+    let owner = product.access("acme", "owner@acme.example").await;
+    let text = r#"@notice("Closed in December.") forbid (principal, action == Action::"permission:use", resource)
+        when { context.resource.hasTag("status") && context.resource.getTag("status").contains("closed") }
+        unless { context.request.hasTag("emergency") && context.request.getTag("emergency").contains("true") };"#;
+    let policy = Policy { id: PolicyId::new(1), text: text.to_owned(), compiled: check_text(text).unwrap() };
+    let key = TenantKeys(ACME).policy(policy.id);
+    product.store.put(encode(&key, None, &Entry::Policy(policy)).unwrap()).await.unwrap();
+    product.move_catalog(ACME).await;
+    for (status, context, allowed) in [
+        ("open", json!({}), true),
+        ("closed", json!({}), false),
+        ("closed", json!({ "emergency": true }), true),
+        ("closed", json!({ "emergency": "no" }), false),
+    ] {
+        let resource = json!({ "type": "billing", "id": "7", "properties": { "status": [status] } });
+        let question =
+            json!({ "subject": user(4), "action": "billing:write", "resource": resource, "context": context });
+        let decision = check(&product, &owner, question).await;
+        let subject = json!({ "type": "user", "id": user(4) });
+        let evaluation =
+            json!({ "subject": subject, "action": { "name": "write" }, "resource": resource, "context": context });
+        let evaluated = evaluate(&product, &owner, "evaluation", &evaluation).await;
+        assert_eq!(decision["allowed"], allowed, "{status}, {context}: {decision}");
+        assert_eq!(evaluated["decision"], allowed, "{status}, {context}: {evaluated}");
+        if !allowed {
+            let (rule, notices) = (json!("tenant-policy-1-0"), json!(["Closed in December."]));
+            assert_eq!((&decision["rule"], &decision["notices"]), (&rule, &notices));
+            assert_eq!(evaluated["context"], json!({ "rule": rule, "notices": notices }));
+        }
+    }
     product.server.shutdown().await;
 }

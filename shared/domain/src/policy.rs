@@ -5,6 +5,7 @@
 mod action;
 pub mod eval;
 pub mod format;
+pub mod properties;
 pub mod question;
 #[cfg(feature = "cedar")]
 mod text;
@@ -94,7 +95,7 @@ impl Policies {
 
     /// Whether `principal` may act in the tenant at all.
     pub fn enter(&self, principal: &Entity, tenant: TenantId) -> Result<Vec<String>, Denial> {
-        self.decide("tenant:enter", principal, None, &Uid::new("Tenant", tenant), Record::new())
+        self.decide("tenant:enter", principal, &[], &Uid::new("Tenant", tenant), Record::new())
     }
 
     /// Whether `principal` may do `action` to `resource`; the notices that come with the permission.
@@ -105,14 +106,16 @@ impl Policies {
         action: &Action,
         resource: &Entity,
     ) -> Result<Vec<String>, Denial> {
-        self.decide(action.name(), principal, Some(resource), &resource.uid, action.context(dialect))
+        let beside = action.entities();
+        let known: Vec<&Entity> = [resource].into_iter().chain(&beside).collect();
+        self.decide(action.name(), principal, &known, &resource.uid, action.context(dialect))
     }
 
     fn decide(
         &self,
         action: &'static str,
         principal: &Entity,
-        known: Option<&Entity>,
+        known: &[&Entity],
         resource: &Uid,
         context: Record,
     ) -> Result<Vec<String>, Denial> {
@@ -122,8 +125,8 @@ impl Policies {
         }
         let entity = action_entity(action);
         let uids = [&principal.uid, &entity.uid, resource];
-        let entities = [Some(principal), Some(&entity), known];
-        let request = Request::new(uids, context, entities.into_iter().flatten().collect());
+        let entities = [principal, &entity].into_iter().chain(known.iter().copied()).collect();
+        let request = Request::new(uids, context, entities);
 
         let (mut permits, mut forbids) = (Vec::new(), Vec::new());
         for (name, rule) in base().iter().chain(&self.own) {
@@ -173,18 +176,18 @@ pub fn member(member: &Member, catalog: &Catalog) -> Entity {
     let groups = member.groups.iter().filter(is_in);
     let mut ancestors: BTreeSet<_> = groups.map(|group| Uid::new("Group", group)).collect();
     ancestors.insert(Uid::new("Tenant", member.tenant));
-    Entity { uid: Uid::new("Member", member.user), attributes: record(attributes), ancestors }
+    Entity::new(Uid::new("Member", member.user), record(attributes), ancestors)
 }
 
 /// A tenant as policies know it.
 pub fn tenant(id: TenantId) -> Entity {
-    Entity { uid: Uid::new("Tenant", id), attributes: Record::new(), ancestors: BTreeSet::new() }
+    Entity::new(Uid::new("Tenant", id), Record::new(), BTreeSet::new())
 }
 
 /// The action with its group. A decision does not read the schema, so the entities must name the group.
 pub fn action_entity(action: &str) -> Entity {
     let group = action.starts_with("member:").then(|| Uid::new("Action", "member:any"));
-    Entity { uid: Uid::new("Action", action), attributes: Record::new(), ancestors: group.into_iter().collect() }
+    Entity::new(Uid::new("Action", action), Record::new(), group.into_iter().collect())
 }
 
 /// Reads one policy item of a tenant, which may hold several statements; each gets a name that names the item.
@@ -214,5 +217,5 @@ fn base() -> &'static [(String, Rule)] {
 /// A thing of a tenant of which policies know nothing else.
 pub(crate) fn named(kind: &'static str, id: impl ToString, tenant: TenantId) -> Entity {
     let ancestors = [Uid::new("Tenant", tenant)].into();
-    Entity { uid: Uid::new(kind, id), attributes: Record::new(), ancestors }
+    Entity::new(Uid::new(kind, id), Record::new(), ancestors)
 }

@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 
 use domain::id::{GroupId, LabelId, MembershipId, RoleId, TenantId, UserId};
 use domain::policy::eval::Entity;
+use domain::policy::properties::Properties;
 use domain::policy::question::Thing;
 use domain::policy::{self, Action};
 use domain::{
@@ -205,7 +206,8 @@ fn the_table_says_who_may_make_and_delete_which_role() {
     let mut uses = vec![vec!["use a permission of the product".to_owned()]];
     uses[0].extend(callers.iter().map(|(name, _)| (*name).to_owned()));
     for permission in ["invoice:read", "invoice:write", "plane:fly", "role:create"] {
-        let thing = Thing::OfProduct { kind: "invoice", id: "7" };
+        let properties = Properties::default();
+        let thing = Thing::OfProduct { kind: "invoice", id: "7", properties: &properties };
         let may = |caller: &Member| match catalog.may("users", (caller, ACME), permission, thing) {
             Ok(_) => "allow".to_owned(),
             Err(denial) => denial.rule,

@@ -2,13 +2,14 @@
 
 use domain::id::{TenantId, UserId, parse_uuid};
 use domain::meta::MAX_NAME;
+use domain::policy::properties::{Properties, Tags};
 use domain::problem::{Fault, Problem, Step, Wrong};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::users::{Explanation, MAX_THING_ID, UserFields};
 use crate::gate::{Decision, MAX_QUESTIONS, Question};
-use crate::http::json::{Faulty, Object, Verbatim, Wire};
+use crate::http::json::{Faulty, Members, Object, Verbatim, Wire};
 use crate::http::{Dialect, Paging};
 
 pub static AUTHZEN: Dialect = Dialect {
@@ -35,13 +36,16 @@ fn problem(problem: &Problem) -> (u16, Value) {
 struct Entity {
     r#type: Verbatim<MAX_NAME>,
     id: Verbatim<MAX_THING_ID>,
+    /// For the tenant's policies.
+    properties: Option<Members>,
 }
 
 impl Wire for Entity {
     fn read(value: Value) -> Result<Self, Vec<Fault>> {
         Object::read(value)?.all(|object| {
             let (kind, id) = (object.required("type"), object.required("id"));
-            Ok(Self { r#type: kind?, id: id? })
+            let properties = object.optional("properties");
+            Ok(Self { r#type: kind?, id: id?, properties })
         })
     }
 }
@@ -51,22 +55,8 @@ impl Wire for Entity {
 struct Action {
     /// A permission, such as `invoice:read`, or the part behind the type of the resource, such as `read`.
     name: Verbatim<MAX_NAME>,
-    /// For actions on a `member`: what the change would be, as in `PATCH /v1/users/{id}`.
-    properties: Option<Properties>,
-}
-
-/// Members that mean something only together with the rest of a question.
-#[derive(Clone)]
-#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(transparent))]
-struct Properties(Map<String, Value>);
-
-impl Wire for Properties {
-    fn read(value: Value) -> Result<Self, Vec<Fault>> {
-        match value {
-            Value::Object(members) => Ok(Self(members)),
-            _ => Err(vec![Fault::here(Wrong::Type("an object"))]),
-        }
-    }
+    /// For actions on a `member`: what the change would be, as in `PATCH /v1/users/{id}`. For others, for the tenant's policies.
+    properties: Option<Members>,
 }
 
 impl Wire for Action {
@@ -78,17 +68,20 @@ impl Wire for Action {
     }
 }
 
-/// Whatever the caller knows beside the question.
+/// Whatever the caller knows beside the question: for the tenant's policies.
 #[derive(Clone)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "AuthzenContext"))]
 struct Context {
     /// Whether the answer says which roles grant or deny the permission, and which groups confer them.
     explain: Option<bool>,
+    #[cfg_attr(feature = "openapi", schemars(skip))]
+    members: Members,
 }
 
 impl Wire for Context {
     fn read(value: Value) -> Result<Self, Vec<Fault>> {
-        Object::read(value)?.all(|object| Ok(Self { explain: object.optional("explain") }))
+        let members = Members::read(value.clone())?;
+        Object::read(value)?.all(|object| Ok(Self { explain: object.optional("explain"), members }))
     }
 }
 
@@ -134,10 +127,14 @@ impl Parts {
         let user = parse_uuid(&subject.id.0).and_then(UserId::from_uuid);
         let user = user.filter(|_| matches!(subject.r#type.0.as_str(), "user" | "member"));
         let question = Question::new(user, &action.name.0, (&resource.r#type.0, &resource.id.0), tenant);
-        let is_explained = self.context.and_then(|context| context.explain) == Some(true);
-        let properties = action.properties.map(|it| it.0).filter(|it| !it.is_empty() && question.is_of_member());
-        let Some(properties) = properties else { return Ok(Asked { question, is_explained }) };
-        let change = Object::read(Value::Object(properties))?.all(|object| Ok(UserFields::read(object)));
+        let is_explained = self.context.as_ref().and_then(|context| context.explain) == Some(true);
+        let change = action.properties.clone().filter(|it| !it.0.is_empty() && question.is_of_member());
+        let tags = |members: Option<Members>| members.map(|Members(members)| Tags::read(&members)).unwrap_or_default();
+        let context = self.context.map(|context| context.members);
+        let parts = [subject.properties, action.properties, resource.properties, context].map(tags);
+        let question = question.with_properties(Properties::new(parts));
+        let Some(Members(change)) = change else { return Ok(Asked { question, is_explained }) };
+        let change = Object::read(Value::Object(change))?.all(|object| Ok(UserFields::read(object)));
         let within = |fault: Fault| fault.within("properties").within("action");
         let change = change.map_err(|faults| faults.into_iter().map(within).collect::<Vec<_>>())?;
         Ok(Asked { question: question.with(change.edit(tenant)), is_explained })

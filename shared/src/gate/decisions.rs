@@ -2,6 +2,7 @@
 
 use domain::id::{GroupId, LabelId, RoleId, TenantId, UserId, parse_uuid};
 use domain::member::Member;
+use domain::policy::properties::Properties;
 use domain::policy::question::{Thing, not_permitted};
 use domain::policy::{self, Action};
 use domain::problem::Denial;
@@ -45,6 +46,8 @@ pub struct Question {
     about: About,
     /// What the change of a member would be. Without it, the question is about the least change.
     edit: Option<MemberEdit>,
+    /// What the service says of it, for the tenant's policies.
+    properties: Properties,
 }
 
 /// The thing that a question is about.
@@ -89,7 +92,7 @@ impl Question {
             _ => uuid.and_then(|uuid| LabelId::from_uuid_in(uuid, tenant)).map(About::Label),
         };
         let about = about.unwrap_or(About::Nothing);
-        Self { subject, permission, about, edit: None }
+        Self { subject, permission, about, edit: None, properties: Properties::default() }
     }
 
     /// Whether a change of a member can be part of the question.
@@ -100,6 +103,11 @@ impl Question {
     /// The same with what the change of the member would be.
     pub fn with(self, edit: MemberEdit) -> Self {
         Self { edit: Some(edit), ..self }
+    }
+
+    /// The same with what the service says of it.
+    pub fn with_properties(self, properties: Properties) -> Self {
+        Self { properties, ..self }
     }
 
     /// The part of the permission behind the type.
@@ -178,7 +186,10 @@ impl Reading<'_> {
         let may = |action: &str, thing: Thing| facts.may(subject, action, thing).map_err(Problem::Forbidden);
         let nothing = || Problem::Forbidden(not_permitted());
         match &question.about {
-            About::OfProduct { kind, id } => may(&question.permission, Thing::OfProduct { kind, id }),
+            About::OfProduct { kind, id } => {
+                let properties = question.properties.with_subject(subject.metadata.iter());
+                may(&question.permission, Thing::OfProduct { kind, id, properties: &properties })
+            }
             About::Tenant => may(question.action(), Thing::Tenant),
             About::Member(user) => {
                 let Unseen(member) = facts.member(Some(*user)).map_err(|_| nothing())?;

@@ -266,6 +266,20 @@ impl<const MAX: usize> Wire for Verbatim<MAX> {
     }
 }
 
+/// The members of an object, whatever they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(transparent))]
+pub struct Members(pub Map<String, Value>);
+
+impl Wire for Members {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        match value {
+            Value::Object(members) => Ok(Self(members)),
+            _ => wrong(Wrong::Type("an object")),
+        }
+    }
+}
+
 /// A [`Text`], or `None` for an empty text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextOrEmpty<const MAX: usize>(pub Option<String>);

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::eval::Entity;
 use super::format::{Record, Value};
+use super::properties::Properties;
 use super::value::{groups, long, record, string, strings};
 use crate::id::GroupId;
 use crate::member::Status;
@@ -53,8 +55,8 @@ pub enum Action<'a> {
     List(Option<GroupId>),
     /// To ask what a member may do.
     Check,
-    /// To use a permission of the product that Rolecall serves.
-    Use(&'a str),
+    /// To use a permission of the product that Rolecall serves; with what the asking service says of it.
+    Use(&'a str, &'a Properties),
     Read,
     UpdateProfile,
     /// To change what identifies the member: the address and the external id.
@@ -102,7 +104,7 @@ impl Action<'_> {
             Action::CreateTenant => "tenant:create",
             Action::List(_) => "tenant:list-members",
             Action::Check => "decision:check",
-            Action::Use(_) => "permission:use",
+            Action::Use(..) => "permission:use",
             Action::Read => "member:read",
             Action::UpdateProfile => "member:update-profile",
             Action::SetIdentity => "member:set-identity",
@@ -141,13 +143,24 @@ impl Action<'_> {
         )
     }
 
+    /// The entities to which the context refers.
+    pub fn entities(&self) -> Vec<Entity> {
+        match self {
+            Action::Use(_, properties) => properties.entities(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The context of the action, which policies read; `dialect` is the dialect's name.
     pub fn context(&self, dialect: &str) -> Record {
         let mut pairs = vec![("dialect", string(dialect))];
         match self {
             Action::CreateRole | Action::ManageLabels | Action::Read | Action::UpdateProfile => {}
             Action::DeleteTenant | Action::CreateTenant | Action::Check => {}
-            Action::Use(permission) => pairs.push(("permission", string(permission))),
+            Action::Use(permission, properties) => {
+                pairs.push(("permission", string(permission)));
+                pairs.extend(properties.context());
+            }
             Action::UpdateTenant { settings } => pairs.push(("settings", strings(settings.iter().copied()))),
             Action::UpdateRole { gains, denials, rank, renames } => pairs.extend([
                 ("gains", strings(gains.iter().copied())),

@@ -12,13 +12,22 @@ pub struct Erred;
 
 type Result<T> = std::result::Result<T, Erred>;
 
-/// The attributes and parents of an entity.
+/// The attributes, parents and tags of an entity.
 #[derive(Clone, Debug)]
 pub struct Entity {
     pub uid: Uid,
     pub attributes: Record,
     /// All entities that it is in, directly or through others.
     pub ancestors: BTreeSet<Uid>,
+    /// Values by names that no schema knows.
+    pub tags: Record,
+}
+
+impl Entity {
+    /// An entity without tags.
+    pub fn new(uid: Uid, attributes: Record, ancestors: BTreeSet<Uid>) -> Self {
+        Self { uid, attributes, ancestors, tags: Record::new() }
+    }
 }
 
 /// A request for a decision, with the known entities.
@@ -162,8 +171,17 @@ impl<'a> Request<'a> {
                 }
                 Value::Bool(held.is_some())
             }
+            Expr::HasTag(two) => Value::Bool(self.tag(two)?.is_some()),
+            Expr::GetTag(two) => self.tag(two)?.cloned().ok_or(Erred)?,
             Expr::Like { left, pattern } => Value::Bool(is_like(self.value(left)?.string()?, pattern)),
         }))
+    }
+
+    /// A tag of an entity. An unknown entity has none.
+    fn tag(&self, two: &Two) -> Result<Option<&Value>> {
+        let (left, right) = (self.value(&two.left)?, self.value(&two.right)?);
+        let (uid, name) = (left.entity()?, right.string()?);
+        Ok(self.entity(uid).and_then(|entity| entity.tags.get(name)))
     }
 
     /// Whether the entity is in another entity, or in one of a set. The set may hold only entities.

@@ -1,4 +1,4 @@
-//! Cedar's JSON format (<https://docs.cedarpolicy.com/policies/json-format.html>) without extensions, tags and templates. A
+//! Cedar's JSON format (<https://docs.cedarpolicy.com/policies/json-format.html>) without extensions and templates. A
 //! policy with anything unknown is refused.
 
 use std::borrow::Cow;
@@ -170,6 +170,10 @@ pub(super) enum Expr {
         #[serde(deserialize_with = "one_or_more")]
         attr: Vec<String>,
     },
+    #[serde(rename = "hasTag")]
+    HasTag(Box<Two>),
+    #[serde(rename = "getTag")]
+    GetTag(Box<Two>),
     #[serde(rename = "like")]
     Like {
         left: Box<Expr>,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::eval::Entity;
+use super::properties::Properties;
 use super::value::{record, string};
 use super::{Action, NOT_PERMITTED, Rules, Uid};
 use crate::id::{GroupId, LabelId, TenantId};
@@ -14,10 +15,12 @@ use crate::role::Role;
 /// The thing that a question is about.
 #[derive(Clone, Copy, Debug)]
 pub enum Thing<'a> {
-    /// A thing of the product that Rolecall serves: its type and its id. Nobody knows whether it exists.
+    /// A thing of the product that Rolecall serves: its type and its id, and what the service says of the question. Nobody knows whether
+    /// the thing exists.
     OfProduct {
         kind: &'a str,
         id: &'a str,
+        properties: &'a Properties,
     },
     Tenant,
     Member(&'a Member),
@@ -49,14 +52,11 @@ impl Rules {
     }
 
     /// The action and the thing, as policies know them. There is no action of a name that the thing does not know.
-    fn asked<'a>(&'a self, tenant: TenantId, name: &'a str, thing: Thing<'_>) -> (Option<Action<'a>>, Entity) {
+    fn asked<'a>(&'a self, tenant: TenantId, name: &'a str, thing: Thing<'a>) -> (Option<Action<'a>>, Entity) {
         let none = BTreeSet::new;
         match thing {
-            Thing::OfProduct { kind, id } => {
-                let uid = Uid::new("Thing", format!("{kind}/{id}"));
-                let attributes = record([("type", string(kind)), ("id", string(id))]);
-                let ancestors = [Uid::new("Tenant", tenant)].into();
-                (Some(Action::Use(name)), Entity { uid, attributes, ancestors })
+            Thing::OfProduct { kind, id, properties } => {
+                (Some(Action::Use(name, properties)), of_product(tenant, kind, id))
             }
             Thing::Tenant => {
                 let action = match name {
@@ -118,6 +118,12 @@ impl Rules {
             _ => return None,
         })
     }
+}
+
+/// A thing of the product as policies know it.
+pub fn of_product(tenant: TenantId, kind: &str, id: &str) -> Entity {
+    let attributes = record([("type", string(kind)), ("id", string(id))]);
+    Entity::new(Uid::new("Thing", format!("{kind}/{id}")), attributes, [Uid::new("Tenant", tenant)].into())
 }
 
 /// The answer about a thing or a person that does not exist.

@@ -27,7 +27,7 @@ pub enum Refused {
     Syntax(String),
     Template,
     Permit,
-    /// A function of an extension, or a tag: our evaluation has neither.
+    /// A function of an extension, which our evaluation does not have.
     Unsupported(String),
 }
 

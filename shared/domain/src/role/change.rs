@@ -127,7 +127,7 @@ impl Record for Role {
             ("denies", strings(self.names(false))),
         ];
         let ancestors = [Uid::new("Tenant", tenant)].into();
-        Entity { uid: Uid::new("Role", self.id), attributes: record(attributes), ancestors }
+        Entity::new(Uid::new("Role", self.id), record(attributes), ancestors)
     }
 
     fn tally(before: Option<&Self>, after: Option<&Self>) -> Tally {

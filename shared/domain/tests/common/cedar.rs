@@ -23,12 +23,13 @@ pub struct Asked {
 }
 
 impl Asked {
-    pub fn new(principal: &Entity, action: &Entity, resource: &Entity, context: &Record) -> Self {
+    /// `beside` are the entities to which the context refers.
+    pub fn new(principal: &Entity, action: &Entity, resource: &Entity, beside: &[Entity], context: &Record) -> Self {
         let pairs = context.iter().map(|(name, value)| (name.to_string(), expression(value)));
         let context = Context::from_pairs(pairs).unwrap();
         let uids = [principal, action, resource].map(|it| uid(&it.uid));
         let mut known: Vec<&Entity> = Vec::new();
-        for entity in [principal, action, resource] {
+        for entity in [principal, action, resource].into_iter().chain(beside) {
             if !known.iter().any(|it| it.uid == entity.uid) {
                 known.push(entity);
             }
@@ -81,7 +82,8 @@ impl Texts {
         resource: &Entity,
     ) -> Result<Vec<String>, Denial> {
         let entity = action_entity(action.name());
-        let response = Asked::new(principal, &entity, resource, &action.context(dialect)).of(&self.all);
+        let response =
+            Asked::new(principal, &entity, resource, &action.entities(), &action.context(dialect)).of(&self.all);
         let denial = |rule: String, notices| Denial { rule, action: action.name(), notices };
         if response.diagnostics().errors().next().is_some() {
             return Err(denial(POLICY_ERROR.to_owned(), Vec::new()));
@@ -110,7 +112,9 @@ fn uid(it: &Uid) -> EntityUid {
 fn entity(it: &Entity) -> cedar_policy::Entity {
     let attributes = it.attributes.iter().map(|(name, value)| (name.to_string(), expression(value)));
     let ancestors = it.ancestors.iter().map(uid);
-    cedar_policy::Entity::new(uid(&it.uid), attributes.collect(), ancestors.collect()).unwrap()
+    let tags = it.tags.iter().map(|(name, value)| (name.to_string(), expression(value)));
+    let (attributes, ancestors): (Vec<_>, Vec<_>) = (attributes.collect(), ancestors.collect());
+    cedar_policy::Entity::new_with_tags(uid(&it.uid), attributes, ancestors, tags).unwrap()
 }
 
 fn expression(value: &Value) -> RestrictedExpression {

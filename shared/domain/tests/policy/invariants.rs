@@ -111,7 +111,7 @@ fn may(world: &World, dialect: &str, caller: &Member, action: &Action, target: &
             Action::CreateRole | Action::UpdateRole { .. } | Action::DeleteRole { .. } => {
                 panic!("those are in tests/roles.rs")
             }
-            Action::ManageGroups { .. } | Action::ManageLabels | Action::Check | Action::Use(_) => {
+            Action::ManageGroups { .. } | Action::ManageLabels | Action::Check | Action::Use(..) => {
                 panic!("those are in tests/roles.rs")
             }
             Action::UpdateTenant { .. } | Action::DeleteTenant | Action::CreateTenant => {

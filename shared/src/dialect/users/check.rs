@@ -2,13 +2,14 @@
 
 use domain::id::{TenantId, UserId, parse_uuid};
 use domain::meta::MAX_NAME;
+use domain::policy::properties::{Properties, Tags};
 use domain::problem::{Fault, Wrong};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{ConferredRole, UserFields, conferred};
 use crate::gate::{Decision, Question};
-use crate::http::json::{Faulty, Object, Text, Verbatim, Wire};
+use crate::http::json::{Faulty, Members, Object, Text, Verbatim, Wire};
 
 /// The longest id of a thing of the product, in characters.
 pub const MAX_THING_ID: usize = 1_000;
@@ -25,6 +26,8 @@ pub struct Check {
     /// For `member:assign-role`, `member:set-status` and `member:set-groups`: what the change would be, as in
     /// `PATCH /v1/users/{id}`.
     change: Option<UserChange>,
+    /// Whatever the caller knows beside the question: for the tenant's policies.
+    context: Option<Members>,
     /// Whether the answer says which roles grant or deny the permission, and which groups confer them.
     explain: Option<bool>,
 }
@@ -51,13 +54,16 @@ struct Resource {
     r#type: Text<MAX_NAME>,
     /// Without an id, the question is about a new thing, or about the tenant itself.
     id: Option<Verbatim<MAX_THING_ID>>,
+    /// What you know of it: for the tenant's policies.
+    properties: Option<Members>,
 }
 
 impl Wire for Resource {
     fn read(value: Value) -> Result<Self, Vec<Fault>> {
         Object::read(value)?.all(|object| {
             let (kind, id) = (object.required("type"), object.optional("id"));
-            Ok(Self { r#type: kind?, id })
+            let properties = object.optional("properties");
+            Ok(Self { r#type: kind?, id, properties })
         })
     }
 }
@@ -76,8 +82,8 @@ impl Check {
     pub fn read(body: &mut Object) -> Result<Self, Faulty> {
         let (subject, action) = (body.optional("subject"), body.required("action"));
         let (resource, change) = (body.optional("resource"), body.optional("change"));
-        let explain = body.optional("explain");
-        Ok(Self { subject, action: action?, resource, change, explain })
+        let (context, explain) = (body.optional("context"), body.optional("explain"));
+        Ok(Self { subject, action: action?, resource, change, context, explain })
     }
 
     pub fn is_explained(&self) -> bool {
@@ -92,11 +98,14 @@ impl Check {
             Some(Subject::User(user)) => user,
         };
         let of_permission = || self.action.0.split_once(':').map_or("", |(kind, _)| kind).to_owned();
-        let (kind, id) = match self.resource {
-            Some(resource) => (resource.r#type.0, resource.id.map(|id| id.0)),
-            None => (of_permission(), None),
+        let (kind, id, properties) = match self.resource {
+            Some(resource) => (resource.r#type.0, resource.id.map(|id| id.0), resource.properties),
+            None => (of_permission(), None, None),
         };
+        let tags = |members: Option<Members>| members.map(|Members(members)| Tags::read(&members)).unwrap_or_default();
+        let parts = [None, None, properties, self.context].map(tags);
         let question = Question::new(subject, &self.action.0, (&kind, &id.unwrap_or_default()), tenant);
+        let question = question.with_properties(Properties::new(parts));
         match self.change {
             None => Ok(question),
             Some(change) if question.is_of_member() => Ok(question.with(change.0.edit(tenant))),
