@@ -15,8 +15,8 @@ use local::store::Store;
 use local::token::{self, Flaw};
 use local::{LogSink, Options, Result, Server, demo, log::Entry, template};
 use serde_json::{Value, json};
-use shared::credential::{Expected, Kind};
-use shared::id::{TenantId, UserId};
+use shared::credential::{self, Expected};
+use shared::id::{Kind, TenantId, UserId};
 use shared::lock;
 use tempfile::TempDir;
 
@@ -47,6 +47,8 @@ pub struct Tenant {
     id: TenantId,
     owner: UserId,
     slug: String,
+    /// The address of the admin who calls.
+    admin: String,
     token: Arc<str>,
 }
 
@@ -98,24 +100,31 @@ impl Bed {
 
     /// Makes a new tenant. Its second member is the admin who calls.
     pub async fn tenant(&self, slug: &str, members: u32, progress: &ProgressBar) -> Result<Tenant> {
-        let put = async |items| self.server.import(items);
-        let seed = Seed { slug, members, lifelike: false };
-        seed.fill(&self.store, shared::now(), progress, put).await?;
-        let (id, owner) = demo::find(&self.store, slug, &format!("member1@{slug}.example")).await?;
-        let token = self.token(slug, Flaw::None).await?;
-        Ok(Tenant { id, owner, slug: slug.to_owned(), token })
+        self.tenant_from(1, slug, members, progress).await
     }
 
-    async fn token(&self, slug: &str, flaw: Flaw) -> Result<Arc<str>> {
-        let admin = format!("member2@{slug}.example");
+    /// The same, with numbers from `first` on in the addresses and names of its members. Their own numbers are higher still.
+    pub async fn tenant_from(&self, first: u32, slug: &str, members: u32, progress: &ProgressBar) -> Result<Tenant> {
+        let put = async |items| self.server.import(items);
+        let seed = Seed { slug, members, first, lifelike: false };
+        seed.fill(&self.store, shared::now(), progress, put).await?;
+        let (id, owner) = demo::find(&self.store, slug, &format!("member{first}@{slug}.example")).await?;
+        let admin = format!("member{}@{slug}.example", first + 1);
+        let token = self.token(slug, &admin, Flaw::None).await?;
+        Ok(Tenant { id, owner, slug: slug.to_owned(), admin, token })
+    }
+
+    async fn token(&self, slug: &str, admin: &str, flaw: Flaw) -> Result<Arc<str>> {
         let now = shared::now();
-        Ok(token::issue(&self.store, &self.expected, (slug, &admin), Kind::Access, TTL, flaw, now).await?.into())
+        Ok(token::issue(&self.store, &self.expected, (slug, admin), credential::Kind::Access, TTL, flaw, now)
+            .await?
+            .into())
     }
 
     /// # Errors
     /// The process accepts a token with the signature of another token.
     pub async fn refuses_forgery(&self, subject: &Subject, process: &mut Process, tenant: &Tenant) -> Result<()> {
-        let member = Member { token: self.token(&tenant.slug, Flaw::Forged).await?, ..tenant.user(0) };
+        let member = Member { token: self.token(&tenant.slug, &tenant.admin, Flaw::Forged).await?, ..tenant.user(0) };
         let (answer, _) = self.ask(subject, process, &member).await?;
         match answer["statusCode"] == 401 {
             true => Ok(()),

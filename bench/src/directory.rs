@@ -40,6 +40,9 @@ const CALLS: [(&str, &str, &str); 13] = [
     ("PUT", "/v1/users/{id}/roles/{user}", ""),
 ];
 
+/// The number in the address and the name of an owner.
+const FIRST: u32 = 10_000_001;
+
 /// Pages of lists are full in a tenant of so many members.
 const LEAST: u32 = 100;
 
@@ -59,14 +62,17 @@ pub async fn run(ours: &Ours, sizes: &[u32], calls: u32, log: &Tail) -> Result<(
     functions::build(&template::find_root()?, called, true)?;
     let bed = Bed::start(ours, true, Latency::default(), log).await?;
     let mut tenants = Vec::new();
-    let sizes: Vec<u32> = sizes.iter().copied().filter(|size| *size >= LEAST).collect();
-    for size in &sizes {
+    let mut sizes: Vec<u32> = sizes.iter().copied().filter(|size| *size >= LEAST).collect();
+    sizes.sort_unstable();
+    // The largest comes first. So the numbers of all members have as many digits, and their items are equally long.
+    for size in sizes.iter().rev() {
         let progress = bar(&format!("making a tenant of {}", count(*size)), *size as usize)?;
-        let tenant = bed.tenant(&format!("of-{size}"), *size, &progress).await?;
+        let tenant = bed.tenant_from(FIRST, &format!("of-{size:08}"), *size, &progress).await?;
         progress.finish_and_clear();
         let cost = CALLS.iter().map(|_| None).collect();
         tenants.push(Measured { size: *size, tenant, wall: vec![Vec::new(); CALLS.len()], cost });
     }
+    tenants.reverse();
     let client: Http = Client::builder(TokioExecutor::new()).build_http();
     let progress = bar("calls", calls as usize * sizes.len() * CALLS.len())?;
     let mut new = 1_000_000;
@@ -137,7 +143,7 @@ async fn one(
     let fill = |text: &str| {
         let text = text.replace("{id}", &tenant.user_id(place).uuid().to_string()).replace("{slug}", tenant.slug());
         let text = text.replace("{user}", &role::USER.uuid_in(tenant.id()).to_string());
-        text.replace("{nth}", &(place + 3).to_string()).replace("{new}", &new.to_string())
+        text.replace("{nth}", &(FIRST + place + 2).to_string()).replace("{new}", &new.to_string())
     };
     let path = fill(path);
     let body = if body.is_empty() { String::new() } else { fill(body) };

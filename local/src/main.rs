@@ -352,7 +352,7 @@ async fn print_token(options: Token) -> Result<()> {
 async fn seed(options: Seed) -> Result<()> {
     let (_, template) = load()?;
     let (bar, now) = (seed::bar(), shared::now());
-    let seed = seed::Seed { slug: &options.tenant, members: options.members, lifelike: true };
+    let seed = seed::Seed { slug: &options.tenant, members: options.members, first: 1, lifelike: true };
     match options.data {
         None => {
             let store = store_at(&options.dynamodb, &template).await?;

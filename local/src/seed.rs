@@ -25,6 +25,8 @@ const IN_A_GROUP: u32 = 25;
 pub struct Seed<'a> {
     pub slug: &'a str,
     pub members: u32,
+    /// The number in the address and the name of the owner: 1, but where the items of tenants of several sizes must be equally long.
+    pub first: u32,
     /// Whether its members have names, roles and groups as people have them. Otherwise all are alike, and there are no groups.
     pub lifelike: bool,
 }
@@ -41,7 +43,7 @@ impl Seed<'_> {
         progress: &ProgressBar,
         put: impl AsyncFn(Vec<Item>) -> Result<()>,
     ) -> Result<()> {
-        let Seed { slug, members, lifelike } = *self;
+        let Seed { slug, members, first, lifelike } = *self;
         check_slug(slug)?;
         if members == 0 {
             return Err("a tenant has at least one member, its owner".to_owned().into());
@@ -57,7 +59,7 @@ impl Seed<'_> {
         put(tenant_items(tenant, &if lifelike { self.things(now) } else { Things::default() })?).await?;
         // A core makes items while another one puts them.
         let (made, mut batches) = mpsc::channel(2);
-        let maker = Maker { id, first_user, first_member, now, slug: slug.to_owned(), members, lifelike };
+        let maker = Maker { id, first_user, first_member, now, slug: slug.to_owned(), members, first, lifelike };
         let making = spawn_blocking(move || {
             for start in (0..members).step_by(AT_ONCE) {
                 let places = start..members.min(start + AT_ONCE as u32);
@@ -129,6 +131,7 @@ struct Maker {
     now: Time,
     slug: String,
     members: u32,
+    first: u32,
     lifelike: bool,
 }
 
@@ -136,11 +139,12 @@ impl Maker {
     /// The items of the member at a place, and of the person.
     fn items(&self, place: u32) -> Result<Vec<Item>> {
         let (number, user) = (MembershipId::new(self.first_member + place), UserId::new(self.first_user + place));
-        let email = format!("member{}@{}.example", place + 1, self.slug);
+        let nth = self.first + place;
+        let email = format!("member{nth}@{}.example", self.slug);
         let role = [role::OWNER, role::ADMIN].get(place as usize).copied().unwrap_or(role::USER);
         let plain = Member {
             first_name: Some("Member".to_owned()),
-            last_name: Some((place + 1).to_string()),
+            last_name: Some(nth.to_string()),
             roles: BTreeSet::from([role]),
             ..Member::new(number, self.id, user, &email, self.now)
         };

@@ -177,7 +177,7 @@ async fn the_demo_tenant_is_what_the_functions_make() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_seeded_tenant_has_roles_groups_and_names_as_people_have_them() {
     let product = Product::start().await;
-    let seed = Seed { slug: "crowd", members: 300, lifelike: true };
+    let seed = Seed { slug: "crowd", members: 300, first: 1, lifelike: true };
     let bar = indicatif::ProgressBar::hidden();
     seed.fill(&product.store, shared::now(), &bar, async |items| product.server.import(items)).await.unwrap();
     let (tenant, _) = demo::find(&product.store, "crowd", "member2@crowd.example").await.unwrap();

@@ -267,7 +267,7 @@ impl Product {
     pub async fn new_tenant(&self, slug: &str, members: u32) -> NewTenant {
         let put = async |items| self.server.import(items);
         let bar = indicatif::ProgressBar::hidden();
-        let seed = Seed { slug, members, lifelike: false };
+        let seed = Seed { slug, members, first: 1, lifelike: false };
         seed.fill(&self.store, shared::now(), &bar, put).await.unwrap();
         let (owner_email, admin_email) = (format!("member1@{slug}.example"), format!("member2@{slug}.example"));
         let (id, owner) = demo::find(&self.store, slug, &owner_email).await.unwrap();
