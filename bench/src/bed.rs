@@ -105,6 +105,9 @@ impl Bed {
 
     /// The same, with numbers from `first` on in the addresses and names of its members. Their own numbers are higher still.
     pub async fn tenant_from(&self, first: u32, slug: &str, members: u32, progress: &ProgressBar) -> Result<Tenant> {
+        for kind in [Kind::User, Kind::Membership] {
+            self.store.allocate(kind, first).await?;
+        }
         let put = async |items| self.server.import(items);
         let seed = Seed { slug, members, first, lifelike: false };
         seed.fill(&self.store, shared::now(), progress, put).await?;
