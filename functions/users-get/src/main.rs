@@ -16,6 +16,8 @@ async fn get_user(app: &App, call: &Call) -> Result<Answer, Problem> {
 
 /// `GET /v1/users/{id}/permissions`: lists the permissions that a member's roles grant or deny, and says which roles.
 ///
+/// A front end asks again and again with `me`: the `etag` tells whether anything has changed.
+///
 /// Who may see the member may.
 async fn list_permissions(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
@@ -26,8 +28,10 @@ async fn list_permissions(app: &App, call: &Call) -> Result<Answer, Problem> {
     app.read(call, &caller, Reads::member(user).unshown(), &|reading| {
         let view = reading.see(reading.facts().member(user)?)?;
         let (origins, next_cursor) = reading.origins(&view, &page)?;
-        let data = origins.iter().map(|origin| UserPermission::new(origin, &view)).collect();
-        Ok(Answer::json(200, &json!(UserPermissions { data, next_cursor })))
+        let data: Vec<_> = origins.iter().map(|origin| UserPermission::new(origin, &view)).collect();
+        // The cursor is another text each time.
+        let tag = Call::tag_of(&json!([data, next_cursor.is_some()]));
+        Ok(call.unless_known(&tag, Answer::json(200, &json!(UserPermissions { data, next_cursor }))))
     })
     .await
 }
@@ -54,5 +58,5 @@ fn description() {
         )
     };
     operation("GET /v1/users/{id}").answer::<users::User>().describe();
-    operation("GET /v1/users/{id}/permissions").page::<UserPermissions>().describe();
+    operation("GET /v1/users/{id}/permissions").page::<UserPermissions>().tagged("page").describe();
 }

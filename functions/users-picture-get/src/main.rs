@@ -12,13 +12,9 @@ async fn get_picture(app: &App, call: &Call) -> Result<Answer, Problem> {
     app.read(call, &caller, Reads::member(user).unshown().pictures(true), &|reading| {
         let view = reading.see(reading.facts().member(user)?)?;
         let (about, content) = view.picture().ok_or(Problem::NotFound("picture"))?;
-        let answer = match call.has_content(&about.sha256) {
-            true => Answer::empty(304),
-            false => Answer::new(200, &about.media_type, content.into()),
-        };
-        Ok(answer
-            .with_header("etag", format!("\"{}\"", about.sha256))
-            .with_header("cache-control", "private, no-cache")
+        let answer = Answer::new(200, &about.media_type, content.into());
+        Ok(call
+            .unless_known(&about.sha256, answer)
             .with_header("content-security-policy", "default-src 'none'; sandbox")
             .with_header("x-content-type-options", "nosniff"))
     })

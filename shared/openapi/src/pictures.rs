@@ -40,22 +40,28 @@ impl Operation {
     pub fn image(mut self) -> Self {
         let headers =
             ["x-request-id", "policy-notices", "cache-control", "content-security-policy", "x-content-type-options"];
-        self.component("headers", "content-etag", header("content-etag"));
-        for (status, description) in [(200, "The picture"), (304, "The client has the picture")] {
-            self.response(status, description, None, &headers);
-            let etag = json!({ "$ref": "#/components/headers/content-etag" });
-            self.object["responses"][status.to_string()]["headers"]["etag"] = etag;
-        }
+        self.response(200, "The picture", None, &headers);
         for media_type in TYPES {
             self.object["responses"]["200"]["content"][media_type] = json!({ "schema": image() });
         }
-        self.header_if_none_match()
+        self.tagged("picture")
     }
 
-    fn header_if_none_match(self) -> Self {
+    /// The content of the answer to a success has a tag, by which the client can ask whether it is still the same.
+    pub fn tagged(mut self, what: &str) -> Self {
+        self.component("headers", "content-etag", header("content-etag"));
+        self.component("headers", "cache-control", header("cache-control"));
+        let headers = self.object["responses"]["200"]["headers"].clone();
+        let description = format!("The client has the {what}");
+        self.object["responses"]["304"] = json!({ "description": description, "headers": headers });
+        for status in ["200", "304"] {
+            let headers = &mut self.object["responses"][status]["headers"];
+            headers["etag"] = json!({ "$ref": "#/components/headers/content-etag" });
+            headers["cache-control"] = json!({ "$ref": "#/components/headers/cache-control" });
+        }
         let tags = json_schema!({ "type": "string" });
-        let same = "The `etag` of an earlier answer: if the picture is still the same, the answer is 304.";
-        self.parameter("header", "If-None-Match", false, same, tags)
+        let same = format!("The `etag` of an earlier answer: if the {what} is still the same, the answer is 304.");
+        self.parameter("header", "If-None-Match", false, &same, tags)
     }
 }
 

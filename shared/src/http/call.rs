@@ -11,8 +11,10 @@ use domain::problem::{Fault, Problem, Wrong};
 use lambda_http::LambdaEvent;
 use lambda_http::http::header;
 use serde::Deserialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::answer::Answer;
 use crate::gate::list::{MAX_COUNTED, NOT_COUNTED};
 use crate::gate::{Conditions, Idempotency, IfMatch, Page, names_tag};
 use crate::http::json::{self, Count, Object, Text, Wire, is_integer};
@@ -181,9 +183,18 @@ impl Call {
         essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(media_type))
     }
 
-    /// Whether the caller has the content with this tag already, by `If-None-Match`.
-    pub fn has_content(&self, tag: &str) -> bool {
-        self.header(header::IF_NONE_MATCH).is_some_and(|tags| names_tag(tags, tag))
+    /// An answer whose content has this tag: 304 without the content, if the caller has it already (`If-None-Match`). The caller may keep
+    /// it, and must ask each time whether it is still the same.
+    pub fn unless_known(&self, tag: &str, answer: Answer) -> Answer {
+        let is_known = self.header(header::IF_NONE_MATCH).is_some_and(|tags| names_tag(tags, tag));
+        let answer = if is_known { Answer::empty(304) } else { answer };
+        let answer = answer.with_header(header::ETAG.as_str(), format!("\"{tag}\""));
+        answer.with_header(header::CACHE_CONTROL.as_str(), "private, no-cache")
+    }
+
+    /// The tag of a content: its SHA-256, in hex.
+    pub fn tag_of(content: &Value) -> String {
+        hex(&Sha256::digest(content.to_string()))
     }
 
     /// Whether the body has no content coding beside `identity`, which changes nothing.
