@@ -59,12 +59,12 @@ fn answer_many(
     Ok(EvaluatedMany { evaluations })
 }
 
-/// The answer to one question of many. A question about something that does not exist spoils no other.
+/// The answer to one question of many. A question about a change that cannot be spoils no other.
 fn evaluated(reading: &Reading, asked: &Asked) -> Result<Evaluated, Problem> {
     match reading.decide(&asked.question) {
         Ok(decision) => Ok(Evaluated::new(&decision, asked.is_explained)),
-        Err(why @ Problem::InvalidReference { .. }) => Ok(Evaluated::faulty(&why)),
-        Err(why) => Err(why),
+        Err(why @ Problem::Forbidden(_)) => Err(why),
+        Err(why) => Ok(Evaluated::faulty(&why)),
     }
 }
 

@@ -121,6 +121,36 @@ async fn one_read_answers_one_question_or_a_hundred() {
     product.server.shutdown().await;
 }
 
+/// As by the call: what does not exist is told only to those who may do the rest.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_cannot_be_is_told_only_if_it_is_allowed() {
+    let product = Product::start().await;
+    let owner = product.access("acme", "owner@acme.example").await;
+    let change = json!({ "roles": ["nobody-has-this"] });
+    let resource = json!({ "type": "member", "id": user(3) });
+    let question = |subject: u32| json!({ "subject": user(subject), "action": "assign-role", "resource": resource, "change": change });
+    assert_eq!(check(&product, &owner, question(4)).await["rule"], "not-permitted");
+    let told = product.users(&owner, ACME, ("POST", "/v1/check"), &[], Some(question(1))).await;
+    assert_eq!((told.status, told.json()["code"].clone()), (422, json!("invalid_roles")));
+
+    let item = |subject: u32| json!({ "subject": { "type": "user", "id": user(subject) }, "action": { "name": "assign-role", "properties": change } });
+    let many: serde_json::Map<_, _> = (0..101).map(|it| (format!("p{it}"), json!(it))).collect();
+    let asked = json!({
+        "resource": resource,
+        "evaluations": [item(4), item(1), { "subject": { "type": "user", "id": user(1), "properties": many }, "action": { "name": "read" } }],
+    });
+    let answers = evaluate(&product, &owner, "evaluations", &asked).await["evaluations"].clone();
+    assert_eq!(answers[0], json!({ "decision": false, "context": { "rule": "not-permitted" } }));
+    for answer in [&answers[1], &answers[2]] {
+        assert_eq!(
+            (&answer["decision"], &answer["context"]["error"]["status"]),
+            (&json!(false), &json!(400)),
+            "{answer}"
+        );
+    }
+    product.server.shutdown().await;
+}
+
 /// The semantics of many questions, as OpenID AuthZEN has them.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_questions_are_answered_as_asked() {

@@ -2,12 +2,12 @@
 
 use domain::id::{TenantId, UserId, parse_uuid};
 use domain::meta::MAX_NAME;
-use domain::policy::properties::{Properties, Tags};
+use domain::policy::properties::Properties;
 use domain::problem::{Fault, Problem, Step, Wrong};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::users::{Explanation, MAX_THING_ID, UserFields};
+use super::users::{Explanation, MAX_THING_ID, UserFields, tags};
 use crate::gate::{Decision, MAX_QUESTIONS, Question};
 use crate::http::json::{Faulty, Members, Object, Verbatim, Wire};
 use crate::http::{Dialect, Paging};
@@ -129,10 +129,16 @@ impl Parts {
         let question = Question::new(user, &action.name.0, (&resource.r#type.0, &resource.id.0), tenant);
         let is_explained = self.context.as_ref().and_then(|context| context.explain) == Some(true);
         let change = action.properties.clone().filter(|it| !it.0.is_empty() && question.is_of_member());
-        let tags = |members: Option<Members>| members.map(|Members(members)| Tags::read(&members)).unwrap_or_default();
-        let context = self.context.map(|context| context.members);
-        let parts = [subject.properties, action.properties, resource.properties, context].map(tags);
-        let question = question.with_properties(Properties::new(parts));
+        let of =
+            |members, part: &'static str| tags(members).map_err(|fault| vec![fault.within("properties").within(part)]);
+        let context = tags(self.context.map(|context| context.members));
+        let properties = Properties::new([
+            of(subject.properties, "subject")?,
+            of(action.properties, "action")?,
+            of(resource.properties, "resource")?,
+            context.map_err(|fault| vec![fault.within("context")])?,
+        ]);
+        let question = question.with_properties(properties);
         let Some(Members(change)) = change else { return Ok(Asked { question, is_explained }) };
         let change = Object::read(Value::Object(change))?.all(|object| Ok(UserFields::read(object)));
         let within = |fault: Fault| fault.within("properties").within("action");

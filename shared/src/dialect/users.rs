@@ -22,6 +22,7 @@ use crate::http::call::Call;
 use crate::http::json::{Faulty, Object, Text};
 use crate::http::{Dialect, Paging};
 
+pub(crate) use check::tags;
 pub use check::{Check, Explanation, MAX_THING_ID, ShownDecision};
 pub use fields::{STATUSES, UserFields, UserStatus};
 pub use job::{ShownJob, deletion};

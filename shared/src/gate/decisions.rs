@@ -154,9 +154,16 @@ pub struct Decision<'f> {
 /// Where a permission of a member comes from.
 #[derive(Debug)]
 pub struct Why<'f> {
-    pub origin: Origin<'f>,
+    permission: &'f str,
     pub member: &'f Member,
     pub catalog: &'f Catalog,
+}
+
+impl<'f> Why<'f> {
+    /// The roles that grant or deny the permission. Few questions ask for them.
+    pub fn origin(&self) -> Origin<'f> {
+        self.catalog.origin(&self.catalog.roles_of(self.member), self.permission)
+    }
 }
 
 impl Reading<'_> {
@@ -171,14 +178,13 @@ impl Reading<'_> {
         let asked_of = subject.map_or_else(|| facts.entity(&facts.nobody()), |subject| facts.entity(subject));
         facts.allow(&Action::Check, &asked_of).map_err(Problem::Forbidden)?;
         let Some(subject) = subject else { return Ok(Decision { decided: Err(not_permitted()), why: None }) };
-        let catalog = facts.catalog();
-        let origin = catalog.origin(&catalog.roles_of(subject), question.granting());
         let decided = match self.may(subject, question) {
             Ok(notices) => Ok(notices),
             Err(Problem::Forbidden(denial)) => Err(denial),
             Err(why) => return Err(why),
         };
-        Ok(Decision { decided, why: Some(Why { origin, member: subject, catalog }) })
+        let why = Why { permission: question.granting(), member: subject, catalog: facts.catalog() };
+        Ok(Decision { decided, why: Some(why) })
     }
 
     fn may(&self, subject: &Member, question: &Question) -> Result<Vec<String>, Problem> {
@@ -230,7 +236,8 @@ impl Facts {
         edit: &MemberEdit,
     ) -> Result<Vec<String>, Problem> {
         let mut after = before.clone();
-        after.apply(edit, &self.known())?;
+        // What does not exist is told only if the edit is allowed, as by the call itself.
+        let is_sound = after.apply(edit, &self.known());
         let actions = Member::actions(Change::Update { before, after: &after, edit }, self.catalog());
         let (principal, resource) = (policy::member(subject, self.catalog()), self.entity(before));
         let policies = &self.rules().policies;
@@ -242,6 +249,6 @@ impl Facts {
             let least = self.may(subject, question.action(), Thing::Member(before));
             notices.extend(least.map_err(Problem::Forbidden)?);
         }
-        Ok(notices)
+        is_sound.map(|()| notices)
     }
 }

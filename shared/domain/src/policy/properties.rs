@@ -35,8 +35,7 @@ impl Properties {
         let mut all = self.clone();
         let subject = &mut all.0[0];
         for (name, value) in known {
-            subject.remove(name);
-            subject.add(name, &Json::from(value.as_str()));
+            subject.set(name, value);
         }
         all
     }
@@ -65,42 +64,75 @@ impl Properties {
 const TEXTS: &str = "Properties";
 const NUMBERS: &str = "Numbers";
 
+/// The most values of a part of a question, and the longest name of one in characters. One body can ask a hundred questions with the same
+/// properties, so that each value can be in memory a hundred times.
+pub const MAX_VALUES: usize = 100;
+pub const MAX_NAME: usize = 250;
+
 impl Tags {
-    /// Reads the members of a JSON object. A policy cannot see `null`, a fraction that is not written as a text, nor a list or an object
-    /// within a list.
-    pub fn read(members: &Map<String, Json>) -> Self {
+    /// Reads the members of a JSON object; `None` if there are more than [`MAX_VALUES`], or a name is longer than [`MAX_NAME`]. A policy
+    /// cannot see `null`, a fraction that is not written as a text, nor a list or an object within a list.
+    pub fn read(members: &Map<String, Json>) -> Option<Self> {
         let mut tags = Self::default();
-        for (name, value) in members {
-            tags.add(name, value);
-        }
-        tags
+        let mut left = MAX_VALUES;
+        members.iter().try_for_each(|(name, value)| tags.add(name, value, &mut left)).map(|()| tags)
     }
 
-    fn add(&mut self, name: &str, value: &Json) {
-        let text = |value: &Json| match value {
-            Json::String(text) => Some(Value::String(text.clone())),
-            Json::Bool(it) => Some(Value::String(it.to_string())),
-            Json::Number(number) => number.as_i64().map(|number| Value::String(number.to_string())),
-            _ => None,
-        };
+    /// `None` if the name is too long, or there are more values than are left.
+    fn add(&mut self, name: &str, value: &Json, left: &mut usize) -> Option<()> {
+        if name.chars().count() > MAX_NAME {
+            return None;
+        }
+        if let Json::Object(members) = value {
+            let mut inner = members.iter();
+            return inner.try_for_each(|(inner, value)| self.add(&format!("{name}.{inner}"), value, left));
+        }
         let values: BTreeSet<Value> = match value {
-            Json::Object(members) => {
-                return members.iter().for_each(|(inner, value)| self.add(&format!("{name}.{inner}"), value));
-            }
             Json::Array(values) => values.iter().filter_map(text).collect(),
             value => text(value).into_iter().collect(),
         };
-        let name = || Cow::Owned(name.to_owned());
+        *left = left.checked_sub(values.len().max(1))?;
         if value.is_array() || !values.is_empty() {
-            self.texts.insert(name(), Value::Set(values));
+            self.texts.insert(Cow::Owned(name.to_owned()), Value::Set(values));
         }
         if let Some(number) = value.as_i64() {
-            self.numbers.insert(name(), Value::Long(number));
+            self.numbers.insert(Cow::Owned(name.to_owned()), Value::Long(number));
         }
+        Some(())
     }
 
-    fn remove(&mut self, name: &str) {
-        self.texts.remove(name);
+    /// One text in place of whatever has that name.
+    fn set(&mut self, name: &str, value: &str) {
         self.numbers.remove(name);
+        self.texts.insert(Cow::Owned(name.to_owned()), Value::Set([Value::String(value.to_owned())].into()));
+    }
+}
+
+fn text(value: &Json) -> Option<Value> {
+    match value {
+        Json::String(text) => Some(Value::String(text.clone())),
+        Json::Bool(it) => Some(Value::String(it.to_string())),
+        Json::Number(number) => number.as_i64().map(|number| Value::String(number.to_string())),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_body_cannot_make_more_of_its_properties_than_it_has() {
+        let read = |json: Json| Tags::read(json.as_object().unwrap());
+        let many = |count: usize| json!((0..count).map(|it| (format!("p{it}"), json!(it))).collect::<Map<_, _>>());
+        assert!(read(many(MAX_VALUES)).is_some());
+        assert_eq!(read(many(MAX_VALUES + 1)), None);
+        assert_eq!(read(json!({ "within": many(MAX_VALUES + 1) })), None);
+        assert!(read(json!({ "list": (0..MAX_VALUES).collect::<Vec<_>>() })).is_some());
+        assert_eq!(read(json!({ "list": (0..=MAX_VALUES).collect::<Vec<_>>() })), None);
+        assert!(read(json!({ "n".repeat(MAX_NAME): 1 })).is_some());
+        assert_eq!(read(json!({ "n".repeat(MAX_NAME): { "a": 1 } })), None);
     }
 }

@@ -411,7 +411,7 @@ fn policies_see_what_a_service_says_of_a_question() {
     let catalog = Rules::new(1, [writer].into_iter().chain(own(&texts).into_iter().map(Entry::Policy)));
     let cedar = cedar::Texts::new(&texts.map(str::to_owned));
     let (alice, tenant) = (member(1, [RoleId::new(10)]), TenantId::new(1));
-    let tags = |json: &serde_json::Value| Tags::read(json.as_object().unwrap());
+    let tags = |json: &serde_json::Value| Tags::read(json.as_object().unwrap()).unwrap();
     let may = |permission: &str, [subject, action, resource]: [serde_json::Value; 3], known: &Metadata| {
         let properties = Properties::new([tags(&subject), tags(&action), tags(&resource), Tags::default()]);
         let properties = properties.with_subject(known.iter());

@@ -91,7 +91,7 @@ impl Check {
     }
 
     /// # Errors
-    /// There is a change, and the question is not about a member.
+    /// There is a change, and the question is not about a member. Or there are too many properties.
     pub fn question(self, caller: UserId, tenant: TenantId) -> Result<Question, Fault> {
         let subject = match self.subject {
             None | Some(Subject::Me) => Some(caller),
@@ -102,10 +102,12 @@ impl Check {
             Some(resource) => (resource.r#type.0, resource.id.map(|id| id.0), resource.properties),
             None => (of_permission(), None, None),
         };
-        let tags = |members: Option<Members>| members.map(|Members(members)| Tags::read(&members)).unwrap_or_default();
-        let parts = [None, None, properties, self.context].map(tags);
+        let properties =
+            tags(properties).map_err(|fault| fault.within("properties").within("resource").within("body"))?;
+        let context = tags(self.context).map_err(|fault| fault.within("context").within("body"))?;
+        let properties = Properties::new([Tags::default(), Tags::default(), properties, context]);
         let question = Question::new(subject, &self.action.0, (&kind, &id.unwrap_or_default()), tenant);
-        let question = question.with_properties(Properties::new(parts));
+        let question = question.with_properties(properties);
         match self.change {
             None => Ok(question),
             Some(change) if question.is_of_member() => Ok(question.with(change.0.edit(tenant))),
@@ -115,6 +117,15 @@ impl Check {
             }
         }
     }
+}
+
+/// The properties of a part of a question.
+///
+/// # Errors
+/// There are too many.
+pub(crate) fn tags(members: Option<Members>) -> Result<Tags, Fault> {
+    let read = members.map_or(Some(Tags::default()), |Members(members)| Tags::read(&members));
+    read.ok_or_else(|| Fault::here(Wrong::Syntax("at most 100 values, under names of at most 250 characters")))
 }
 
 /// Whether a member may do something.
@@ -148,9 +159,10 @@ impl<'a> Explanation<'a> {
     pub fn new(decision: &Decision<'a>) -> Option<Self> {
         let why = decision.why.as_ref()?;
         let names = |roles: &[&'a domain::Role]| roles.iter().map(|role| role.name.as_str()).collect();
-        let (granted_by, denied_by) = (names(&why.origin.granted_by), names(&why.origin.denied_by));
-        let conferred_by = conferred(&why.origin, why.member, why.catalog);
-        Some(Self { permission: why.origin.permission, granted_by, denied_by, conferred_by })
+        let origin = why.origin();
+        let (granted_by, denied_by) = (names(&origin.granted_by), names(&origin.denied_by));
+        let conferred_by = conferred(&origin, why.member, why.catalog);
+        Some(Self { permission: origin.permission, granted_by, denied_by, conferred_by })
     }
 }
 
