@@ -10,6 +10,8 @@ mod common;
 mod invariants;
 #[path = "policy/own.rs"]
 mod own;
+#[path = "policy/properties.rs"]
+mod properties;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
