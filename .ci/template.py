@@ -32,6 +32,7 @@ POLLER = {"service-role/AWSLambdaDynamoDBExecutionRole"}
 DEAD_LETTERS = {"Action": ["sqs:SendMessage"], "Effect": "Allow", "Resource": {"Fn::GetAtt": ["DeadLetters", "Arn"]}}
 TABLE = {"Fn::GetAtt": ["Table", "Arn"]}
 INDEX = {"Fn::Sub": "${Table.Arn}/index/GSI1"}
+SECRET = {"Ref": "SigningSecret"}
 # The newest version that Amazon Linux 2023 has.
 GLIBC = (2, 34)
 MACHINES = {"arm64": "EM_AARCH64", "x86_64": "EM_X86_64"}
@@ -64,7 +65,15 @@ def transformed(change=lambda template: None):
 
 def statements(role):
     found = [it for policy in role.get("Policies", []) for it in policy["PolicyDocument"]["Statement"]]
-    return [{**it, "Action": as_list(it["Action"])} for it in found]
+    return [{**it, "Action": as_list(by_default(it["Action"])), "Resource": by_default(it["Resource"])} for it in found]
+
+
+def by_default(value):
+    """The value if the keys that sign are in Secrets Manager, as they are by default."""
+    match value:
+        case {"Fn::If": ["HasSecret", chosen, _]}:
+            return chosen
+    return value
 
 
 def faults_of(role, used, managed_wanted):
@@ -85,6 +94,8 @@ def faults_of(role, used, managed_wanted):
         actions, resources = set(statement["Action"]), as_list(statement["Resource"])
         granted |= actions
         on_index = INDEX in resources
+        if resources == [SECRET] and all(it.startswith("secretsmanager:") for it in actions):
+            continue
         if any(it not in (TABLE, INDEX) for it in resources) or (on_index and actions != {"dynamodb:Query"}):
             yield f"{sorted(actions)} on {json.dumps(resources)}"
     for action in sorted(granted - used):

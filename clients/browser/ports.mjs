@@ -13,7 +13,8 @@ if (!dynamodb) {
   process.exit(2);
 }
 const TABLE = 'rolecall';
-const KEYS = ['LOCAL_SIGNING_KEY', 'JWKS'];
+const KEYS = ['JWKS'];
+const SECRET = 'arn:aws:secretsmanager:us-east-1:000000000000:secret:SigningSecret';
 // Milliseconds for the whole test.
 const ALL = 60_000;
 
@@ -21,6 +22,7 @@ endAfter(ALL);
 
 const key = (name) => ({ PK: { S: 'CONFIG' }, SK: { S: name } });
 const read = (name) => ({ operation: 'GetItem', input: { TableName: TABLE, Key: key(name) } });
+const readSecret = { operation: 'secretsmanager.GetSecretValue', input: { SecretId: SECRET } };
 const write = (name) => ({ operation: 'PutItem', input: { TableName: TABLE, Item: key(name) } });
 
 /** Calls DynamoDB; runs here and in pages. */
@@ -28,7 +30,7 @@ async function call(url, { operation, input }, options = {}) {
   try {
     const headers = {
       'content-type': 'application/x-amz-json-1.0',
-      'x-amz-target': `DynamoDB_20120810.${operation}`,
+      'x-amz-target': operation.includes('.') ? operation : `DynamoDB_20120810.${operation}`,
       'x-amz-date': '20260101T000000Z',
       authorization:
         'AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0',
@@ -59,12 +61,16 @@ for (const name of KEYS) {
   assert(Item, `there is no ${name}`);
   secrets.push(...Object.values(Item).map((value) => JSON.stringify(value)).filter((value) => value.length > 40));
 }
+const signing = await call(dynamodb, readSecret);
+assert.equal(signing.status, 200, `the signing keys: ${signing.text}`);
+const { keys, seal } = JSON.parse(JSON.parse(signing.text).SecretString);
+secrets.push(seal, ...keys.map(({ pkcs8 }) => pkcs8));
 const { text: docs } = await get(`${api}/docs`);
 const [, credentials] = docs.match(/<script type="application\/json" id="credentials"[^>]*>(.*?)<\/script>/s) ?? [];
 assert(credentials, `${api}/docs has no credentials`);
 secrets.push(...strings(JSON.parse(credentials)).filter((value) => value.length > 40));
 
-assert(secrets.length > KEYS.length, 'there is nothing to get');
+assert(secrets.length > KEYS.length + 2, 'there is nothing to get');
 
 const page = createServer((request, response) => {
   response.setHeader('content-type', 'text/html').end('<!doctype html><title>Evil</title>');
@@ -96,6 +102,7 @@ async function from(name, url, status, api, dynamodb) {
   const tries = [];
   for (const [mode, credentials] of [['cors', 'include'], ['cors', 'omit'], ['no-cors', 'include']]) {
     tries.push(...KEYS.map((it) => ({ what: `read ${it}`, request: read(it), options: { mode, credentials } })));
+    tries.push({ what: 'read the signing keys', request: readSecret, options: { mode, credentials } });
     const mark = `evil-${marks.length}-${Date.now()}`;
     marks.push(mark);
     tries.push({ what: 'write', request: write(mark), options: { mode, credentials } });

@@ -7,12 +7,12 @@ use shared::credential::Kind as TokenKind;
 use shared::domain::{Group, Label, Member, Permission, Policy, Role, Status, Tenant, Time, User, policy, role};
 use shared::gate::NewPicture;
 use shared::id::{GroupId, Kind, LabelId, MembershipId, PolicyId, RoleId, TenantId, UserId, is_slug};
+use shared::table::Item;
 use shared::table::key::{self, TenantKeys};
-use shared::table::{Item, encode};
 
 use crate::store::{Store, Things, pictured_items, record_items, referred, tenant_items, user_items};
 use crate::token::{self, Flaw};
-use crate::{Result, Template};
+use crate::{Result, Template, issuer};
 
 const POLICY: &str = r#"@notice("Only the owner appoints admins at Globex.")
 forbid (principal, action == Action::"member:assign-role", resource)
@@ -25,6 +25,8 @@ pub async fn fill(store: &Store, now: Time) -> Result<()> {
     if store.get(&key::jwks()).await?.is_some() {
         return Ok(());
     }
+    // Before the issuer: else a function would try to fetch its keys.
+    issuer::make_key(store).await?;
     store.put_all(items(now)?).await?;
     finish(store).await
 }
@@ -37,6 +39,7 @@ pub fn items(now: Time) -> Result<Vec<Item>> {
     let (acme, globex) = (TenantId::new(1), TenantId::new(2));
     let mut items = tenant_items(tenant(acme, "acme", "Acme", now), &acme_things(now))?;
     items.extend(tenant_items(tenant(globex, "globex", "Globex", now), &globex_things())?);
+    items.extend(issuer::items(now)?);
     let people = [
         ("owner@acme.example", "Olivia", "Owner"),
         ("admin@acme.example", "Adam", "Admin"),
@@ -98,11 +101,11 @@ pub async fn finish(store: &Store) -> Result<()> {
     for (kind, count) in counters {
         store.allocate(kind, count).await?;
     }
-    // This item comes last, because it says that all the others are there.
-    let (signing_key, jwk) = token::new_key()?;
-    store.put(signing_key).await?;
-    let document = json!({ "keys": [jwk] }).to_string();
-    store.put(encode(&key::jwks(), None, &json!({ "document": document })).map_err(|it| it.to_string())?).await
+    if !issuer::has_key(store).await? {
+        issuer::make_key(store).await?;
+    }
+    // The published keys come last, because they say that all the others are there.
+    token::make_keys(store, shared::now()).await
 }
 
 /// The picture of the manager: one pixel.

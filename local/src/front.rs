@@ -1,8 +1,9 @@
-//! The front of DynamoDB: functions and people call it instead of the engine.
+//! The front of DynamoDB and Secrets Manager: functions and people call it instead of the engine.
 //!
 //! It enforces the template's IAM statements on functions, and adds the conflicts and limits that the embedded engine lacks.
 //! For tests it keeps records of requests and causes faults.
 
+mod capacity;
 mod latency;
 
 use std::{
@@ -26,6 +27,7 @@ use tokio::{
     sync::{Notify, RwLock},
 };
 
+use capacity::{COUNTED, READS, consumed};
 pub use latency::Latency;
 
 use crate::{
@@ -36,6 +38,7 @@ use crate::{
     limits::Limits,
     log::{Entry, LogSink},
     operations::amazon,
+    secrets,
     template::{ACCOUNT, Statement},
 };
 
@@ -212,12 +215,47 @@ impl State {
             actions: BTreeSet::new(),
             trace: header("x-amzn-trace-id").map(str::to_owned),
         };
-        let reply = self.answer(&parts, body, caller, &request, &mut record).await;
+        let reply = match target.and_then(|target| target.strip_prefix(secrets::SERVICE)) {
+            Some(operation) => self.answer_of_secrets(caller, operation, &request, &mut record).await,
+            None => self.answer(&parts, body, caller, &request, &mut record).await,
+        };
         if self.options.record {
             record.status = reply.as_ref().ok().map(|reply| reply.status().as_u16());
             lock(&self.records).push(record);
         }
         reply
+    }
+
+    /// Answers a request to Secrets Manager.
+    async fn answer_of_secrets(
+        &self,
+        caller: Option<&Caller>,
+        operation: &str,
+        request: &FrontRequest,
+        record: &mut Record,
+    ) -> io::Result<Reply> {
+        let (action, resource) = secrets::need(operation, &request.body);
+        record.actions.insert(action.clone());
+        if let Some(caller) = caller
+            && let Err(refusal) = authorize(caller, Some(&[Need { action, resource }]))
+        {
+            (self.options.log)(Entry::said("secretsmanager", &refusal));
+            return Ok(error(&json!({ "__type": "AccessDeniedException", "Message": refusal })));
+        }
+        let hook = lock(&self.fault).clone();
+        let fault = hook.map_or(Fault::None, |hook| hook(request));
+        if let Fault::AnswerBefore(status, body) = &fault {
+            return replaced(*status, body);
+        }
+        let answer = secrets::answer(&self.options.engine, operation, &request.body).await;
+        match fault {
+            Fault::AnswerAfter(status, body) => replaced(status, &body),
+            Fault::DropAfter => Err(io::ErrorKind::ConnectionAborted.into()),
+            Fault::None | Fault::AnswerBefore(..) => Ok(match answer {
+                Ok(answer) => amazon_json(StatusCode::OK, &answer),
+                Err(refusal) => error(&refusal),
+            }),
+        }
     }
 
     async fn answer(
@@ -289,23 +327,6 @@ fn has(body: &[u8], text: &[u8]) -> bool {
     text.is_empty() || body.windows(text.len()).any(|part| part == text)
 }
 
-/// The operations that read items.
-const READS: [&str; 5] = ["BatchGetItem", "GetItem", "Query", "Scan", "TransactGetItems"];
-
-/// The operations that report the capacity that they consumed.
-const COUNTED: [&str; 10] = [
-    "BatchGetItem",
-    "BatchWriteItem",
-    "DeleteItem",
-    "GetItem",
-    "PutItem",
-    "Query",
-    "Scan",
-    "TransactGetItems",
-    "TransactWriteItems",
-    "UpdateItem",
-];
-
 /// Refuses, in AWS's words, an action that the caller's statements do not allow. `needs` is `None` for operations that no
 /// statement can allow.
 fn authorize(caller: &Caller, needs: Option<&[Need]>) -> std::result::Result<(), String> {
@@ -323,24 +344,6 @@ fn authorize(caller: &Caller, needs: Option<&[Need]>) -> std::result::Result<(),
 fn access_key(headers: &HeaderMap) -> Option<&str> {
     let authorization = headers.get(AUTHORIZATION)?.to_str().ok()?;
     authorization.split_once("Credential=")?.1.split('/').next()
-}
-
-/// Returns the read and write units of a `ConsumedCapacity`, which is one for one table or a list for several.
-fn consumed(operation: &str, capacity: &Value) -> (f64, f64) {
-    let tables = match capacity {
-        Value::Array(tables) => tables.as_slice(),
-        table => std::slice::from_ref(table),
-    };
-    let is_read = READS.contains(&operation);
-    tables.iter().fold((0.0, 0.0), |(read, write), table| {
-        let units = |name: &str| table[name].as_f64();
-        let (reads, writes) = match (units("ReadCapacityUnits"), units("WriteCapacityUnits")) {
-            (None, None) if is_read => (units("CapacityUnits"), None),
-            (None, None) => (None, units("CapacityUnits")),
-            split => split,
-        };
-        (read + reads.unwrap_or_default(), write + writes.unwrap_or_default())
-    })
 }
 
 fn error(body: &Value) -> Reply {
@@ -361,17 +364,6 @@ mod tests {
     use hyper::header::HeaderValue;
 
     use super::*;
-
-    #[test]
-    fn capacity_is_summed_over_tables_and_kinds() {
-        let one = json!({ "TableName": "t", "CapacityUnits": 1.5 });
-        assert_eq!(consumed("GetItem", &one), (1.5, 0.0));
-        assert_eq!(consumed("PutItem", &one), (0.0, 1.5));
-        assert_eq!(consumed("BatchGetItem", &json!([one, one])), (3.0, 0.0));
-        let both = json!([{ "CapacityUnits": 6.0, "ReadCapacityUnits": 2.0, "WriteCapacityUnits": 4.0 }]);
-        assert_eq!(consumed("TransactWriteItems", &both), (2.0, 4.0));
-        assert_eq!(consumed("DescribeTable", &Value::Null), (0.0, 0.0));
-    }
 
     #[test]
     fn the_access_key_is_in_the_credential() {

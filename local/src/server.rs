@@ -17,6 +17,7 @@ use crate::{
     limits::Limits,
     log::LogSink,
     routes::Router,
+    secrets,
     sources::{self, Sources},
     template::{Function, Template},
 };
@@ -95,6 +96,7 @@ pub fn for_this_machine(template: &mut Template, port: u16, hosts: &[Host]) {
     own.extend(named.flat_map(|host| [format!("http://{host}"), format!("https://{host}")]));
     for function in &mut template.functions {
         function.environment.entry("TENANT_CREATION".to_owned()).and_modify(|it| *it = "anyone".to_owned());
+        function.environment.entry("LOCAL_ISSUERS".to_owned()).and_modify(|it| *it = "allowed".to_owned());
         if let Some(allowed) = function.environment.get_mut("ALLOWED_ORIGINS") {
             *allowed =
                 [allowed.as_str()].into_iter().chain(own.iter().map(String::as_str)).collect::<Vec<_>>().join(",");
@@ -126,6 +128,7 @@ impl Server {
             None => Engine::embedded(options.data.as_deref(), Arc::clone(&log))?,
         };
         dynamodb::ensure_table(&engine, &template).await?;
+        secrets::ensure_table(&engine).await?;
         let table = template.table_name().to_string();
 
         let functions: Vec<(Function, String)> =

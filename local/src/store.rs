@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, ReturnValue, WriteRequest};
+use serde_json::json;
 use shared::domain::event::Stamp;
 use shared::domain::tenant::Counts;
 use shared::domain::{Author, Entry, Group, Label, Member, Numbers, Policy, Role, Tenant, Time, User};
@@ -16,7 +17,7 @@ use shared::table::stored::{Stored, person_items};
 use shared::table::{Item, decode, encode};
 use tokio::task::JoinSet;
 
-use crate::Result;
+use crate::{Result, dynamodb};
 
 /// The most items that DynamoDB takes in one `BatchWriteItem`.
 const BATCH: usize = 25;
@@ -28,6 +29,7 @@ const LANES: usize = 8;
 pub struct Store {
     client: Client,
     table: Arc<str>,
+    secrets: Arc<dynamodb::Client>,
 }
 
 impl Store {
@@ -43,7 +45,8 @@ impl Store {
             .region(Region::from_static("us-east-1"))
             .credentials_provider(Credentials::new("local", "local", None, None, "local"))
             .build();
-        Ok(Self { client: Client::from_conf(config), table: table.into() })
+        let secrets = Arc::new(dynamodb::Client::new(endpoint));
+        Ok(Self { client: Client::from_conf(config), table: table.into(), secrets })
     }
 
     /// Reads one item with strong consistency.
@@ -58,6 +61,21 @@ impl Store {
         Ok(())
     }
 
+    /// Reads a secret.
+    pub async fn secret(&self, arn: &str) -> Result<Option<String>> {
+        match self.secrets.call("secretsmanager.GetSecretValue", &json!({ "SecretId": arn })).await {
+            Ok(answer) => Ok(answer["SecretString"].as_str().map(str::to_owned)),
+            Err(error) if error.kind == "ResourceNotFoundException" => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub async fn put_secret(&self, arn: &str, text: &str) -> Result<()> {
+        let input = json!({ "SecretId": arn, "SecretString": text });
+        self.secrets.call("secretsmanager.PutSecretValue", &input).await?;
+        Ok(())
+    }
+
     /// Starts a session of a member that lasts until `ends`, in seconds since the epoch.
     pub async fn start_session(&self, tenant: TenantId, user: UserId, id: &str, ends: i64, now: Time) -> Result<()> {
         let key = TenantKeys(tenant).member(user);
@@ -66,12 +84,15 @@ impl Store {
             let mut member: Member = decode(item).map_err(said)?;
             let before = sessions(&member)?;
             member.start_session(id.to_owned(), ends, now);
+            let new = sessions(&member)?.ok_or_else(|| "a member without sessions".to_owned())?;
             let request = self.client.update_item().table_name(&*self.table);
             let request =
                 request.key("PK", text(&key.pk)).key("SK", text(&key.sk)).update_expression("SET sessions = :new");
-            let request = request.condition_expression("attribute_not_exists(sessions) OR sessions = :old");
-            let request = request.expression_attribute_values(":old", before);
-            let request = request.expression_attribute_values(":new", sessions(&member)?);
+            let request = match before {
+                None => request.condition_expression("attribute_not_exists(sessions)"),
+                Some(old) => request.condition_expression("sessions = :old").expression_attribute_values(":old", old),
+            };
+            let request = request.expression_attribute_values(":new", new);
             match request.send().await {
                 Ok(_) => return Ok(()),
                 // Meanwhile another session was started, or a change of the member is under way.
@@ -212,10 +233,10 @@ fn by_seeding(tenant: TenantId, now: Time) -> Stamp {
     }
 }
 
-/// Returns a member's sessions as the attribute of the member's item.
-fn sessions(member: &Member) -> Result<AttributeValue> {
+/// Returns a member's sessions as the attribute of the member's item, if there are any.
+fn sessions(member: &Member) -> Result<Option<AttributeValue>> {
     let mut item = encode(&TenantKeys(member.tenant).member(member.user), None, member).map_err(said)?;
-    item.remove("sessions").ok_or_else(|| "a member without sessions".to_owned().into())
+    Ok(item.remove("sessions"))
 }
 
 /// Returns the id that an item of a unique name refers to.

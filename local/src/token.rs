@@ -1,17 +1,15 @@
-//! Tokens for the people of a local table. The key that signs them is only in that table.
+//! Tokens for the people of a local table, signed as the functions sign them.
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use ed25519_dalek::SigningKey;
-use ed25519_dalek::pkcs8::EncodePrivateKey;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use shared::credential::{Claims, Expected, Kind};
-use shared::domain::Time;
-use shared::table::{Item, encode, key};
+use shared::domain::{Meta, Session, SignIn, Time};
+use shared::signing::SigningKeys;
+use shared::signing::rotation::Published;
+use shared::table::encode;
+use shared::table::key::{self, TenantKeys};
 
 use crate::store::Store;
-use crate::{Result, Template, demo};
+use crate::{Result, Template, demo, issuer, secrets};
 
 /// The lifetime of a token if the caller gives none, in seconds.
 pub const TTL: i64 = 3600;
@@ -42,17 +40,18 @@ pub enum Flaw {
     Forged,
 }
 
-/// Makes a new key pair: the item that holds the private key, and the public key as a JWK.
-pub fn new_key() -> Result<(Item, Value)> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| error.to_string())?;
-    let key = SigningKey::from_bytes(&seed);
-    let private = key.to_pkcs8_der().map_err(|error| error.to_string())?;
-    let kid = uuid::Uuid::new_v4().to_string();
-    let public = BASE64_URL_SAFE_NO_PAD.encode(key.verifying_key().as_bytes());
-    let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": public, "kid": kid, "alg": "EdDSA", "use": "sig" });
-    let item = json!({ "kid": kid, "pkcs8": private.as_bytes() });
-    Ok((encode(&key::local_signing_key(), None, &item).map_err(|error| error.to_string())?, jwk))
+/// The resource of the template that holds the signing keys.
+const SECRET: &str = "SigningSecret";
+
+/// Makes signing keys, if there are none, and publishes them. The key signs from yesterday on, so that a token can be one that has expired.
+///
+/// # Errors
+/// The table or the secret cannot be written.
+pub async fn make_keys(store: &Store, now: Time) -> Result<()> {
+    let (keys, public) = SigningKeys::new(now.seconds() - 24 * 60 * 60).map_err(|why| why.to_string())?;
+    store.put_secret(&secrets::arn(SECRET), &keys.text()).await?;
+    let published = Published::default().with(&public);
+    store.put(encode(&key::jwks(), None, &published).map_err(|why| why.to_string())?).await
 }
 
 /// Returns a token of a new session of a member. It starts that session, unless the flaw is [`Flaw::Ended`].
@@ -69,9 +68,8 @@ pub async fn issue(
     now: Time,
 ) -> Result<String> {
     let (tenant, user) = demo::find(store, slug, email).await?;
-    let key = store.get(&key::local_signing_key()).await?.ok_or("this table has no key to sign with".to_owned())?;
-    let key: Value = shared::table::decode(key).map_err(|error| error.to_string())?;
-    let private: Vec<u8> = serde_json::from_value(key["pkcs8"].clone()).map_err(|error| error.to_string())?;
+    let secret = store.secret(&secrets::arn(SECRET)).await?.ok_or("there is no key to sign with".to_owned())?;
+    let keys = SigningKeys::parse(&secret).map_err(|why| why.to_string())?;
 
     let session = uuid::Uuid::new_v4().to_string();
     let (issued, expires) = match flaw {
@@ -79,7 +77,26 @@ pub async fn issue(
         _ => (now.seconds(), now.seconds() + ttl),
     };
     if flaw != Flaw::Ended {
-        store.start_session(tenant, user, &session, now.seconds() + ttl.max(TTL), now).await?;
+        let ends = now.seconds() + ttl.max(TTL);
+        store.start_session(tenant, user, &session, ends, now).await?;
+        let begun = Session {
+            id: session.clone(),
+            user,
+            sign_in: SignIn {
+                issuer: issuer::ISS.to_owned(),
+                subject: format!("demo|{email}"),
+                auth_time: None,
+                acr: None,
+                amr: Vec::new(),
+            },
+            client: "local".to_owned(),
+            device: None,
+            refresh: None,
+            expires_at: ends,
+            meta: Meta::new(now),
+        };
+        let key = TenantKeys(tenant).session(user, &session);
+        store.put(encode(&key, None, &begun).map_err(|why| why.to_string())?).await?;
     }
     let claims = Claims {
         iss: expected.issuer.clone(),
@@ -92,18 +109,15 @@ pub async fn issue(
         iat: issued,
         nbf: issued,
         typ: kind,
+        started: None,
     };
-    shared::signature::install();
-    let header = Header { kid: key["kid"].as_str().map(str::to_owned), ..Header::new(Algorithm::EdDSA) };
-    let sign = |claims: &Claims| jsonwebtoken::encode(&header, claims, &EncodingKey::from_ed_der(&private));
+    let sign = |claims: &Claims| keys.sign(claims, "local");
     let token = sign(&claims).map_err(|error| error.to_string())?;
     if flaw != Flaw::Forged {
         return Ok(token);
     }
     let other = sign(&Claims { exp: expires + 1, ..claims }).map_err(|error| error.to_string())?;
-    let (signed, _) = token.rsplit_once('.').unwrap_or_default();
-    let (_, signature) = other.rsplit_once('.').unwrap_or_default();
-    Ok(format!("{signed}.{signature}"))
+    Ok(with_signature_of(&token, &other))
 }
 
 /// Replaces placeholders such as `{{access acme admin@acme.example}}` in an event by tokens. A placeholder has a kind, a tenant
@@ -115,8 +129,9 @@ pub async fn fill(store: &Store, expected: &Expected, event: Value, now: Time) -
         let words: Vec<&str> = what.split_whitespace().collect();
         let (&[kind, slug, email], flaw) = words.split_first_chunk::<3>().ok_or_else(|| unknown(what))?;
         let kind = match kind {
-            "access" => Kind::Access,
-            "session" => Kind::Session,
+            "access" => Some(Kind::Access),
+            "session" => Some(Kind::Session),
+            "id_token" => None,
             _ => return Err(unknown(what)),
         };
         let flaw = match flaw {
@@ -126,12 +141,34 @@ pub async fn fill(store: &Store, expected: &Expected, event: Value, now: Time) -
             ["forged"] => Flaw::Forged,
             _ => return Err(unknown(what)),
         };
-        let token = issue(store, expected, (slug, email), kind, TTL, flaw, now).await?;
+        let token = match kind {
+            Some(kind) => issue(store, expected, (slug, email), kind, TTL, flaw, now).await?,
+            None => id_token(store, email, flaw, now).await?,
+        };
         text = format!("{before}{token}{after}");
     }
     serde_json::from_str(&text).map_err(|error| format!("the event: {error}").into())
 }
 
+/// An ID token of the demo's identity provider.
+async fn id_token(store: &Store, email: &str, flaw: Flaw, now: Time) -> Result<String> {
+    let past = now.seconds() - 3600;
+    let claims = if flaw == Flaw::Expired { json!({ "exp": past, "iat": past }) } else { json!({}) };
+    let token = issuer::id_token(store, email, &claims, now).await?;
+    if flaw != Flaw::Forged {
+        return Ok(token);
+    }
+    let other = issuer::id_token(store, email, &json!({ "sub": "another" }), now).await?;
+    Ok(with_signature_of(&token, &other))
+}
+
+/// The first token with the signature of the second.
+fn with_signature_of(token: &str, other: &str) -> String {
+    let (signed, _) = token.rsplit_once('.').unwrap_or_default();
+    let (_, signature) = other.rsplit_once('.').unwrap_or_default();
+    format!("{signed}.{signature}")
+}
+
 fn unknown(what: &str) -> crate::Error {
-    format!("`{{{{{what}}}}}` in the event: say `access` or `session`, a tenant, a user, and perhaps `ended`, `expired` or `forged`").into()
+    format!("`{{{{{what}}}}}` in the event: say `access`, `session` or `id_token`, a tenant, a user, and perhaps `ended`, `expired` or `forged`").into()
 }

@@ -52,7 +52,8 @@ fn is_sent_anyway(header: &str) -> bool {
 /// Headers of an answer that pages may always read, or that are for the browser or for a client that compresses a body.
 fn is_of_the_browser(header: &str) -> bool {
     let browsers = ["content-encoding", "content-security-policy", "referrer-policy", "vary", "x-content-type-options"];
-    ["accept-encoding", "cache-control", "content-type"].contains(&header) || browsers.contains(&header)
+    ["accept-encoding", "cache-control", "content-type", "pragma", "set-cookie"].contains(&header)
+        || browsers.contains(&header)
 }
 
 /// Collects the missing parts of each function. `lacks` gets the function's name.

@@ -1,5 +1,9 @@
 //! The state that a function keeps while it is warm: the connection, the keys, the catalogs.
 
+mod keys;
+mod sign_in;
+mod tokens;
+
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -45,6 +49,7 @@ pub struct App {
     rules: KnownRules,
     names: KnownNames,
     numbers: FreshNumbers,
+    signing: keys::Signing,
 }
 
 #[derive(Clone)]
@@ -77,6 +82,7 @@ impl App {
             rules: KnownRules::default(),
             names: KnownNames::default(),
             numbers: FreshNumbers::default(),
+            signing: keys::Signing::default(),
         })
     }
 
@@ -159,14 +165,21 @@ impl App {
         if call.header(header::AUTHORIZATION).is_some() {
             return self.bearer(call).await;
         }
+        if !self.takes_cookies(call) {
+            return Err(Problem::Unauthenticated("a cookie from a foreign page"));
+        }
+        // The first name is one that no other site of the same domain can set.
+        let cookie = call.cookie("__Host-session").or(call.cookie("session"));
+        self.verify(call, cookie, Kind::Session).await
+    }
+
+    /// Whether a cookie counts in this request.
+    fn takes_cookies(&self, call: &Call) -> bool {
         let is_from_here = match call.header(header::ORIGIN) {
             Some(origin) => self.allowed_origins.iter().any(|allowed| allowed == origin),
             None => call.header("sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none")),
         };
-        if !is_from_here || call.can_be_a_form() {
-            return Err(Problem::Unauthenticated("a cookie from a foreign page"));
-        }
-        self.verify(call, call.cookie("session"), Kind::Session).await
+        is_from_here && !call.can_be_a_form()
     }
 
     /// Whether the deployment lets people make tenants. What the policies say comes after that.

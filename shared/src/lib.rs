@@ -4,12 +4,13 @@
 //! 1. `domain`, a package of its own: records and decisions; pure
 //! 2. [`log`], [`answer`], [`trace`]: leaves
 //! 3. `table`: the only floor that knows DynamoDB; functions cannot reach it
-//! 4. [`gate`]: the one way to the table: read, decide, write
-//! 5. [`http`]: one request, its body and its credential
-//! 6. [`dialect`]: the dialects
-//! 7. [`app`]: the state of a warm function
-//! 8. [`work`]: the invocations that no caller makes
-//! 9. [`serve`](serve()): the runtime of a function
+//! 4. `secrets`: the only floor that knows Secrets Manager
+//! 5. [`gate`]: the one way to the table: read, decide, write
+//! 6. [`http`]: one request, its body and its credential
+//! 7. [`dialect`]: the dialects
+//! 8. [`app`]: the state of a warm function
+//! 9. [`work`]: the invocations that no caller makes
+//! 10. [`serve`](serve()): the runtime of a function
 
 pub mod answer;
 pub mod app;
@@ -17,6 +18,7 @@ pub mod dialect;
 pub mod gate;
 pub mod http;
 pub mod log;
+mod secrets;
 mod serve;
 #[cfg(feature = "table")]
 pub mod table;
@@ -31,7 +33,7 @@ pub use domain::{self, Problem, id, problem};
 pub use gate::{Caller, Deletion, MemberList, NamedList, Page, Plan, Reading, Reads, Step, View, list};
 pub use http::call::{self, Call};
 pub use http::{Dialect, Paging};
-pub use http::{credential, json, signature};
+pub use http::{assertion, credential, json, signature, signing};
 pub use serve::{serve, serve_product, serve_public};
 pub use work::Work;
 

@@ -1,13 +1,16 @@
 //! One invocation that no caller has made: the table's stream, or a schedule.
 
 use std::collections::BTreeSet;
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use lambda_http::LambdaEvent;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::app::{App, Boxed};
-use crate::gate::{Asked, jobs};
+use crate::dialect::users::issuer;
+use crate::gate::{Asked, bootstrap, issuers, jobs};
+use crate::log::{self, Level};
 use crate::table::key::{self, Key};
 use crate::table::meter::Meter;
 
@@ -16,6 +19,12 @@ const RESERVE: Duration = Duration::from_secs(1);
 
 /// A worker takes no further piece after this part of its time, so that the last one comes to its end.
 const PART: f64 = 0.5;
+
+/// How long the keys of an issuer can fail to come before somebody is told, in seconds.
+const STALE: i64 = 60 * 60;
+
+/// Fetches the keys of an issuer: a JWK Set, and for how many seconds it is good.
+pub type Fetch = dyn Fn(&str) -> Pin<Box<dyn Future<Output = Result<(String, i64), String>> + Send>> + Send + Sync;
 
 pub struct Work {
     pub(crate) request_id: String,
@@ -54,14 +63,15 @@ impl App {
     ///
     /// # Errors
     /// A job could not go on: it waits for the sweep.
-    pub fn work<'a>(&'a self, work: &'a Work) -> Boxed<'a, ()> {
+    pub fn work<'a>(&'a self, work: &'a Work) -> Boxed<'a, Value> {
         Box::pin(async move {
             let until = work.started + (work.deadline - work.started).mul_f64(PART);
             let asked = self.asked_by_product(work);
-            let mut outcome = Ok(());
+            let mut outcome = Ok(Value::Null);
             for (tenant, job) in work.keys().iter().filter_map(key::job_at) {
                 // One job that fails keeps no other from going on.
-                outcome = outcome.and(jobs::work(&asked, tenant, job, until).await);
+                let worked = jobs::work(&asked, tenant, job, until).await;
+                outcome = outcome.and_then(|nothing| worked.map(|()| nothing));
             }
             outcome
         })
@@ -71,11 +81,67 @@ impl App {
     ///
     /// # Errors
     /// The table cannot be read or written.
-    pub fn sweep<'a>(&'a self, work: &'a Work) -> Boxed<'a, ()> {
+    pub fn sweep<'a>(&'a self, work: &'a Work) -> Boxed<'a, Value> {
         Box::pin(async move {
             // The time of the schedule, which the event has.
             let at = serde_json::from_value(work.event["time"].clone()).unwrap_or_else(|_| (self.clock)());
-            jobs::sweep(&self.asked_by_product(work), at).await
+            jobs::sweep(&self.asked_by_product(work), at).await.map(|()| Value::Null)
+        })
+    }
+
+    /// Does what the operator of the deployment asks for, and answers.
+    ///
+    /// # Errors
+    /// The faults of the event, and those of [`bootstrap::carry_out`].
+    pub fn bootstrap<'a>(&'a self, work: &'a Work) -> Boxed<'a, Value> {
+        Box::pin(async move {
+            let request = issuer::request(&work.event)?;
+            bootstrap::carry_out(&self.asked_by_product(work), &request).await
+        })
+    }
+
+    /// Makes the rotation of the signing keys that is due; a new key in place of all others if the event says `{"rotate": "now"}`.
+    ///
+    /// # Errors
+    /// The table or the secret cannot be read or written, or another rotation is under way. A later run makes it good.
+    pub fn rotate<'a>(&'a self, work: &'a Work) -> Boxed<'a, Value> {
+        Box::pin(async move { self.rotate_keys(&self.asked_by_product(work), work.event["rotate"] == "now").await })
+    }
+
+    /// Fetches the keys of the issuers that the records of the table's stream are about, or of those that are due.
+    ///
+    /// # Errors
+    /// The table cannot be read or written.
+    pub fn fetch<'a>(&'a self, work: &'a Work, fetch: &'a Fetch) -> Boxed<'a, Value> {
+        Box::pin(async move {
+            let asked = self.asked_by_product(work);
+            let now = (self.clock)();
+            let issuers = match work.event["Records"].is_array() {
+                true => issuers::named(&asked, work.keys()).await?,
+                false => issuers::due(&asked, now).await?,
+            };
+            for iss in &issuers {
+                let known = issuers::known(&asked, iss).await?;
+                // Keys of the future were put in by hand.
+                if known.as_ref().is_some_and(|known| known.fetched_at > now.seconds()) {
+                    continue;
+                }
+                let fetched = fetch(iss).await;
+                let why = fetched.as_ref().err().cloned();
+                let failed_since = issuers::keep(&asked, iss, known, fetched.ok()).await?;
+                let Some((why, since)) = why.zip(failed_since) else { continue };
+                let is_stale = since + STALE <= now.seconds();
+                let (level, text) = match is_stale {
+                    true => (Level::Error, "the keys of an issuer are stale"),
+                    false => (Level::Warn, "the keys of an issuer cannot be fetched"),
+                };
+                log::line(
+                    level,
+                    text,
+                    &|| json!({ "request_id": work.request_id, "issuer": iss, "cause": why, "since": since }),
+                );
+            }
+            Ok(json!({ "fetched": issuers.len() }))
         })
     }
 

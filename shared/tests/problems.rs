@@ -13,7 +13,7 @@ use shared::problem::{Fault, MAX_TOLD, Reference, Step, Wrong};
 use shared::{Answer, Problem};
 
 /// The names of all problems. A new one makes `name` fail to compile, and then this list too short.
-const PROBLEMS: [&str; 23] = [
+const PROBLEMS: [&str; 24] = [
     "Unauthenticated",
     "InvalidJson",
     "Invalid",
@@ -37,6 +37,7 @@ const PROBLEMS: [&str; 23] = [
     "SecretAlreadyShown",
     "NothingToMatch",
     "DomainNotAllowed",
+    "Grant",
 ];
 
 fn name(problem: &Problem) -> &'static str {
@@ -64,6 +65,7 @@ fn name(problem: &Problem) -> &'static str {
         Problem::SecretAlreadyShown(_) => PROBLEMS[20],
         Problem::NothingToMatch(_) => PROBLEMS[21],
         Problem::DomainNotAllowed => PROBLEMS[22],
+        Problem::Grant(..) => PROBLEMS[23],
     }
 }
 
@@ -259,6 +261,10 @@ fn bodies_have_the_members_of_their_dialect() {
                 }
                 "authzen" => {
                     assert!(body.is_string() && !matches!(answer.status, 409 | 412 | 415 | 422), "{problem:?}");
+                }
+                "oauth" => {
+                    assert_eq!(keys(&body), ["error", "error_description"]);
+                    assert!(!matches!(answer.status, 409 | 412 | 415 | 422), "{problem:?}");
                 }
                 name => panic!("say here what the members of {name} are"),
             }

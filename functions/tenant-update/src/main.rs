@@ -5,7 +5,7 @@ use shared::domain::meta::{MAX_EXTERNAL_ID, MAX_NAME};
 use shared::domain::tenant::change::SettingsEdit;
 use shared::domain::tenant::{Inviters, MAX_DOMAINS, MAX_SEATS, SESSION_SECONDS};
 use shared::domain::{Patch, TenantEdit};
-use shared::json::{Faulty, MetadataPatch, Object, Text, Wire, Within};
+use shared::json::{Domain, Faulty, MetadataPatch, Object, Text, Wire, Within};
 use shared::problem::{Fault, Wrong};
 use shared::{Answer, App, Boxed, Call, Problem, Reads};
 
@@ -44,26 +44,6 @@ impl Wire for Who {
     fn read(value: Value) -> Result<Self, Vec<Fault>> {
         let named = Inviters::ALL.into_iter().find(|it| value.as_str() == Some(it.as_str()));
         named.map(Self).ok_or_else(|| vec![Fault::here(Wrong::NotOneOf("permitted, admins, owners"))])
-    }
-}
-
-/// The name of a domain. It is kept in lower case.
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-struct Domain(
-    #[cfg_attr(test, schemars(regex(pattern = r"^[A-Za-z0-9]+([.-][A-Za-z0-9]+)*$"), length(max = 253)))] String,
-);
-
-impl Wire for Domain {
-    fn read(value: Value) -> Result<Self, Vec<Fault>> {
-        let Text(text) = Text::<253>::read(value)?;
-        let domain = text.to_lowercase();
-        let is_label = |label: &str| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-');
-        let is_domain = domain.split('.').all(is_label);
-        let is_plain = domain.chars().all(|it| it.is_alphanumeric() || matches!(it, '.' | '-'));
-        match is_domain && is_plain {
-            true => Ok(Self(domain)),
-            false => Err(vec![Fault::here(Wrong::Syntax("the name of a domain"))]),
-        }
     }
 }
 

@@ -255,7 +255,12 @@ pub fn command(program: &Path, function: &Function, access_key: &str, task_root:
     ];
     let mut command = Command::new(program);
     command.env_clear().envs(lambda).envs(&function.environment);
-    command.env("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url).current_dir(task_root);
+    for service in ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SIGNING_SECRET"] {
+        if function.environment.contains_key(service) {
+            command.env(service, dynamodb_url);
+        }
+    }
+    command.current_dir(task_root);
     command
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{DEFAULT_TABLE, REGION, table_arn};
-use crate::Result;
+use super::{ACCOUNT, DEFAULT_TABLE, REGION, table_arn};
+use crate::{Result, secrets};
 
 /// Returns the parameters with their defaults.
 pub(super) fn parameters(declared: &Value) -> Result<BTreeMap<String, Value>> {
@@ -19,6 +19,7 @@ pub(super) fn parameters(declared: &Value) -> Result<BTreeMap<String, Value>> {
 
 pub(super) struct Resolver<'a> {
     pub(super) parameters: BTreeMap<String, Value>,
+    pub(super) conditions: &'a Value,
     pub(super) resources: &'a Map<String, Value>,
 }
 
@@ -54,12 +55,25 @@ impl Resolver<'_> {
         let argument_list = argument.as_array().map(Vec::as_slice);
         match (name, argument, argument_list) {
             ("Ref", Value::String(name), _) => self.reference(name, at),
+            ("Fn::If", _, Some([Value::String(condition), yes, no])) => {
+                self.resolve(if self.holds(condition, at)? { yes } else { no }, at)
+            }
+            ("Fn::Equals", _, Some([one, other])) => Ok((self.text(one, at)? == self.text(other, at)?).into()),
+            ("Fn::Not", _, Some([condition])) => Ok((self.resolve(condition, at)? != true).into()),
             ("Fn::GetAtt", Value::String(path), _) => self.attribute(path, at),
             ("Fn::Sub", Value::String(text), _) => self.substitute(text, at),
             ("Fn::Split", _, Some([Value::String(separator), text])) => {
                 Ok(self.text(text, at)?.split(separator).collect())
             }
             _ => Err(format!("{at}: {name} is not supported, or not of this form").into()),
+        }
+    }
+
+    /// Says whether a condition of the template holds.
+    fn holds(&self, condition: &str, at: &str) -> Result<bool> {
+        match self.conditions.get(condition) {
+            Some(value) => Ok(self.resolve(value, &format!("Conditions.{condition}"))? == true),
+            None => Err(format!("{at}: no condition is named `{condition}`").into()),
         }
     }
 
@@ -71,6 +85,9 @@ impl Resolver<'_> {
             ("AWS::Region", _) => REGION.into(),
             ("AWS::StackName", _) => DEFAULT_TABLE.into(),
             ("AWS::URLSuffix", _) => "amazonaws.com".into(),
+            ("AWS::Partition", _) => "aws".into(),
+            ("AWS::AccountId", _) => ACCOUNT.into(),
+            (_, Some(resource)) if resource["Type"] == "AWS::SecretsManager::Secret" => secrets::arn(name).into(),
             (_, Some(resource)) if resource["Type"] == "AWS::DynamoDB::Table" => {
                 self.table_name(&resource["Properties"])?.into()
             }

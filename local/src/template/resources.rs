@@ -55,7 +55,8 @@ const TABLE: [&str; 4] = [
 /// Reads a template that has its tags in their long form.
 pub(super) fn read(root: &Value) -> Result<Template> {
     let resources = root["Resources"].as_object().ok_or("no `Resources`".to_string())?;
-    let reader = Reader(Resolver { parameters: parameters(&root["Parameters"])?, resources });
+    let reader =
+        Reader(Resolver { parameters: parameters(&root["Parameters"])?, conditions: &root["Conditions"], resources });
     let (table, properties) = reader.only("AWS::DynamoDB::Table")?.ok_or("no AWS::DynamoDB::Table".to_string())?;
     only_known(properties, &[&CREATE_TABLE[..], &TABLE].concat(), table)?;
     let (api, api_properties) = reader.only("AWS::Serverless::HttpApi")?.unwrap_or(("", &Value::Null));
@@ -175,7 +176,8 @@ impl<'a> Reader<'a> {
                 _ => return Err(format!("{at}: events of type {} are not supported", event["Type"]).into()),
             }
         }
-        if routes.is_empty() && sources.is_empty() {
+        // Only the operator invokes a function of the product that has no event.
+        if routes.is_empty() && sources.is_empty() && definition["Metadata"]["Kind"] != "product" {
             return Err(format!("{}: no event, so nothing can call it", at("Events")).into());
         }
         let kind = match &definition["Metadata"]["Kind"] {

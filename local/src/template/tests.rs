@@ -88,6 +88,24 @@ fn globals_are_merged_and_functions_resolved() {
 }
 
 #[test]
+fn a_condition_chooses_by_the_parameters() {
+    let text = |condition: &str| {
+        let text = format!(
+            "Parameters: {{ Name: {{ Type: String, Default: '' }} }}
+Conditions: {{ IsNamed: !Not [!Equals [!Ref Name, '']], HasSecret: !Equals [!Ref Name, ''] }}
+Resources:
+  Secret: {{ Type: AWS::SecretsManager::Secret, Condition: HasSecret }}
+{TABLE}      TableName: !If [{condition}, !Ref Secret, !Sub '${{AWS::Partition}}:${{AWS::AccountId}}']
+"
+        );
+        Template::parse(&text).map(|template| template.table_name().to_owned()).map_err(|error| error.to_string())
+    };
+    assert_eq!(text("HasSecret"), Ok("arn:aws:secretsmanager:us-east-1:000000000000:secret:Secret".to_owned()));
+    assert_eq!(text("IsNamed"), Ok("aws:000000000000".to_owned()));
+    assert_eq!(text("Other"), Err("Table.TableName: no condition is named `Other`".to_owned()));
+}
+
+#[test]
 fn parameters_have_their_defaults() {
     let name = |parameter: &str| {
         let text = format!("Parameters: {{ Name: {parameter} }}\nResources:\n{TABLE}      TableName: !Ref Name\n");

@@ -35,7 +35,7 @@ pub struct Product {
     pub store: Store,
     pub template: Template,
     pub lines: Arc<Mutex<Vec<String>>>,
-    client: Client<HttpConnector, Full<Bytes>>,
+    pub client: Client<HttpConnector, Full<Bytes>>,
 }
 
 /// An answer over HTTP.

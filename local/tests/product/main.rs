@@ -22,3 +22,4 @@ mod races;
 mod roles;
 mod secrecy;
 mod settings;
+mod sign_in;

@@ -14,11 +14,11 @@ use crate::time::Time;
 
 /// The attributes that belong to the record itself: no event lists them as changed.
 const BOOKKEEPING: [&str; 17] = [
+    "refresh",
     "version",
     "authority",
     "fences",
     "head",
-    "sessions",
     "updated_at",
     "updated_by",
     "owners",

@@ -20,6 +20,7 @@ pub enum Kind {
     Policy = 7,
     Permission = 8,
     Job = 9,
+    Issuer = 10,
 }
 
 /// The identity of one thing of a kind: a number from 1 to 2^31-1. Atomic counters of the table number tenants, users and
@@ -151,8 +152,17 @@ fn parse_number(text: &str) -> Option<u32> {
 
 /// A permission has no number: its name identifies it, in all tenants. Its UUID has 62 bits of the name's SHA-256.
 pub fn permission_uuid(name: &str) -> Uuid {
+    of_name(Kind::Permission, name)
+}
+
+/// The id of an issuer: its `iss` identifies it, in all tenants.
+pub fn issuer_uuid(iss: &str) -> Uuid {
+    of_name(Kind::Issuer, iss)
+}
+
+fn of_name(kind: Kind, name: &str) -> Uuid {
     let hash = Sha256::digest(name);
-    of_bits(Kind::Permission as u8, u64::from_be_bytes(hash[..8].try_into().expect("eight bytes")))
+    of_bits(kind as u8, u64::from_be_bytes(hash[..8].try_into().expect("eight bytes")))
 }
 
 /// A version 8 UUID of ours, in lower case, with these bits as its last 62.

@@ -1,7 +1,7 @@
 //! The records and decisions of Rolecall. This package is pure: it has no HTTP, no AWS, no clock and no random numbers.
 //!
-//! - [`id`], [`time`], [`text`], [`problem`]: leaves
-//! - [`tenant`], [`member`], [`role`], [`group`], [`label`], [`job`], with [`meta`]: the records; [`catalog`]: everything that decides in a
+//! - [`id`], [`time`], [`text`], [`problem`], [`sign_in`]: leaves
+//! - [`tenant`], [`member`], [`role`], [`group`], [`label`], [`job`], [`session`], [`issuer`], with [`meta`]: the records; [`catalog`]: everything that decides in a
 //!   tenant
 //! - [`policy`]: the decision, by Cedar policies
 //! - [`record`]: the trait of all records; [`event`]: the audit chain of a record
@@ -11,6 +11,7 @@ pub mod catalog;
 pub mod event;
 pub mod group;
 pub mod id;
+pub mod issuer;
 pub mod job;
 pub mod label;
 pub mod language;
@@ -22,6 +23,8 @@ pub mod record;
 pub mod role;
 #[cfg(feature = "openapi")]
 pub mod schema;
+pub mod session;
+pub mod sign_in;
 pub mod tenant;
 pub mod text;
 pub mod time;
@@ -30,6 +33,7 @@ pub use catalog::{Catalog, Entry, Known, Names, Origin, Policy};
 pub use event::{Author, Broken, Difference, Event, verify_chain};
 pub use group::Group;
 pub use group::change::GroupEdit;
+pub use issuer::{Issuer, IssuerEdit};
 pub use job::Job;
 pub use label::{Label, LabelEdit};
 pub use language::Language;
@@ -41,6 +45,8 @@ pub use problem::{Fault, Problem};
 pub use record::{Change, Record, Subject, Tally};
 pub use role::change::RoleEdit;
 pub use role::{Permission, Role};
+pub use session::Session;
+pub use sign_in::SignIn;
 pub use tenant::change::TenantEdit;
 pub use tenant::{Numbers, Tenant, User};
 pub use time::Time;

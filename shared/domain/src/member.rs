@@ -75,7 +75,7 @@ pub struct Member {
     pub primary_group: Option<GroupId>,
     /// The live sessions by their ids, and when each ends, in seconds since the epoch. They are in this item because a batch read
     /// is no snapshot: facts that are checked together must come from one item. A change that ends a session raises `authority`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sessions: BTreeMap<String, i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<Time>,

@@ -1,9 +1,13 @@
 //! Everything that can stop a request, without HTTP. A dialect that does not answer each problem does not compile.
 
+mod grant;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::Serialize;
+
+pub use grant::Grant;
 
 /// Why a request was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -182,6 +186,8 @@ impl Reference {
 pub enum Problem {
     /// 401: no credential, or an invalid one; the reason is for the log.
     Unauthenticated(&'static str),
+    /// No token was given; the reason is for the log.
+    Grant(Grant, &'static str),
     /// 400: not JSON; with the fault and its place.
     InvalidJson(String),
     /// 400
@@ -233,6 +239,7 @@ impl Problem {
     pub fn code(&self) -> &'static str {
         match self {
             Problem::Unauthenticated(_) => "unauthenticated",
+            Problem::Grant(grant, _) => grant.code(),
             Problem::InvalidJson(_) => "invalid_json",
             Problem::Invalid(_) => "invalid_input",
             Problem::PayloadTooLarge(_) => "payload_too_large",
@@ -260,6 +267,8 @@ impl Problem {
     pub fn status(&self) -> u16 {
         match self {
             Problem::InvalidJson(_) | Problem::Invalid(_) => 400,
+            Problem::Grant(Grant::Denied, _) => 403,
+            Problem::Grant(..) => 400,
             Problem::Unauthenticated(_) => 401,
             Problem::TenantMismatch | Problem::Forbidden(_) => 403,
             Problem::NotFound(_) => 404,
@@ -282,7 +291,7 @@ impl Problem {
     pub fn cause(&self) -> Option<&str> {
         match self {
             Problem::Unavailable(cause) | Problem::Internal(cause) => Some(cause),
-            Problem::Unauthenticated(cause) => Some(cause),
+            Problem::Unauthenticated(cause) | Problem::Grant(_, cause) => Some(cause),
             _ => None,
         }
     }
@@ -319,6 +328,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Problem::Unauthenticated(_) => f.write_str("a valid credential is required"),
+            Problem::Grant(grant, _) => f.write_str(grant.text()),
             Problem::InvalidJson(why) => write!(f, "the body is not valid JSON: {why}"),
             Problem::Invalid(faults) => f.write_str(&listed(faults).join("; ")),
             Problem::PayloadTooLarge(most) => write!(f, "the body must not be larger than {most} bytes"),

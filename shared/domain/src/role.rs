@@ -36,7 +36,7 @@ pub const MAX_PERMISSIONS: usize = 200;
 pub const MAX_PERMISSIONS_OF_ALL: usize = 5_000;
 
 /// The product's own permissions, each with the lowest rank that holds it and its description.
-const PERMISSIONS: [(&str, u8, &str); 17] = [
+const PERMISSIONS: [(&str, u8, &str); 19] = [
     (EVERYTHING, 3, "Everything, whatever it is called"),
     ("member:read", 1, "See the members of the tenant"),
     ("member:update-profile", 2, "Change names and profession of a member"),
@@ -47,6 +47,8 @@ const PERMISSIONS: [(&str, u8, &str); 17] = [
     ("member:set-metadata", 2, "Change the metadata of a member"),
     ("member:invite", 2, "Add, invite and restore members, and end an invitation"),
     ("member:remove", 2, "Remove members"),
+    ("member:read-sessions", 2, "See the sessions of a member"),
+    ("member:end-sessions", 2, "End the sessions of a member"),
     ("role:create", 2, "Define roles"),
     ("role:update", 2, "Change roles"),
     ("role:delete", 2, "Delete roles"),

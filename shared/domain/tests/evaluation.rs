@@ -24,7 +24,7 @@ use domain::policy::{
 };
 use domain::problem::Denial;
 use domain::tenant::Inviters;
-use domain::{Entry, Member, Policy, Rules, Status, role};
+use domain::{Entry, Member, Policy, Rules, SignIn, Status, role};
 use fastrand::Rng;
 
 #[test]
@@ -528,9 +528,22 @@ fn rules_notices_and_denials_are_what_cedar_says() {
             Action::Invite(some(&mut rng, &Inviters::ALL)),
             Action::UpdateTenant { settings: [some(&mut rng, &["seats", "allowed_domains"])].into() },
             Action::Remove,
+            Action::ReadSessions,
+            Action::EndSessions,
+            Action::ManageIssuers,
+            Action::StartSession(&SignIn {
+                issuer: some(&mut rng, &["https://id.example", "https://other.example"]).to_owned(),
+                subject: "1".to_owned(),
+                auth_time: None,
+                acr: rng.bool().then(|| "strong".to_owned()),
+                amr: vec!["pwd".to_owned()],
+            }),
         ] {
             let tenant = policy::tenant(TenantId::new(1));
-            let of_tenant = matches!(action, Action::List(_) | Action::UpdateTenant { .. });
+            let of_tenant = matches!(
+                action,
+                Action::List(_) | Action::UpdateTenant { .. } | Action::ManageIssuers | Action::StartSession(_)
+            );
             let resource = if of_tenant { &tenant } else { resource };
             let dialect = some(&mut rng, &cedar::DIALECTS);
             let ours = policies.allow(dialect, &principal, &action, resource);

@@ -18,18 +18,16 @@ use std::fmt::Write as _;
 use std::str::FromStr;
 
 use cedar_policy::{PolicySet, Schema, ValidationMode, Validator};
-use domain::Time;
 use domain::group::Standing;
 use domain::id::{GroupId, MembershipId, PolicyId, RoleId, TenantId, UserId};
-use domain::policy;
 use domain::policy::eval::Entity;
 use domain::policy::question::Thing;
 use domain::policy::{
-    Action, BASE, MAX_POLICY_BYTES, MAX_POLICY_DEPTH, NOT_PERMITTED, POLICY_ERROR, Policies, Refused, check_text,
+    self, Action, BASE, MAX_POLICY_BYTES, MAX_POLICY_DEPTH, NOT_PERMITTED, POLICY_ERROR, Policies, Refused, check_text,
 };
 use domain::problem::Denial;
 use domain::tenant::Inviters;
-use domain::{Entry, Member, Permission, Policy, Role, Rules, Status, role};
+use domain::{Entry, Member, Permission, Policy, Role, Rules, Status, Time, role};
 use fastrand::Rng;
 
 const SCHEMA: &str = include_str!("../policies/schema.cedarschema");
@@ -252,6 +250,8 @@ fn asks() -> Vec<(&'static str, Ask)> {
         ("invite, as admins may", |_, _| Action::Invite(Inviters::Admins)),
         ("invite, as owners may", |_, _| Action::Invite(Inviters::Owners)),
         ("remove", |_, _| Action::Remove),
+        ("read-sessions", |_, _| Action::ReadSessions),
+        ("end-sessions", |_, _| Action::EndSessions),
     ]
 }
 

@@ -15,7 +15,8 @@ use domain::policy::properties::Properties;
 use domain::policy::question::Thing;
 use domain::policy::{self, Action};
 use domain::{
-    Change, Entry, Group, GroupEdit, Label, Member, Permission, Record, Role, RoleEdit, Rules, Status, Time, role,
+    Change, Entry, Group, GroupEdit, Label, Member, Permission, Record, Role, RoleEdit, Rules, SignIn, Status, Time,
+    role,
 };
 use fastrand::Rng;
 
@@ -191,6 +192,13 @@ fn the_table_says_who_may_make_and_delete_which_role() {
     let label = Label::new(LabelId::new(1), "pilot", Time::from_millis(0)).entity(ACME, &catalog);
     table("labels", vec![("make, rename, delete", Action::ManageLabels, label)]);
     let tenant = policy::tenant(ACME);
+    let sign_in = SignIn {
+        issuer: "https://id.example".to_owned(),
+        subject: "248289761001".to_owned(),
+        auth_time: None,
+        acr: None,
+        amr: Vec::new(),
+    };
     let asked = [
         ("change", Action::UpdateTenant { settings: BTreeSet::new() }),
         ("change the domains", Action::UpdateTenant { settings: ["allowed_domains"].into() }),
@@ -199,6 +207,8 @@ fn the_table_says_who_may_make_and_delete_which_role() {
         ("change the age of sessions", Action::UpdateTenant { settings: ["session_seconds"].into() }),
         ("delete, restore", Action::DeleteTenant),
         ("make another", Action::CreateTenant),
+        ("manage issuers", Action::ManageIssuers),
+        ("sign in to it", Action::StartSession(&sign_in)),
     ];
     table("the tenant", asked.into_iter().map(|(name, action)| (name, action, tenant.clone())).collect());
     let other = Member { user: UserId::new(2), ..member([role::USER]) }.entity(ACME, &catalog);

@@ -9,6 +9,7 @@ mod parameters;
 mod pictures;
 mod problems;
 mod questions;
+mod tokens;
 mod words;
 
 use std::borrow::Cow;
@@ -23,7 +24,7 @@ use serde_json::{Map, Value, json};
 use domain::Problem;
 use shared::Dialect;
 use shared::call::{MAX_BODY, MAX_IDEMPOTENCY_KEY};
-use shared::dialect::{USERS, directory, membership, organization, tenant, users};
+use shared::dialect::{USERS, directory, membership, oauth, organization, tenant, users};
 use shared::json::{Faulty, MAX_SAFE_INTEGER, Object};
 
 pub use lists::organization_in_path;
@@ -59,7 +60,9 @@ impl Operation {
         for (name, scheme) in security_schemes() {
             new.component("securitySchemes", name, scheme);
         }
-        new.problems_of(Scope::Any);
+        if dialect.name != "oauth" {
+            new.problems_of(Scope::Any);
+        }
         new
     }
 
@@ -288,6 +291,7 @@ impl Operation {
                     ("directory", _) => self.schema::<directory::Failure>(settings),
                     ("membership", _) => self.schema::<membership::Failure>(settings),
                     ("authzen", _) => self.schema::<String>(settings),
+                    ("oauth", _) => self.schema::<oauth::Failure>(settings),
                     ("organization", true) => self.schema::<organization::Invalid>(settings),
                     ("organization", false) => self.schema::<organization::Failure>(settings),
                     (name, _) => panic!("say here what a failure is in the dialect {name}"),
@@ -357,7 +361,12 @@ pub fn schema_of<T: JsonSchema>() -> Schema {
 
 /// The schema of a user in a path: a UUID, or `me` for the caller.
 pub fn user_or_me() -> Schema {
-    json_schema!({ "anyOf": [schema_of::<shared::id::Uuid>(), { "type": "string", "enum": ["me"] }] })
+    uuid_or("me")
+}
+
+/// The schema of a UUID in a path, or a word in its place.
+pub fn uuid_or(word: &str) -> Schema {
+    json_schema!({ "anyOf": [schema_of::<shared::id::Uuid>(), { "type": "string", "enum": [word] }] })
 }
 
 /// The schema of a UUID in a header. It has no `format`: generated clients would make a type of it that no header takes.

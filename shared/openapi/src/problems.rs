@@ -2,7 +2,7 @@
 
 use domain::member::change::MAX_EDGES;
 use domain::policy::{NOT_PERMITTED, POLICY_ERROR};
-use domain::problem::{Denial, Fault, MAX_TOLD, Place, Problem, Reference, Step, Wrong};
+use domain::problem::{Denial, Fault, Grant, MAX_TOLD, Place, Problem, Reference, Step, Wrong};
 use shared::call::MAX_BODY;
 
 /// Which operations can have a problem.
@@ -25,6 +25,8 @@ pub(crate) enum Scope {
     OldRoles,
     /// Those that show a secret.
     Secrets,
+    /// Those that give tokens.
+    Tokens,
 }
 
 pub(crate) fn scope_of(problem: &Problem) -> Scope {
@@ -48,6 +50,7 @@ pub(crate) fn scope_of(problem: &Problem) -> Scope {
         Problem::NothingToMatch(_) => Scope::New,
         Problem::InUse(_) => Scope::OldRoles,
         Problem::SecretAlreadyShown(_) => Scope::Secrets,
+        Problem::Grant(..) => Scope::Tokens,
     }
 }
 
@@ -55,6 +58,13 @@ pub(crate) fn scope_of(problem: &Problem) -> Scope {
 pub(crate) fn meaning(problem: &Problem) -> &'static str {
     match problem {
         Problem::Unauthenticated(_) => "there is no credential, or one that does not count",
+        Problem::Grant(Grant::InvalidToken, _) => "the shown token is not good here, whatever is wrong with it",
+        Problem::Grant(Grant::InvalidTarget, _) => {
+            "there is no such tenant, or no tenant is named and there are several"
+        }
+        Problem::Grant(Grant::UnsupportedType, _) => "there is no such way to get a token",
+        Problem::Grant(Grant::InvalidRefresh, _) => "the refresh token is not good, or its session has ended",
+        Problem::Grant(Grant::Denied, _) => "the person is no active member of the tenant",
         Problem::InvalidJson(_) => "the body is not JSON, or has a key twice",
         Problem::Invalid(_) => "something is missing, or not what it must be",
         Problem::PayloadTooLarge(_) => "the body is too large",
@@ -134,6 +144,11 @@ pub fn faults() -> Vec<Fault> {
 pub fn problems() -> Vec<Problem> {
     let mut problems = vec![
         Problem::Unauthenticated(CAUSE),
+        Problem::Grant(Grant::InvalidToken, CAUSE),
+        Problem::Grant(Grant::InvalidTarget, CAUSE),
+        Problem::Grant(Grant::UnsupportedType, CAUSE),
+        Problem::Grant(Grant::InvalidRefresh, CAUSE),
+        Problem::Grant(Grant::Denied, CAUSE),
         Problem::InvalidJson("unexpected character at line 1 column 2".to_owned()),
         Problem::PayloadTooLarge(MAX_BODY),
         // The problem with a header comes first: the first one describes the status.

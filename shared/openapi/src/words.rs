@@ -14,12 +14,14 @@ pub(crate) fn family(dialect: &'static Dialect) -> &'static str {
             "As clients of LlamaCloud know it: UUIDs, a session cookie, and failures as FastAPI has them."
         }
         "authzen" => "The standard way to ask for decisions: OpenID AuthZEN, Authorization API 1.0.",
+        "oauth" => "Signing in: tokens, as OAuth 2.0 has them.",
         name => panic!("say here what the dialect {name} is"),
     }
 }
 
 pub(crate) fn security(dialect: &'static Dialect) -> Value {
     match dialect.name {
+        "oauth" => json!([]),
         "membership" => json!([{ "bearer": [], "sessionToken": [] }]),
         "organization" => json!([{ "bearer": [] }, { "sessionCookie": [] }]),
         _ => json!([{ "bearer": [] }]),
@@ -93,6 +95,7 @@ pub(crate) fn header(name: &str) -> Value {
             "identity",
         ),
         "cache-control" => (true, "How long the answer may be kept (RFC 9111).", text, "no-cache"),
+        "pragma" => (true, "The same for clients of HTTP/1.0 (RFC 6749, section 5.1).", text, "no-cache"),
         "content-encoding" => (false, "`gzip`, for who accepts it.", text, "gzip"),
         "content-security-policy" => (true, "What the page may load and do.", text, "default-src 'none'"),
         "referrer-policy" => (true, "What the page tells others of itself.", text, "no-referrer"),

@@ -4,6 +4,7 @@ pub mod authzen;
 pub mod directory;
 pub mod members;
 pub mod membership;
+pub mod oauth;
 pub mod organization;
 pub mod tenant;
 pub mod users;
@@ -14,6 +15,7 @@ use serde_json::{Map, Value};
 pub use authzen::AUTHZEN;
 pub use directory::DIRECTORY;
 pub use membership::MEMBERSHIP;
+pub use oauth::OAUTH;
 pub use organization::ORGANIZATION;
 pub use tenant::TENANT;
 pub use users::USERS;
@@ -21,7 +23,7 @@ pub use users::USERS;
 use crate::http::Dialect;
 
 /// All dialects, for tests and tools. A function links only its own.
-pub const ALL: [&Dialect; 6] = [&TENANT, &USERS, &DIRECTORY, &MEMBERSHIP, &ORGANIZATION, &AUTHZEN];
+pub const ALL: [&Dialect; 7] = [&TENANT, &USERS, &DIRECTORY, &MEMBERSHIP, &ORGANIZATION, &AUTHZEN, &OAUTH];
 
 /// The faults of each field, or of the `body` as a whole, up to the number that an answer lists; and the number of the others.
 fn by_field(faults: &[Fault]) -> (Map<String, Value>, Option<usize>) {

@@ -2,8 +2,10 @@
 
 mod check;
 mod fields;
+pub mod issuer;
 mod job;
 mod picture;
+mod sessions;
 mod things;
 
 use serde::Serialize;
@@ -27,6 +29,7 @@ pub use check::{Check, Explanation, MAX_THING_ID, ShownDecision};
 pub use fields::{STATUSES, UserFields, UserStatus};
 pub use job::{ShownJob, deletion};
 pub use picture::{DataUri, MAX_PICTURE_BODY, image};
+pub use sessions::Sessions;
 pub use things::*;
 
 pub static USERS: Dialect = Dialect {

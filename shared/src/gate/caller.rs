@@ -31,9 +31,25 @@ impl Caller {
         Self { user, tenant, slug, proofs: vec![proof] }
     }
 
+    /// A person who signs in: an issuer has proved them, and they have no session yet.
+    pub(crate) fn signing_in(user: UserId, tenant: TenantId) -> Self {
+        Self { user, tenant, slug: String::new(), proofs: Vec::new() }
+    }
+
+    /// The member of a session whose refresh token is shown.
+    pub(crate) fn of_session(user: UserId, tenant: TenantId, session: String, now: i64) -> Self {
+        let proof = Proof { token: String::new(), session, issued: now };
+        Self { proofs: vec![proof], ..Self::signing_in(user, tenant) }
+    }
+
     /// Adds the second credential of the same caller.
     pub(crate) fn also(&mut self, other: Caller) {
         self.proofs.extend(other.proofs);
+    }
+
+    /// The session of the request; empty for somebody who signs in.
+    pub fn session(&self) -> &str {
+        self.proofs.first().map_or("", |proof| &proof.session)
     }
 
     /// The tenant by its UUID, its number or, if it is the caller's, its slug. This reads nothing.

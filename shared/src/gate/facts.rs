@@ -69,6 +69,8 @@ pub struct Facts {
     pub(super) new_tenant: Option<(TenantId, MembershipId)>,
     /// Whether there is a tenant with the slug that [`Reads::new_tenant`] named.
     pub(super) is_slug_taken: bool,
+    /// Whether the token that [`Reads::once`] named has given a session.
+    pub(super) is_exchanged: bool,
     /// Whether a member holds the role that [`Reads::holders`] named, or a group confers it.
     is_held: bool,
     /// The number of the thing that [`Reads::lookup`] named.
@@ -99,8 +101,9 @@ impl Facts {
         let job_key = reads.job.map(|id| keys.job(id));
         let wanted = wanted.chain(address_key.clone()).chain(external_key.clone()).chain(People::keys(keys, reads));
         let slug_key = reads.new_tenant.as_ref().map(|slug| key::slug(slug));
-        let wanted =
-            wanted.chain(group_key.clone()).chain(label_key.clone()).chain(slug_key.clone()).chain(job_key.clone());
+        let once_key = reads.once.as_ref().map(|hash| key::exchanged(hash));
+        let wanted = wanted.chain(group_key.clone()).chain(label_key.clone());
+        let wanted = wanted.chain(slug_key.clone()).chain(once_key.clone()).chain(job_key.clone());
         let wanted = wanted.chain(pictures.map(|user| keys.picture(*user)));
         let mut found = asked.table.get(wanted.chain(asked.verify_again.map(|_| key::jwks()))).await?;
         if let Some(verify_again) = asked.verify_again {
@@ -139,7 +142,7 @@ impl Facts {
         let label: Option<Label> = label_key.as_ref().and_then(&mut take).map(decode).transpose()?;
         let mut job: Option<Job> = job_key.as_ref().and_then(&mut take).map(decode).transpose()?;
         let new_tenant = reads.new_tenant.as_ref().map(|_| (TenantId::LAST, MembershipId::LAST));
-        let is_slug_taken = slug_key.is_some_and(|key| take(&key).is_some());
+        let [is_slug_taken, is_exchanged] = [slug_key, once_key].map(|key| key.is_some_and(|key| take(&key).is_some()));
         let people = People::of(asked, keys, reads, &found, &mut members).await?;
         let mut named_groups: BTreeSet<GroupId> = reads.named.0.iter().copied().collect();
         let mut named_labels: BTreeSet<LabelId> = reads.named.1.iter().copied().collect();
@@ -185,6 +188,7 @@ impl Facts {
             people,
             new_tenant,
             is_slug_taken,
+            is_exchanged,
             is_held,
             found: by_address.or(by_external_id).map(UserId::number),
             keys,

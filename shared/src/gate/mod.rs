@@ -6,12 +6,14 @@
 //! A function plans which record changes into what. The record names the actions of that change. The gate decides on each
 //! action, checks the facts again in the transaction, numbers the version, chains the event, and writes.
 
+pub mod bootstrap;
 mod caller;
 mod conditions;
 mod cursor;
 mod decisions;
 mod deletion;
 mod facts;
+pub mod issuers;
 pub mod jobs;
 mod known;
 pub mod list;
@@ -23,6 +25,7 @@ mod reads;
 mod removal;
 mod replay;
 mod seats;
+pub mod sessions;
 
 use std::time::Instant;
 
@@ -165,7 +168,12 @@ async fn commit(asked: &Asked<'_>, facts: &Facts, allowed: &Allowed) -> Result<C
         for written in &allowed.written {
             transaction.write(written)?;
         }
-        let changed = |fact: &Fact| allowed.written.iter().any(|written| written.key() == Some(&fact.item));
+        if let Some(begins) = &allowed.begins {
+            begins.write(&mut transaction)?;
+        }
+        let begins = |fact: &Fact| allowed.begins.as_ref().is_some_and(|begins| begins.member() == fact.item);
+        let changed =
+            |fact: &Fact| begins(fact) || allowed.written.iter().any(|written| written.key() == Some(&fact.item));
         if let Some(fact) = facts.principal().rests_on().filter(|fact| !changed(fact)) {
             transaction.rest_on(fact.clone())?;
         }
@@ -177,6 +185,9 @@ async fn commit(asked: &Asked<'_>, facts: &Facts, allowed: &Allowed) -> Result<C
     if let Some((tenant, membership)) = facts.new_tenant() {
         asked.numbers.spend(tenant);
         asked.numbers.spend(membership);
+    }
+    if let Some(accepts) = &allowed.accepts {
+        accepts.write(&mut transaction)?;
     }
     for person in &allowed.persons {
         transaction.person(person)?;

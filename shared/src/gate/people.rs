@@ -96,8 +96,13 @@ impl People {
 impl Facts {
     /// Whether the person with an address that [`Reads::person`] named is a member.
     pub fn has_joined(&self, email: &str) -> bool {
-        let mut persons = self.people.persons.iter().filter(|person| person.email == email);
-        persons.any(|person| self.member(Some(person.user)).is_ok())
+        self.person(email).is_some()
+    }
+
+    /// The member who is the person with an address that [`Reads::person`] named.
+    pub(super) fn person(&self, email: &str) -> Option<UserId> {
+        let persons = self.people.persons.iter().filter(|person| person.email == email);
+        persons.map(|person| person.user).find(|user| self.member(Some(*user)).is_ok())
     }
 
     /// The member with an address that [`Reads::addresses`] named.

@@ -10,6 +10,7 @@ use domain::{Change, Member, MemberEdit, Numbers, Problem, Role, RoleEdit, Time,
 
 use super::facts::{Facts, Unseen, View};
 use super::list::Shown;
+use super::sessions::{Accepts, Begins};
 use super::{Idempotency, IfMatch, Recorded};
 use crate::answer::Answer;
 use crate::table::fence::Fact;
@@ -51,6 +52,9 @@ pub struct Plan<'f> {
     pub(super) persons: Vec<User>,
     /// The pictures that the plan gives members and takes from them, as data URIs.
     pub(super) pictures: HashMap<UserId, Option<String>>,
+    /// The session that begins.
+    pub(super) begins: Option<Begins>,
+    pub(super) accepts: Option<Accepts>,
     denied: Option<Problem>,
     refused: Option<Problem>,
     notices: Vec<String>,
@@ -68,6 +72,8 @@ impl<'f> Plan<'f> {
             first: None,
             persons: Vec::new(),
             pictures: HashMap::new(),
+            begins: None,
+            accepts: None,
             denied: None,
             refused: None,
             notices: Vec::new(),
@@ -240,7 +246,8 @@ impl<'f> Plan<'f> {
         let mut tenant = self.tenant;
         tenant.numbers = Some(self.numbers).filter(|numbers| *numbers != self.facts.tenant().numbers);
         let now = self.facts.now();
-        Ok(Allowed { written: self.written, tenant, changed, persons: self.persons, recorded, now, answer })
+        let (written, persons, begins, accepts) = (self.written, self.persons, self.begins, self.accepts);
+        Ok(Allowed { written, tenant, changed, persons, begins, accepts, recorded, now, answer })
     }
 }
 
@@ -262,6 +269,8 @@ pub struct Allowed {
     pub(super) changed: Vec<Fact>,
     /// The persons who are new in all tenants.
     pub(super) persons: Vec<User>,
+    pub(super) begins: Option<Begins>,
+    pub(super) accepts: Option<Accepts>,
     recorded: Option<(Key, Recorded)>,
     now: Time,
     pub(super) answer: Answer,

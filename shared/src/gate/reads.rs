@@ -23,6 +23,8 @@ pub struct Reads {
     pub(super) addresses: Vec<String>,
     /// The slug of a new tenant.
     pub(super) new_tenant: Option<String>,
+    /// SHA-256 of a token that gives one session, in hex.
+    pub(super) once: Option<String>,
     pub(super) unshown: bool,
     /// Whether the pictures of members are read, if that does not follow from the dialect.
     pub(super) pictures: Option<bool>,
@@ -110,6 +112,11 @@ impl Reads {
     /// What it takes to make a tenant with a slug, of which this member becomes the owner.
     pub fn new_tenant(owner: UserId, slug: &str) -> Self {
         Self { new_tenant: Some(slug.to_owned()), unshown: true, ..Self::member(Some(owner)) }
+    }
+
+    /// Also whether a token has given a session, by its SHA-256 in hex.
+    pub(crate) fn once(self, hash: Option<String>) -> Self {
+        Self { once: hash, ..self }
     }
 
     /// The same in a tenant that may be deleted.

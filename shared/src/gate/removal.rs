@@ -77,6 +77,7 @@ pub(super) async fn piece(asked: &Asked<'_>, keys: TenantKeys, job: &Job) -> Res
             }
         }
         if removed.is_empty() {
+            clear(asked, keys.identities()).await?;
             table.clear(&tenant.image(tenant.id)?.side_keys()).await?;
             table.clear(&[keys.tenant()]).await?;
             return table.clear(&[job_key]).await;
@@ -92,7 +93,8 @@ pub(super) async fn piece(asked: &Asked<'_>, keys: TenantKeys, job: &Job) -> Res
 async fn remove_side(asked: &Asked<'_>, keys: TenantKeys, key: &Key, item: Item) -> Result<(), Problem> {
     let of = |kind: &str| key.sk.starts_with(&format!("{}#", kind.to_uppercase()));
     let (image, edges) = if of(Member::KIND) {
-        (decode::<Member>(item)?.image(keys.0)?, None)
+        let member: Member = decode(item)?;
+        (member.image(keys.0)?, Some(keys.sessions(member.user)))
     } else if of(Group::KIND) {
         let group: Group = decode(item)?;
         (group.image(keys.0)?, Some(keys.members_of(group.id)))
@@ -107,14 +109,22 @@ async fn remove_side(asked: &Asked<'_>, keys: TenantKeys, key: &Key, item: Item)
         return Ok(());
     };
     asked.table.clear(&image.side_keys()).await?;
-    while let Some(edges) = &edges {
-        let left = keys_of(asked, &Range::of(edges.clone())).await?;
+    match edges {
+        Some(edges) => clear(asked, edges).await,
+        None => Ok(()),
+    }
+}
+
+/// Removes all items of a partition whose sort keys begin with that of `prefix`.
+async fn clear(asked: &Asked<'_>, prefix: Key) -> Result<(), Problem> {
+    let range = Range::of(prefix);
+    loop {
+        let left = keys_of(asked, &range).await?;
         if left.is_empty() {
-            break;
+            return Ok(());
         }
         asked.table.clear(&left).await?;
     }
-    Ok(())
 }
 
 async fn keys_of(asked: &Asked<'_>, range: &Range) -> Result<Vec<Key>, Problem> {

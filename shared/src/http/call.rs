@@ -267,6 +267,14 @@ impl Call {
         Object::of_body(self.json(most)?)
     }
 
+    /// Reads a body of at most `most` bytes, which is a form or one JSON object with the same members.
+    pub fn form(&self, most: usize) -> Result<Object, Problem> {
+        const FORM: &str = "application/x-www-form-urlencoded";
+        let taken = "`application/x-www-form-urlencoded` or `application/json`";
+        let bytes = self.content(most, &[FORM, "application/json"], taken)?;
+        if self.is_json() { Object::of_body(bytes) } else { Ok(Object::of_form(bytes)) }
+    }
+
     /// Reads a body of at most `most` bytes, which must be a JSON list of 1 to `longest` things.
     pub fn list<T: Wire>(&self, most: usize, longest: usize) -> Result<Vec<T>, Problem> {
         json::list_of_body(self.json(most)?, longest)

@@ -40,7 +40,7 @@ pub enum Kind {
     Session,
 }
 
-/// The claims of our tokens, all required.
+/// The claims of our tokens, all required but the last.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Claims {
     pub iss: String,
@@ -57,6 +57,9 @@ pub struct Claims {
     pub iat: i64,
     pub nbf: i64,
     pub typ: Kind,
+    /// When the session began, if the token was made for a session that has lasted for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<i64>,
 }
 
 /// The claims of a verified token.
@@ -66,7 +69,7 @@ pub struct Credential {
     pub tenant: TenantId,
     pub slug: String,
     pub session: String,
-    /// Seconds since the epoch.
+    /// When the session began, in seconds since the epoch; else when the token was issued.
     pub issued: i64,
     pub kind: Kind,
 }
@@ -119,7 +122,7 @@ impl Keys {
     }
 }
 
-fn verifying_key(jwk: &Jwk) -> Result<(Algorithm, DecodingKey), String> {
+pub(super) fn verifying_key(jwk: &Jwk) -> Result<(Algorithm, DecodingKey), String> {
     let algorithm = match &jwk.algorithm {
         AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
             // A point of small order verifies signatures that were made without its private key.
@@ -165,7 +168,7 @@ struct Header {
 }
 
 /// Whatever it is, `null` too.
-fn is_there<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+pub(super) fn is_there<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     serde::de::IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
@@ -187,13 +190,15 @@ fn header(token: &str) -> Result<Header, Problem> {
     }
     let first = token.split('.').next().unwrap_or_default();
     let header: Header = part(first).ok_or(Problem::Unauthenticated("a malformed token header"))?;
-    if header.crit || header.typ.as_ref().is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
+    // The claim `typ` tells access from session tokens. So a header may say `JWT` of both.
+    let is_ours = |typ: &String| ["JWT", "at+jwt"].iter().any(|known| typ.eq_ignore_ascii_case(known));
+    if header.crit || header.typ.as_ref().is_some_and(|typ| !is_ours(typ)) {
         return Err(Problem::Unauthenticated("a token header with `crit` or a foreign `typ`"));
     }
     Ok(header)
 }
 
-fn part<T: serde::de::DeserializeOwned>(part: &str) -> Option<T> {
+pub(super) fn part<T: serde::de::DeserializeOwned>(part: &str) -> Option<T> {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(part).ok()?;
     // A type that is read from an object can be read from an array as well.
     serde_json::from_value(read_strict(&bytes).filter(serde_json::Value::is_object)?).ok()
@@ -235,7 +240,8 @@ pub fn verify(token: &str, kind: Kind, keys: &Keys, expected: &Expected, now: Ti
         return Err(refuse("a token whose `sid` is empty, too long, or not of visible ASCII"));
     }
     let (slug, session) = (claims.slug.clone(), claims.sid.clone());
-    Ok(Credential { user, tenant, slug, session, issued: claims.iat, kind })
+    let issued = claims.started.unwrap_or(claims.iat);
+    Ok(Credential { user, tenant, slug, session, issued, kind })
 }
 
 const NOT_SIGNED: &str = "a token whose signature, issuer or audience is wrong";

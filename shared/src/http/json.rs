@@ -1,6 +1,7 @@
 //! Strict JSON: absent, `null` and a value are three things, and an answer tells all faults of a request at once.
 
 mod list;
+mod names;
 mod number;
 mod query;
 
@@ -20,6 +21,7 @@ use domain::text::{has_hidden, is_blank, is_control};
 use domain::{MetadataEdit, Patch};
 
 pub(crate) use list::list_of_body;
+pub use names::{Domain, Iss, Several, Visible};
 pub use query::{Count, Digits, is_integer};
 
 /// serde_json's message, without the text that the caller sent.
@@ -142,6 +144,11 @@ impl Object {
     pub fn of_body(body: &[u8]) -> Result<Self, Problem> {
         let value = read_exactly(body).map_err(|why| Problem::InvalidJson(explain(&why)))?;
         Ok(Self::of(value, Some("body"))?)
+    }
+
+    /// Reads the event of a function that the operator invokes.
+    pub fn of_event(event: &Value) -> Result<Self, Problem> {
+        Ok(Self::of(event.clone(), Some("body"))?)
     }
 
     /// The object of a request without a body. It has no members, and only collects faults of other parts.

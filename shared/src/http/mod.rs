@@ -1,5 +1,6 @@
 //! HTTP: a request, its body and its credential.
 
+pub mod assertion;
 pub mod call;
 pub mod credential;
 mod dialect;
@@ -7,5 +8,6 @@ pub mod json;
 #[cfg(feature = "openapi")]
 mod schema;
 pub mod signature;
+pub mod signing;
 
 pub use dialect::{Dialect, Paging};

@@ -8,8 +8,11 @@ use ed25519_dalek::{Signature, SigningKey, VerifyingKey};
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::signature::{Error as Mismatch, Signer, Verifier};
-use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, EncodingKey};
-use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, EncodingKey};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, RsaPublicKeyComponents,
+    UnparsedPublicKey,
+};
 
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: |algorithm, key| match (algorithm, key.family()) {
@@ -23,6 +26,23 @@ static PROVIDER: CryptoProvider = CryptoProvider {
     },
     key_utils: KeyUtils::new_unimplemented(),
 };
+
+/// The same with RSA, for the tokens of identity providers.
+static PROVIDER_WITH_RSA: CryptoProvider = CryptoProvider {
+    signer_factory: PROVIDER.signer_factory,
+    verifier_factory: |algorithm, key| match (algorithm, key.kind()) {
+        (Algorithm::RS256 | Algorithm::PS256, DecodingKeyKind::RsaModulusExponent { n, e }) => {
+            Ok(Box::new(Rsa { algorithm: *algorithm, key: RsaPublicKeyComponents { n: n.clone(), e: e.clone() } }))
+        }
+        _ => (PROVIDER.verifier_factory)(algorithm, key),
+    },
+    key_utils: KeyUtils::new_unimplemented(),
+};
+
+/// Makes `jsonwebtoken` use this module, with RSA. Only functions that take tokens of identity providers link RSA.
+pub fn install_with_rsa() {
+    _ = PROVIDER_WITH_RSA.install_default();
+}
 
 /// Makes `jsonwebtoken` use this module. Call it before the first token is signed or verified.
 pub fn install() {
@@ -65,6 +85,26 @@ impl Verifier<Vec<u8>> for P256 {
 impl JwtVerifier for P256 {
     fn algorithm(&self) -> Algorithm {
         Algorithm::ES256
+    }
+}
+
+/// A key of 2,048 to 8,192 bits.
+struct Rsa {
+    algorithm: Algorithm,
+    key: RsaPublicKeyComponents<Vec<u8>>,
+}
+
+impl Verifier<Vec<u8>> for Rsa {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), Mismatch> {
+        let parameters =
+            if self.algorithm == Algorithm::PS256 { &RSA_PSS_2048_8192_SHA256 } else { &RSA_PKCS1_2048_8192_SHA256 };
+        self.key.verify(parameters, message, signature).map_err(|_| Mismatch::new())
+    }
+}
+
+impl JwtVerifier for Rsa {
+    fn algorithm(&self) -> Algorithm {
+        self.algorithm
     }
 }
 

@@ -1,6 +1,7 @@
 //! The runtime of a function that the product itself invokes.
 
 use domain::Problem;
+use lambda_http::lambda_runtime::Diagnostic;
 use lambda_http::{Error, LambdaEvent, lambda_runtime, service_fn};
 use serde_json::{Value, json};
 
@@ -10,9 +11,10 @@ use crate::log::{self, Level, millis};
 use crate::work::Work;
 
 /// A handler of the product's own events.
-pub type WorkHandler = for<'a> fn(&'a App, &'a Work) -> Boxed<'a, ()>;
+pub type WorkHandler = for<'a> fn(&'a App, &'a Work) -> Boxed<'a, Value>;
 
-/// Runs a function that the table's stream or a schedule invokes. An invocation that fails is repeated as the template says.
+/// Runs a function that the table's stream, a schedule or the operator invokes. An invocation of the first two that fails is repeated
+/// as the template says.
 ///
 /// # Errors
 /// As [`serve`](super::serve()).
@@ -28,7 +30,10 @@ pub fn serve_product(handler: WorkHandler) -> Result<(), Error> {
             let work = Work::new(event);
             let outcome = handler(app, &work).await;
             log_line(&work, outcome.as_ref().err());
-            outcome.map_err(|problem| Error::from(problem.to_string()))
+            outcome.map_err(|problem| Diagnostic {
+                error_type: problem.code().to_owned(),
+                error_message: problem.to_string(),
+            })
         }))
         .await
     })

@@ -83,6 +83,16 @@ fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
 /// # Errors
 /// `AWS_CA_BUNDLE` names no file of certificates.
 pub fn http_client() -> Result<SharedHttpClient, String> {
+    let connector = SharedHttpConnector::new(Connection(connections()?));
+    Ok(http_client_fn(move |_, _| connector.clone()))
+}
+
+/// Connections to services of AWS, kept open between requests.
+pub type Connections = legacy::Client<HttpsConnector<connect::HttpConnector>, SdkBody>;
+
+/// # Errors
+/// `AWS_CA_BUNDLE` names no file of certificates.
+pub fn connections() -> Result<Connections, String> {
     let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
     let tls = tls.with_safe_default_protocol_versions().map_err(|why| why.to_string())?;
     let tls = tls.with_root_certificates(trusted()?).with_no_client_auth();
@@ -90,16 +100,12 @@ pub fn http_client() -> Result<SharedHttpClient, String> {
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
-    let client = legacy::Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .build(connector.wrap_connector(tcp));
-    let connector = SharedHttpConnector::new(Connection(client));
-    Ok(http_client_fn(move |_, _| connector.clone()))
+    Ok(legacy::Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector.wrap_connector(tcp)))
 }
 
 /// hyper's client in the form that the SDK takes.
 #[derive(Clone, Debug)]
-struct Connection(legacy::Client<HttpsConnector<connect::HttpConnector>, SdkBody>);
+struct Connection(Connections);
 
 impl HttpConnector for Connection {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {

@@ -1,12 +1,16 @@
 //! Makes every key of the table; no other code does. The README has the chart of keys.
 
+mod issuers;
+
 use std::borrow::Cow;
 
-use domain::id::{GroupId, JobId, Kind, LabelId, PolicyId, RoleId, TenantId, UserId, hex};
+use domain::id::{GroupId, JobId, Kind, LabelId, PolicyId, RoleId, TenantId, UserId, Uuid, hex};
 use domain::{Group, Job, Member, Record, Role, Subject, Time};
 use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
+
+pub use issuers::*;
 
 /// The name of the overloaded index.
 pub const INDEX: &str = "GSI1";
@@ -195,6 +199,43 @@ impl TenantKeys {
         sk.rsplit_once('#').and_then(|(_, number)| UserId::parse(number))
     }
 
+    /// An issuer that the tenant trusts.
+    pub fn issuer(self, id: Uuid) -> Key {
+        Key { sk: format!("ISSUER#{id}"), ..self.issuers() }
+    }
+
+    /// The partition and the prefix of the sort keys of the issuers that the tenant trusts.
+    pub fn issuers(self) -> Key {
+        Key::new(self.partition(), "ISSUER#")
+    }
+
+    /// The person whom an issuer knows under a `sub`, in this tenant. Each tenant has such items of its own: an issuer that one tenant
+    /// trusts says nothing in another.
+    pub fn identity(self, iss: &str, sub: &str) -> Key {
+        let person = format!("{iss} {sub}");
+        Key { sk: fitting(&person, SORT_KEY).into_owned(), ..self.identities() }
+    }
+
+    /// The partition of all such items.
+    pub fn identities(self) -> Key {
+        Key::new(format!("{}#IDENTITIES", self.partition()), "")
+    }
+
+    /// An invitation, by the SHA-256 of its secret, in hex.
+    pub fn invitation(self, hash: &str) -> Key {
+        Key::new(self.partition(), format!("INVITATION#{hash}"))
+    }
+
+    /// What a session has beside its life.
+    pub fn session(self, user: UserId, id: &str) -> Key {
+        Key { sk: format!("SESSION#{id}"), ..self.sessions(user) }
+    }
+
+    /// The partition and the prefix of the sort keys of a member's sessions.
+    pub fn sessions(self, user: UserId) -> Key {
+        Key::new(self.of(&Subject::new(Member::KIND, user)), "SESSION#")
+    }
+
     /// The edge that says that `user` holds `role`.
     pub fn holder(self, role: RoleId, user: UserId) -> Key {
         Key::new(self.of(&Subject::new(Role::KIND, role)), numbered(Member::KIND, user.number()))
@@ -302,15 +343,14 @@ pub fn slug(slug: &str) -> Key {
     Key::alone("SLUG", slug)
 }
 
+/// The proof that the deployment has its first tenant.
+pub fn bootstrap() -> Key {
+    Key::new("CONFIG", "BOOTSTRAP")
+}
+
 /// The keys that verify our tokens.
 pub fn jwks() -> Key {
     Key::new("CONFIG", "JWKS")
-}
-
-/// The private key of a table on a laptop, for tokens of demonstrations. No function reads it, and no table on AWS has it.
-#[cfg(feature = "table")]
-pub fn local_signing_key() -> Key {
-    Key::new("CONFIG", "LOCAL_SIGNING_KEY")
 }
 
 /// The counter that allocates the numbers of a kind.

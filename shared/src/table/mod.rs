@@ -8,6 +8,7 @@ mod jobs;
 pub mod key;
 pub mod meter;
 mod read;
+mod single;
 pub mod stored;
 pub mod tenant;
 mod write;
@@ -237,6 +238,19 @@ impl Condition {
         let value = serde_dynamo::to_attribute_value(value).map_err(|_| Malformed(std::any::type_name::<T>()))?;
         self.values.push((name, value));
         Ok(self)
+    }
+
+    /// If the change is of a member's sessions, none may have begun meanwhile: a new session does not raise the version.
+    fn and_sessions(self, before: &Item, after: &Item) -> Self {
+        const SESSIONS: &str = "sessions";
+        match (before.get(SESSIONS), after.get(SESSIONS)) {
+            (old, new) if old == new => self,
+            (None, _) => self.and(Self::new("attribute_not_exists(sessions)")),
+            (Some(old), _) => {
+                let values = vec![(":sessions", old.clone())];
+                self.and(Self { expression: "sessions = :sessions".to_owned(), values })
+            }
+        }
     }
 
     /// DynamoDB refuses an empty map.

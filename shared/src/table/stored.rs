@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use domain::event::Stamp;
 use domain::id::{Id, TenantId};
 use domain::job::State;
-use domain::{Actor, Entry, Event, Group, Job, Label, Member, Problem, Record, Role, Tenant};
+use domain::{Actor, Entry, Event, Group, Issuer, Job, Label, Member, Problem, Record, Role, Session, Tenant};
 use serde::{Deserialize, Serialize};
 
 use super::fence::Fact;
@@ -198,6 +198,32 @@ impl Stored for Job {
     stamped!();
 }
 
+impl Stored for Issuer {
+    /// The keys of an issuer are fetched as long as the index lists a tenant that trusts it.
+    fn image(&self, tenant: TenantId) -> Result<Image, Malformed> {
+        let (id, key) = (self.uuid(), TenantKeys(tenant).issuer(self.uuid()));
+        let mut links = Vec::new();
+        if self.of_deployment {
+            let key = key::issuer_of_deployment(id);
+            links.push(Link { item: encode(&key, None, self)?, key, named: None });
+        }
+        let item = encode(&key, Some(&key::trusting(id, tenant)), self)?;
+        Ok(Image { key, item, links, version: self.meta.version, fact: None, keeps_links: false })
+    }
+
+    stamped!();
+}
+
+impl Stored for Session {
+    fn image(&self, tenant: TenantId) -> Result<Image, Malformed> {
+        let key = TenantKeys(tenant).session(self.user, &self.id);
+        let item = encode(&key, None, self)?;
+        Ok(Image { key, item, links: Vec::new(), version: self.meta.version, fact: None, keeps_links: false })
+    }
+
+    stamped!();
+}
+
 impl Stored for Tenant {
     fn image(&self, tenant: TenantId) -> Result<Image, Malformed> {
         let key = TenantKeys(tenant).tenant();
@@ -303,7 +329,10 @@ impl Transaction<'_> {
         let (before, after) = (written.before.as_ref(), written.after.as_ref());
         match (before, after) {
             _ if written.is_of_tenant() => {}
-            (Some(before), Some(after)) => self.change(&before.key, &before.item, &after.item, before.same()?)?,
+            (Some(before), Some(after)) => {
+                let same = before.same()?.and_sessions(&before.item, &after.item);
+                self.change(&before.key, &before.item, &after.item, same)?;
+            }
             (None, Some(after)) => {
                 self.put(after.item.clone(), Some(Condition::new("attribute_not_exists(PK)")))?;
             }

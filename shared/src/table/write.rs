@@ -2,18 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, ConditionCheck, Delete, Put, ReturnConsumedCapacity, ReturnValue, TransactWriteItem, Update,
+    AttributeValue, ConditionCheck, Delete, Put, ReturnConsumedCapacity, TransactWriteItem, Update,
 };
 use domain::Problem;
-use domain::id::Kind;
 use futures_util::future::join_all;
 use uuid::Uuid;
 
 use super::fence::{FENCES, Fact};
-use super::key::{self, Key};
+use super::key::Key;
 use super::{Condition, Failure, Item, Pause, Table, failure, internal, key_attributes};
 
 /// The most items that DynamoDB takes in one transaction.
@@ -104,7 +102,7 @@ impl Table<'_> {
     async fn put_up_fences(self, fact: Fact) -> Result<(), Problem> {
         let condition = Condition::new("attribute_exists(PK) AND (attribute_not_exists(fences) OR fences = :none)");
         let condition = condition.with(":none", 0)?.with(":number", FENCES)?;
-        self.set(&fact.item, "fences = :number", condition).await
+        self.set(&fact.item, "fences = :number", condition).await.map(drop)
     }
 
     /// Raises every fence of a fact to the fact's version, all at the same time. See [`fence`](super::fence).
@@ -112,48 +110,9 @@ impl Table<'_> {
         let raise = async |number| {
             let condition = Condition::new("attribute_not_exists(version) OR version < :version");
             let condition = condition.with(":version", fact.version)?;
-            self.set(&fact.item.fence(number), "version = :version", condition).await
+            self.set(&fact.item.fence(number), "version = :version", condition).await.map(drop)
         };
         join_all((0..fact.fences).map(raise)).await.into_iter().collect()
-    }
-
-    /// Takes `count` numbers from the counter of a kind. Returns the first of them. A lost answer loses numbers, and no number is
-    /// given twice.
-    pub async fn allocate(self, kind: Kind, count: u32) -> Result<u32, Problem> {
-        let key = key::counter(kind);
-        let last = self
-            .retry("UpdateItem", || async {
-                let request =
-                    self.client.update_item().table_name(self.name).set_key(Some(key_attributes(&key).into()));
-                let request = request.update_expression("ADD #last :count").expression_attribute_names("#last", "last");
-                let request = request.expression_attribute_values(":count", AttributeValue::N(count.to_string()));
-                let request = request.return_values(ReturnValue::UpdatedNew);
-                let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
-                let output = request.send().await.map_err(|why| failure(&why))?;
-                self.meter.wrote(output.consumed_capacity.as_slice());
-                Ok(output.attributes.as_ref().and_then(|it| it.get("last")).and_then(|last| last.as_n().ok()).cloned())
-            })
-            .await?;
-        let last: Option<u32> = last.and_then(|last| last.parse().ok());
-        last.and_then(|last| last.checked_sub(count)).map(|before| before + 1).ok_or_else(|| internal("no counter"))
-    }
-
-    /// Sets attributes of one item if a condition holds. If it does not hold, another request has done the same.
-    async fn set(self, key: &Key, what: &str, condition: Condition) -> Result<(), Problem> {
-        let expression = condition.expression.clone();
-        let values = condition.named();
-        self.retry("UpdateItem", || async {
-            let request = self.client.update_item().table_name(self.name).set_key(Some(key_attributes(key).into()));
-            let request = request.update_expression(format!("SET {what}")).condition_expression(&expression);
-            let request = request.set_expression_attribute_values(values.clone());
-            match request.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await {
-                Ok(output) => self.meter.wrote(output.consumed_capacity.as_slice()),
-                Err(why) if why.code() == Some("ConditionalCheckFailedException") => {}
-                Err(why) => return Err(failure(&why)),
-            }
-            Ok(())
-        })
-        .await
     }
 }
 

@@ -39,6 +39,7 @@ pub struct MemberEdit {
     pub status: Option<Status>,
     pub groups: Option<Groups>,
     pub presence: Option<Presence>,
+    pub ends: Option<Ending>,
     /// The dialect's names of the fields that can refer to something, for its errors.
     pub fields: Fields,
 }
@@ -60,6 +61,14 @@ pub enum Presence {
     /// The same, but they keep their profile. The roles, the groups and the status are those of the edit.
     Restored,
     Removed(Time),
+}
+
+/// The sessions that an edit ends.
+#[derive(Clone, Debug)]
+pub enum Ending {
+    All,
+    /// The session with this id.
+    One(String),
 }
 
 #[derive(Clone, Debug)]
@@ -213,6 +222,12 @@ impl Record for Member {
             refuse(why);
         }
         self.status = edit.status.unwrap_or(self.status);
+        match &edit.ends {
+            None => {}
+            Some(Ending::All) => self.sessions.clear(),
+            Some(Ending::One(id)) if self.sessions.remove(id).is_some() => {}
+            Some(Ending::One(_)) => refuse(Problem::NotFound("session")),
+        }
 
         match &edit.profession {
             Patch::Keep => {}
@@ -275,6 +290,9 @@ impl Record for Member {
         if edit.groups.is_some() {
             actions.push(grouping(before, after, catalog));
         }
+        if edit.ends.is_some() {
+            actions.push(Action::EndSessions);
+        }
         actions
     }
 
@@ -294,15 +312,16 @@ impl Record for Member {
         Tally { owners: owners(after) - owners(before), seat: seat.filter(|(_, by)| *by != 0), ..Tally::default() }
     }
 
-    /// If the change is of the member's rights, their authority gets the new version, too.
+    /// If the change is of the member's rights, or ends a session, their authority gets the new version, too.
     fn settle(&mut self, before: Option<&Self>) {
         let authority =
             |it: &Member| (it.roles.clone(), it.status, it.groups.clone(), it.manages.clone(), it.deleted_at);
-        if before.is_none_or(|before| authority(before) != authority(self)) {
-            self.authority = self.meta.version;
-        }
-        if !self.is_present() {
+        if !self.is_present() || self.status == Status::Deactivated {
             self.sessions.clear();
+        }
+        let has_all = |before: &Member| before.sessions.keys().all(|id| self.sessions.contains_key(id));
+        if before.is_none_or(|before| authority(before) != authority(self) || !has_all(before)) {
+            self.authority = self.meta.version;
         }
     }
 }
@@ -348,52 +367,4 @@ fn grouping<'a>(before: &Member, after: &Member, catalog: &'a Catalog) -> Action
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::catalog::{Entry, Names};
-    use crate::id::{MembershipId, UserId};
-    use crate::role::{self, Role};
-    use crate::tenant::Tenant;
-
-    fn edited(member: &Member, catalog: &Catalog, roles: Roles) -> (Result<(), Problem>, BTreeSet<RoleId>) {
-        let mut after = member.clone();
-        let edit = MemberEdit { roles: Some(roles), ..MemberEdit::default() };
-        let tenant = Tenant::new(member.tenant, "acme", "Acme", "", Time::from_millis(0));
-        let known = Known { tenant: &tenant, catalog, names: &Names::default() };
-        (after.apply(&edit, &known), after.roles)
-    }
-
-    #[test]
-    fn one_role_is_given_and_taken() {
-        let now = Time::from_millis(0);
-        let role = |number: u32| Role::new(RoleId::new(number), &format!("role {number}"), now);
-        let retiring = Role { retiring: true, ..role(99) };
-        let catalog = Catalog::new(1, (10..80).map(role).chain([retiring]).map(Box::new).map(Entry::Role));
-        let id = |number: u32| Some(RoleId::new(number));
-        let (member, tenant, user) = (MembershipId::new(1), TenantId::new(1), UserId::new(1));
-        let mut member = Member::new(member, tenant, user, "ann@acme.example", now);
-        member.roles = [role::USER].into();
-
-        let (given, roles) = edited(&member, &catalog, Roles::With(id(10)));
-        assert!(given.is_ok() && roles == [role::USER, RoleId::new(10)].into());
-        let (again, roles) = edited(&member, &catalog, Roles::With(Some(role::USER)));
-        assert!(again.is_ok() && roles == member.roles);
-        let (not_held, roles) = edited(&member, &catalog, Roles::Without(id(10)));
-        assert!(not_held.is_ok() && roles == member.roles);
-        for unknown in [None, id(98)] {
-            assert!(matches!(edited(&member, &catalog, Roles::With(unknown)).0, Err(Problem::NotFound("role"))));
-            assert!(matches!(edited(&member, &catalog, Roles::Without(unknown)).0, Err(Problem::NotFound("role"))));
-        }
-        assert!(matches!(edited(&member, &catalog, Roles::With(id(99))).0, Err(Problem::NotFound("role"))));
-        let (last, _) = edited(&member, &catalog, Roles::Without(Some(role::USER)));
-        assert!(
-            matches!(last, Err(Problem::InvalidReference { kind: Reference::Role, values, .. }) if values.is_empty())
-        );
-
-        member.roles = (10..10 + MAX_ROLES as u32).map(RoleId::new).collect();
-        let (full, _) = edited(&member, &catalog, Roles::With(id(70)));
-        assert!(matches!(full, Err(Problem::LimitReached(_, MAX_ROLES))));
-        assert!(edited(&member, &catalog, Roles::With(id(10))).0.is_ok());
-        assert!(edited(&member, &catalog, Roles::Without(id(10))).0.is_ok());
-    }
-}
+mod tests;

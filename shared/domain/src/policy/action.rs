@@ -8,6 +8,7 @@ use super::properties::Properties;
 use super::value::{groups, long, record, string, strings};
 use crate::id::GroupId;
 use crate::member::Status;
+use crate::sign_in::SignIn;
 use crate::tenant::Inviters;
 
 /// An action of a member, on a member, on a role or on the tenant.
@@ -49,6 +50,8 @@ pub enum Action<'a> {
     },
     /// To delete the tenant, or to restore it.
     DeleteTenant,
+    /// To make, see, change or delete an issuer that the tenant trusts.
+    ManageIssuers,
     /// To make a tenant of one's own.
     CreateTenant,
     /// To list the tenant's members, or those of a group.
@@ -62,6 +65,10 @@ pub enum Action<'a> {
     /// To change what identifies the member: the address and the external id.
     SetIdentity,
     SetMetadata,
+    ReadSessions,
+    EndSessions,
+    /// To sign in to the tenant; with the issuer who says who the member is, and with what it says of how they proved it.
+    StartSession(&'a SignIn),
     /// To make somebody a member, or a member again; with the tenant's setting of who may.
     Invite(Inviters),
     Remove,
@@ -101,6 +108,7 @@ impl Action<'_> {
             Action::ManageLabels => "label:manage",
             Action::UpdateTenant { .. } => "tenant:update",
             Action::DeleteTenant => "tenant:delete",
+            Action::ManageIssuers => "issuer:manage",
             Action::CreateTenant => "tenant:create",
             Action::List(_) => "tenant:list-members",
             Action::Check => "decision:check",
@@ -109,6 +117,9 @@ impl Action<'_> {
             Action::UpdateProfile => "member:update-profile",
             Action::SetIdentity => "member:set-identity",
             Action::SetMetadata => "member:set-metadata",
+            Action::ReadSessions => "member:read-sessions",
+            Action::EndSessions => "member:end-sessions",
+            Action::StartSession(_) => "tenant:sign-in",
             Action::Invite(_) => "member:invite",
             Action::Remove => "member:remove",
             Action::AssignRole { .. } => "member:assign-role",
@@ -126,6 +137,7 @@ impl Action<'_> {
                 | Action::SetGroups { .. }
                 | Action::Invite(_)
                 | Action::Remove
+                | Action::EndSessions
         )
     }
 
@@ -156,7 +168,7 @@ impl Action<'_> {
         let mut pairs = vec![("dialect", string(dialect))];
         match self {
             Action::CreateRole | Action::ManageLabels | Action::Read | Action::UpdateProfile => {}
-            Action::DeleteTenant | Action::CreateTenant | Action::Check => {}
+            Action::DeleteTenant | Action::CreateTenant | Action::Check | Action::ManageIssuers => {}
             Action::Use(permission, properties) => {
                 pairs.push(("permission", string(permission)));
                 pairs.extend(properties.context());
@@ -184,6 +196,11 @@ impl Action<'_> {
                 ("rank", long(*rank)),
             ]),
             Action::SetIdentity | Action::SetMetadata | Action::Remove => {}
+            Action::ReadSessions | Action::EndSessions => {}
+            Action::StartSession(SignIn { issuer, acr, amr, .. }) => {
+                pairs.extend([("issuer", string(issuer)), ("amr", strings(amr.iter().map(String::as_str)))]);
+                pairs.extend(acr.as_ref().map(|acr| ("acr", string(acr))));
+            }
             Action::Invite(inviters) => pairs.push(("inviters", string(inviters.as_str()))),
             Action::List(group) => pairs.push(("groups", groups(group))),
             Action::AssignRole { adds, removes, rank, gains } => pairs.extend([

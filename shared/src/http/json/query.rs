@@ -13,8 +13,17 @@ impl Object {
     /// The parameters behind the `?` of a request, as texts. A parameter that is there twice is a fault. Only the one
     /// that `several` names may be: it is an array of texts.
     pub(crate) fn of_query(query: &str, several: Option<&str>) -> Self {
-        let mut object = Self { part: Some("query"), members: Map::new(), faults: Vec::new() };
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        Self::of_pairs("query", query.as_bytes(), several)
+    }
+
+    /// The fields of a body that is a form (`application/x-www-form-urlencoded`), as texts.
+    pub(crate) fn of_form(body: &[u8]) -> Self {
+        Self::of_pairs("body", body, None)
+    }
+
+    fn of_pairs(part: &'static str, pairs: &[u8], several: Option<&str>) -> Self {
+        let mut object = Self { part: Some(part), members: Map::new(), faults: Vec::new() };
+        for (name, value) in form_urlencoded::parse(pairs) {
             let value = Value::from(value.into_owned());
             if several == Some(&*name) {
                 match object.members.get_mut(&*name).and_then(Value::as_array_mut) {

@@ -1,10 +1,10 @@
 //! The items of persons, and the pictures of members.
 
-use domain::{Problem, User};
+use domain::{Member, Problem, User};
 use serde::Serialize;
 
 use super::{Reference, Written};
-use crate::table::key::{self, Key};
+use crate::table::key::{self, Key, TenantKeys};
 use crate::table::{Condition, Item, Malformed, Transaction, encode};
 
 /// The content of the item of a picture.
@@ -28,6 +28,16 @@ impl Written {
 }
 
 impl Transaction<'_> {
+    /// Sets the sessions of a member, of which one begins. The member's version stays: to sign in changes nothing that anybody edits.
+    /// A session that ends, or another one that begins meanwhile, is a condition that does not hold.
+    pub fn sessions(&mut self, before: &Member, after: &Member) -> Result<(), Problem> {
+        let key = TenantKeys(before.tenant).member(before.user);
+        let [old, mut new] = [encode(&key, None, before)?, encode(&key, None, after)?];
+        let same = Condition::new("authority = :authority").with(":authority", before.authority)?;
+        let new_sessions = new.remove("sessions").ok_or(Malformed("member with a session"))?;
+        self.update(&key, None, vec![("sessions", new_sessions)], Vec::new(), same.and_sessions(&old, &new))
+    }
+
     /// Adds a person who is new. If another request has added them meanwhile, that is a condition that does not hold.
     pub fn person(&mut self, person: &User) -> Result<(), Problem> {
         for item in person_items(person)? {

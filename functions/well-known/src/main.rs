@@ -1,0 +1,23 @@
+use shared::dialect::OAUTH;
+
+/// `GET /.well-known/jwks.json`: the keys that verify our tokens (RFC 7517).
+///
+/// `GET /.well-known/oauth-authorization-server`: where tokens come from, for clients of OAuth 2.0 (RFC 8414).
+///
+/// `GET /.well-known/openid-configuration`: the same, for clients that look only here. Rolecall is no OpenID provider.
+fn main() -> Result<(), lambda_http::Error> {
+    shared::serve(&OAUTH, |app, call| match call.route.as_str() {
+        "GET /.well-known/jwks.json" => app.jwks(call),
+        _ => Box::pin(std::future::ready(Ok(app.metadata()))),
+    })
+}
+
+#[test]
+fn description() {
+    use openapi::Operation;
+    use shared::dialect::oauth::{Jwks, Metadata};
+    Operation::new(&OAUTH).route("GET /.well-known/jwks.json").document::<Jwks>().describe();
+    for route in ["GET /.well-known/oauth-authorization-server", "GET /.well-known/openid-configuration"] {
+        Operation::new(&OAUTH).route(route).document::<Metadata>().describe();
+    }
+}

@@ -1,0 +1,55 @@
+//! Puts names in the place of what differs each time: times, random ids, tokens, cursors.
+
+use serde_json::{Value, json};
+use shared::domain::Time;
+
+use crate::SEEDED;
+
+/// No time in seconds that an event writes is later: the year 2100.
+const FAR: i64 = 4_102_444_800;
+
+/// Whether it is a random UUID, such as the id of a session.
+pub fn is_random(text: &str) -> bool {
+    shared::id::parse_uuid(text).is_some_and(|uuid| uuid.get_version_num() == 4)
+}
+
+/// Puts `<seeded>` and `<now>` in the place of the demo data's time and of times since `started`, and `<cursor>` in the place of
+/// cursors, which a secret of the tenant seals.
+pub fn mask(value: &mut Value, started: Time) {
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(|value| mask(value, started)),
+        Value::Object(members) => {
+            for name in ["next_cursor", "nextCursor"] {
+                if let Some(Value::String(cursor)) = members.get_mut(name) {
+                    *cursor = "<cursor>".into();
+                }
+            }
+            if let Some(Value::String(kid)) = members.get_mut("kid") {
+                *kid = "<kid>".into();
+            }
+            let random: Vec<String> = members.keys().filter(|name| is_random(name)).cloned().collect();
+            for (name, place) in random.iter().zip(1..) {
+                let value = members.remove(name).unwrap_or_default();
+                members.insert(format!("<id {place}>"), value);
+            }
+            members.values_mut().for_each(|value| mask(value, started));
+        }
+        // Times in seconds since the epoch.
+        Value::Number(number) if number.as_i64().is_some_and(|it| (started.seconds()..FAR).contains(&it)) => {
+            *value = "<seconds>".into();
+        }
+        Value::String(text) if is_random(text) => *text = "<id>".into(),
+        Value::String(text) if text.starts_with("ey") && text.matches('.').count() == 2 => *text = "<token>".into(),
+        Value::String(text) if text.starts_with("rt_") => *text = "<refresh token>".into(),
+        Value::String(text) if text.starts_with("inv_") => *text = "<secret>".into(),
+        Value::String(text) => {
+            let time = serde_json::from_value::<Time>(json!(text)).ok();
+            match time.filter(|time| time.to_string() == *text) {
+                Some(time) if time.millis() == SEEDED => *text = "<seeded>".into(),
+                Some(time) if (started..=shared::now()).contains(&time) => *text = "<now>".into(),
+                _ => {}
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,155 @@
+//! From an empty table to a signed-in owner, by an identity provider that answers over HTTP.
+
+use std::sync::Arc;
+
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+use futures_util::future::join_all;
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::{Request, Response, service::service_fn};
+use hyper_util::rt::TokioIo;
+use local::store::Store;
+use local::{Options, Server};
+use serde_json::{Value, json};
+use shared::id::{TenantId, UserId};
+use shared::table::key::{self, Key};
+use tokio::net::TcpListener;
+
+use super::{EXCHANGE, ID_TOKEN, claims, post, text};
+use crate::harness::{Product, bin_dir, http_client, the_template};
+
+/// An identity provider on this machine: it serves its discovery document and its keys, and signs.
+struct Provider {
+    iss: String,
+    key: ed25519_dalek::SigningKey,
+}
+
+impl Provider {
+    async fn start() -> Self {
+        let key = ed25519_dalek::SigningKey::from_bytes(&[9; 32]);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let iss = format!("http://{}", listener.local_addr().unwrap());
+        let x = BASE64_URL_SAFE_NO_PAD.encode(key.verifying_key().as_bytes());
+        let keys = json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "kid": "1", "x": x, "alg": "EdDSA" }] });
+        let discovery = json!({ "issuer": iss, "jwks_uri": format!("{iss}/keys") });
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (keys, discovery) = (keys.clone(), discovery.clone());
+                let answer = service_fn(move |request: Request<hyper::body::Incoming>| {
+                    let body = match request.uri().path() {
+                        "/keys" => keys.to_string(),
+                        _ => discovery.to_string(),
+                    };
+                    async move { Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::from(body)))) }
+                });
+                tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
+            }
+        });
+        Self { iss, key }
+    }
+
+    fn id_token(&self, sub: &str, email: &str) -> String {
+        use ed25519_dalek::Signer;
+        let now = shared::now().seconds();
+        let claims = json!({
+            "iss": self.iss, "aud": "app", "sub": sub, "email": email, "email_verified": true, "iat": now, "exp": now + 60,
+            "jti": shared::id::Uuid::new_v4(),
+        });
+        let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+        let text = format!("{}.{}", part(&json!({ "alg": "EdDSA", "kid": "1" })), part(&claims));
+        format!("{text}.{}", BASE64_URL_SAFE_NO_PAD.encode(self.key.sign(text.as_bytes()).to_bytes()))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_table_gets_an_owner_who_signs_in() {
+    let provider = Provider::start().await;
+    let mut options = Options::new(the_template(), bin_dir());
+    options.log = Arc::new(|_| ());
+    let template = options.template.clone();
+    let server = Server::start(options).await.unwrap();
+    let store = Store::new(&server.dynamodb_url(), template.table_name()).unwrap();
+    let product = Product { server, store, template, lines: Arc::default(), client: http_client() };
+
+    assert_eq!(product.server.invoke("keys-rotate", &json!({})).await.unwrap()["rotated"], true);
+    let first = |slug: &str| {
+        json!({
+            "tenant": { "slug": slug, "name": "Initech" },
+            "owner": { "email": "owner@initech.example" },
+            "issuer": { "iss": provider.iss, "audiences": ["app"], "domains": ["initech.example"] },
+        })
+    };
+    // However many ask, one gets it.
+    let events: Vec<Value> = (0..32).map(|place| first(&format!("initech-{place}"))).collect();
+    let answers = join_all(events.iter().map(|event| product.server.invoke("bootstrap", event))).await;
+    let (done, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+    assert_eq!((done.len(), refused.len()), (1, 31));
+    for refusal in refused {
+        let why = refusal.unwrap_err().to_string();
+        assert!(why.contains("already_exists") || why.contains("unavailable"), "{why}");
+    }
+    let made = done.into_iter().next().unwrap().unwrap();
+    let slug = text(&made["tenant"], "slug").to_owned();
+    let secret = text(&made["invitation"], "secret").to_owned();
+    let tenant = TenantId::parse(text(&made["tenant"], "id")).unwrap();
+    let refused = product.server.invoke("bootstrap", &first("another")).await.unwrap_err().to_string();
+    assert!(refused.contains("already_exists"), "{refused}");
+
+    // The function that fetches keys has heard of the issuer.
+    let keys: Key = key::issuer_keys(shared::id::issuer_uuid(&provider.iss));
+    let wait = async {
+        while product.store.get(&keys).await.unwrap().is_none_or(|item| !item.contains_key("document")) {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), wait).await.expect("the keys are fetched");
+
+    // An address alone makes nobody an owner.
+    let token = provider.id_token("1", "owner@initech.example");
+    let body = |token: &str, secret: Option<&str>| {
+        let mut body = json!({
+            "grant_type": EXCHANGE, "subject_token": token, "subject_token_type": ID_TOKEN, "audience": slug,
+        });
+        if let Some(secret) = secret {
+            body["invitation"] = secret.into();
+        }
+        body
+    };
+    assert_eq!(post(&product, body(&token, None)).await.status, 403);
+    assert_eq!(post(&product, body(&token, Some("inv_0"))).await.status, 403);
+    let tokens = post(&product, body(&token, Some(&secret))).await;
+    assert_eq!(tokens.status, 200, "{}", tokens.json());
+    let tokens = tokens.json();
+    let access = text(&tokens, "access_token");
+    let me = product.users(access, tenant, ("GET", "/v1/users/me"), &[], None).await.json();
+    assert_eq!((&me["is_owner"], &me["status"]), (&json!(true), &json!("active")));
+    // An invitation is accepted once.
+    let token = provider.id_token("2", "thief@initech.example");
+    assert_eq!(post(&product, body(&token, Some(&secret))).await.status, 403);
+
+    // The owner adds a member, who signs in by a verified address of the issuer's domain.
+    let new = Some(json!({ "email": "ann@initech.example", "roles": ["user"], "status": "active" }));
+    let added = product.users(access, tenant, ("POST", "/v1/users"), &[], new).await;
+    assert_eq!(added.status, 201, "{}", added.json());
+    let token = provider.id_token("3", "ann@initech.example");
+    let ann = post(&product, body(&token, None)).await;
+    assert_eq!(ann.status, 200, "{}", ann.json());
+    let user = UserId::parse(text(&added.json(), "id")).unwrap();
+    assert_eq!(claims(text(&ann.json(), "access_token"))["sub"], user.uuid().to_string());
+    // A stranger of the same domain is nobody.
+    assert_eq!(post(&product, body(&provider.id_token("4", "bob@initech.example"), None)).await.status, 403);
+
+    // The owner is gone; the operator makes another one.
+    let recovery = json!({ "recover": { "tenant": slug, "owner": { "email": "new@initech.example" } } });
+    let recovered = product.server.invoke("bootstrap", &recovery).await.unwrap();
+    let secret = text(&recovered["invitation"], "secret").to_owned();
+    let new = post(&product, body(&provider.id_token("5", "new@initech.example"), Some(&secret))).await;
+    assert_eq!(new.status, 200, "{}", new.json());
+
+    // No token, secret or private key is in an item in clear.
+    let items = serde_json::to_string(&product.items().await).unwrap();
+    let refresh = text(&tokens, "refresh_token");
+    for secret in [secret.as_str(), token.as_str(), access, refresh, text(&tokens, "session_token"), "pkcs8"] {
+        assert!(!items.contains(secret), "{secret}");
+    }
+}

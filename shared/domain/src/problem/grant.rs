@@ -1,0 +1,39 @@
+//! The refusals of OAuth 2.0.
+
+/// Why a token was not given (RFC 6749, section 5.2; RFC 8693, section 2.2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// 400: the shown token is no good.
+    InvalidToken,
+    /// 400: no such tenant, or more than one to choose from.
+    InvalidTarget,
+    /// 400: no such way to get a token.
+    UnsupportedType,
+    /// 400: the refresh token is no good.
+    InvalidRefresh,
+    /// 403: the person is no active member.
+    Denied,
+}
+
+impl Grant {
+    /// The standard's code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Grant::InvalidToken => "invalid_request",
+            Grant::InvalidTarget => "invalid_target",
+            Grant::UnsupportedType => "unsupported_grant_type",
+            Grant::InvalidRefresh => "invalid_grant",
+            Grant::Denied => "access_denied",
+        }
+    }
+
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Grant::InvalidToken => "the token is not one that gives a session here",
+            Grant::InvalidTarget => "name the tenant in `audience`: its slug or its UUID",
+            Grant::UnsupportedType => "`grant_type` is none that is taken here",
+            Grant::InvalidRefresh => "the refresh token is no longer valid: sign in again",
+            Grant::Denied => "you may not sign in to this tenant: ask its administrators",
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Operations that give tokens.
+
+use domain::Problem;
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde_json::json;
+use shared::dialect::oauth::{TokenForm, Tokens};
+
+use crate::problems::{Scope, problems, scope_of};
+use crate::{JSON, Operation};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+impl Operation {
+    /// A request for tokens: a form, or JSON with the same members.
+    pub fn tokens(mut self) -> Self {
+        let schema = self.schema::<TokenForm>(SchemaSettings::draft2020_12().for_deserialize());
+        self.object["requestBody"] = json!({
+            "description": "Up to 64 KiB, not compressed.",
+            "required": true,
+            "content": { FORM: { "schema": schema }, JSON: { "schema": schema } },
+        });
+        let schema = self.schema::<Tokens>(SchemaSettings::draft2020_12().for_serialize());
+        let headers = ["x-request-id", "cache-control", "pragma", "policy-notices"];
+        self.response(200, "A session, and its tokens", Some((JSON, schema)), &headers);
+        let Some(dialect) = self.dialect else { return self };
+        // Nobody shows a credential of ours, and no path names a thing.
+        let is_possible = |problem: &Problem| match scope_of(problem) {
+            Scope::Tokens | Scope::Bodies => true,
+            Scope::Any => {
+                !matches!(problem, Problem::TenantMismatch | Problem::NotFound(_) | Problem::Unauthenticated(_))
+            }
+            _ => false,
+        };
+        self.problems(dialect, problems().into_iter().filter(is_possible));
+        self
+    }
+
+    /// A public document, which may be kept for a while.
+    pub fn document<T: JsonSchema>(mut self) -> Self {
+        let schema = self.schema::<T>(SchemaSettings::draft2020_12().for_serialize());
+        self.response(200, "Found", Some((JSON, schema)), &["x-request-id", "cache-control"]);
+        self.problems(
+            &shared::dialect::OAUTH,
+            problems().into_iter().filter(|problem| {
+                matches!(problem, Problem::TooManyRequests | Problem::Unavailable(_) | Problem::Internal(_))
+            }),
+        );
+        self
+    }
+}

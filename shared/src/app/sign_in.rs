@@ -1,0 +1,245 @@
+//! Signing in: a token of an identity provider becomes a session in one tenant, with tokens of ours.
+
+use domain::id::{TenantId, UserId, Uuid};
+use domain::problem::Grant;
+use domain::session::{IDLE, LASTS, LASTS_REFRESHED, Refresh};
+use domain::{Member, Problem, Session, SignIn};
+use lambda_http::http::header;
+
+use super::tokens::Signed;
+use super::{App, Boxed};
+use crate::answer::Answer;
+use crate::dialect::oauth::{Exchange, TokenRequest};
+use crate::gate::issuers;
+use crate::gate::sessions::{self, EXCHANGED, Exchanged, GRACE, Live, Refreshed, Target, Trust};
+use crate::gate::{self, Asked, Caller, Conditions, Reads, Who};
+use crate::http::assertion::{Proved, UNKNOWN_KEY, Unverified};
+use crate::http::call::Call;
+use crate::http::credential::{self, Kind};
+use crate::http::signing::{RefreshOf, hash};
+use crate::table::Item;
+
+/// The longest `User-Agent` that a session keeps, in bytes.
+const MAX_DEVICE: usize = 250;
+
+impl App {
+    /// Answers a request for tokens.
+    ///
+    /// # Errors
+    /// The faults of the request, and [`Problem::Grant`].
+    pub fn tokens<'a>(&'a self, call: &'a Call) -> Boxed<'a, Answer> {
+        Box::pin(async move {
+            let answer = match TokenRequest::read(call)? {
+                TokenRequest::Exchange(exchange) => self.exchange(call, &exchange).await?,
+                TokenRequest::Refresh(token) => self.refresh(call, &token).await?,
+            };
+            // RFC 6749, section 5.1.
+            Ok(answer.uncached().with_header(header::PRAGMA.as_str(), "no-cache"))
+        })
+    }
+
+    async fn exchange(&self, call: &Call, exchange: &Exchange) -> Result<Answer, Problem> {
+        if exchange.cookie && !self.takes_cookies(call) {
+            return Err(Problem::Grant(Grant::InvalidToken, "a cookie for a foreign page"));
+        }
+        let asked = self.asked_as(&call.request_id, call.dialect.name, &call.meter, call.deadline);
+        let token = Unverified::read(&exchange.token, exchange.shown)?;
+        if token.issuer()? == self.expected.issuer {
+            return self.switch(call, &asked, exchange).await;
+        }
+        let mut trust = sessions::trust(&asked, &exchange.target, token.issuer()?, token.subject()?).await?;
+        let keys = trust.keys.as_deref().ok_or(Problem::Grant(Grant::InvalidToken, UNKNOWN_KEY));
+        let now = (self.clock)().seconds();
+        let proved = keys.and_then(|keys| token.verify(&trust.issuer, keys, exchange.nonce.as_deref(), now));
+        if matches!(&proved, Err(Problem::Grant(_, UNKNOWN_KEY))) {
+            issuers::ask_for_keys(&asked, &trust.issuer.iss).await?;
+        }
+        let proved = proved?;
+        let user = match (trust.known, &exchange.invitation) {
+            (None, Some(secret)) => {
+                let identity = (trust.issuer.iss.as_str(), proved.sign_in.subject.as_str());
+                let user = sessions::accept(&asked, trust.tenant, identity, secret).await?;
+                trust.known = Some(user);
+                user
+            }
+            _ => self.person(&asked, &trust, &proved).await?,
+        };
+        let once = Some((proved.hash.clone(), proved.expires));
+        let begun = self.begin(call, &asked, (&trust, user), (proved.sign_in, &proved.client), once, exchange.cookie);
+        match begun.await {
+            Err(Problem::Exists(EXCHANGED)) => self.again(call, &asked, &trust, &proved.hash, exchange.cookie).await,
+            answer => answer,
+        }
+    }
+
+    /// The member who was proved: whom the issuer's `sub` has signed in before, or the one with a verified address of one of the
+    /// issuer's domains.
+    async fn person(&self, asked: &Asked<'_>, trust: &Trust, proved: &Proved) -> Result<UserId, Problem> {
+        if let Some(user) = trust.known {
+            return Ok(user);
+        }
+        let domain = |email: &str| email.rsplit_once('@').map(|(_, domain)| domain.to_lowercase());
+        let is_known = |email: &&String| domain(email).is_some_and(|domain| trust.issuer.domains.contains(&domain));
+        let member = match proved.email.as_ref().filter(is_known) {
+            Some(email) => sessions::member_at(asked, trust.tenant, email).await?,
+            None => None,
+        };
+        member.ok_or(Problem::Grant(Grant::Denied, "nobody with this `sub` or this verified address"))
+    }
+
+    /// Begins a session. `once` is the hash and the end of a token that gives no second one.
+    async fn begin(
+        &self,
+        call: &Call,
+        asked: &Asked<'_>,
+        (trust, user): (&Trust, UserId),
+        (sign_in, client): (SignIn, &str),
+        once: Option<(String, i64)>,
+        cookie: bool,
+    ) -> Result<Answer, Problem> {
+        let keys = self.signing.keys(trust.ours.as_ref()).await?;
+        let caller = Caller::signing_in(user, trust.tenant);
+        let _ = call.caller.set((trust.tenant, user));
+        let id = Uuid::new_v4();
+        let device = call.header(header::USER_AGENT).map(|device| shortened(device).to_owned());
+        let plan = |plan: &mut gate::Plan| {
+            let (tenant, now) = (plan.facts().tenant(), plan.facts().now());
+            let most = if trust.issuer.refresh_tokens { LASTS_REFRESHED } else { LASTS };
+            let lasts = tenant.settings.session_seconds.map_or(most, |set| most.min(i64::from(set)));
+            let expires_at = now.seconds() + lasts;
+            let of = RefreshOf { tenant: trust.tenant, user, session: id, counter: 0 };
+            let token = trust.issuer.refresh_tokens.then(|| keys.refresh(&of));
+            let refresh = token.as_ref().map(|token| Refresh {
+                counter: 0,
+                hash: hash(token),
+                previous: None,
+                since: now.seconds(),
+            });
+            let session = Session {
+                id: id.to_string(),
+                user,
+                sign_in: sign_in.clone(),
+                client: client.to_owned(),
+                device: device.clone(),
+                refresh,
+                expires_at,
+                meta: domain::Meta::new(now),
+            };
+            let ends = lives_until(&session, now.seconds());
+            let exchanged = once.as_ref().map(|(hash, until)| {
+                let (tenant, session) = (trust.tenant, session.id.clone());
+                let until = until + 2 * GRACE;
+                (hash.clone(), Exchanged { tenant, user, session, at: now.seconds(), expires_at: until })
+            });
+            plan.begin_session(&session, ends, exchanged, trust.known.is_none())?;
+            let signed = Signed { tenant, user, session: &session };
+            Ok(self.answer(call, &keys, &signed, token, now.seconds(), cookie)?.into())
+        };
+        let reads = Reads::member(Some(user)).unshown().once(once.as_ref().map(|(hash, _)| hash.clone()));
+        let begun = gate::change(asked, &Who::Caller(&caller), &reads, &Conditions::default(), &plan).await;
+        begun.map_err(|why| match why {
+            Problem::Unauthenticated(_) => Problem::Grant(Grant::Denied, "no member"),
+            // A tenant's own policy says what is missing. Otherwise it is the same for all who cannot sign in.
+            Problem::Forbidden(denial) if !denial.rule.starts_with("tenant-policy-") => {
+                Problem::Grant(Grant::Denied, "no active member")
+            }
+            other => other,
+        })
+    }
+
+    /// The answer to a token that has just given a session: the first answer can have been lost.
+    async fn again(
+        &self,
+        call: &Call,
+        asked: &Asked<'_>,
+        trust: &Trust,
+        hash: &str,
+        cookie: bool,
+    ) -> Result<Answer, Problem> {
+        let used = Problem::Grant(Grant::InvalidToken, "a token that has given a session before");
+        let first = sessions::exchanged(asked, hash).await?.filter(|first| first.tenant == trust.tenant);
+        let now = (self.clock)().seconds();
+        let first = first.filter(|first| first.at + GRACE >= now).ok_or(used)?;
+        let Refreshed { session, facts } =
+            sessions::of_refresh(asked, (first.tenant, first.user), &first.session).await?;
+        let keys = self.signing.keys(trust.ours.as_ref()).await?;
+        let token = refresh_of(first.tenant, &session).map(|of| keys.refresh(&of));
+        let signed = Signed { tenant: facts.tenant(), user: first.user, session: &session };
+        self.answer(call, &keys, &signed, token, now, cookie)
+    }
+
+    /// A session token of ours gives a session in another tenant of the same person, if that tenant trusts the same issuer and knows
+    /// the same `sub`; in the same tenant it prolongs the session.
+    async fn switch(&self, call: &Call, asked: &Asked<'_>, exchange: &Exchange) -> Result<Answer, Problem> {
+        let refused = |_: Problem| Problem::Grant(Grant::InvalidToken, "a token of ours that is not good");
+        let token = &exchange.token;
+        let keys = self.keys_with(call, &credential::kid(token).map_err(refused)?).await?;
+        let now = (self.clock)();
+        let verify = |kind| credential::verify(token, kind, &keys, &self.expected, now);
+        let shown = verify(Kind::Session).or_else(|_| verify(Kind::Access)).map_err(refused)?;
+        let (session, member) = sessions::of_session(asked, (shown.tenant, shown.user), &shown.session).await?;
+        let target = match &exchange.target {
+            Target::Only => Target::Tenant(shown.tenant),
+            Target::Slug(slug) if *slug == shown.slug => Target::Tenant(shown.tenant),
+            target => target.clone(),
+        };
+        let trust = sessions::trust(asked, &target, &session.sign_in.issuer, &session.sign_in.subject).await?;
+        if trust.tenant == shown.tenant {
+            return self.prolong(call, asked, (&trust, &session, &member), exchange.cookie).await;
+        }
+        let same = trust.known.filter(|user| *user == shown.user);
+        let user = same.ok_or(Problem::Grant(Grant::Denied, "the tenant does not know this `sub`"))?;
+        let how = (session.sign_in.clone(), session.client.as_str());
+        self.begin(call, asked, (&trust, user), how, None, exchange.cookie).await
+    }
+
+    async fn prolong(
+        &self,
+        call: &Call,
+        asked: &Asked<'_>,
+        (trust, session, member): (&Trust, &Session, &Member),
+        cookie: bool,
+    ) -> Result<Answer, Problem> {
+        let keys = self.signing.keys(trust.ours.as_ref()).await?;
+        let now = (self.clock)().seconds();
+        let Refreshed { facts, .. } = sessions::of_refresh(asked, (member.tenant, member.user), &session.id).await?;
+        if !sessions::prolong(asked, member, &session.id, lives_until(session, now)).await? {
+            // Somebody else has changed the sessions meanwhile: it may have ended.
+            return Err(Problem::TooManyRequests);
+        }
+        let signed = Signed { tenant: facts.tenant(), user: member.user, session };
+        self.answer(call, &keys, &signed, None, now, cookie)
+    }
+
+    /// Answers with the sessions of a member that live.
+    ///
+    /// # Errors
+    /// As [`App::read`].
+    pub fn sessions<'a>(
+        &'a self,
+        call: &'a Call,
+        caller: &'a Caller,
+        user: Option<UserId>,
+        answer: &'a (dyn Fn(&[Live]) -> Answer + Send + Sync),
+    ) -> Boxed<'a, Answer> {
+        Box::pin(async move {
+            let check = |item: Option<&Item>| self.verify_again(caller, item);
+            Ok(answer(&sessions::list(&self.asked(call, &check), caller, user).await?))
+        })
+    }
+}
+
+/// When a session ends that is used now, in seconds since the epoch.
+fn lives_until(session: &Session, now: i64) -> i64 {
+    if session.refresh.is_some() { session.expires_at } else { session.expires_at.min(now + IDLE) }
+}
+
+/// Which refresh token a session has.
+fn refresh_of(tenant: TenantId, session: &Session) -> Option<RefreshOf> {
+    let counter = session.refresh.as_ref()?.counter;
+    Some(RefreshOf { tenant, user: session.user, session: Uuid::parse_str(&session.id).ok()?, counter })
+}
+
+fn shortened(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_DEVICE)]
+}

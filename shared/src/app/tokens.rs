@@ -1,0 +1,133 @@
+//! The tokens of a session: the answer that has them, the cookie, and their refresh.
+
+use domain::id::UserId;
+use domain::problem::Grant;
+use domain::session::Refresh;
+use domain::{Problem, Session, Tenant};
+use lambda_http::http::header;
+use serde_json::json;
+
+use super::App;
+use crate::answer::Answer;
+use crate::dialect::oauth::Tokens;
+use crate::gate::sessions::{self, GRACE, Refreshed};
+use crate::http::call::Call;
+use crate::http::credential::{Claims, Kind};
+use crate::http::signing::{ACCESS, RefreshOf, SESSION, SigningKeys, hash};
+use crate::table::key;
+
+/// A session with what its tokens say.
+pub(super) struct Signed<'a> {
+    pub tenant: &'a Tenant,
+    pub user: UserId,
+    pub session: &'a Session,
+}
+
+impl App {
+    /// A refresh token gives new tokens once. The one before it gives the same again for a while. An older one ends the session,
+    /// because two have it: its owner, and a thief.
+    pub(super) async fn refresh(&self, call: &Call, token: &str) -> Result<Answer, Problem> {
+        let refuse = |why| Problem::Grant(Grant::InvalidRefresh, why);
+        let of = RefreshOf::read(token).ok_or(refuse("no refresh token"))?;
+        let asked = self.asked_as(&call.request_id, call.dialect.name, &call.meter, call.deadline);
+        let session_id = of.session.to_string();
+        loop {
+            let who = (of.tenant, of.user);
+            let Refreshed { session, facts } = sessions::of_refresh(&asked, who, &session_id).await?;
+            let _ = call.caller.set(who);
+            let ours = asked.table.get([key::jwks()]).await?.into_values().next();
+            let keys = self.signing.keys(ours.as_ref()).await?;
+            let current = session.refresh.clone().ok_or(refuse("a session without refresh tokens"))?;
+            let now = facts.now().seconds();
+            let next = |counter: u32| keys.refresh(&of.replaced(counter));
+            let shown = hash(token);
+            let signed = Signed { tenant: facts.tenant(), user: of.user, session: &session };
+            if of.counter == current.counter && shown == current.hash {
+                let successor = next(current.counter + 1);
+                let replaced =
+                    Refresh { counter: current.counter + 1, hash: hash(&successor), previous: Some(shown), since: now };
+                match sessions::replace_refresh(&asked, of.tenant, &session, &replaced).await? {
+                    true => return self.answer_refreshed(call, &keys, &signed, successor, now),
+                    // Another request was quicker: the token is the one before now.
+                    false => continue,
+                }
+            }
+            if current.previous.as_ref() == Some(&shown) && current.since + GRACE >= now {
+                let successor = next(current.counter);
+                // A secret that was replaced in an emergency cannot make it again.
+                return match hash(&successor) == current.hash {
+                    true => self.answer_refreshed(call, &keys, &signed, successor, now),
+                    false => Err(refuse("made by a secret that was replaced")),
+                };
+            }
+            if of.counter < current.counter && (current.previous == Some(shown) || keys.has_made(&of, token)) {
+                sessions::end_reused(&asked, who, &session_id).await?;
+                return Err(refuse("a refresh token that was replaced before: its session has ended"));
+            }
+            return Err(refuse("no refresh token of ours"));
+        }
+    }
+
+    fn answer_refreshed(
+        &self,
+        call: &Call,
+        keys: &SigningKeys,
+        signed: &Signed<'_>,
+        successor: String,
+        now: i64,
+    ) -> Result<Answer, Problem> {
+        self.answer(call, keys, signed, Some(successor), now, false)
+    }
+
+    /// The answer with the tokens of a session.
+    pub(super) fn answer(
+        &self,
+        call: &Call,
+        keys: &SigningKeys,
+        Signed { tenant, user, session }: &Signed<'_>,
+        refresh: Option<String>,
+        now: i64,
+        cookie: bool,
+    ) -> Result<Answer, Problem> {
+        let token = |typ, lasts: i64| {
+            let claims = Claims {
+                iss: self.expected.issuer.clone(),
+                aud: self.expected.audience.clone(),
+                sub: user.uuid().to_string(),
+                tid: tenant.id.uuid().to_string(),
+                slug: tenant.slug.clone(),
+                sid: session.id.clone(),
+                exp: (now + lasts).min(session.expires_at),
+                iat: now,
+                nbf: now,
+                typ,
+                started: Some(session.meta.created_at.seconds()),
+            };
+            keys.sign(&claims, &session.client)
+        };
+        let mut tokens = Tokens::new(token(Kind::Access, ACCESS)?, ACCESS.min(session.expires_at - now)).exchanged();
+        let session_token = token(Kind::Session, SESSION)?;
+        tokens.refresh_token = refresh;
+        if !cookie {
+            tokens.session_token = Some(session_token);
+            return Ok(Answer::json(200, &json!(tokens)));
+        }
+        let lasts = SESSION.min(session.expires_at - now);
+        Ok(with_cookie(call, Answer::json(200, &json!(tokens)), &session_token, lasts))
+    }
+
+    /// The answer to who has ended the session of the request: the cookie goes with it.
+    pub fn without_cookie(&self, call: &Call, answer: Answer) -> Answer {
+        let has_cookie = ["__Host-session", "session"].iter().any(|name| call.cookie(name).is_some());
+        if has_cookie { with_cookie(call, answer, "", 0) } else { answer }
+    }
+}
+
+/// The answer with the cookie of a session, for so many seconds.
+fn with_cookie(call: &Call, answer: Answer, token: &str, lasts: i64) -> Answer {
+    // A laptop's server has no TLS. API Gateway always says `https`.
+    let is_plain = call.header("x-forwarded-proto") == Some("http");
+    let (name, secure) = if is_plain { ("session", "") } else { ("__Host-session", "; Secure") };
+    let cookie = format!("{name}={token}; Path=/; HttpOnly{secure}; SameSite=Lax; Max-Age={lasts}");
+    answer.with_header(header::SET_COOKIE.as_str(), cookie)
+}

@@ -1,0 +1,256 @@
+//! `oauth`: tokens, as OAuth 2.0 has them (RFC 6749, token exchange by RFC 8693).
+
+use domain::id::{TenantId, parse_uuid};
+use domain::problem::{Fault, Grant, Problem, Wrong};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::gate::sessions::Target;
+use crate::http::assertion::{MAX_TOKEN, Shown};
+use crate::http::call::Call;
+use crate::http::json::{Faulty, Object, Verbatim, Wire};
+use crate::http::{Dialect, Paging};
+
+pub static OAUTH: Dialect = Dialect {
+    name: "oauth",
+    pictures: false,
+    names: false,
+    paging: Paging::IN_SNAKE_CASE,
+    echoes_request_id: false,
+    problem,
+};
+
+/// The most bytes of a body: a token of an identity provider, percent-encoded, and the other fields.
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// The longest text of another field than a token, in characters.
+const MAX_TEXT: usize = 500;
+
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+
+/// RFC 6749, section 5.2. What is wrong with a request is 400.
+fn problem(problem: &Problem) -> (u16, Value) {
+    let (status, error) = match problem {
+        Problem::Grant(grant, _) => (problem.status(), grant.code()),
+        Problem::Unauthenticated(_) => (401, "invalid_token"),
+        Problem::Forbidden(_) | Problem::TenantMismatch => (403, "access_denied"),
+        Problem::TooManyRequests | Problem::Unavailable(_) => (problem.status(), "temporarily_unavailable"),
+        Problem::Internal(_) => (500, "server_error"),
+        Problem::NotFound(_) | Problem::PayloadTooLarge(_) => (problem.status(), "invalid_request"),
+        _ => (400, "invalid_request"),
+    };
+    let error_description = problem.to_string();
+    (status, json!(Failure { error, error_description }))
+}
+
+/// Why no token was given.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "OauthFailure"))]
+pub struct Failure {
+    /// `invalid_request`, `invalid_target`, `invalid_grant`, `unsupported_grant_type`, `access_denied`, `temporarily_unavailable` or
+    /// `server_error`.
+    error: &'static str,
+    error_description: String,
+}
+
+/// The members of a request, for the API reference; [`TokenRequest`] reads them.
+#[cfg(feature = "openapi")]
+#[derive(schemars::JsonSchema, serde::Deserialize)]
+#[schemars(rename = "TokenRequest")]
+#[allow(dead_code, reason = "only its schema is used")]
+pub struct TokenForm {
+    /// `urn:ietf:params:oauth:grant-type:token-exchange`, or `refresh_token`.
+    grant_type: String,
+    /// For an exchange: the token of an identity provider, or a session token of ours.
+    subject_token: Option<String>,
+    /// What that is: `urn:ietf:params:oauth:token-type:id_token`, `…:access_token` or `…:jwt`.
+    subject_token_type: Option<String>,
+    /// The tenant to sign in to: its slug or its UUID. Not needed if the person is known in one tenant only.
+    audience: Option<String>,
+    /// The same, if there is no `audience`.
+    resource: Option<String>,
+    /// The `nonce` that the identity provider was given.
+    nonce: Option<String>,
+    /// The secret of an invitation.
+    invitation: Option<String>,
+    /// `true` if the session token comes as a cookie. Only for pages of an allowed origin, and in JSON.
+    cookie: Option<bool>,
+    /// For `refresh_token`.
+    refresh_token: Option<String>,
+}
+
+/// A request for tokens.
+#[derive(Debug)]
+pub enum TokenRequest {
+    Exchange(Exchange),
+    /// With the refresh token.
+    Refresh(String),
+}
+
+/// `true` or `false`, or the same as a text.
+struct Flag(bool);
+
+impl Wire for Flag {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        match value {
+            Value::Bool(is_set) => Ok(Self(is_set)),
+            Value::String(text) if ["true", "false"].contains(&text.as_str()) => Ok(Self(text == "true")),
+            _ => Err(vec![Fault::here(Wrong::NotOneOf("`true`, `false`"))]),
+        }
+    }
+}
+
+/// A token of an identity provider, or of ours, for a session in a tenant.
+#[derive(Debug)]
+pub struct Exchange {
+    pub token: String,
+    pub shown: Shown,
+    pub target: Target,
+    pub nonce: Option<String>,
+    /// The secret of an invitation: the person accepts it.
+    pub invitation: Option<String>,
+    /// Whether the session token comes as a cookie.
+    pub cookie: bool,
+}
+
+impl TokenRequest {
+    /// # Errors
+    /// The faults of the body, or [`Problem::Grant`].
+    pub fn read(call: &Call) -> Result<Self, Problem> {
+        call.form(MAX_BODY)?.all(Self::read_from)?.ok_or(Problem::Grant(Grant::UnsupportedType, "unknown"))
+    }
+
+    /// `None` if the `grant_type` is not one of ours.
+    fn read_from(body: &mut Object) -> Result<Option<Self>, Faulty> {
+        let Verbatim::<MAX_TEXT>(grant) = body.required("grant_type")?;
+        match grant.as_str() {
+            TOKEN_EXCHANGE => Exchange::read(body).map(|exchange| Some(Self::Exchange(exchange))),
+            "refresh_token" => {
+                let Verbatim::<MAX_TEXT>(token) = body.required("refresh_token")?;
+                Ok(Some(Self::Refresh(token)))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+impl Exchange {
+    fn read(body: &mut Object) -> Result<Self, Faulty> {
+        let token = body.required("subject_token");
+        let kind = body.required("subject_token_type");
+        let shown = kind.and_then(|Verbatim::<MAX_TEXT>(kind)| {
+            let wrong = Wrong::NotOneOf("the token types `id_token`, `access_token` and `jwt`, as URNs");
+            body.join(Shown::parse(&kind).ok_or(Fault::here(wrong).within("subject_token_type").within("body")))
+        });
+        let text = |body: &mut Object, name| body.optional(name).map(|Verbatim::<MAX_TEXT>(text)| text);
+        let (audience, resource) = (text(body, "audience"), text(body, "resource"));
+        let (nonce, invitation) = (text(body, "nonce"), text(body, "invitation"));
+        let requested = text(body, "requested_token_type");
+        if requested.is_some_and(|requested| requested != ACCESS_TOKEN) {
+            body.refuse(Fault::here(Wrong::NotOneOf(ACCESS_TOKEN)).within("requested_token_type"));
+        }
+        if body.optional::<Verbatim<MAX_TOKEN>>("actor_token").is_some() {
+            body.refuse(Fault::here(Wrong::Syntax("left out: nobody can act as another")).within("actor_token"));
+        }
+        let cookie = body.optional("cookie").is_some_and(|Flag(is_set)| is_set);
+        let Verbatim::<MAX_TOKEN>(token) = token?;
+        let target = audience.or(resource).map_or(Target::Only, |named| match parse_uuid(&named) {
+            Some(uuid) => TenantId::from_uuid(uuid).map_or(Target::Slug(named), Target::Tenant),
+            None => Target::Slug(named),
+        });
+        Ok(Self { token, shown: shown?, target, nonce, invitation, cookie })
+    }
+}
+
+/// A JWK Set (RFC 7517).
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct Jwks {
+    /// The current key, the next one before it signs, and the one before as long as its tokens live.
+    keys: Vec<Jwk>,
+}
+
+/// A public key (RFC 7517).
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[allow(dead_code, reason = "the document is kept as text")]
+struct Jwk {
+    kty: String,
+    kid: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alg: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#use: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crv: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    x: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    y: Option<String>,
+}
+
+/// Where tokens come from (RFC 8414).
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "ServerMetadata"))]
+pub struct Metadata {
+    issuer: String,
+    token_endpoint: String,
+    jwks_uri: String,
+    grant_types_supported: [&'static str; 2],
+    /// None: Rolecall has no login page. Identity providers sign people in.
+    response_types_supported: [&'static str; 0],
+    /// Clients show no credential of their own.
+    token_endpoint_auth_methods_supported: [&'static str; 1],
+}
+
+impl Metadata {
+    pub fn new(issuer: &str) -> Self {
+        let at = |path: &str| format!("{}{path}", issuer.trim_end_matches('/'));
+        Self {
+            issuer: issuer.to_owned(),
+            token_endpoint: at("/oauth/token"),
+            jwks_uri: at("/.well-known/jwks.json"),
+            grant_types_supported: [TOKEN_EXCHANGE, "refresh_token"],
+            response_types_supported: [],
+            token_endpoint_auth_methods_supported: ["none"],
+        }
+    }
+}
+
+/// The tokens of a session.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct Tokens {
+    /// For the `Authorization` header, for 10 minutes.
+    pub access_token: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issued_token_type: Option<&'static str>,
+    pub token_type: &'static str,
+    /// How long the access token lives, in seconds.
+    pub expires_in: i64,
+    /// For the header `x-session-token` or the cookie `session`. Not there if it comes as a cookie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_token: Option<String>,
+    /// Gives new tokens once, and another refresh token with them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
+}
+
+impl Tokens {
+    pub fn new(access_token: String, expires_in: i64) -> Self {
+        Self {
+            access_token,
+            issued_token_type: None,
+            token_type: "Bearer",
+            expires_in,
+            session_token: None,
+            refresh_token: None,
+        }
+    }
+
+    /// The same as the answer to a token exchange (RFC 8693, section 2.2.1).
+    pub fn exchanged(self) -> Self {
+        Self { issued_token_type: Some(ACCESS_TOKEN), ..self }
+    }
+}

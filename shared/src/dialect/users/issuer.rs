@@ -1,0 +1,151 @@
+//! Issuers, and what the operator of a deployment asks for.
+
+use std::collections::BTreeSet;
+
+use domain::id::is_slug;
+use domain::issuer::ALGORITHMS;
+use domain::meta::MAX_NAME;
+use domain::problem::{Fault, Problem, Wrong};
+use domain::{Issuer, IssuerEdit, Meta, Time};
+use serde_json::Value;
+
+use crate::gate::bootstrap::{NewOwner, Request};
+use crate::http::json::{Address, Domain, Faulty, Iss, Object, Several, Text, Visible, Wire};
+
+/// One of the algorithms that an issuer may sign with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Algorithm(String);
+
+impl Wire for Algorithm {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        let known = value.as_str().filter(|text| ALGORITHMS.contains(text));
+        known
+            .map(|text| Self(text.to_owned()))
+            .ok_or_else(|| vec![Fault::here(Wrong::NotOneOf("`RS256`, `PS256`, `ES256`, `EdDSA`"))])
+    }
+}
+
+/// An issuer as a request has it.
+struct NewIssuer(Issuer);
+
+impl Wire for NewIssuer {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        Object::read(value)?.all(|object| {
+            let iss = object.required("iss");
+            let edit = edit(object);
+            if object.is_sound() && edit.audiences.as_ref().is_none_or(BTreeSet::is_empty) {
+                object.refuse(Fault::here(Wrong::Missing).within("audiences"));
+            }
+            let Iss(iss) = iss?;
+            let any = || ALGORITHMS.map(str::to_owned).into();
+            Ok(Self(Issuer {
+                iss,
+                audiences: edit.audiences.unwrap_or_default(),
+                clients: edit.clients.unwrap_or_default(),
+                algorithms: edit.algorithms.unwrap_or_else(any),
+                domains: edit.domains.unwrap_or_default(),
+                refresh_tokens: edit.refresh_tokens.unwrap_or(true),
+                of_deployment: false,
+                meta: Meta::new(Time::from_millis(0)),
+            }))
+        })
+    }
+}
+
+/// The wanted changes of an issuer.
+fn edit(object: &mut Object) -> IssuerEdit {
+    let texts = |Several(values): Several<Visible>| values.into_iter().map(|it| it.0).collect();
+    let algorithms = object.optional::<Several<Algorithm>>("algorithms");
+    if algorithms.as_ref().is_some_and(|Several(all)| all.is_empty()) {
+        object.refuse(Fault::here(Wrong::Empty).within("algorithms"));
+    }
+    IssuerEdit {
+        audiences: object.optional("audiences").map(texts),
+        clients: object.optional("clients").map(texts),
+        algorithms: algorithms.map(|Several(all)| all.into_iter().map(|it| it.0).collect()),
+        domains: object
+            .optional::<Several<Domain>>("domains")
+            .map(|Several(domains)| domains.into_iter().map(|it| it.0).collect()),
+        refresh_tokens: object.optional("refresh_tokens"),
+    }
+}
+
+/// A slug.
+struct Slug(String);
+
+impl Wire for Slug {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        let slug = value.as_str().filter(|text| is_slug(text)).map(|text| Self(text.to_owned()));
+        slug.ok_or_else(|| vec![Fault::here(Wrong::Syntax("a slug: 2 to 63 of `a-z0-9-`, at least one a letter"))])
+    }
+}
+
+struct NewTenant {
+    slug: String,
+    name: String,
+}
+
+impl Wire for NewTenant {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        Object::read(value)?.all(|object| {
+            let (slug, name) = (object.required("slug"), object.required("name"));
+            let (Slug(slug), Text::<MAX_NAME>(name)) = (slug?, name?);
+            Ok(Self { slug, name })
+        })
+    }
+}
+
+impl Wire for NewOwner {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        Object::read(value)?.all(|object| {
+            let (email, subject) = (object.required("email"), object.optional("subject"));
+            let issuer = object.optional("issuer").map(|Iss(iss)| iss);
+            let Address(email) = email?;
+            Ok(Self { email, issuer, subject: subject.map(|Visible(subject)| subject) })
+        })
+    }
+}
+
+struct Recovery {
+    tenant: String,
+    owner: NewOwner,
+}
+
+impl Wire for Recovery {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        Object::read(value)?.all(|object| {
+            let (tenant, owner) = (object.required("tenant"), object.required("owner"));
+            let Slug(tenant) = tenant?;
+            Ok(Self { tenant, owner: owner? })
+        })
+    }
+}
+
+/// Reads what the operator asks for: the first tenant, a new owner of a tenant, or a change of an issuer that all tenants trust.
+///
+/// # Errors
+/// The faults of the request.
+pub fn request(event: &Value) -> Result<Request, Problem> {
+    Ok(Object::of_event(event)?.all(read)?)
+}
+
+fn read(object: &mut Object) -> Result<Request, Faulty> {
+    if let Some(Recovery { tenant, owner }) = object.optional("recover") {
+        return Ok(Request::Recover { tenant, owner });
+    }
+    let issuer = object.optional("issuer").map(|NewIssuer(issuer)| issuer);
+    let (tenant, owner) = (object.optional("tenant"), object.optional::<NewOwner>("owner"));
+    match (tenant, owner, issuer) {
+        (None, None, Some(issuer)) => Ok(Request::Trust(Box::new(issuer))),
+        (Some(NewTenant { slug, name }), Some(owner), Some(issuer)) => {
+            Ok(Request::First { slug, name, owner, issuer: Box::new(issuer) })
+        }
+        _ => {
+            let all = "`tenant`, `owner` and `issuer`; or `recover`; or `issuer` alone";
+            if object.is_sound() {
+                object.refuse(Fault::here(Wrong::NothingOf(all)));
+            }
+            object.join(Err(Fault::here(Wrong::NothingOf(all)).within("body")))
+        }
+    }
+}

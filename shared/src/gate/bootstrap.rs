@@ -1,0 +1,254 @@
+//! The first tenant of a deployment, its owner and its issuer; a new owner of a tenant that has lost its owners. Only the operator
+//! asks for these, with rights in the cloud's account: no member could.
+
+use domain::event::{Author, Stamp};
+use domain::id::{Kind, MembershipId, TenantId, UserId, hex};
+use domain::member::change::{Fields, Roles};
+use domain::{Issuer, Member, MemberEdit, Problem, Record, Status, Tenant, User, role};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::sessions::identity;
+use super::{Asked, Conditions, Plan, Reads, Who};
+use crate::answer::Answer;
+use crate::table::key::{self, TenantKeys};
+use crate::table::stored::{Reference, Stored};
+use crate::table::{Committed, Condition, Transaction, decode, encode};
+
+/// How long an invitation counts, in seconds: 24 hours.
+const INVITED: i64 = 24 * 60 * 60;
+
+/// The author of the changes, in events.
+const OPERATOR: &str = "the operator of the deployment";
+
+/// An owner who does not exist yet.
+#[derive(Debug)]
+pub struct NewOwner {
+    pub email: String,
+    /// The `sub` under which the issuer knows them. Without one they are invited: they sign in with the secret of the invitation.
+    pub subject: Option<String>,
+    /// The issuer of the `sub`, if it is not the one of the request.
+    pub issuer: Option<String>,
+}
+
+/// What the operator asks for.
+#[derive(Debug)]
+pub enum Request {
+    /// The first tenant.
+    First { slug: String, name: String, owner: NewOwner, issuer: Box<Issuer> },
+    /// A new owner of a tenant, by its slug.
+    Recover { tenant: String, owner: NewOwner },
+    /// An issuer that all tenants trust, new or in place of the one with the same `iss`.
+    Trust(Box<Issuer>),
+}
+
+/// The item that says which tenant was the first.
+#[derive(Serialize, Deserialize)]
+struct First {
+    tenant: TenantId,
+}
+
+/// An invitation, under the hash of its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invitation {
+    pub user: UserId,
+    /// In seconds since the epoch; the table's TTL attribute.
+    pub expires_at: i64,
+}
+
+/// Does what the operator asks for.
+///
+/// # Errors
+/// [`Problem::Exists`]: there is a first tenant already, or the slug is taken. [`Problem::NotFound`]: no such tenant.
+pub async fn carry_out(asked: &Asked<'_>, request: &Request) -> Result<Value, Problem> {
+    match request {
+        Request::First { slug, name, owner, issuer } => first(asked, (slug, name), owner, issuer).await,
+        Request::Recover { tenant, owner } => recover(asked, tenant, owner).await,
+        Request::Trust(issuer) => trust(asked, issuer).await,
+    }
+}
+
+/// The secret of a new invitation, and the item that has its hash.
+fn invitation(asked: &Asked<'_>, keys: TenantKeys, user: UserId) -> Result<(String, crate::table::Item), Problem> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|why| Problem::Internal(format!("no random bytes: {why}")))?;
+    let secret = format!("inv_{}", hex(&bytes));
+    let key = keys.invitation(&hex(&Sha256::digest(&secret)));
+    let invitation = Invitation { user, expires_at: (asked.clock)().seconds() + INVITED };
+    Ok((secret, encode(&key, None, &invitation)?))
+}
+
+async fn first(
+    asked: &Asked<'_>,
+    (slug, name): (&str, &str),
+    owner: &NewOwner,
+    issuer: &Issuer,
+) -> Result<Value, Problem> {
+    const FIRST: &str = "first tenant with this deployment";
+    let (marker, person_key) = (key::bootstrap(), key::person(&owner.email));
+    let mut found = asked.table.get([marker.clone(), person_key.clone()]).await?;
+    if found.contains_key(&marker) {
+        return Err(Problem::Exists(FIRST));
+    }
+    let known: Option<Reference<_>> = found.remove(&person_key).map(decode).transpose()?;
+    let now = (asked.clock)();
+    let tenant: TenantId = number(asked.table.allocate(Kind::Tenant, 1).await?)?;
+    let membership: MembershipId = number(asked.table.allocate(Kind::Membership, 1).await?)?;
+    let user: UserId = match &known {
+        Some(known) => known.number,
+        None => number(asked.table.allocate(Kind::User, 1).await?)?,
+    };
+    let keys = TenantKeys(tenant);
+    let stamp = Stamp {
+        tenant,
+        at: now,
+        author: Author::Product(OPERATOR.to_owned()),
+        request: asked.request.to_owned(),
+        transaction: Uuid::new_v4().to_string(),
+    };
+    let mut issuer = Issuer { of_deployment: true, ..issuer.clone() };
+    let mut made = Tenant::new(tenant, slug, name, &Uuid::new_v4().to_string(), now);
+    let mut member = Member {
+        roles: [role::OWNER].into(),
+        status: if owner.subject.is_some() { Status::Active } else { Status::Invited },
+        ..Member::new(membership, tenant, user, &owner.email, now)
+    };
+    // An invited owner is none yet.
+    made.owners = u32::from(owner.subject.is_some());
+    let mut transaction = Transaction::new(asked.table);
+    transaction.take_name(encode(&marker, None, &First { tenant })?, FIRST)?;
+    let written = [
+        Tenant::stamped(&stamp, None, None, Some(&mut made))?,
+        Member::stamped(&stamp, None, None, Some(&mut member))?,
+        Issuer::stamped(&stamp, None, None, Some(&mut issuer))?,
+    ];
+    for written in written.iter().flatten() {
+        transaction.write(written)?;
+    }
+    if known.is_none() {
+        transaction.person(&User::new(user, &owner.email, now))?;
+    }
+    let secret = match &owner.subject {
+        Some(subject) => {
+            let iss = owner.issuer.as_ref().unwrap_or(&issuer.iss);
+            transaction.put(identity(&keys.identity(iss, subject), iss, subject, &member)?, None)?;
+            None
+        }
+        None => {
+            let (secret, item) = invitation(asked, keys, user)?;
+            transaction.put(item, None)?;
+            Some(secret)
+        }
+    };
+    match asked.table.write(transaction).await? {
+        Committed::Yes => {}
+        Committed::Taken(what) => return Err(Problem::Exists(what)),
+        Committed::Moved { .. } => {
+            return Err(Problem::Unavailable(
+                "another request made a first tenant or this person meanwhile".to_owned(),
+            ));
+        }
+    }
+    Ok(answer(&made, &member, secret.as_deref()))
+}
+
+fn answer(tenant: &Tenant, owner: &Member, secret: Option<&str>) -> Value {
+    let mut answer = json!({
+        "tenant": { "id": tenant.id.uuid(), "slug": tenant.slug },
+        "owner": { "id": owner.user.uuid(), "email": owner.email, "status": owner.status },
+    });
+    if let Some(secret) = secret {
+        answer["invitation"] = json!({ "secret": secret, "expires_in": INVITED });
+    }
+    answer
+}
+
+fn number<T: TryFrom<i64>>(number: u32) -> Result<T, Problem> {
+    i64::from(number).try_into().map_err(|_| Problem::LimitReached("ids of a kind", i32::MAX as usize))
+}
+
+async fn tenant_of(asked: &Asked<'_>, slug: &str) -> Result<TenantId, Problem> {
+    let key = key::slug(slug);
+    let found: Option<Reference<_>> = asked.table.get([key.clone()]).await?.remove(&key).map(decode).transpose()?;
+    found.map(|it| it.number).ok_or(Problem::NotFound("tenant"))
+}
+
+/// Makes a person an owner, whatever they were: they are active, and have that role alone.
+async fn recover(asked: &Asked<'_>, slug: &str, owner: &NewOwner) -> Result<Value, Problem> {
+    let tenant = tenant_of(asked, slug).await?;
+    let who = Who::Product(tenant, format!("{OPERATOR}: recovery"));
+    let status = if owner.subject.is_some() { Status::Active } else { Status::Invited };
+    let edit = MemberEdit {
+        email: Some(owner.email.clone()),
+        roles: Some(Roles::Exactly(vec![role::OWNER.to_string()])),
+        status: Some(status),
+        fields: Fields { roles: "roles", ..Fields::default() },
+        ..MemberEdit::default()
+    };
+    let shown = std::sync::Mutex::new(None);
+    let plan = |plan: &mut Plan| {
+        let facts = plan.facts();
+        let made = match facts.person(&owner.email) {
+            Some(user) => {
+                // A member who has signed in before needs no invitation.
+                let edit = MemberEdit { email: None, status: Some(Status::Active), ..edit.clone() };
+                plan.update(facts.member(Some(user))?, &edit)
+            }
+            None => plan.add_member(&edit)?,
+        };
+        *crate::lock(&shown) = Some((facts.tenant().clone(), made));
+        Ok(Answer::empty(204).into())
+    };
+    super::change(asked, &who, &Reads::person(&owner.email).unshown(), &Conditions::default(), &plan).await?;
+    let made = crate::lock(&shown).take();
+    let (tenant, member) = made.ok_or_else(|| Problem::Internal("no owner was made".to_owned()))?;
+    let keys = TenantKeys(tenant.id);
+    let secret = match (&owner.subject, &owner.issuer) {
+        (Some(subject), Some(iss)) => {
+            let at = keys.identity(iss, subject);
+            let item = identity(&at, iss, subject, &member)?;
+            if !asked.table.put_if(item, Condition::new("attribute_not_exists(PK)")).await? {
+                let known = asked.table.get([at.clone()]).await?.remove(&at);
+                let known: Option<Reference<_>> = known.map(decode).transpose()?;
+                if known.is_none_or(|known| known.number != member.user) {
+                    return Err(Problem::Exists("member with this `sub`"));
+                }
+            }
+            None
+        }
+        _ => {
+            let (secret, item) = invitation(asked, keys, member.user)?;
+            asked.table.put_if(item, Condition::new("attribute_not_exists(PK)")).await?;
+            Some(secret)
+        }
+    };
+    Ok(answer(&tenant, &member, secret.as_deref()))
+}
+
+/// Lets all tenants trust an issuer. Its record belongs to the first tenant.
+async fn trust(asked: &Asked<'_>, issuer: &Issuer) -> Result<Value, Problem> {
+    let marker = key::bootstrap();
+    let first: Option<First> = asked.table.get([marker.clone()]).await?.remove(&marker).map(decode).transpose()?;
+    let tenant = first.map(|it| it.tenant).ok_or(Problem::NotFound("first tenant"))?;
+    let key = TenantKeys(tenant).issuer(issuer.uuid());
+    let before: Option<Issuer> = asked.table.get([key.clone()]).await?.remove(&key).map(decode).transpose()?;
+    let stamp = Stamp {
+        tenant,
+        at: (asked.clock)(),
+        author: Author::Product(OPERATOR.to_owned()),
+        request: asked.request.to_owned(),
+        transaction: Uuid::new_v4().to_string(),
+    };
+    let meta = before.as_ref().map_or_else(|| issuer.meta.clone(), |before| before.meta().clone());
+    let mut after = Issuer { of_deployment: true, meta, ..issuer.clone() };
+    if let Some(written) = Issuer::stamped(&stamp, None, before.as_ref(), Some(&mut after))? {
+        let mut transaction = Transaction::new(asked.table);
+        transaction.write(&written)?;
+        if asked.table.write(transaction).await? != Committed::Yes {
+            return Err(Problem::Unavailable("another request changed the issuer meanwhile".to_owned()));
+        }
+    }
+    Ok(json!({ "issuer": { "id": after.uuid(), "iss": after.iss } }))
+}

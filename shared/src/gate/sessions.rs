@@ -1,0 +1,357 @@
+//! Sessions: who signs in to which tenant, the beginning of a session, and its refresh token.
+
+use domain::id::{TenantId, UserId, hex, issuer_uuid};
+use domain::member::change::Ending;
+use domain::policy::Action;
+use domain::problem::Grant;
+use domain::session::{Refresh, Unchanging};
+use domain::{Issuer, Member, MemberEdit, Problem, Session, Status};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::bootstrap::Invitation;
+use super::facts::{Facts, Unseen};
+use super::issuers::{IssuerKeys, KEYS_LAST};
+use super::{Asked, Caller, Conditions, Plan, Reads, Who};
+use crate::answer::Answer;
+use crate::table::key::{self, Key, Range, TenantKeys};
+use crate::table::stored::Reference;
+use crate::table::{Committed, Condition, Item, Malformed, Transaction, decode, encode};
+
+/// How long the same token of an issuer, or the refresh token before the last, is answered again, in seconds: an answer can get lost.
+pub const GRACE: i64 = 30;
+
+/// The tenant that a person wants to sign in to.
+#[derive(Clone, Debug)]
+pub enum Target {
+    Tenant(TenantId),
+    Slug(String),
+    /// The one in which the issuer knows them.
+    Only,
+}
+
+/// Everything that says whether a token of an issuer gives a session.
+pub struct Trust {
+    pub tenant: TenantId,
+    /// The tenant's own entry for the issuer, or the deployment's.
+    pub issuer: Issuer,
+    /// The issuer's keys, a JWK Set.
+    pub keys: Option<String>,
+    /// The member as whom the issuer's `sub` has signed in before.
+    pub known: Option<UserId>,
+    /// The keys that verify our tokens.
+    pub ours: Option<Item>,
+}
+
+/// Finds out whom a token concerns: one read, and a second one if the tenant is not named by its id.
+///
+/// # Errors
+/// [`Problem::Grant`]: no tenant, or no issuer that it trusts.
+pub async fn trust(asked: &Asked<'_>, target: &Target, iss: &str, sub: &str) -> Result<Trust, Problem> {
+    let id = issuer_uuid(iss);
+    let (of_deployment, keys) = (key::issuer_of_deployment(id), key::issuer_keys(id));
+    let of_tenant = |tenant: TenantId| {
+        let keys = TenantKeys(tenant);
+        [keys.issuer(id), keys.identity(iss, sub)]
+    };
+    let slug = if let Target::Slug(slug) = target { Some(key::slug(slug)) } else { None };
+    let mut tenant = if let Target::Tenant(tenant) = target { Some(*tenant) } else { None };
+    let wanted = [of_deployment.clone(), keys.clone(), key::jwks()].into_iter().chain(slug.clone());
+    let mut found = asked.table.get(wanted.chain(tenant.into_iter().flat_map(of_tenant))).await?;
+    if tenant.is_none() {
+        tenant = match &slug {
+            Some(slug) => found.remove(slug).map(decode::<Reference<_>>).transpose()?.map(|it| it.number),
+            None => only_tenant(asked, iss, sub).await?,
+        };
+        found.extend(asked.table.get(tenant.into_iter().flat_map(of_tenant)).await?);
+    }
+    let tenant = tenant.ok_or(Problem::Grant(Grant::InvalidTarget, "no tenant of that name, or not only one"))?;
+    let [own, identity] = of_tenant(tenant);
+    let issuer = found.remove(&own).or_else(|| found.remove(&of_deployment));
+    let issuer: Issuer =
+        issuer.map(decode).transpose()?.ok_or(Problem::Grant(Grant::InvalidTarget, "an issuer nobody trusts there"))?;
+    let keys: Option<IssuerKeys> = found.remove(&keys).map(decode).transpose()?;
+    let now = (asked.clock)().seconds();
+    let fresh = keys.filter(|keys| keys.fetched_at + KEYS_LAST >= now);
+    let known: Option<Reference<_>> = found.remove(&identity).map(decode).transpose()?;
+    Ok(Trust {
+        tenant,
+        issuer,
+        keys: fresh.and_then(|keys| keys.document),
+        known: known.map(|it| it.number),
+        ours: found.remove(&key::jwks()),
+    })
+}
+
+/// The tenant in which an issuer knows somebody, if it is only one.
+async fn only_tenant(asked: &Asked<'_>, iss: &str, sub: &str) -> Result<Option<TenantId>, Problem> {
+    let range = Range { in_index: true, ..Range::of(key::identities(iss, sub)) };
+    let (items, _) = asked.table.page(&range, None, 2).await?;
+    let tenant = |item: &Item| item.get("GSI1SK").and_then(|it| it.as_s().ok()).and_then(|sk| TenantKeys::of_edge(sk));
+    Ok(if let [one] = &items[..] { tenant(one).map(|keys| keys.0) } else { None })
+}
+
+/// The member with an address in a tenant.
+pub async fn member_at(asked: &Asked<'_>, tenant: TenantId, email: &str) -> Result<Option<UserId>, Problem> {
+    let key = TenantKeys(tenant).email(email);
+    let found: Option<Reference<_>> = asked.table.get([key.clone()]).await?.remove(&key).map(decode).transpose()?;
+    Ok(found.map(|it| it.number))
+}
+
+/// Accepts an invitation by its secret: the member is active from now on, and the issuer's `sub` is theirs.
+///
+/// # Errors
+/// [`Problem::Grant`]: there is no such invitation.
+pub async fn accept(
+    asked: &Asked<'_>,
+    tenant: TenantId,
+    (iss, sub): (&str, &str),
+    secret: &str,
+) -> Result<UserId, Problem> {
+    let key = TenantKeys(tenant).invitation(&hex(&Sha256::digest(secret)));
+    let invitation: Option<Invitation> = asked.table.get([key.clone()]).await?.remove(&key).map(decode).transpose()?;
+    let counts = |it: &Invitation| it.expires_at > (asked.clock)().seconds();
+    let invitation = invitation.filter(counts).ok_or(Problem::Grant(Grant::Denied, "no such invitation"))?;
+    let who = Who::Product(tenant, "an invitation was accepted".to_owned());
+    let edit = MemberEdit { status: Some(Status::Active), ..MemberEdit::default() };
+    let plan = |plan: &mut Plan| {
+        let member = plan.update(plan.facts().member(Some(invitation.user))?, &edit);
+        let identity = (iss.to_owned(), sub.to_owned());
+        plan.accepts = Some(Accepts { invitation: key.clone(), identity, member });
+        Ok(Answer::empty(204).into())
+    };
+    let reads = Reads::member(Some(invitation.user)).unshown();
+    super::change(asked, &who, &reads, &Conditions::default(), &plan).await?;
+    Ok(invitation.user)
+}
+
+/// An invitation that is accepted.
+pub struct Accepts {
+    invitation: Key,
+    identity: (String, String),
+    member: Member,
+}
+
+impl Accepts {
+    pub(super) fn write(&self, transaction: &mut Transaction<'_>) -> Result<(), Problem> {
+        let (iss, sub) = &self.identity;
+        let key = TenantKeys(self.member.tenant).identity(iss, sub);
+        transaction.delete(&self.invitation, Some(Condition::new("attribute_exists(PK)")))?;
+        transaction.put(identity(&key, iss, sub, &self.member)?, Some(Condition::new("attribute_not_exists(PK)")))
+    }
+}
+
+/// A token of an issuer that has given a session: it gives no second one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exchanged {
+    pub tenant: TenantId,
+    pub user: UserId,
+    pub session: String,
+    /// In seconds since the epoch.
+    pub at: i64,
+    /// When the token expires; the table's TTL attribute.
+    pub expires_at: i64,
+}
+
+/// The kind of thing of which another has the name, if somebody exchanges a token twice.
+pub const EXCHANGED: &str = "session with this token";
+
+/// The use of a token, if it was used before.
+pub async fn exchanged(asked: &Asked<'_>, hash: &str) -> Result<Option<Exchanged>, Problem> {
+    let key = key::exchanged(hash);
+    Ok(asked.table.get([key.clone()]).await?.remove(&key).map(decode).transpose()?)
+}
+
+/// A session that begins, with the items that go with it.
+pub struct Begins {
+    before: Member,
+    after: Member,
+    /// The token that it was given for, by its hash, if that gives no second session.
+    exchanged: Option<(String, Exchanged)>,
+    /// Whether the issuer's `sub` belongs to the member from now on.
+    identity: Option<(String, String)>,
+}
+
+impl<'f> Plan<'f> {
+    /// Begins a session of the caller. It lives until `ends` in seconds since the epoch. `exchanged` is the token that it was given for,
+    /// and `is_first` says whether its issuer's `sub` has never signed in to the tenant.
+    ///
+    /// # Errors
+    /// A defect: the request did not read the caller.
+    pub fn begin_session(
+        &mut self,
+        session: &Session,
+        ends: i64,
+        exchanged: Option<(String, Exchanged)>,
+        is_first: bool,
+    ) -> Result<(), Problem> {
+        let caller = self.facts().caller().ok_or_else(|| Problem::Internal("a session of nobody".to_owned()))?;
+        let mut after = caller.clone();
+        after.start_session(session.id.clone(), ends, self.facts().now());
+        let sign_in = &session.sign_in;
+        let identity = is_first.then(|| (sign_in.issuer.clone(), sign_in.subject.clone()));
+        if self.facts().is_exchanged {
+            self.refuse(Problem::Exists(EXCHANGED));
+        }
+        self.create(session.clone(), &Unchanging);
+        self.begins = Some(Begins { before: caller.clone(), after, exchanged, identity });
+        Ok(())
+    }
+}
+
+impl Begins {
+    /// The key of the member.
+    pub(super) fn member(&self) -> Key {
+        TenantKeys(self.before.tenant).member(self.before.user)
+    }
+
+    pub(super) fn write(&self, transaction: &mut Transaction<'_>) -> Result<(), Problem> {
+        let keys = TenantKeys(self.before.tenant);
+        transaction.sessions(&self.before, &self.after)?;
+        if let Some((hash, exchanged)) = &self.exchanged {
+            transaction.take_name(encode(&key::exchanged(hash), None, exchanged)?, EXCHANGED)?;
+        }
+        if let Some((iss, sub)) = &self.identity {
+            let key = keys.identity(iss, sub);
+            transaction
+                .put(identity(&key, iss, sub, &self.before)?, Some(Condition::new("attribute_not_exists(PK)")))?;
+        }
+        Ok(())
+    }
+}
+
+/// The item that says as whom an issuer's `sub` signs in to a tenant.
+pub(super) fn identity(key: &Key, iss: &str, sub: &str, member: &Member) -> Result<Item, Malformed> {
+    let listed = Key { sk: format!("TENANT#{}", member.tenant), ..key::identities(iss, sub) };
+    let to = Reference { number: member.user };
+    encode(key, Some(&listed), &to)
+}
+
+/// A session whose refresh token was shown, and its member's tenant.
+pub struct Refreshed {
+    pub session: Session,
+    pub facts: Facts,
+}
+
+/// The session, if it lives and its member may act.
+///
+/// # Errors
+/// [`Problem::Grant`]
+pub async fn of_refresh(
+    asked: &Asked<'_>,
+    (tenant, user): (TenantId, UserId),
+    session: &str,
+) -> Result<Refreshed, Problem> {
+    let now = (asked.clock)().seconds();
+    let caller = Caller::of_session(user, tenant, session.to_owned(), now);
+    let (who, key) = (Who::Caller(&caller), TenantKeys(tenant).session(user, session));
+    let reads = Reads::member(Some(user)).unshown();
+    let (facts, item) = tokio::join!(Facts::read(asked, &who, &reads, None), asked.table.get([key.clone()]));
+    let facts = facts.map_err(|why| match why {
+        Problem::Unauthenticated(cause) => Problem::Grant(Grant::InvalidRefresh, cause),
+        Problem::Forbidden(_) => Problem::Grant(Grant::InvalidRefresh, "the member may not act in the tenant"),
+        other => other,
+    })?;
+    let session: Option<Session> = item?.remove(&key).map(decode).transpose()?;
+    let session = session.filter(|session| session.expires_at > now);
+    let session = session.ok_or(Problem::Grant(Grant::InvalidRefresh, "the session has ended"))?;
+    Ok(Refreshed { session, facts })
+}
+
+/// How the member of a session signed in, if the session lives.
+///
+/// # Errors
+/// [`Problem::Grant`]
+pub async fn of_session(
+    asked: &Asked<'_>,
+    (tenant, user): (TenantId, UserId),
+    session: &str,
+) -> Result<(Session, Member), Problem> {
+    let now = (asked.clock)();
+    let [member_key, session_key] = [TenantKeys(tenant).member(user), TenantKeys(tenant).session(user, session)];
+    let mut found = asked.table.get([member_key.clone(), session_key.clone()]).await?;
+    let member: Option<Member> = found.remove(&member_key).map(decode).transpose()?;
+    let member = member.filter(|member| member.is_active() && member.has_session(session, now));
+    let session: Option<Session> = found.remove(&session_key).map(decode).transpose()?;
+    let ended = Problem::Grant(Grant::InvalidToken, "the session has ended");
+    session.zip(member).ok_or(ended)
+}
+
+/// Lets a session that lives go on until `ends`, in seconds since the epoch.
+///
+/// # Errors
+/// [`Problem::Unavailable`]: its member changed meanwhile, each time.
+pub async fn prolong(asked: &Asked<'_>, member: &Member, session: &str, ends: i64) -> Result<bool, Problem> {
+    let mut after = member.clone();
+    after.start_session(session.to_owned(), ends, (asked.clock)());
+    let mut transaction = Transaction::new(asked.table);
+    transaction.sessions(member, &after)?;
+    Ok(asked.table.write(transaction).await? == Committed::Yes)
+}
+
+/// Replaces the refresh token of a session, if nobody has done so meanwhile. Returns whether it did.
+pub async fn replace_refresh(
+    asked: &Asked<'_>,
+    tenant: TenantId,
+    session: &Session,
+    next: &Refresh,
+) -> Result<bool, Problem> {
+    let key = TenantKeys(tenant).session(session.user, &session.id);
+    let condition = Condition::new("refresh = :refresh").with(":refresh", &session.refresh)?.with(":next", next)?;
+    asked.table.set(&key, "refresh = :next", condition).await
+}
+
+/// A session that lives, and when it ends, in seconds since the epoch.
+pub struct Live {
+    pub session: Session,
+    pub ends: i64,
+    /// Whether it is the session of the request.
+    pub is_current: bool,
+}
+
+/// The sessions of a member that live, the latest first.
+///
+/// # Errors
+/// As [`read`](super::read).
+pub async fn list(asked: &Asked<'_>, caller: &Caller, user: Option<UserId>) -> Result<Vec<Live>, Problem> {
+    let facts = Facts::read(asked, &Who::Caller(caller), &Reads::member(user).unshown(), None).await?;
+    let Unseen(member) = facts.member(user)?;
+    facts.allow(&Action::ReadSessions, &facts.entity(member)).map_err(Problem::Forbidden)?;
+    let keys = TenantKeys(caller.tenant);
+    let lives = member.sessions.iter().filter(|(id, _)| member.has_session(id, facts.now()));
+    let items = asked.table.get(lives.map(|(id, _)| keys.session(member.user, id))).await?;
+    let mut sessions = Vec::new();
+    for item in items.into_values() {
+        let session: Session = decode(item)?;
+        let ends = member.sessions.get(&session.id).copied().unwrap_or_default();
+        let is_current = caller.session() == session.id;
+        sessions.push(Live { session, ends, is_current });
+    }
+    sessions.sort_by_key(|live| std::cmp::Reverse((live.session.meta.created_at, live.session.id.clone())));
+    Ok(sessions)
+}
+
+/// Ends a session of which two persons have refresh tokens.
+///
+/// # Errors
+/// The table cannot be read or written.
+pub async fn end_reused(asked: &Asked<'_>, (tenant, user): (TenantId, UserId), session: &str) -> Result<(), Problem> {
+    let who = Who::Product(tenant, "a refresh token was used again".to_owned());
+    let edit = MemberEdit { ends: Some(Ending::One(session.to_owned())), ..MemberEdit::default() };
+    let plan = |plan: &mut Plan| {
+        // It can have ended meanwhile.
+        let member = plan.facts().member(Some(user)).ok();
+        if let Some(member) = member.filter(|Unseen(member)| member.sessions.contains_key(session)) {
+            plan.update(member, &edit);
+        }
+        Ok(Answer::empty(204).into())
+    };
+    super::change(asked, &who, &Reads::member(Some(user)).unshown(), &Conditions::default(), &plan).await.map(drop)
+}
+
+impl Facts {
+    /// The member who signs in or refreshes.
+    pub fn me(&self) -> Option<&Member> {
+        self.caller()
+    }
+}
