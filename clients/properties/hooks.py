@@ -33,6 +33,33 @@ SELF = ("me", "2", "726f6c65-6361-8002-8000-000000000002")
 REMOVALS = {"DELETE /v1/users/{id}": "id", f"DELETE {ORGANIZATION}/users/{{user_id}}": "user_id"}
 
 
+# Operations that give tokens, and a request that they take: it prolongs a session of the caller.
+TOKENS = {"POST /v1/sessions", "POST /oauth/token"}
+PROLONGING = {
+    "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+    "subject_token": ADMIN["x-session-token"],
+    "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+    "audience": "acme",
+}
+# The member whose sessions the run may end: `run` has begun some.
+USER = "726f6c65-6361-8002-8000-000000000003"
+# Operations that can deactivate a member, and so end the member's sessions.
+DEACTIVATIONS = {"PATCH /v1/users/{id}", "PUT /api/{tenant}/{version}/users/{id}"}
+
+
+def spare_the_callers_sessions(case):
+    """Without them, each further answer would be 401."""
+    label, path = case.operation.label, case.path_parameters or {}
+    if label == "DELETE /v1/users/{id}/sessions" and str(path.get("id")).lower() in SELF:
+        path["id"] = USER
+    if label == "DELETE /v1/sessions/{id}" and path.get("id") == "current":
+        sessions = of_owner("GET", f"/v1/sessions?user={USER}").json()["sessions"]
+        path["id"] = sessions[0]["id"] if sessions else USER
+        case.query["user"] = USER
+    if label in DEACTIVATIONS and str(path.get("id")).lower() in SELF and isinstance(case.body, dict):
+        case.body.pop("status", None)
+
+
 def entries(case):
     """The users whom a call removes by a list."""
     is_list = case.operation.label == f"PUT {ORGANIZATION}/users/remove" and isinstance(case.body, list)
@@ -52,6 +79,9 @@ def before_call(context, case, kwargs):
     name = REMOVALS.get(case.operation.label)
     if name and str(case.path_parameters.get(name)).lower() in SELF:
         case.path_parameters[name] = REMOVED
+    spare_the_callers_sessions(case)
+    if case.operation.label in TOKENS and case.meta.generation.mode.name == "POSITIVE" and next(calls) % 2:
+        case.body = dict(PROLONGING)
     for entry in entries(case):
         if str(entry.get("user_id")).lower() in SELF:
             entry["user_id"] = REMOVED
@@ -148,6 +178,9 @@ def filter_failure(context, failure, case, response):
         return False
     # A body that says that it is an image, and is none: no schema can say what an image is.
     if failure.code == "ST202" and response.status_code == 415 and str(case.media_type).startswith("image/"):
+        return False
+    # No schema says which token is good.
+    if failure.code == "ST202" and case.operation.label in TOKENS:
         return False
     # A request that fits the description, and that the function refuses.
     if failure.code != "ST202" or response.status_code not in (400, 422):

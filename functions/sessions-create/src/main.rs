@@ -3,10 +3,10 @@ use shared::dialect::OAUTH;
 /// `POST /v1/sessions`: exchanges a token of an identity provider for a session in one tenant (RFC 8693), or a refresh token for new
 /// tokens.
 ///
-/// A form, or JSON with the same members. A session token of ours as `subject_token` prolongs its session, or begins one in another
+/// It takes a form, too, with the same members. A session token of ours as `subject_token` prolongs its session, or begins one in another
 /// tenant of the same person.
 ///
-/// `POST /oauth/token`: the same, where clients of OAuth 2.0 look for it.
+/// `POST /oauth/token`: the same, where clients of OAuth 2.0 look for it; as a form, or as JSON.
 fn main() -> Result<(), lambda_http::Error> {
     shared::serve(&OAUTH, |app, call| app.tokens(call))
 }
@@ -14,7 +14,6 @@ fn main() -> Result<(), lambda_http::Error> {
 #[test]
 fn description() {
     use openapi::Operation;
-    for route in ["POST /v1/sessions", "POST /oauth/token"] {
-        Operation::new(&OAUTH).route(route).tokens().describe();
-    }
+    Operation::new(&OAUTH).route("POST /v1/sessions").tokens(openapi::JSON).describe();
+    Operation::new(&OAUTH).route("POST /oauth/token").tokens(openapi::FORM).describe();
 }

@@ -216,16 +216,23 @@ fn give_examples(operation: &mut Value, cases: &[&Case]) -> std::result::Result<
             parameter["example"] = as_of(&parameter["schema"], example);
         }
     }
-    if let Some(body) = operation.get_mut("requestBody") {
+    if let Some(body) = operation.get_mut("requestBody").filter(|body| body["content"].get(JSON).is_some()) {
         let status = |case: &Case| case.answer.as_ref().and_then(|answer| answer["statusCode"].as_u64());
         let done = cases.iter().filter(|case| status(case).is_some_and(|status| (200..300).contains(&status)));
         let sent = done.filter_map(|case| {
-            let body: Value = serde_json::from_str(case.event["body"].as_str()?).ok()?;
+            let body: Value = serde_json::from_str(&without_placeholders(case.event["body"].as_str()?)).ok()?;
             Some((case.name.clone(), json!({ "value": body })))
         });
         body["content"][JSON]["examples"] = sent.take(SHOWN).collect::<Map<_, _>>().into();
     }
     Ok(())
+}
+
+/// A body with `<token>` in the place of each token that an event stands for.
+fn without_placeholders(body: &str) -> String {
+    let mut parts = body.split("{{");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + "<token>" + part.split_once("}}").map_or(part, |(_, rest)| rest))
 }
 
 /// A parameter is text in an event. In the reference it has its own type.

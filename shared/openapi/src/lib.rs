@@ -31,6 +31,7 @@ pub use lists::organization_in_path;
 pub use parameters::{BEGINNING, LAGGING, int32, named_order, number_or_me, one_of};
 pub use problems::{CAUSE, faults, problems};
 use problems::{Scope, meaning, scope_of};
+pub use tokens::FORM;
 use words::{family, header, security, security_schemes};
 
 /// The variable that names the folder for the parts of `openapi.json`, see [`Operation::describe`].
@@ -39,7 +40,7 @@ pub const PARTS: &str = "OPENAPI_PARTS";
 /// The thing that a public operation may not find.
 const FILE: &str = "file";
 
-const JSON: &str = "application/json";
+pub const JSON: &str = "application/json";
 
 /// One operation: an Operation Object of OpenAPI 3.1, and the components that it refers to.
 pub struct Operation {

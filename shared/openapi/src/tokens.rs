@@ -9,16 +9,17 @@ use shared::dialect::oauth::{TokenForm, Tokens};
 use crate::problems::{Scope, problems, scope_of};
 use crate::{JSON, Operation};
 
-const FORM: &str = "application/x-www-form-urlencoded";
+pub const FORM: &str = "application/x-www-form-urlencoded";
 
 impl Operation {
-    /// A request for tokens: a form, or JSON with the same members.
-    pub fn tokens(mut self) -> Self {
+    /// A request for tokens. A function takes a form and JSON with the same members. The reference names one of them, because
+    /// generators stumble over two.
+    pub fn tokens(mut self, media_type: &'static str) -> Self {
         let schema = self.schema::<TokenForm>(SchemaSettings::draft2020_12().for_deserialize());
         self.object["requestBody"] = json!({
             "description": "Up to 64 KiB, not compressed.",
             "required": true,
-            "content": { FORM: { "schema": schema }, JSON: { "schema": schema } },
+            "content": { media_type: { "schema": schema } },
         });
         let schema = self.schema::<Tokens>(SchemaSettings::draft2020_12().for_serialize());
         let headers = ["x-request-id", "cache-control", "pragma", "policy-notices"];

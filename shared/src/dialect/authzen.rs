@@ -238,7 +238,7 @@ impl Wire for Options {
 }
 
 /// Many questions. What a question leaves out, it takes from beside the list; without a list, that is the only question.
-#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "Evaluations"))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "EvaluationsRequest"))]
 pub struct Evaluations {
     #[cfg_attr(feature = "openapi", schemars(flatten))]
     shared: Parts,

@@ -199,7 +199,7 @@ pub struct Metadata {
     jwks_uri: String,
     grant_types_supported: [&'static str; 2],
     /// None: Rolecall has no login page. Identity providers sign people in.
-    response_types_supported: [&'static str; 0],
+    response_types_supported: Vec<&'static str>,
     /// Clients show no credential of their own.
     token_endpoint_auth_methods_supported: [&'static str; 1],
 }
@@ -212,7 +212,7 @@ impl Metadata {
             token_endpoint: at("/oauth/token"),
             jwks_uri: at("/.well-known/jwks.json"),
             grant_types_supported: [TOKEN_EXCHANGE, "refresh_token"],
-            response_types_supported: [],
+            response_types_supported: Vec::new(),
             token_endpoint_auth_methods_supported: ["none"],
         }
     }

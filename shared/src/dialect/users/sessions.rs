@@ -8,7 +8,7 @@ use crate::gate::sessions::Live;
 
 /// The sessions of a member.
 #[derive(Serialize)]
-#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "SessionList"))]
 pub struct Sessions<'a> {
     sessions: Vec<ShownSession<'a>>,
 }
