@@ -31,6 +31,8 @@ pub struct Secret {
     region: String,
     /// The ARN of a secret, or of a parameter.
     arn: String,
+    /// The name of the parameter, if it is one: the service takes no ARN of what it writes.
+    parameter: Option<String>,
     credentials: Credentials,
 }
 
@@ -43,11 +45,16 @@ impl Secret {
         let variable =
             |name: &str| std::env::var(name).map_err(|_| format!("the environment variable {name} is missing"));
         let token = std::env::var("AWS_SESSION_TOKEN").ok();
+        let arn = variable("SIGNING_SECRET")?;
+        let parts: Vec<&str> = arn.splitn(6, ':').collect();
+        let is_parameter = parts.get(2) == Some(&"ssm");
+        let name = parts.get(5).and_then(|resource| resource.strip_prefix("parameter")).filter(|_| is_parameter);
         Ok(Self {
+            parameter: name.map(str::to_owned),
             connections: connections()?,
             endpoint: variable("AWS_ENDPOINT_URL_SIGNING_SECRET")?,
             region: variable("AWS_REGION")?,
-            arn: variable("SIGNING_SECRET")?,
+            arn,
             credentials: Credentials::new(
                 variable("AWS_ACCESS_KEY_ID")?,
                 variable("AWS_SECRET_ACCESS_KEY")?,
@@ -58,18 +65,14 @@ impl Secret {
         })
     }
 
-    fn is_parameter(&self) -> bool {
-        self.arn.split(':').nth(2) == Some("ssm")
-    }
-
     /// The text of the secret; `None` before the first one is written.
     ///
     /// # Errors
     /// [`Problem::Unavailable`], [`Problem::Internal`].
     pub async fn read(&self) -> Result<Option<String>, Problem> {
-        let (target, body) = match self.is_parameter() {
-            true => ("AmazonSSM.GetParameter", json!({ "Name": self.arn, "WithDecryption": true })),
-            false => ("secretsmanager.GetSecretValue", json!({ "SecretId": self.arn })),
+        let (target, body) = match &self.parameter {
+            Some(name) => ("AmazonSSM.GetParameter", json!({ "Name": name, "WithDecryption": true })),
+            None => ("secretsmanager.GetSecretValue", json!({ "SecretId": self.arn })),
         };
         match self.call(target, &body).await {
             Ok(answer) => {
@@ -88,13 +91,13 @@ impl Secret {
     /// # Errors
     /// As [`Secret::read`]; then the text may be written or not.
     pub async fn write(&self, text: &str) -> Result<(), Problem> {
-        let (target, body) = match self.is_parameter() {
-            true => (
+        let (target, body) = match &self.parameter {
+            Some(name) => (
                 "AmazonSSM.PutParameter",
-                json!({ "Name": self.arn, "Value": text, "Type": "SecureString", "Overwrite": true }),
+                json!({ "Name": name, "Value": text, "Type": "SecureString", "Overwrite": true }),
             ),
             // The token lets the service know a repeated call.
-            false => (
+            None => (
                 "secretsmanager.PutSecretValue",
                 json!({ "SecretId": self.arn, "SecretString": text, "ClientRequestToken": Uuid::new_v4().to_string() }),
             ),
@@ -116,7 +119,7 @@ impl Secret {
     /// One try, in the protocol of both services: JSON 1.1, signed.
     async fn attempt(&self, target: &str, body: &str) -> Result<Value, Refused> {
         let defect = |why: String| Refused::Service("request".to_owned(), why);
-        let service = if self.is_parameter() { "ssm" } else { "secretsmanager" };
+        let service = if self.parameter.is_some() { "ssm" } else { "secretsmanager" };
         let mut request = Request::post(&self.endpoint)
             .header(header::CONTENT_TYPE, "application/x-amz-json-1.1")
             .header("x-amz-target", target)

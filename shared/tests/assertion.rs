@@ -182,7 +182,7 @@ fn the_key_is_the_issuers_own() {
     // A key in the header is ignored.
     let own = json!({ "jwk": keys()[0], "jku": "https://evil.example/keys", "kid": "mine" });
     assert_eq!(with_header(own).unwrap_err(), "a token of an unknown key");
-    let forged = signed(&header(), &claims()).replace("ey", "ey");
+    let forged = signed(&header(), &claims());
     let (text, _) = forged.rsplit_once('.').unwrap();
     let other = SigningKey::from_bytes(&[8; 32]).sign(text.as_bytes());
     let forged = format!("{text}.{}", BASE64.encode(other.to_bytes()));

@@ -1,11 +1,9 @@
-use serde_json::{Value, json};
+use serde_json::json;
 use shared::call::MAX_BODY;
 use shared::dialect::users::{self, Tenant, USERS};
 use shared::domain::TenantEdit;
 use shared::domain::meta::{MAX_EXTERNAL_ID, MAX_NAME};
-use shared::id::is_slug;
-use shared::json::{Faulty, MetadataPatch, Object, Text, Wire};
-use shared::problem::{Fault, Wrong};
+use shared::json::{Faulty, MetadataPatch, Object, Slug, Text};
 use shared::{Answer, App, Call, Problem, Reads};
 
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "TenantCreation"))]
@@ -17,21 +15,6 @@ struct Body {
     metadata: Option<MetadataPatch>,
     /// The tenant's id in another system.
     external_id: Option<Text<MAX_EXTERNAL_ID>>,
-}
-
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-struct Slug(#[cfg_attr(test, schemars(regex(pattern = "^[0-9-]*[a-z][a-z0-9-]*$"), length(min = 2, max = 63)))] String);
-
-impl Wire for Slug {
-    fn read(value: Value) -> Result<Self, Vec<Fault>> {
-        match value {
-            Value::String(text) if is_slug(&text) => Ok(Self(text)),
-            Value::String(_) => {
-                Err(vec![Fault::here(Wrong::Syntax("a slug: 2 to 63 of `a-z0-9-`, at least one a letter"))])
-            }
-            _ => Err(vec![Fault::here(Wrong::Type("a string"))]),
-        }
-    }
 }
 
 impl Body {

@@ -104,6 +104,31 @@ async fn a_token_of_the_identity_provider_gives_a_session_of_the_member() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_learns_which_tenants_and_members_there_are() {
+    let product = Product::start().await;
+    let good = |email: &'static str| id_token(&product, email);
+    let answer = |reply: Reply| (reply.status, reply.json());
+    let stranger = answer(exchange(&product, &good("nobody@acme.example").await, "acme").await);
+    assert_eq!((stranger.0, &stranger.1["error"]), (403, &json!("access_denied")));
+    for (email, audience) in [
+        ("user@acme.example", "initech"),
+        ("user@acme.example", "726f6c65-6361-8001-8000-000000000009"),
+        ("owner@acme.example", "globex"),
+        ("deactivated@acme.example", "acme"),
+        ("removed@acme.example", "acme"),
+        ("user@other.example", "acme"),
+    ] {
+        assert_eq!(answer(exchange(&product, &good(email).await, audience).await), stranger, "{email} in {audience}");
+    }
+    // A bad token is a bad token in each of them.
+    let (text, _) =
+        good("user@acme.example").await.rsplit_once('.').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    let forged = format!("{text}.{}", "A".repeat(86));
+    let [one, other] = [exchange(&product, &forged, "acme").await, exchange(&product, &forged, "initech").await];
+    assert_eq!(answer(one), answer(other));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_gives_one_session_and_a_lost_answer_can_be_asked_for_again() {
     let product = Product::start().await;
     let token = id_token(&product, "user@acme.example").await;
@@ -127,7 +152,7 @@ async fn a_token_gives_one_session_and_a_lost_answer_can_be_asked_for_again() {
     assert_eq!((late.status, &late.json()["error"]), (400, &json!("invalid_request")));
     // And in no other tenant either.
     let late = exchange(&product, &token, "globex").await;
-    assert_eq!(late.status, 403, "{}", late.json());
+    assert_eq!(late.status, 400, "{}", late.json());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -199,8 +224,7 @@ async fn the_refresh_token_before_counts_for_a_while() {
     // No log has any of them.
     let lines = product.lines.lock().unwrap().join("\n");
     assert!(lines.contains("a refresh token that was replaced before"), "{lines}");
-    for secret in
-        [access.as_str(), &token, text(&reply.json(), "refresh_token"), text(&other, "session_token"), &forged]
+    for secret in [access.as_str(), token, text(&reply.json(), "refresh_token"), text(&other, "session_token"), &forged]
     {
         assert!(!lines.contains(secret.rsplit('.').next().unwrap()), "{secret}");
     }
@@ -333,6 +357,27 @@ async fn without_the_right_to_the_secret_nobody_signs_in() {
     assert_eq!((reply.status, &reply.json()["error"]), (500, &json!("server_error")));
     let lines = product.lines.lock().unwrap().join("\n");
     assert!(lines.contains("AccessDeniedException") && lines.contains("secretsmanager:GetSecretValue"), "{lines}");
+}
+
+/// `.ci/secrets` starts a server that speaks the protocols of both services, and names its URL and an ARN at it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keys_can_be_in_a_real_secret_and_in_a_real_parameter() {
+    let peers = std::env::var("SECRETS_PEERS").unwrap_or_default();
+    for (url, arn) in peers.split(',').filter_map(|peer| peer.split_once(' ')) {
+        let product = Product::start().await;
+        product.server.set_variable("AWS_ENDPOINT_URL_SIGNING_SECRET", url);
+        product.server.set_variable("SIGNING_SECRET", arn);
+        let without = exchange(&product, &id_token(&product, "user@acme.example").await, "acme").await;
+        assert_eq!(without.status, 503, "there is no key yet: {}", without.json());
+        let rotated = product.server.invoke("keys-rotate", &json!({})).await.unwrap();
+        assert_eq!(rotated["rotated"], true, "{arn}");
+        let tokens = sign_in(&product, "user@acme.example", "acme").await;
+        let access = text(&tokens, "access_token");
+        let header = BASE64_URL_SAFE_NO_PAD.decode(access.split('.').next().unwrap()).unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&header).unwrap()["kid"], rotated["kid"], "{arn}");
+        assert_eq!(me(&product, access).await.status, 200);
+        assert_eq!(product.server.invoke("keys-rotate", &json!({})).await.unwrap()["rotated"], false);
+    }
 }
 
 #[test]

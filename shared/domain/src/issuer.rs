@@ -12,9 +12,6 @@ use crate::policy::{self, Action};
 use crate::problem::Problem;
 use crate::record::{Change, Record, Tally};
 
-/// The most issuers that a tenant can have of its own.
-pub const MAX_ISSUERS: usize = 10;
-
 /// The most audiences, clients and domains of an issuer, each.
 pub const MAX_VALUES: usize = 20;
 

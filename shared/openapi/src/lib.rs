@@ -28,7 +28,7 @@ use shared::dialect::{USERS, directory, membership, oauth, organization, tenant,
 use shared::json::{Faulty, MAX_SAFE_INTEGER, Object};
 
 pub use lists::organization_in_path;
-pub use parameters::{BEGINNING, LAGGING, int32, named_order, number_or_me, one_of};
+pub use parameters::{BEGINNING, LAGGING, int32, named_order, number_or_me, one_of, user_or_me, uuid_or};
 pub use problems::{CAUSE, faults, problems};
 use problems::{Scope, meaning, scope_of};
 pub use tokens::FORM;
@@ -358,16 +358,6 @@ pub fn schema_of<T: JsonSchema>() -> Schema {
     let mut schema = SchemaGenerator::default().subschema_for::<T>();
     finish(&mut schema);
     schema
-}
-
-/// The schema of a user in a path: a UUID, or `me` for the caller.
-pub fn user_or_me() -> Schema {
-    uuid_or("me")
-}
-
-/// The schema of a UUID in a path, or a word in its place.
-pub fn uuid_or(word: &str) -> Schema {
-    json_schema!({ "anyOf": [schema_of::<shared::id::Uuid>(), { "type": "string", "enum": [word] }] })
 }
 
 /// The schema of a UUID in a header. It has no `format`: generated clients would make a type of it that no header takes.

@@ -96,3 +96,13 @@ pub fn number_or_me() -> Schema {
 pub fn int32() -> Schema {
     json_schema!({ "type": "integer", "format": "int32", "minimum": 1, "maximum": i32::MAX })
 }
+
+/// The schema of a user in a path: a UUID, or `me` for the caller.
+pub fn user_or_me() -> Schema {
+    uuid_or("me")
+}
+
+/// The schema of a UUID in a path, or a word in its place.
+pub fn uuid_or(word: &str) -> Schema {
+    json_schema!({ "anyOf": [schema_of::<shared::id::Uuid>(), { "type": "string", "enum": [word] }] })
+}

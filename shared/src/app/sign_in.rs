@@ -58,7 +58,7 @@ impl App {
         let user = match (trust.known, &exchange.invitation) {
             (None, Some(secret)) => {
                 let identity = (trust.issuer.iss.as_str(), proved.sign_in.subject.as_str());
-                let user = sessions::accept(&asked, trust.tenant, identity, secret).await?;
+                let user = sessions::accept(&asked, trust.tenant()?, identity, secret).await?;
                 trust.known = Some(user);
                 user
             }
@@ -81,7 +81,7 @@ impl App {
         let domain = |email: &str| email.rsplit_once('@').map(|(_, domain)| domain.to_lowercase());
         let is_known = |email: &&String| domain(email).is_some_and(|domain| trust.issuer.domains.contains(&domain));
         let member = match proved.email.as_ref().filter(is_known) {
-            Some(email) => sessions::member_at(asked, trust.tenant, email).await?,
+            Some(email) => sessions::member_at(asked, trust.tenant()?, email).await?,
             None => None,
         };
         member.ok_or(Problem::Grant(Grant::Denied, "nobody with this `sub` or this verified address"))
@@ -98,8 +98,9 @@ impl App {
         cookie: bool,
     ) -> Result<Answer, Problem> {
         let keys = self.signing.keys(trust.ours.as_ref()).await?;
-        let caller = Caller::signing_in(user, trust.tenant);
-        let _ = call.caller.set((trust.tenant, user));
+        let tenant_id = trust.tenant()?;
+        let caller = Caller::signing_in(user, tenant_id);
+        let _ = call.caller.set((tenant_id, user));
         let id = Uuid::new_v4();
         let device = call.header(header::USER_AGENT).map(|device| shortened(device).to_owned());
         let plan = |plan: &mut gate::Plan| {
@@ -107,7 +108,7 @@ impl App {
             let most = if trust.issuer.refresh_tokens { LASTS_REFRESHED } else { LASTS };
             let lasts = tenant.settings.session_seconds.map_or(most, |set| most.min(i64::from(set)));
             let expires_at = now.seconds() + lasts;
-            let of = RefreshOf { tenant: trust.tenant, user, session: id, counter: 0 };
+            let of = RefreshOf { tenant: tenant_id, user, session: id, counter: 0 };
             let token = trust.issuer.refresh_tokens.then(|| keys.refresh(&of));
             let refresh = token.as_ref().map(|token| Refresh {
                 counter: 0,
@@ -127,7 +128,7 @@ impl App {
             };
             let ends = lives_until(&session, now.seconds());
             let exchanged = once.as_ref().map(|(hash, until)| {
-                let (tenant, session) = (trust.tenant, session.id.clone());
+                let (tenant, session) = (tenant_id, session.id.clone());
                 let until = until + 2 * GRACE;
                 (hash.clone(), Exchanged { tenant, user, session, at: now.seconds(), expires_at: until })
             });
@@ -157,10 +158,11 @@ impl App {
         cookie: bool,
     ) -> Result<Answer, Problem> {
         let used = Problem::Grant(Grant::InvalidToken, "a token that has given a session before");
-        let first = sessions::exchanged(asked, hash).await?.filter(|first| first.tenant == trust.tenant);
+        let tenant = trust.tenant()?;
+        let first = sessions::exchanged(asked, hash).await?.filter(|first| first.tenant == tenant);
         let now = (self.clock)().seconds();
         let first = first.filter(|first| first.at + GRACE >= now).ok_or(used)?;
-        let Refreshed { session, facts } =
+        let Refreshed { session, facts, .. } =
             sessions::of_refresh(asked, (first.tenant, first.user), &first.session).await?;
         let keys = self.signing.keys(trust.ours.as_ref()).await?;
         let token = refresh_of(first.tenant, &session).map(|of| keys.refresh(&of));
@@ -184,7 +186,7 @@ impl App {
             target => target.clone(),
         };
         let trust = sessions::trust(asked, &target, &session.sign_in.issuer, &session.sign_in.subject).await?;
-        if trust.tenant == shown.tenant {
+        if trust.tenant()? == shown.tenant {
             return self.prolong(call, asked, (&trust, &session, &member), exchange.cookie).await;
         }
         let same = trust.known.filter(|user| *user == shown.user);

@@ -14,7 +14,6 @@ use crate::gate::sessions::{self, GRACE, Refreshed};
 use crate::http::call::Call;
 use crate::http::credential::{Claims, Kind};
 use crate::http::signing::{ACCESS, RefreshOf, SESSION, SigningKeys, hash};
-use crate::table::key;
 
 /// A session with what its tokens say.
 pub(super) struct Signed<'a> {
@@ -33,9 +32,8 @@ impl App {
         let session_id = of.session.to_string();
         loop {
             let who = (of.tenant, of.user);
-            let Refreshed { session, facts } = sessions::of_refresh(&asked, who, &session_id).await?;
+            let Refreshed { session, facts, ours } = sessions::of_refresh(&asked, who, &session_id).await?;
             let _ = call.caller.set(who);
-            let ours = asked.table.get([key::jwks()]).await?.into_values().next();
             let keys = self.signing.keys(ours.as_ref()).await?;
             let current = session.refresh.clone().ok_or(refuse("a session without refresh tokens"))?;
             let now = facts.now().seconds();

@@ -32,7 +32,8 @@ pub enum Target {
 
 /// Everything that says whether a token of an issuer gives a session.
 pub struct Trust {
-    pub tenant: TenantId,
+    /// `None` if there is no such tenant. Nobody learns that without a good token.
+    tenant: Option<TenantId>,
     /// The tenant's own entry for the issuer, or the deployment's.
     pub issuer: Issuer,
     /// The issuer's keys, a JWK Set.
@@ -43,10 +44,18 @@ pub struct Trust {
     pub ours: Option<Item>,
 }
 
+impl Trust {
+    /// # Errors
+    /// [`Problem::Grant`]: there is no such tenant. The answer is that to somebody who is no member.
+    pub fn tenant(&self) -> Result<TenantId, Problem> {
+        self.tenant.ok_or(Problem::Grant(Grant::Denied, "no such tenant"))
+    }
+}
+
 /// Finds out whom a token concerns: one read, and a second one if the tenant is not named by its id.
 ///
 /// # Errors
-/// [`Problem::Grant`]: no tenant, or no issuer that it trusts.
+/// [`Problem::Grant`]: no tenant is named and there is not only one, or nobody trusts the issuer there.
 pub async fn trust(asked: &Asked<'_>, target: &Target, iss: &str, sub: &str) -> Result<Trust, Problem> {
     let id = issuer_uuid(iss);
     let (of_deployment, keys) = (key::issuer_of_deployment(id), key::issuer_keys(id));
@@ -65,15 +74,17 @@ pub async fn trust(asked: &Asked<'_>, target: &Target, iss: &str, sub: &str) -> 
         };
         found.extend(asked.table.get(tenant.into_iter().flat_map(of_tenant)).await?);
     }
-    let tenant = tenant.ok_or(Problem::Grant(Grant::InvalidTarget, "no tenant of that name, or not only one"))?;
-    let [own, identity] = of_tenant(tenant);
-    let issuer = found.remove(&own).or_else(|| found.remove(&of_deployment));
+    if tenant.is_none() && matches!(target, Target::Only) {
+        return Err(Problem::Grant(Grant::InvalidTarget, "known in no tenant, or not in one only"));
+    }
+    let [own, identity] = tenant.map(of_tenant).map_or([None, None], |keys| keys.map(Some));
+    let issuer = own.and_then(|own| found.remove(&own)).or_else(|| found.remove(&of_deployment));
     let issuer: Issuer =
         issuer.map(decode).transpose()?.ok_or(Problem::Grant(Grant::InvalidTarget, "an issuer nobody trusts there"))?;
     let keys: Option<IssuerKeys> = found.remove(&keys).map(decode).transpose()?;
     let now = (asked.clock)().seconds();
     let fresh = keys.filter(|keys| keys.fetched_at + KEYS_LAST >= now);
-    let known: Option<Reference<_>> = found.remove(&identity).map(decode).transpose()?;
+    let known: Option<Reference<_>> = identity.and_then(|it| found.remove(&it)).map(decode).transpose()?;
     Ok(Trust {
         tenant,
         issuer,
@@ -231,6 +242,8 @@ pub(super) fn identity(key: &Key, iss: &str, sub: &str, member: &Member) -> Resu
 pub struct Refreshed {
     pub session: Session,
     pub facts: Facts,
+    /// The keys that verify our tokens.
+    pub ours: Option<Item>,
 }
 
 /// The session, if it lives and its member may act.
@@ -246,16 +259,16 @@ pub async fn of_refresh(
     let caller = Caller::of_session(user, tenant, session.to_owned(), now);
     let (who, key) = (Who::Caller(&caller), TenantKeys(tenant).session(user, session));
     let reads = Reads::member(Some(user)).unshown();
-    let (facts, item) = tokio::join!(Facts::read(asked, &who, &reads, None), asked.table.get([key.clone()]));
-    let facts = facts.map_err(|why| match why {
+    let mut found = asked.table.get([key.clone(), key::jwks()]).await?;
+    let facts = Facts::read(asked, &who, &reads, None).await.map_err(|why| match why {
         Problem::Unauthenticated(cause) => Problem::Grant(Grant::InvalidRefresh, cause),
         Problem::Forbidden(_) => Problem::Grant(Grant::InvalidRefresh, "the member may not act in the tenant"),
         other => other,
     })?;
-    let session: Option<Session> = item?.remove(&key).map(decode).transpose()?;
+    let session: Option<Session> = found.remove(&key).map(decode).transpose()?;
     let session = session.filter(|session| session.expires_at > now);
     let session = session.ok_or(Problem::Grant(Grant::InvalidRefresh, "the session has ended"))?;
-    Ok(Refreshed { session, facts })
+    Ok(Refreshed { session, facts, ours: found.remove(&key::jwks()) })
 }
 
 /// How the member of a session signed in, if the session lives.

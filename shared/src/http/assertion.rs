@@ -271,11 +271,13 @@ fn signs(key: &Jwk) -> bool {
 
 /// Whether a key may verify signatures of this algorithm.
 fn fits(key: &Jwk, algorithm: Algorithm) -> bool {
-    let is_named = match (key.common.key_algorithm, algorithm) {
-        (None, _) => true,
-        (Some(KeyAlgorithm::RS256), Algorithm::RS256) | (Some(KeyAlgorithm::PS256), Algorithm::PS256) => true,
-        (Some(KeyAlgorithm::ES256), Algorithm::ES256) | (Some(KeyAlgorithm::EdDSA), Algorithm::EdDSA) => true,
-        _ => false,
+    let is_named = match key.common.key_algorithm {
+        None => true,
+        Some(KeyAlgorithm::RS256) => algorithm == Algorithm::RS256,
+        Some(KeyAlgorithm::PS256) => algorithm == Algorithm::PS256,
+        Some(KeyAlgorithm::ES256) => algorithm == Algorithm::ES256,
+        Some(KeyAlgorithm::EdDSA) => algorithm == Algorithm::EdDSA,
+        Some(_) => false,
     };
     let is_of_its_type = match (&key.algorithm, algorithm) {
         (AlgorithmParameters::RSA(_), Algorithm::RS256 | Algorithm::PS256) => true,

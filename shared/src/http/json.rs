@@ -21,7 +21,7 @@ use domain::text::{has_hidden, is_blank, is_control};
 use domain::{MetadataEdit, Patch};
 
 pub(crate) use list::list_of_body;
-pub use names::{Domain, Iss, Several, Visible};
+pub use names::{Domain, Iss, Several, Slug, Visible};
 pub use query::{Count, Digits, is_integer};
 
 /// serde_json's message, without the text that the caller sent.

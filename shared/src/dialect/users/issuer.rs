@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use domain::id::is_slug;
 use domain::issuer::ALGORITHMS;
 use domain::meta::MAX_NAME;
 use domain::problem::{Fault, Problem, Wrong};
@@ -10,7 +9,7 @@ use domain::{Issuer, IssuerEdit, Meta, Time};
 use serde_json::Value;
 
 use crate::gate::bootstrap::{NewOwner, Request};
-use crate::http::json::{Address, Domain, Faulty, Iss, Object, Several, Text, Visible, Wire};
+use crate::http::json::{Address, Domain, Faulty, Iss, Object, Several, Slug, Text, Visible, Wire};
 
 /// One of the algorithms that an issuer may sign with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,16 +66,6 @@ fn edit(object: &mut Object) -> IssuerEdit {
             .optional::<Several<Domain>>("domains")
             .map(|Several(domains)| domains.into_iter().map(|it| it.0).collect()),
         refresh_tokens: object.optional("refresh_tokens"),
-    }
-}
-
-/// A slug.
-struct Slug(String);
-
-impl Wire for Slug {
-    fn read(value: Value) -> Result<Self, Vec<Fault>> {
-        let slug = value.as_str().filter(|text| is_slug(text)).map(|text| Self(text.to_owned()));
-        slug.ok_or_else(|| vec![Fault::here(Wrong::Syntax("a slug: 2 to 63 of `a-z0-9-`, at least one a letter"))])
     }
 }
 
@@ -147,5 +136,79 @@ fn read(object: &mut Object) -> Result<Request, Faulty> {
             }
             object.join(Err(Fault::here(Wrong::NothingOf(all)).within("body")))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::issuer::{MAX_TEXT, MAX_VALUES};
+    use serde_json::json;
+
+    use super::*;
+
+    fn asked(issuer: Value) -> Result<Request, String> {
+        request(&json!({ "issuer": issuer })).map_err(|why| why.to_string())
+    }
+
+    #[test]
+    fn an_issuer_is_named_by_its_url() {
+        for iss in
+            ["https://id.example", "https://id.example/realms/a", "http://127.0.0.1:8080", "http://localhost:9/x"]
+        {
+            assert!(asked(json!({ "iss": iss, "audiences": ["a"] })).is_ok(), "{iss}");
+        }
+        let long = format!("https://{}", "x".repeat(MAX_TEXT));
+        for iss in [
+            "",
+            "id.example",
+            "http://id.example",
+            "https://",
+            "https:///a",
+            "https://a?b",
+            "https://a#b",
+            "https://b@c",
+            &long,
+        ] {
+            let refused = asked(json!({ "iss": iss, "audiences": ["a"] })).unwrap_err();
+            assert!(refused.starts_with("`issuer.iss` must"), "{iss}: {refused}");
+        }
+    }
+
+    #[test]
+    fn its_values_are_few_and_short() {
+        let with = |name: &str, value: Value| {
+            let mut issuer = json!({ "iss": "https://id.example", "audiences": ["a"] });
+            issuer[name] = value;
+            asked(issuer)
+        };
+        for name in ["audiences", "clients", "domains"] {
+            let values = |count: usize| (0..count).map(|place| format!("a{place}.example")).collect::<Vec<_>>();
+            assert!(with(name, json!(values(MAX_VALUES))).is_ok());
+            let refused = with(name, json!(values(MAX_VALUES + 1))).unwrap_err();
+            assert_eq!(refused, format!("`issuer.{name}` must not be longer than {MAX_VALUES}"));
+        }
+        assert!(with("audiences", json!([])).unwrap_err().contains("`issuer.audiences` is required"));
+        assert!(with("audiences", json!(["a b"])).unwrap_err().contains("visible ASCII characters"));
+        assert!(with("audiences", json!(["x".repeat(MAX_TEXT + 1)])).is_err());
+        assert!(with("algorithms", json!(["HS256"])).unwrap_err().contains("`RS256`"));
+        assert!(with("algorithms", json!([])).unwrap_err().contains("must not be empty"));
+    }
+
+    #[test]
+    fn the_operator_asks_for_one_thing() {
+        let said = |event: Value| request(&event).map(drop).map_err(|why| why.to_string());
+        let issuer = json!({ "iss": "https://id.example", "audiences": ["a"] });
+        let (tenant, owner) = (json!({ "slug": "acme", "name": "Acme" }), json!({ "email": "a@acme.example" }));
+        assert!(said(json!({ "tenant": tenant, "owner": owner, "issuer": issuer })).is_ok());
+        assert!(said(json!({ "recover": { "tenant": "acme", "owner": owner } })).is_ok());
+        for part in [json!({}), json!({ "tenant": tenant }), json!({ "tenant": tenant, "issuer": issuer })] {
+            assert!(said(part).unwrap_err().contains("`tenant`, `owner` and `issuer`"));
+        }
+        let wrong = json!({ "tenant": { "slug": "7" }, "owner": { "email": "x" }, "issuer": issuer });
+        let why = said(wrong).unwrap_err();
+        assert!(
+            why.contains("`tenant.slug`") && why.contains("`tenant.name`") && why.contains("`owner.email`"),
+            "{why}"
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! Names of domains and issuers, and sets of texts.
 
+use domain::id::is_slug;
 use domain::issuer::{MAX_TEXT, MAX_VALUES};
 use domain::problem::{Fault, Wrong};
 use serde_json::Value;
@@ -27,6 +28,24 @@ impl Wire for Domain {
         match is_domain && is_plain {
             true => Ok(Self(domain)),
             false => wrong(Wrong::Syntax("the name of a domain")),
+        }
+    }
+}
+
+/// The slug of a tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct Slug(
+    #[cfg_attr(feature = "openapi", schemars(regex(pattern = "^[0-9-]*[a-z][a-z0-9-]*$"), length(min = 2, max = 63)))]
+    pub String,
+);
+
+impl Wire for Slug {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        match value {
+            Value::String(text) if is_slug(&text) => Ok(Self(text)),
+            Value::String(_) => wrong(Wrong::Syntax("a slug: 2 to 63 of `a-z0-9-`, at least one a letter")),
+            _ => wrong(Wrong::Type("a string")),
         }
     }
 }
