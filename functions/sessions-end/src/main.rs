@@ -64,11 +64,11 @@ fn description() {
         .path("id", "The session's id; `current` for the one of this request.", openapi::uuid_or("current"))
         .query("user", "The member; the caller, if nobody is named.", schema_of::<Uuid>())
         .write()
-        .deleted()
+        .ended()
         .describe();
     new("DELETE /v1/users/{id}/sessions")
         .path("id", "The member's UUID; `me` for the caller.", user_or_me())
         .write()
-        .deleted()
+        .ended()
         .describe();
 }

@@ -22,7 +22,7 @@ impl Operation {
             "content": { media_type: { "schema": schema } },
         });
         let schema = self.schema::<Tokens>(SchemaSettings::draft2020_12().for_serialize());
-        let headers = ["x-request-id", "cache-control", "pragma", "policy-notices"];
+        let headers = ["x-request-id", "cache-control", "pragma", "policy-notices", "set-cookie"];
         self.response(200, "A session, and its tokens", Some((JSON, schema)), &headers);
         let Some(dialect) = self.dialect else { return self };
         // Nobody shows a credential of ours, and no path names a thing.
@@ -34,6 +34,13 @@ impl Operation {
             _ => false,
         };
         self.problems(dialect, problems().into_iter().filter(is_possible));
+        self
+    }
+
+    /// The end of sessions: the answer says nothing.
+    pub fn ended(mut self) -> Self {
+        let headers = ["x-request-id", "policy-notices", "idempotent-replayed", "set-cookie"];
+        self.response(204, "Ended", None, &headers);
         self
     }
 

@@ -95,6 +95,12 @@ pub(crate) fn header(name: &str) -> Value {
             "identity",
         ),
         "cache-control" => (true, "How long the answer may be kept (RFC 9111).", text, "no-cache"),
+        "set-cookie" => (
+            false,
+            "The cookie of the session, if the request asks for one or had one (RFC 6265).",
+            text,
+            "__Host-session=<token>; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=43200",
+        ),
         "pragma" => (true, "The same for clients of HTTP/1.0 (RFC 6749, section 5.1).", text, "no-cache"),
         "content-encoding" => (false, "`gzip`, for who accepts it.", text, "gzip"),
         "content-security-policy" => (true, "What the page may load and do.", text, "default-src 'none'"),
