@@ -24,8 +24,11 @@ pub fn mask(value: &mut Value, started: Time) {
                     *cursor = "<cursor>".into();
                 }
             }
-            if let Some(Value::String(kid)) = members.get_mut("kid") {
-                *kid = "<kid>".into();
+            // A key that was made for this server.
+            if members.contains_key("kid") {
+                for name in ["kid", "x"] {
+                    members.entry(name).and_modify(|value| *value = format!("<{name}>").into());
+                }
             }
             let random: Vec<String> = members.keys().filter(|name| is_random(name)).cloned().collect();
             for (name, place) in random.iter().zip(1..) {
@@ -47,6 +50,8 @@ pub fn mask(value: &mut Value, started: Time) {
             match time.filter(|time| time.to_string() == *text) {
                 Some(time) if time.millis() == SEEDED => *text = "<seeded>".into(),
                 Some(time) if (started..=shared::now()).contains(&time) => *text = "<now>".into(),
+                // The end of a session, counted from now.
+                Some(time) if time > shared::now() && time.seconds() < FAR => *text = "<later>".into(),
                 _ => {}
             }
         }

@@ -250,6 +250,7 @@ fn give_times(value: &mut Value) {
         Value::Object(members) => members.values_mut().for_each(give_times),
         Value::String(text) if text == "<seeded>" => *text = "2024-01-15T08:45:00.000Z".into(),
         Value::String(text) if text == "<now>" => *text = "2024-12-09T14:23:00.000Z".into(),
+        Value::String(text) if text == "<later>" => *text = "2024-12-09T16:23:00.000Z".into(),
         _ => {}
     }
 }
