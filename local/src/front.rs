@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use shared::lock;
 use tokio::{
     net::TcpListener,
-    sync::{Notify, RwLock},
+    sync::{RwLock, watch},
 };
 
 use capacity::{COUNTED, READS, consumed};
@@ -108,7 +108,7 @@ pub struct FrontOptions {
     pub keys: BTreeMap<String, Vec<String>>,
     pub latency: Latency,
     /// Hears of each write that the engine has carried out and that can concern a reader of the stream.
-    pub written: Arc<Notify>,
+    pub written: watch::Sender<()>,
     /// A write concerns nobody whose request has none of these texts.
     pub telling: Vec<String>,
     /// The limits of the table's indexes.
@@ -308,7 +308,7 @@ impl State {
             }
         };
         if tells {
-            self.options.written.notify_one();
+            self.options.written.send_replace(());
         }
         if self.options.record
             && let Ok(answer) = serde_json::from_slice::<Value>(reply.body())

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc};
 use hyper::{Request, Uri, body::Incoming};
 use serde_json::Value;
 use shared::table::Item;
-use tokio::{net::TcpListener, sync::Notify};
+use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
     Error, Result,
@@ -138,7 +138,8 @@ impl Server {
             (key.clone(), caller)
         };
         let cannot = |error: io::Error| Error::from(format!("cannot start: {error}"));
-        let written = Arc::new(Notify::new());
+        // Each reader of the stream hears of each write, also of one that came while it was busy.
+        let written = watch::Sender::new(());
         let front = FrontOptions {
             engine: engine.clone(),
             callers: functions.iter().map(caller).collect(),
@@ -147,7 +148,7 @@ impl Server {
                 Engine::Remote { .. } => BTreeMap::new(),
             },
             latency: options.latency,
-            written: Arc::clone(&written),
+            written: written.clone(),
             telling: sources::telling(&template),
             limits: Limits::new(&template),
             record: options.record,

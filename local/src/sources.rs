@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use futures_util::future::{BoxFuture, join_all};
 use serde_json::{Value, json};
 use tokio::{
-    sync::Notify,
+    sync::watch,
     task::JoinHandle,
     time::{Instant, interval_at, sleep, timeout},
 };
@@ -42,7 +42,7 @@ impl Sources {
         engine: &Engine,
         template: &Template,
         pool: &Arc<Pool>,
-        written: &Arc<Notify>,
+        written: &watch::Sender<()>,
         log: &LogSink,
     ) -> Self {
         let mut tasks = Vec::new();
@@ -53,9 +53,9 @@ impl Sources {
                     Source::Schedule(every) => tokio::spawn(invoked.on_schedule(every)),
                     Source::Stream(source) => {
                         let client = Client::of(engine);
-                        let (table, written) = (template.table_name().to_owned(), Arc::clone(written));
+                        let (table, mut written) = (template.table_name().to_owned(), written.subscribe());
                         let idle = matches!(engine, Engine::Remote { .. }).then_some(IDLE);
-                        tokio::spawn(async move { invoked.follow(&client, &table, &source, &written, idle).await })
+                        tokio::spawn(async move { invoked.follow(&client, &table, &source, &mut written, idle).await })
                     }
                 });
             }
@@ -111,7 +111,7 @@ impl Invoked {
         client: &Client,
         table: &str,
         source: &StreamSource,
-        written: &Notify,
+        written: &mut watch::Receiver<()>,
         idle: Option<Duration>,
     ) {
         let mut place = None;
@@ -121,9 +121,15 @@ impl Invoked {
                     place = next;
                     if records.is_empty() {
                         // A write that comes before the wait counts, too.
+                        let heard = async {
+                            // The front has ended, and this task is about to.
+                            if written.changed().await.is_err() {
+                                std::future::pending::<()>().await;
+                            }
+                        };
                         match idle {
-                            Some(idle) => drop(timeout(idle, written.notified()).await),
-                            None => written.notified().await,
+                            Some(idle) => drop(timeout(idle, heard).await),
+                            None => heard.await,
                         }
                     } else {
                         self.deliver(source, records).await;
