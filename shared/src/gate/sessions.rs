@@ -121,14 +121,15 @@ pub async fn accept(
 ) -> Result<UserId, Problem> {
     let key = TenantKeys(tenant).invitation(&hex(&Sha256::digest(secret)));
     let invitation: Option<Invitation> = asked.table.get([key.clone()]).await?.remove(&key).map(decode).transpose()?;
-    let counts = |it: &Invitation| it.expires_at > (asked.clock)().seconds();
+    let now = (asked.clock)().seconds();
+    let counts = |it: &Invitation| it.expires_at > now;
     let invitation = invitation.filter(counts).ok_or(Problem::Grant(Grant::Denied, "no such invitation"))?;
     let who = Who::Product(tenant, "an invitation was accepted".to_owned());
     let edit = MemberEdit { status: Some(Status::Active), ..MemberEdit::default() };
     let plan = |plan: &mut Plan| {
         let member = plan.update(plan.facts().member(Some(invitation.user))?, &edit);
         let identity = (iss.to_owned(), sub.to_owned());
-        plan.accepts = Some(Accepts { invitation: key.clone(), identity, member });
+        plan.accepts = Some(Accepts { key: key.clone(), invitation: invitation.clone(), now, identity, member });
         Ok(Answer::empty(204).into())
     };
     let reads = Reads::member(Some(invitation.user)).unshown();
@@ -138,7 +139,9 @@ pub async fn accept(
 
 /// An invitation that is accepted.
 pub struct Accepts {
-    invitation: Key,
+    key: Key,
+    invitation: Invitation,
+    now: i64,
     identity: (String, String),
     member: Member,
 }
@@ -147,7 +150,11 @@ impl Accepts {
     pub(super) fn write(&self, transaction: &mut Transaction<'_>) -> Result<(), Problem> {
         let (iss, sub) = &self.identity;
         let key = TenantKeys(self.member.tenant).identity(iss, sub);
-        transaction.delete(&self.invitation, Some(Condition::new("attribute_exists(PK)")))?;
+        // It expires now: the table's TTL deletes it.
+        let over = Invitation { expires_at: self.now, ..self.invitation.clone() };
+        let [before, after] = [encode(&self.key, None, &self.invitation)?, encode(&self.key, None, &over)?];
+        let same = Condition::new("expires_at = :before").with(":before", self.invitation.expires_at)?;
+        transaction.change(&self.key, &before, &after, same)?;
         transaction.put(identity(&key, iss, sub, &self.member)?, Some(Condition::new("attribute_not_exists(PK)")))
     }
 }
