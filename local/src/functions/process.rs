@@ -254,11 +254,11 @@ pub fn command(program: &Path, function: &Function, access_key: &str, task_root:
         ("_HANDLER", "bootstrap".into()),
     ];
     let mut command = Command::new(program);
-    command.env_clear().envs(lambda).envs(&function.environment);
-    for service in ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SIGNING_SECRET"] {
-        if function.environment.contains_key(service) {
-            command.env(service, dynamodb_url);
-        }
+    command.env_clear().envs(lambda).envs(&function.environment).env("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url);
+    // The front is Secrets Manager too, for the functions that have a secret.
+    let secrets = "AWS_ENDPOINT_URL_SIGNING_SECRET";
+    if function.environment.contains_key(secrets) {
+        command.env(secrets, dynamodb_url);
     }
     command.current_dir(task_root);
     command
