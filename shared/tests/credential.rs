@@ -386,8 +386,17 @@ fn headers_say_nothing_else() {
     for crit in [json!([]), json!(["exp"]), json!(["b64"]), json!("exp"), json!(false)] {
         assert_eq!(refused(&headed(&with(header(), "crit", crit.clone()))), EXTENDED, "{crit}");
     }
-    for typ in ["", "at+jwt", "application/jwt", "dpop+jwt", "JOSE", "JWT "] {
+    for typ in ["", "application/at+jwt", "application/jwt", "dpop+jwt", "JOSE", "JWT "] {
         assert_eq!(refused(&headed(&with(header(), "typ", typ))), EXTENDED, "{typ}");
+    }
+    // Only an access token may say that it is one (RFC 9068).
+    for typ in ["at+jwt", "AT+JWT"] {
+        let header = with(header(), "typ", typ);
+        assert!(check(&headed(&header), Kind::Access).is_ok(), "{typ}");
+        let session = sign("ed", &header.to_string(), &with(claims(), "typ", "session").to_string());
+        for kind in [Kind::Session, Kind::Access] {
+            assert!(matches!(check(&session, kind), Err(Problem::Unauthenticated(EXTENDED))), "{typ} as {kind:?}");
+        }
     }
     for typ in [json!(7), json!(["JWT"])] {
         assert_eq!(refused(&headed(&with(header(), "typ", typ.clone()))), HEADER, "{typ}");

@@ -12,7 +12,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::credential::{is_there, part};
+use super::credential::{ACCESS_TOKEN, is_there, part};
 use super::json::read_strict;
 use super::signature;
 use super::signing::hash;
@@ -29,7 +29,7 @@ const MAX_AGE: i64 = 10 * 60;
 /// The longest `sub`, and the longest text of another claim, in bytes.
 const MAX_TEXT: usize = 255;
 
-/// The most keys of an issuer.
+/// The most keys of an issuer. A set with more is not fetched.
 pub const MAX_KEYS: usize = 50;
 
 /// The kind of token that the caller says they show (RFC 8693, section 3).
@@ -57,7 +57,7 @@ impl Shown {
         let typ = typ.map(|typ| typ.to_ascii_lowercase());
         let typ = typ.as_deref().map(|typ| typ.strip_prefix("application/").unwrap_or(typ));
         match self {
-            Shown::AccessToken => typ == Some("at+jwt"),
+            Shown::AccessToken => typ == Some(ACCESS_TOKEN),
             Shown::IdToken | Shown::Jwt => matches!(typ, None | Some("jwt")),
         }
     }

@@ -167,6 +167,21 @@ struct Header {
     crit: bool,
 }
 
+impl Header {
+    /// A header without a `typ` says whatever is asked.
+    fn says(&self, typ: &str) -> bool {
+        self.typ.as_ref().is_none_or(|said| said.eq_ignore_ascii_case(typ))
+    }
+}
+
+/// The `typ` in the header of any of our tokens: the claim `typ` tells access from session tokens.
+pub(super) const JWT: &str = "JWT";
+
+/// The `typ` in the header of an access token only (RFC 9068, section 2.1).
+pub(super) const ACCESS_TOKEN: &str = "at+jwt";
+
+const FOREIGN: Problem = Problem::Unauthenticated("a token header with `crit` or a foreign `typ`");
+
 /// Whatever it is, `null` too.
 pub(super) fn is_there<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     serde::de::IgnoredAny::deserialize(deserializer).map(|_| true)
@@ -190,10 +205,8 @@ fn header(token: &str) -> Result<Header, Problem> {
     }
     let first = token.split('.').next().unwrap_or_default();
     let header: Header = part(first).ok_or(Problem::Unauthenticated("a malformed token header"))?;
-    // The claim `typ` tells access from session tokens. So a header may say `JWT` of both.
-    let is_ours = |typ: &String| ["JWT", "at+jwt"].iter().any(|known| typ.eq_ignore_ascii_case(known));
-    if header.crit || header.typ.as_ref().is_some_and(|typ| !is_ours(typ)) {
-        return Err(Problem::Unauthenticated("a token header with `crit` or a foreign `typ`"));
+    if header.crit || !(header.says(JWT) || header.says(ACCESS_TOKEN)) {
+        return Err(FOREIGN);
     }
     Ok(header)
 }
@@ -249,8 +262,8 @@ const NOT_SIGNED: &str = "a token whose signature, issuer or audience is wrong";
 /// The claims of a token, if one of the keys has signed it.
 fn signed(token: &str, keys: &Keys, expected: &Expected) -> Result<Claims, Problem> {
     let refuse = Problem::Unauthenticated;
-    let Header { kid, .. } = header(token)?;
-    let (algorithm, key) = keys.by_kid.get(&kid).ok_or(refuse("a token of an unknown key"))?;
+    let header = header(token)?;
+    let (algorithm, key) = keys.by_kid.get(&header.kid).ok_or(refuse("a token of an unknown key"))?;
     signature::install();
 
     let mut validation = Validation::new(*algorithm);
@@ -262,7 +275,11 @@ fn signed(token: &str, keys: &Keys, expected: &Expected) -> Result<Claims, Probl
     jsonwebtoken::decode::<serde::de::IgnoredAny>(token, key, &validation).map_err(|_| refuse(NOT_SIGNED))?;
 
     let claims = token.split('.').nth(1).and_then(part::<Claims>);
-    claims.ok_or(refuse("a token with a missing, repeated or malformed claim"))
+    let claims = claims.ok_or(refuse("a token with a missing, repeated or malformed claim"))?;
+    if claims.typ == Kind::Session && !header.says(JWT) {
+        return Err(FOREIGN);
+    }
+    Ok(claims)
 }
 
 /// The token of an `Authorization: Bearer …` header (RFC 6750, section 2.1).

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::http::credential::{Claims, Kind};
+use crate::http::credential::{ACCESS_TOKEN, Claims, JWT, Kind};
 use crate::http::signature;
 
 /// How long an access token lives, in seconds: 10 minutes.
@@ -90,8 +90,7 @@ impl SigningKeys {
         let key = self.current(claims.iat).ok_or_else(|| defect("no key signs yet"))?;
         let private = BASE64_STANDARD.decode(&key.pkcs8).map_err(|_| defect("a key is not in base64"))?;
         signature::install();
-        // RFC 9068, section 2.1.
-        let typ = if claims.typ == Kind::Access { "at+jwt" } else { "JWT" };
+        let typ = if claims.typ == Kind::Access { ACCESS_TOKEN } else { JWT };
         let header = Header { kid: Some(key.kid.clone()), typ: Some(typ.to_owned()), ..Header::new(Algorithm::EdDSA) };
         let signed = Signed { claims, client_id: client, jti: Uuid::new_v4().to_string() };
         let token = jsonwebtoken::encode(&header, &signed, &EncodingKey::from_ed_der(&private));
