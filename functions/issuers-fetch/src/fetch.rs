@@ -11,15 +11,13 @@ use hyper_util::rt::TokioExecutor;
 use lambda_http::http::{Request, Uri, header};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Map, Value, json};
+use shared::assertion::MAX_KEYS;
 
 use crate::address::{Resolver, is_public};
 
 /// How long one request may take, and how many bytes its answer may have.
 const ANSWER: Duration = Duration::from_secs(3);
 const LONGEST: usize = 64 * 1024;
-
-/// The most keys of an issuer. A set with more is refused.
-const MAX_KEYS: usize = 50;
 
 /// The members of a public key that count. Others, such as certificates, would only take space.
 const MEMBERS: [&str; 10] = ["kty", "kid", "alg", "use", "key_ops", "n", "e", "crv", "x", "y"];

@@ -57,21 +57,20 @@ impl Signing {
 impl App {
     pub(crate) async fn rotate_keys(&self, asked: &Asked<'_>, is_emergency: bool) -> Result<Value, Problem> {
         let secret = self.signing.secret().await?;
-        let item = asked.table.get([key::jwks()]).await?.remove(&key::jwks());
-        let published: Published = item.map(decode).transpose()?.unwrap_or_default();
+        let published: Published = asked.table.read(&key::jwks()).await?.unwrap_or_default();
         let known = secret.read().await?.map(|text| SigningKeys::parse(&text)).transpose()?;
         let now = (asked.clock)().seconds();
         let Some(rotation) = due(known.as_ref(), &published, now, is_emergency)? else {
             return Ok(json!({ "rotated": false }));
         };
         publish(asked, &published, &rotation.publish).await?;
-        if let Some(rest) = &rotation.take_out {
+        if rotation.take_out.is_some() {
             // Until then a function that has just read the keys refuses tokens of the new one.
             tokio::time::sleep(Duration::from_secs(AHEAD_IN_EMERGENCY)).await;
-            secret.write(&rotation.keep.text()).await?;
+        }
+        secret.write(&rotation.keep.text()).await?;
+        if let Some(rest) = &rotation.take_out {
             publish(asked, &rotation.publish, rest).await?;
-        } else {
-            secret.write(&rotation.keep.text()).await?;
         }
         Ok(json!({ "rotated": true, "kid": rotation.keep.kid(now) }))
     }
@@ -82,8 +81,7 @@ impl App {
     /// The table cannot be read.
     pub fn jwks<'a>(&'a self, call: &'a Call) -> Boxed<'a, Answer> {
         Box::pin(async move {
-            let item = self.table(call).get([key::jwks()]).await?.remove(&key::jwks());
-            let published: Published = item.map(decode).transpose()?.unwrap_or_default();
+            let published: Published = self.table(call).read(&key::jwks()).await?.unwrap_or_default();
             let document: Value = serde_json::from_str(&published.document).unwrap_or_else(|_| json!({ "keys": [] }));
             Ok(kept(Answer::json(200, &document)))
         })

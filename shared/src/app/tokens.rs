@@ -45,7 +45,7 @@ impl App {
                 let replaced =
                     Refresh { counter: current.counter + 1, hash: hash(&successor), previous: Some(shown), since: now };
                 match sessions::replace_refresh(&asked, of.tenant, &session, &replaced).await? {
-                    true => return self.answer_refreshed(call, &keys, &signed, successor, now),
+                    true => return self.answer(call, &keys, &signed, Some(successor), now, false),
                     // Another request was quicker: the token is the one before now.
                     false => continue,
                 }
@@ -54,7 +54,7 @@ impl App {
                 let successor = next(current.counter);
                 // A secret that was replaced in an emergency cannot make it again.
                 return match hash(&successor) == current.hash {
-                    true => self.answer_refreshed(call, &keys, &signed, successor, now),
+                    true => self.answer(call, &keys, &signed, Some(successor), now, false),
                     false => Err(refuse("made by a secret that was replaced")),
                 };
             }
@@ -64,17 +64,6 @@ impl App {
             }
             return Err(refuse("no refresh token of ours"));
         }
-    }
-
-    fn answer_refreshed(
-        &self,
-        call: &Call,
-        keys: &SigningKeys,
-        signed: &Signed<'_>,
-        successor: String,
-        now: i64,
-    ) -> Result<Answer, Problem> {
-        self.answer(call, keys, signed, Some(successor), now, false)
     }
 
     /// The answer with the tokens of a session.

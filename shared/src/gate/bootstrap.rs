@@ -7,7 +7,6 @@ use domain::member::change::{Fields, Roles};
 use domain::{Issuer, Member, MemberEdit, Problem, Record, Status, Tenant, User, role};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::sessions::identity;
@@ -75,7 +74,7 @@ fn invitation(asked: &Asked<'_>, keys: TenantKeys, user: UserId) -> Result<(Stri
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|why| Problem::Internal(format!("no random bytes: {why}")))?;
     let secret = format!("inv_{}", hex(&bytes));
-    let key = keys.invitation(&hex(&Sha256::digest(&secret)));
+    let key = keys.invitation(&secret);
     let invitation = Invitation { user, expires_at: (asked.clock)().seconds() + INVITED };
     Ok((secret, encode(&key, None, &invitation)?))
 }
@@ -170,8 +169,7 @@ fn number<T: TryFrom<i64>>(number: u32) -> Result<T, Problem> {
 }
 
 async fn tenant_of(asked: &Asked<'_>, slug: &str) -> Result<TenantId, Problem> {
-    let key = key::slug(slug);
-    let found: Option<Reference<_>> = asked.table.get([key.clone()]).await?.remove(&key).map(decode).transpose()?;
+    let found: Option<Reference<_>> = asked.table.read(&key::slug(slug)).await?;
     found.map(|it| it.number).ok_or(Problem::NotFound("tenant"))
 }
 
@@ -210,8 +208,7 @@ async fn recover(asked: &Asked<'_>, slug: &str, owner: &NewOwner) -> Result<Valu
             let at = keys.identity(iss, subject);
             let item = identity(&at, iss, subject, &member)?;
             if !asked.table.put_if(item, Condition::new("attribute_not_exists(PK)")).await? {
-                let known = asked.table.get([at.clone()]).await?.remove(&at);
-                let known: Option<Reference<_>> = known.map(decode).transpose()?;
+                let known: Option<Reference<_>> = asked.table.read(&at).await?;
                 if known.is_none_or(|known| known.number != member.user) {
                     return Err(Problem::Exists("member with this `sub`"));
                 }
@@ -229,11 +226,10 @@ async fn recover(asked: &Asked<'_>, slug: &str, owner: &NewOwner) -> Result<Valu
 
 /// Lets all tenants trust an issuer. Its record belongs to the first tenant.
 async fn trust(asked: &Asked<'_>, issuer: &Issuer) -> Result<Value, Problem> {
-    let marker = key::bootstrap();
-    let first: Option<First> = asked.table.get([marker.clone()]).await?.remove(&marker).map(decode).transpose()?;
+    let first: Option<First> = asked.table.read(&key::bootstrap()).await?;
     let tenant = first.map(|it| it.tenant).ok_or(Problem::NotFound("first tenant"))?;
     let key = TenantKeys(tenant).issuer(issuer.uuid());
-    let before: Option<Issuer> = asked.table.get([key.clone()]).await?.remove(&key).map(decode).transpose()?;
+    let before: Option<Issuer> = asked.table.read(&key).await?;
     let stamp = Stamp {
         tenant,
         at: (asked.clock)(),

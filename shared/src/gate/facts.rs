@@ -164,7 +164,7 @@ impl Facts {
         };
         let deletion = role.and_then(|role| role.job).or(used_group.and_then(|group| group.job));
         if let Some(key) = deletion.map(|id| keys.job(id)) {
-            job = asked.table.get([key.clone()]).await?.remove(&key).map(decode).transpose()?;
+            job = asked.table.read(&key).await?;
         }
         Ok(Self {
             dialect: asked.dialect,
@@ -379,7 +379,7 @@ impl Facts {
         idempotency: Option<&Idempotency>,
     ) -> Result<bool, Problem> {
         let Some(key) = idempotency.and_then(|asked| self.record_key(asked)) else { return Ok(false) };
-        let recorded: Option<Recorded> = table.get([key.clone()]).await?.remove(&key).map(decode).transpose()?;
+        let recorded: Option<Recorded> = table.read(&key).await?;
         Ok(recorded.is_some_and(|recorded| recorded.expires_at > self.now.seconds()))
     }
 

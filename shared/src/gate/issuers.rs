@@ -81,8 +81,7 @@ pub async fn due(asked: &Asked<'_>, now: Time) -> Result<BTreeSet<String>, Probl
 
 /// The keys of an issuer that were fetched before.
 pub async fn known(asked: &Asked<'_>, iss: &str) -> Result<Option<IssuerKeys>, Problem> {
-    let key = key::issuer_keys(issuer_uuid(iss));
-    Ok(asked.table.get([key.clone()]).await?.remove(&key).map(decode).transpose()?)
+    asked.table.read(&key::issuer_keys(issuer_uuid(iss))).await
 }
 
 /// Keeps what an attempt to fetch the keys has brought: the keys and for how many seconds they are good, or why it failed. Nobody

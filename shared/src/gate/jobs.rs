@@ -34,7 +34,7 @@ pub const STALLED_SECONDS: i64 = 5 * 60;
 pub async fn work(asked: &Asked<'_>, tenant: TenantId, id: JobId, until: Instant) -> Result<(), Problem> {
     loop {
         let key = TenantKeys(tenant).job(id);
-        let job: Option<Job> = asked.table.get([key.clone()]).await?.remove(&key).map(decode).transpose()?;
+        let job: Option<Job> = asked.table.read(&key).await?;
         let Some(job) = job.filter(|job| job.state == State::Running) else { return Ok(()) };
         let worker = Worker { asked, keys: TenantKeys(tenant), job: &job };
         let done = match job.task {

@@ -34,7 +34,7 @@ use domain::{Problem, Time};
 use crate::answer::Answer;
 use crate::table::fence::Fact;
 use crate::table::meter::Meter;
-use crate::table::{CONTENDED, Committed, Item, Pause, Table, Transaction, decode};
+use crate::table::{CONTENDED, Committed, Item, Pause, Table, Transaction};
 
 pub use caller::Caller;
 pub(crate) use caller::Proof;
@@ -218,8 +218,6 @@ async fn put_in_force(table: Table<'_>, facts: impl IntoIterator<Item = Fact>) -
 /// Whether this very transaction wrote the change: events name their transaction.
 async fn is_on_record(table: Table<'_>, allowed: &Allowed) -> Result<bool, Problem> {
     let Some(written) = allowed.written.first() else { return Ok(false) };
-    let key = written.event_key();
-    let item = table.get([key.clone()]).await?.remove(&key);
-    let found: Option<domain::Event> = item.map(decode).transpose()?;
+    let found: Option<domain::Event> = table.read(&written.event_key()).await?;
     Ok(found.is_some_and(|found| found.transaction == written.event.transaction))
 }

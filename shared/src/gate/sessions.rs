@@ -1,13 +1,12 @@
 //! Sessions: who signs in to which tenant, the beginning of a session, and its refresh token.
 
-use domain::id::{TenantId, UserId, hex, issuer_uuid};
+use domain::id::{TenantId, UserId, issuer_uuid};
 use domain::member::change::Ending;
 use domain::policy::Action;
 use domain::problem::Grant;
 use domain::session::{Refresh, Unchanging};
 use domain::{Issuer, Member, MemberEdit, Problem, Session, Status};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::bootstrap::Invitation;
 use super::facts::{Facts, Unseen};
@@ -104,8 +103,7 @@ async fn only_tenant(asked: &Asked<'_>, iss: &str, sub: &str) -> Result<Option<T
 
 /// The member with an address in a tenant.
 pub async fn member_at(asked: &Asked<'_>, tenant: TenantId, email: &str) -> Result<Option<UserId>, Problem> {
-    let key = TenantKeys(tenant).email(email);
-    let found: Option<Reference<_>> = asked.table.get([key.clone()]).await?.remove(&key).map(decode).transpose()?;
+    let found: Option<Reference<_>> = asked.table.read(&TenantKeys(tenant).email(email)).await?;
     Ok(found.map(|it| it.number))
 }
 
@@ -119,8 +117,8 @@ pub async fn accept(
     (iss, sub): (&str, &str),
     secret: &str,
 ) -> Result<UserId, Problem> {
-    let key = TenantKeys(tenant).invitation(&hex(&Sha256::digest(secret)));
-    let invitation: Option<Invitation> = asked.table.get([key.clone()]).await?.remove(&key).map(decode).transpose()?;
+    let key = TenantKeys(tenant).invitation(secret);
+    let invitation: Option<Invitation> = asked.table.read(&key).await?;
     let now = (asked.clock)().seconds();
     let counts = |it: &Invitation| it.expires_at > now;
     let invitation = invitation.filter(counts).ok_or(Problem::Grant(Grant::Denied, "no such invitation"))?;
@@ -148,14 +146,12 @@ pub struct Accepts {
 
 impl Accepts {
     pub(super) fn write(&self, transaction: &mut Transaction<'_>) -> Result<(), Problem> {
-        let (iss, sub) = &self.identity;
-        let key = TenantKeys(self.member.tenant).identity(iss, sub);
         // It expires now: the table's TTL deletes it.
         let over = Invitation { expires_at: self.now, ..self.invitation.clone() };
         let [before, after] = [encode(&self.key, None, &self.invitation)?, encode(&self.key, None, &over)?];
         let same = Condition::new("expires_at = :before").with(":before", self.invitation.expires_at)?;
         transaction.change(&self.key, &before, &after, same)?;
-        transaction.put(identity(&key, iss, sub, &self.member)?, Some(Condition::new("attribute_not_exists(PK)")))
+        link(transaction, &self.identity, &self.member)
     }
 }
 
@@ -176,8 +172,7 @@ pub const EXCHANGED: &str = "session with this token";
 
 /// The use of a token, if it was used before.
 pub async fn exchanged(asked: &Asked<'_>, hash: &str) -> Result<Option<Exchanged>, Problem> {
-    let key = key::exchanged(hash);
-    Ok(asked.table.get([key.clone()]).await?.remove(&key).map(decode).transpose()?)
+    asked.table.read(&key::exchanged(hash)).await
 }
 
 /// A session that begins, with the items that go with it.
@@ -224,18 +219,18 @@ impl Begins {
     }
 
     pub(super) fn write(&self, transaction: &mut Transaction<'_>) -> Result<(), Problem> {
-        let keys = TenantKeys(self.before.tenant);
         transaction.sessions(&self.before, &self.after)?;
         if let Some((hash, exchanged)) = &self.exchanged {
             transaction.take_name(encode(&key::exchanged(hash), None, exchanged)?, EXCHANGED)?;
         }
-        if let Some((iss, sub)) = &self.identity {
-            let key = keys.identity(iss, sub);
-            transaction
-                .put(identity(&key, iss, sub, &self.before)?, Some(Condition::new("attribute_not_exists(PK)")))?;
-        }
-        Ok(())
+        self.identity.iter().try_for_each(|identity| link(transaction, identity, &self.before))
     }
+}
+
+/// From now on an issuer's `sub` signs in as a member. If it signs in as anybody already, that is a condition that does not hold.
+fn link(transaction: &mut Transaction<'_>, (iss, sub): &(String, String), member: &Member) -> Result<(), Problem> {
+    let key = TenantKeys(member.tenant).identity(iss, sub);
+    transaction.put(identity(&key, iss, sub, member)?, Some(Condition::new("attribute_not_exists(PK)")))
 }
 
 /// The item that says as whom an issuer's `sub` signs in to a tenant.
@@ -297,10 +292,11 @@ pub async fn of_session(
     session.zip(member).ok_or(ended)
 }
 
-/// Lets a session that lives go on until `ends`, in seconds since the epoch.
+/// Lets a session that lives go on until `ends`, in seconds since the epoch. Returns false if the member's sessions have changed
+/// meanwhile.
 ///
 /// # Errors
-/// [`Problem::Unavailable`]: its member changed meanwhile, each time.
+/// The table cannot be written.
 pub async fn prolong(asked: &Asked<'_>, member: &Member, session: &str, ends: i64) -> Result<bool, Problem> {
     let mut after = member.clone();
     after.start_session(session.to_owned(), ends, (asked.clock)());
@@ -367,11 +363,4 @@ pub async fn end_reused(asked: &Asked<'_>, (tenant, user): (TenantId, UserId), s
         Ok(Answer::empty(204).into())
     };
     super::change(asked, &who, &Reads::member(Some(user)).unshown(), &Conditions::default(), &plan).await.map(drop)
-}
-
-impl Facts {
-    /// The member who signs in or refreshes.
-    pub fn me(&self) -> Option<&Member> {
-        self.caller()
-    }
 }

@@ -221,9 +221,9 @@ impl TenantKeys {
         Key::new(format!("{}#IDENTITIES", self.partition()), "")
     }
 
-    /// An invitation, by the SHA-256 of its secret, in hex.
-    pub fn invitation(self, hash: &str) -> Key {
-        Key::new(self.partition(), format!("INVITATION#{hash}"))
+    /// The invitation with a secret. The key has the secret's hash.
+    pub fn invitation(self, secret: &str) -> Key {
+        Key::new(self.partition(), format!("INVITATION#{}", hex(&Sha256::digest(secret))))
     }
 
     /// What a session has beside its life.

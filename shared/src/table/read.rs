@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnConsumedCapacity};
 use domain::{Entry, Problem, Rules};
 use futures_util::future::join_all;
+use serde::de::DeserializeOwned;
 
 use super::key::{INDEX, Key, Range, TenantKeys};
 use super::{Item, Pause, STARVED, Table, decode, failure, internal, key_attributes, key_of};
@@ -20,6 +21,11 @@ impl Table<'_> {
         let batches = join_all(keys.chunks(MAX_KEYS).map(|batch| self.get_batch(batch.to_vec()))).await;
         let batches: Vec<HashMap<Key, Item>> = batches.into_iter().collect::<Result<_, _>>()?;
         Ok(batches.into_iter().flatten().collect())
+    }
+
+    /// Reads the value of one item, strongly consistent, if there is the item.
+    pub async fn read<T: DeserializeOwned>(self, key: &Key) -> Result<Option<T>, Problem> {
+        Ok(self.get([key.clone()]).await?.remove(key).map(decode).transpose()?)
     }
 
     async fn get_batch(self, mut wanted: Vec<Key>) -> Result<HashMap<Key, Item>, Problem> {

@@ -1,12 +1,12 @@
 //! Writing one item at a time.
 
-use aws_sdk_dynamodb::error::ProvideErrorMetadata;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, ReturnValue};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::types::{AttributeValue, ConsumedCapacity, ReturnConsumedCapacity, ReturnValue};
 use domain::Problem;
 use domain::id::Kind;
 
 use super::key::{self, Key};
-use super::{Condition, Item, Table, failure, internal, key_attributes};
+use super::{Condition, Failure, Item, Table, failure, internal, key_attributes};
 
 /// The code of a condition that does not hold.
 const UNMET: &str = "ConditionalCheckFailedException";
@@ -41,12 +41,8 @@ impl Table<'_> {
             let request = self.client.update_item().table_name(self.name).set_key(Some(key_attributes(key).into()));
             let request = request.update_expression(format!("SET {what}")).condition_expression(&expression);
             let request = request.set_expression_attribute_values(values.clone());
-            match request.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await {
-                Ok(output) => self.meter.wrote(output.consumed_capacity.as_slice()),
-                Err(why) if why.code() == Some(UNMET) => return Ok(false),
-                Err(why) => return Err(failure(&why)),
-            }
-            Ok(true)
+            let sent = request.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await;
+            self.held(sent.map(|output| output.consumed_capacity))
         })
         .await
     }
@@ -58,13 +54,22 @@ impl Table<'_> {
         self.retry("PutItem", || async {
             let request = self.client.put_item().table_name(self.name).set_item(Some(item.clone()));
             let request = request.condition_expression(&expression).set_expression_attribute_values(values.clone());
-            match request.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await {
-                Ok(output) => self.meter.wrote(output.consumed_capacity.as_slice()),
-                Err(why) if why.code() == Some(UNMET) => return Ok(false),
-                Err(why) => return Err(failure(&why)),
-            }
-            Ok(true)
+            let sent = request.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await;
+            self.held(sent.map(|output| output.consumed_capacity))
         })
         .await
+    }
+
+    /// Whether the condition of a write held.
+    fn held<E: ProvideErrorMetadata, R>(
+        self,
+        sent: Result<Option<ConsumedCapacity>, SdkError<E, R>>,
+    ) -> Result<bool, Failure> {
+        match sent {
+            Ok(consumed) => self.meter.wrote(consumed.as_slice()),
+            Err(why) if why.code() == Some(UNMET) => return Ok(false),
+            Err(why) => return Err(failure(&why)),
+        }
+        Ok(true)
     }
 }
