@@ -148,6 +148,7 @@ fn acme_things(now: Time) -> Things {
         groups: [(1, "Engineering"), (2, "Support")].map(group).into(),
         labels: [(1, "Engineer"), (2, "Designer")].map(label).into(),
         policies: Vec::new(),
+        issuers: vec![issuer::of_acme(now)],
     }
 }
 

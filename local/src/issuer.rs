@@ -16,6 +16,9 @@ use crate::store::{Store, record_items};
 pub const ISS: &str = "http://localhost:3000/demo-issuer";
 pub const AUDIENCE: &str = "rolecall-demo";
 
+/// The `iss` of the identity provider that only the demo tenant `acme` trusts. It has the same key.
+const OF_ACME: &str = "https://id.acme.example";
+
 /// The name of the secret that holds its key.
 const SECRET: &str = "demo-issuer";
 
@@ -25,16 +28,34 @@ const FOR_EVER: i64 = 7_258_118_400;
 /// The item of the issuer, which all tenants trust.
 pub fn items(now: Time) -> Result<Vec<Item>> {
     let issuer = Issuer {
+        number: 0,
         iss: ISS.to_owned(),
         audiences: [AUDIENCE.to_owned()].into(),
         clients: [].into(),
         algorithms: ["EdDSA".to_owned()].into(),
         domains: ["acme.example", "globex.example"].map(str::to_owned).into(),
         refresh_tokens: true,
+        refused_keys: [].into(),
         of_deployment: true,
         meta: Meta::new(now),
     };
     record_items(TenantId::new(1), &issuer, now)
+}
+
+/// The issuer that only the demo tenant `acme` trusts.
+pub fn of_acme(now: Time) -> Issuer {
+    Issuer {
+        number: 1,
+        iss: OF_ACME.to_owned(),
+        audiences: ["acme-app".to_owned()].into(),
+        clients: [].into(),
+        algorithms: ["EdDSA".to_owned()].into(),
+        domains: ["acme.example".to_owned()].into(),
+        refresh_tokens: true,
+        refused_keys: [].into(),
+        of_deployment: false,
+        meta: Meta::new(now),
+    }
 }
 
 /// Says whether it has a key.
@@ -48,14 +69,16 @@ pub async fn make_key(store: &Store) -> Result<()> {
     getrandom::fill(&mut seed).map_err(|error| error.to_string())?;
     let x = BASE64_URL_SAFE_NO_PAD.encode(SigningKey::from_bytes(&seed).verifying_key().as_bytes());
     let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": x, "kid": "demo", "alg": "EdDSA", "use": "sig" });
-    let keys = IssuerKeys {
-        iss: ISS.to_owned(),
-        document: Some(json!({ "keys": [jwk] }).to_string()),
-        fetched_at: FOR_EVER,
-        failed_since: None,
-    };
-    let id = shared::id::issuer_uuid(ISS);
-    store.put(encode(&key::issuer_keys(id), None, &keys).map_err(|error| error.to_string())?).await?;
+    for iss in [ISS, OF_ACME] {
+        let keys = IssuerKeys {
+            iss: iss.to_owned(),
+            document: Some(json!({ "keys": [jwk] }).to_string()),
+            fetched_at: FOR_EVER,
+            failed_since: None,
+        };
+        let key = key::issuer_keys(shared::id::issuer_uuid(iss));
+        store.put(encode(&key, None, &keys).map_err(|error| error.to_string())?).await?;
+    }
     store.put_secret(SECRET, &BASE64_URL_SAFE_NO_PAD.encode(seed)).await
 }
 

@@ -114,6 +114,7 @@ impl Seed<'_> {
             groups: (1..=groups_of(self.members)).map(group).collect(),
             labels: (1..).zip(&LABELS).map(label).collect(),
             policies: Vec::new(),
+            issuers: Vec::new(),
         }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::Client;
+use domain::id::UserId;
 use domain::problem::Denial;
 use domain::{Group, Label, Problem, Time};
 use lambda_http::http::header;
@@ -16,7 +17,7 @@ use lambda_http::http::header;
 use crate::answer::Answer;
 use crate::gate::{
     self, Asked, Caller, Conditions, FreshNumbers, KnownNames, KnownRules, MemberList, NamedList, NamedPageFn, Page,
-    PageFn, PlanFn, Proof, ReadFn, Reads, TenantPageFn, VerifyAgain, Who,
+    PageFn, PlanFn, Proof, Question, ReadFn, Reads, TenantPageFn, VerifyAgain, Who,
 };
 use crate::http::call::Call;
 use crate::http::credential::{self, Credential, Expected, Keys, Kind};
@@ -263,6 +264,22 @@ impl App {
         Box::pin(async move {
             let check = |item: Option<&Item>| self.verify_again(caller, item);
             gate::list::labels(&self.asked(call, &check), caller, wanted, page, answer).await
+        })
+    }
+
+    /// Answers with a page of the members who may do something. [`gate::search::subjects`] lists the errors.
+    pub fn subjects<'a>(
+        &'a self,
+        call: &'a Call,
+        caller: &'a Caller,
+        question: Option<&'a Question>,
+        page: &'a Page,
+        answer: &'a (dyn Fn(&[UserId], Option<String>) -> Answer + Send + Sync),
+    ) -> Boxed<'a, Answer> {
+        Box::pin(async move {
+            let check = |item: Option<&Item>| self.verify_again(caller, item);
+            let (found, next) = gate::search::subjects(&self.asked(call, &check), caller, question, page).await?;
+            Ok(answer(&found, next))
         })
     }
 

@@ -8,7 +8,7 @@ use lambda_http::LambdaEvent;
 use serde_json::{Value, json};
 
 use crate::app::{App, Boxed};
-use crate::dialect::users::issuer;
+use crate::dialect::users::operator;
 use crate::gate::{Asked, bootstrap, issuers, jobs};
 use crate::log::{self, Level};
 use crate::table::key::{self, Key};
@@ -95,7 +95,7 @@ impl App {
     /// The faults of the event, and those of [`bootstrap::carry_out`].
     pub fn bootstrap<'a>(&'a self, work: &'a Work) -> Boxed<'a, Value> {
         Box::pin(async move {
-            let request = issuer::request(&work.event)?;
+            let request = operator::request(&work.event)?;
             bootstrap::carry_out(&self.asked_by_product(work), &request).await
         })
     }

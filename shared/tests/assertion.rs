@@ -40,12 +40,14 @@ fn keys() -> Value {
 fn issuer() -> Issuer {
     let set = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
     Issuer {
+        number: 0,
         iss: ISS.to_owned(),
         audiences: set(&["rolecall", "rolecall-mobile"]),
         clients: set(&[]),
         algorithms: set(&["RS256", "PS256", "ES256", "EdDSA"]),
         domains: set(&["acme.example"]),
         refresh_tokens: true,
+        refused_keys: set(&[]),
         of_deployment: true,
         meta: Meta::new(Time::from_millis(0)),
     }
@@ -174,6 +176,14 @@ fn the_key_is_the_issuers_own() {
     // Without `kid`, only if there is one key.
     let token = signed(&json!({ "alg": "EdDSA" }), &claims());
     assert_eq!(verify(&token).unwrap_err(), "a token of an unknown key");
+    // A key that the tenant refuses, named or not.
+    let refuses = Issuer { refused_keys: ["ed".to_owned()].into(), ..issuer() };
+    let only = json!([keys()[0]]);
+    for header in [header(), json!({ "alg": "EdDSA" })] {
+        let verify = |issuer| verify_by(&signed(&header, &claims()), Shown::IdToken, issuer, &only, None);
+        assert_eq!(verify(&refuses).unwrap_err(), "a key of the issuer that the tenant refuses");
+        assert!(verify(&issuer()).is_ok());
+    }
     let one = json!([keys()[0], keys()[3]]);
     assert!(
         verify_by(&token, Shown::IdToken, &issuer(), &one, None).is_ok(),

@@ -1,8 +1,11 @@
+use serde::Serialize;
 use serde_json::json;
 use shared::call::MAX_BODY;
+use shared::dialect::authzen::search::{ActionSearch, FoundAction, FoundSubject, SearchAnswer, SubjectSearch};
 use shared::dialect::authzen::{
     AUTHZEN, Asked, Batch, Evaluated, EvaluatedAll, EvaluatedMany, Evaluation, Evaluations, Semantic, within_item,
 };
+use shared::id::UserId;
 use shared::problem::Fault;
 use shared::{Answer, App, Boxed, Call, Problem, Reading, Reads};
 
@@ -68,9 +71,43 @@ fn evaluated(reading: &Reading, asked: &Asked) -> Result<Evaluated, Problem> {
     }
 }
 
+/// `POST /access/v1/search/subject`: lists the members who may do something to a thing now.
+///
+/// Needs `decision:check`.
+async fn search_subjects(app: &App, call: &Call) -> Result<Answer, Problem> {
+    let caller = app.bearer(call).await?;
+    let search = call.body(MAX_BODY)?.all(SubjectSearch::read)?;
+    let (question, page, kind) = search.asked(caller.tenant, caller.user)?;
+    app.subjects(call, &caller, question.as_ref(), &page, &|users, next| {
+        let subject = |user: &UserId| FoundSubject { r#type: kind.clone(), id: user.uuid().to_string() };
+        found(users.iter().map(subject).collect(), next)
+    })
+    .await
+}
+
+/// `POST /access/v1/search/action`: lists what a member may do to a thing now.
+///
+/// Everybody may ask about themselves. `decision:check` allows to ask about others.
+async fn search_actions(app: &App, call: &Call) -> Result<Answer, Problem> {
+    let caller = app.bearer(call).await?;
+    let search = call.body(MAX_BODY)?.all(ActionSearch::read)?;
+    let (actions, page) = search.asked(caller.tenant, caller.user)?;
+    app.read(call, &caller, actions.reads(&caller), &|reading| {
+        let (names, next) = reading.actions(&actions, &page)?;
+        Ok(found(names.into_iter().map(|name| FoundAction { name }).collect(), next))
+    })
+    .await
+}
+
+fn found<T: Serialize>(results: Vec<T>, next: Option<String>) -> Answer {
+    Answer::json(200, &json!(SearchAnswer::new(results, next))).uncached()
+}
+
 fn answer<'a>(app: &'a App, call: &'a Call) -> Boxed<'a, Answer> {
     match call.route.as_str() {
         "POST /access/v1/evaluations" => Box::pin(evaluate_all(app, call)),
+        "POST /access/v1/search/subject" => Box::pin(search_subjects(app, call)),
+        "POST /access/v1/search/action" => Box::pin(search_actions(app, call)),
         _ => Box::pin(evaluate(app, call)),
     }
 }
@@ -92,4 +129,8 @@ fn description() {
     };
     operation("POST /access/v1/evaluation").question::<_, Evaluated>(Evaluation::read).describe();
     operation("POST /access/v1/evaluations").question::<_, EvaluatedAll>(read_all).describe();
+    let subjects = operation("POST /access/v1/search/subject");
+    subjects.question::<_, SearchAnswer<FoundSubject>>(SubjectSearch::read).describe();
+    let actions = operation("POST /access/v1/search/action");
+    actions.question::<_, SearchAnswer<FoundAction>>(ActionSearch::read).describe();
 }

@@ -7,8 +7,14 @@ use shared::dialect::OAUTH;
 /// tenant of the same person.
 ///
 /// `POST /oauth/token`: the same, where clients of OAuth 2.0 look for it; as a form, or as JSON.
+///
+/// `POST /oauth/revoke`: ends the session of an access token, a session token or a refresh token (RFC 7009). From the next request on, all
+/// its tokens are refused. The answer is the same for a token that is none.
 fn main() -> Result<(), lambda_http::Error> {
-    shared::serve(&OAUTH, |app, call| app.tokens(call))
+    shared::serve(&OAUTH, |app, call| match call.route.as_str() {
+        "POST /oauth/revoke" => app.revoke(call),
+        _ => app.tokens(call),
+    })
 }
 
 #[test]
@@ -16,4 +22,5 @@ fn description() {
     use openapi::Operation;
     Operation::new(&OAUTH).route("POST /v1/sessions").tokens(openapi::JSON).describe();
     Operation::new(&OAUTH).route("POST /oauth/token").tokens(openapi::FORM).describe();
+    Operation::new(&OAUTH).route("POST /oauth/revoke").revocation().describe();
 }

@@ -19,8 +19,8 @@ pub fn mask(value: &mut Value, started: Time) {
     match value {
         Value::Array(values) => values.iter_mut().for_each(|value| mask(value, started)),
         Value::Object(members) => {
-            for name in ["next_cursor", "nextCursor"] {
-                if let Some(Value::String(cursor)) = members.get_mut(name) {
+            for name in ["next_cursor", "nextCursor", "next_token"] {
+                if let Some(Value::String(cursor)) = members.get_mut(name).filter(|it| **it != "") {
                     *cursor = "<cursor>".into();
                 }
             }

@@ -6,7 +6,7 @@ use local::demo;
 use local::seed::Seed;
 use serde_json::{Map, Value, json};
 use shared::domain::{Member, Status};
-use shared::id::{TenantId, UserId};
+use shared::id::{TenantId, UserId, issuer_uuid};
 
 use crate::harness::{ACME, Product};
 
@@ -42,10 +42,11 @@ async fn items_of(product: &Product, tenant: TenantId) -> BTreeMap<String, Value
     let items = product.items().await.into_iter();
     let items =
         items.filter(|item| ["PK", "SK"].iter().any(|key| of_tenant(item[key]["S"].as_str().unwrap_or_default())));
-    // Nobody makes an issuer by the API, and sessions are those of the tests.
+    // Nobody makes the issuer of the deployment by the API, and sessions are those of the tests.
+    let of_deployment = issuer_uuid(local::issuer::ISS).to_string();
     let is_of_sign_in = |item: &Value| {
         let keys = ["PK", "SK"].map(|key| item[key]["S"].as_str().unwrap_or_default());
-        keys.iter().any(|key| key.contains("ISSUER#")) || keys[1].starts_with("SESSION#")
+        keys.iter().any(|key| key.contains(&of_deployment)) || keys[1].starts_with("SESSION#")
     };
     let items = items.filter(|item| !is_of_sign_in(item)).map(|mut item| {
         let is_event = item["SK"]["S"].as_str().is_some_and(|sk| sk.starts_with("EVENT#"));
@@ -139,6 +140,14 @@ async fn the_demo_tenant_is_what_the_functions_make() {
         things.sort_by_key(|thing| thing["number"].as_u64());
         for thing in things {
             call("POST", path.split('?').next().unwrap(), Some(json!({ "name": thing["name"] }))).await;
+        }
+    }
+    for issuer in read("/v1/issuers").await["issuers"].as_array().unwrap() {
+        if issuer["of_deployment"] == false {
+            let names = ["iss", "audiences", "algorithms", "domains"];
+            let body: Map<String, Value> =
+                names.iter().map(|name| ((*name).to_owned(), issuer[*name].clone())).collect();
+            call("POST", "/v1/issuers", Some(body.into())).await;
         }
     }
     // What takes a second call makes a second version.

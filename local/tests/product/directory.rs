@@ -7,7 +7,7 @@ use shared::credential::Kind;
 use shared::domain::group::MAX_GROUPS;
 use shared::domain::tenant::Counts;
 use shared::domain::{Group, Tenant};
-use shared::id::{GroupId, JobId, LabelId, RoleId, TenantId, UserId};
+use shared::id::{GroupId, JobId, LabelId, RoleId, TenantId, UserId, issuer_uuid};
 use shared::table::encode;
 use shared::table::key::TenantKeys;
 
@@ -16,10 +16,10 @@ use crate::harness::{ACME, Product};
 const GLOBEX: TenantId = TenantId::new(2);
 
 /// Ids by their kinds, as UUIDs and as the numbers of some dialects.
-struct Ids([(&'static str, String); 8]);
+struct Ids([(&'static str, String); 9]);
 
 /// The calls with an id in every position. `<user>` stands for the UUID of a user, `<user number>` for the number.
-const CALLS: [(&str, &str, &str); 54] = [
+const CALLS: [(&str, &str, &str); 58] = [
     ("DELETE", "/v1/sessions/0b3e0f5e-33a4-4b0f-9d3c-0d8a6f6e9a10", ""),
     ("DELETE", "/v1/users/<user>/sessions", ""),
     ("GET", "/v1/users/<user>", ""),
@@ -82,6 +82,10 @@ const CALLS: [(&str, &str, &str); 54] = [
     ("PUT", "/api/v1/organizations/<acme>/users", r#"[{"user_id": "<user>", "role_id": "<role>"}]"#),
     ("PUT", "/api/v1/organizations/<acme>/users/remove", r#"[{"user_id": "<user>"}]"#),
     ("DELETE", "/api/v1/organizations/<acme>/users/<user>", ""),
+    ("GET", "/v1/issuers/<issuer>", ""),
+    ("PATCH", "/v1/issuers/<issuer>", r#"{"clients": ["app"]}"#),
+    ("DELETE", "/v1/issuers/<issuer>", ""),
+    ("DELETE", "/v1/issuers/<issuer>/keys/1", ""),
 ];
 
 impl Ids {
@@ -96,6 +100,7 @@ impl Ids {
             ("<job>", JobId::new(job).uuid_in(tenant).to_string()),
             ("<group number>", number.to_string()),
             ("<label number>", number.to_string()),
+            ("<issuer>", issuer_uuid(&format!("https://id-{number}.example")).to_string()),
         ])
     }
 
@@ -138,6 +143,7 @@ async fn ids_of_another_tenant_are_answered_like_ids_that_do_not_exist() {
             theirs("POST", path, Some(json!({ "name": format!("Globex {number}") }))).await;
         }
     }
+    theirs("POST", "/v1/issuers", Some(json!({ "iss": "https://id-7.example", "audiences": ["app"] }))).await;
     // The deletion of a group that somebody is in is a job.
     let group = GroupId::new(8).uuid_in(GLOBEX);
     theirs("PUT", &format!("/v1/users/me/groups/{group}"), None).await;
@@ -202,7 +208,7 @@ async fn there_can_be_only_so_many() {
     }
 
     let tenant = product.tenant(ACME).await;
-    let full = Tenant { counts: Counts { groups: MAX_GROUPS as u32, labels: 1_000 }, ..tenant.clone() };
+    let full = Tenant { counts: Counts { groups: MAX_GROUPS as u32, labels: 1_000, issuers: 20 }, ..tenant.clone() };
     product.store.put(encode(&TenantKeys(ACME).tenant(), None, &full).unwrap()).await.unwrap();
     for path in ["/v1/groups", "/v1/labels"] {
         let over = call("POST", path, json!({ "name": "One more" })).await;

@@ -20,6 +20,7 @@ mod organization;
 mod permissions;
 mod races;
 mod roles;
+mod searches;
 mod secrecy;
 mod settings;
 mod sign_in;

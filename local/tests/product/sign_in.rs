@@ -1,6 +1,9 @@
 //! Signing in, and what becomes of sessions and their tokens.
 
 mod bootstrap;
+mod issuers;
+mod provider;
+mod revoke;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

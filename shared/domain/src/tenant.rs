@@ -222,6 +222,8 @@ impl Tenant {
 pub struct Counts {
     pub groups: u32,
     pub labels: u32,
+    #[serde(default)]
+    pub issuers: u32,
 }
 
 /// The last number of each kind that was given in a tenant. No number is given twice.
@@ -233,12 +235,19 @@ pub struct Numbers {
     pub policies: u32,
     #[serde(default)]
     pub jobs: u32,
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub issuers: u32,
+}
+
+/// A kind of which there is none is left out, as in items that older code has written: conditions compare all of them.
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 /// The numbers of a new tenant.
 impl Default for Numbers {
     fn default() -> Self {
-        Self { roles: BUILT_IN_ROLES, groups: 0, labels: 0, policies: 0, jobs: 0 }
+        Self { roles: BUILT_IN_ROLES, groups: 0, labels: 0, policies: 0, jobs: 0, issuers: 0 }
     }
 }
 

@@ -530,7 +530,7 @@ fn rules_notices_and_denials_are_what_cedar_says() {
             Action::Remove,
             Action::ReadSessions,
             Action::EndSessions,
-            Action::ManageIssuers,
+            Action::ManageIssuers { of_deployment: rng.bool() },
             Action::StartSession(&SignIn {
                 issuer: some(&mut rng, &["https://id.example", "https://other.example"]).to_owned(),
                 subject: "1".to_owned(),
@@ -542,7 +542,7 @@ fn rules_notices_and_denials_are_what_cedar_says() {
             let tenant = policy::tenant(TenantId::new(1));
             let of_tenant = matches!(
                 action,
-                Action::List(_) | Action::UpdateTenant { .. } | Action::ManageIssuers | Action::StartSession(_)
+                Action::List(_) | Action::UpdateTenant { .. } | Action::ManageIssuers { .. } | Action::StartSession(_)
             );
             let resource = if of_tenant { &tenant } else { resource };
             let dialect = some(&mut rng, &cedar::DIALECTS);

@@ -207,7 +207,8 @@ fn the_table_says_who_may_make_and_delete_which_role() {
         ("change the age of sessions", Action::UpdateTenant { settings: ["session_seconds"].into() }),
         ("delete, restore", Action::DeleteTenant),
         ("make another", Action::CreateTenant),
-        ("manage issuers", Action::ManageIssuers),
+        ("manage issuers", Action::ManageIssuers { of_deployment: false }),
+        ("manage an issuer of the deployment", Action::ManageIssuers { of_deployment: true }),
         ("sign in to it", Action::StartSession(&sign_in)),
     ];
     table("the tenant", asked.into_iter().map(|(name, action)| (name, action, tenant.clone())).collect());

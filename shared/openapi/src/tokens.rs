@@ -4,7 +4,7 @@ use domain::Problem;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::json;
-use shared::dialect::oauth::{TokenForm, Tokens};
+use shared::dialect::oauth::{Revocation, TokenForm, Tokens};
 
 use crate::problems::{Scope, problems, scope_of};
 use crate::{JSON, Operation};
@@ -15,15 +15,32 @@ impl Operation {
     /// A request for tokens. A function takes a form and JSON with the same members. The reference names one of them, because
     /// generators stumble over two.
     pub fn tokens(mut self, media_type: &'static str) -> Self {
-        let schema = self.schema::<TokenForm>(SchemaSettings::draft2020_12().for_deserialize());
+        self = self.form::<TokenForm>(media_type);
+        let schema = self.schema::<Tokens>(SchemaSettings::draft2020_12().for_serialize());
+        let headers = ["x-request-id", "cache-control", "pragma", "policy-notices", "set-cookie"];
+        self.response(200, "A session, and its tokens", Some((JSON, schema)), &headers);
+        self.without_credential()
+    }
+
+    /// A request that ends the session of a token.
+    pub fn revocation(mut self) -> Self {
+        self = self.form::<Revocation>(FORM);
+        self.response(200, "The token is good no more, if it ever was", None, &["x-request-id", "cache-control"]);
+        self.without_credential()
+    }
+
+    fn form<T: JsonSchema>(mut self, media_type: &'static str) -> Self {
+        let schema = self.schema::<T>(SchemaSettings::draft2020_12().for_deserialize());
         self.object["requestBody"] = json!({
             "description": "Up to 64 KiB, not compressed.",
             "required": true,
             "content": { media_type: { "schema": schema } },
         });
-        let schema = self.schema::<Tokens>(SchemaSettings::draft2020_12().for_serialize());
-        let headers = ["x-request-id", "cache-control", "pragma", "policy-notices", "set-cookie"];
-        self.response(200, "A session, and its tokens", Some((JSON, schema)), &headers);
+        self
+    }
+
+    /// The problems of a request that shows no credential in its header.
+    fn without_credential(mut self) -> Self {
         let Some(dialect) = self.dialect else { return self };
         // Nobody shows a credential of ours, and no path names a thing.
         let is_possible = |problem: &Problem| match scope_of(problem) {

@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 
 use super::{App, Boxed};
 use crate::answer::Answer;
+use crate::dialect::authzen::search::Configuration;
 use crate::dialect::oauth::Metadata;
 use crate::gate::Asked;
 use crate::http::call::Call;
@@ -90,6 +91,11 @@ impl App {
     /// Where tokens come from.
     pub fn metadata(&self) -> Answer {
         kept(Answer::json(200, &json!(Metadata::new(&self.expected.issuer))))
+    }
+
+    /// Where questions are answered.
+    pub fn decision_point(&self) -> Answer {
+        kept(Answer::json(200, &json!(Configuration::new(&self.expected.issuer))))
     }
 }
 

@@ -3,14 +3,14 @@
 use domain::id::{TenantId, UserId, Uuid};
 use domain::problem::Grant;
 use domain::session::{IDLE, LASTS, LASTS_REFRESHED, Refresh};
-use domain::{Member, Problem, Session, SignIn};
+use domain::{Issuer, Member, Problem, Session, SignIn};
 use lambda_http::http::header;
 
 use super::tokens::Signed;
 use super::{App, Boxed};
 use crate::answer::Answer;
 use crate::dialect::oauth::{Exchange, TokenRequest};
-use crate::gate::issuers;
+use crate::gate::issuers::{self, IssuerKeys, Trusted};
 use crate::gate::sessions::{self, EXCHANGED, Exchanged, GRACE, Live, Refreshed, Target, Trust};
 use crate::gate::{self, Asked, Caller, Conditions, Reads, Who};
 use crate::http::assertion::{Proved, UNKNOWN_KEY, Unverified};
@@ -227,6 +227,40 @@ impl App {
         Box::pin(async move {
             let check = |item: Option<&Item>| self.verify_again(caller, item);
             Ok(answer(&sessions::list(&self.asked(call, &check), caller, user).await?))
+        })
+    }
+
+    /// Answers with the issuers that the caller's tenant trusts.
+    ///
+    /// # Errors
+    /// As [`App::read`].
+    pub fn issuers<'a>(
+        &'a self,
+        call: &'a Call,
+        caller: &'a Caller,
+        answer: &'a (dyn Fn(&Trusted) -> Answer + Send + Sync),
+    ) -> Boxed<'a, Answer> {
+        Box::pin(async move {
+            let check = |item: Option<&Item>| self.verify_again(caller, item);
+            Ok(answer(&issuers::list(&self.asked(call, &check), caller).await?))
+        })
+    }
+
+    /// Answers with an issuer that the caller's tenant has an entry for, and the keys that were fetched from it.
+    ///
+    /// # Errors
+    /// As [`App::read`].
+    pub fn issuer<'a>(
+        &'a self,
+        call: &'a Call,
+        caller: &'a Caller,
+        id: Uuid,
+        answer: &'a (dyn Fn(&Issuer, Option<&IssuerKeys>) -> Answer + Send + Sync),
+    ) -> Boxed<'a, Answer> {
+        Box::pin(async move {
+            let check = |item: Option<&Item>| self.verify_again(caller, item);
+            let (issuer, keys) = issuers::show(&self.asked(call, &check), caller, id).await?;
+            Ok(answer(&issuer, keys.as_ref()))
         })
     }
 }

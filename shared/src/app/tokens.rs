@@ -1,18 +1,19 @@
 //! The tokens of a session: the answer that has them, the cookie, and their refresh.
 
-use domain::id::UserId;
+use domain::id::{TenantId, UserId};
 use domain::problem::Grant;
 use domain::session::Refresh;
 use domain::{Problem, Session, Tenant};
 use lambda_http::http::header;
 use serde_json::json;
 
-use super::App;
+use super::{App, Boxed};
 use crate::answer::Answer;
-use crate::dialect::oauth::Tokens;
+use crate::dialect::oauth::{Revocation, Tokens};
+use crate::gate::Asked;
 use crate::gate::sessions::{self, GRACE, Refreshed};
 use crate::http::call::Call;
-use crate::http::credential::{Claims, Kind};
+use crate::http::credential::{self, Claims, Kind};
 use crate::http::signing::{ACCESS, RefreshOf, SESSION, SigningKeys, hash};
 
 /// A session with what its tokens say.
@@ -59,11 +60,46 @@ impl App {
                 };
             }
             if of.counter < current.counter && (current.previous == Some(shown) || keys.has_made(&of, token)) {
-                sessions::end_reused(&asked, who, &session_id).await?;
+                sessions::end(&asked, who, &session_id, "a refresh token was used again").await?;
                 return Err(refuse("a refresh token that was replaced before: its session has ended"));
             }
             return Err(refuse("no refresh token of ours"));
         }
+    }
+
+    /// Ends the session of a token (RFC 7009). Whoever shows the token may. The answer is the same for a token that is none.
+    ///
+    /// # Errors
+    /// The faults of the request; the table cannot be read or written.
+    pub fn revoke<'a>(&'a self, call: &'a Call) -> Boxed<'a, Answer> {
+        Box::pin(async move {
+            let token = Revocation::read(call)?.token;
+            let asked = self.asked_as(&call.request_id, call.dialect.name, &call.meter, call.deadline);
+            if let Some((who, session)) = self.session_of(call, &asked, &token).await? {
+                let _ = call.caller.set(who);
+                sessions::end(&asked, who, &session, "a token was revoked").await?;
+            }
+            Ok(Answer::empty(200).uncached())
+        })
+    }
+
+    /// The member and the session of a token that is good.
+    async fn session_of(
+        &self,
+        call: &Call,
+        asked: &Asked<'_>,
+        token: &str,
+    ) -> Result<Option<((TenantId, UserId), String)>, Problem> {
+        if let Some(of) = RefreshOf::read(token) {
+            let (who, session) = ((of.tenant, of.user), of.session.to_string());
+            let is_good = sessions::has_refresh(asked, who, &session, &hash(token)).await?;
+            return Ok(is_good.then_some((who, session)));
+        }
+        let Ok(kid) = credential::kid(token) else { return Ok(None) };
+        let keys = self.keys_with(call, &kid).await?;
+        let verify = |kind| credential::verify(token, kind, &keys, &self.expected, (self.clock)());
+        let shown = verify(Kind::Access).or_else(|_| verify(Kind::Session));
+        Ok(shown.ok().map(|shown| ((shown.tenant, shown.user), shown.session)))
     }
 
     /// The answer with the tokens of a session.

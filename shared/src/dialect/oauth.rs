@@ -135,6 +135,29 @@ impl TokenRequest {
     }
 }
 
+/// The members of a request that ends the session of a token (RFC 7009).
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "RevocationRequest"))]
+pub struct Revocation {
+    /// An access token, a session token or a refresh token of ours.
+    pub token: String,
+    /// Not needed: a token says what it is.
+    #[allow(dead_code, reason = "for the API reference")]
+    token_type_hint: Option<String>,
+}
+
+impl Revocation {
+    /// # Errors
+    /// The faults of the body.
+    pub fn read(call: &Call) -> Result<Self, Problem> {
+        Ok(call.form(MAX_BODY)?.all(|body| {
+            let token = body.required("token");
+            let hint = body.optional("token_type_hint").map(|Verbatim::<MAX_TEXT>(hint)| hint);
+            let Verbatim::<MAX_TOKEN>(token) = token?;
+            Ok(Self { token, token_type_hint: hint })
+        })?)
+    }
+}
+
 impl Exchange {
     fn read(body: &mut Object) -> Result<Self, Faulty> {
         let token = body.required("subject_token");
@@ -196,12 +219,14 @@ struct Jwk {
 pub struct Metadata {
     issuer: String,
     token_endpoint: String,
+    revocation_endpoint: String,
     jwks_uri: String,
     grant_types_supported: [&'static str; 2],
     /// None: Rolecall has no login page. Identity providers sign people in.
     response_types_supported: Vec<&'static str>,
     /// Clients show no credential of their own.
     token_endpoint_auth_methods_supported: [&'static str; 1],
+    revocation_endpoint_auth_methods_supported: [&'static str; 1],
 }
 
 impl Metadata {
@@ -210,10 +235,12 @@ impl Metadata {
         Self {
             issuer: issuer.to_owned(),
             token_endpoint: at("/oauth/token"),
+            revocation_endpoint: at("/oauth/revoke"),
             jwks_uri: at("/.well-known/jwks.json"),
             grant_types_supported: [TOKEN_EXCHANGE, "refresh_token"],
             response_types_supported: Vec::new(),
             token_endpoint_auth_methods_supported: ["none"],
+            revocation_endpoint_auth_methods_supported: ["none"],
         }
     }
 }

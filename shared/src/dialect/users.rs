@@ -2,8 +2,9 @@
 
 mod check;
 mod fields;
-pub mod issuer;
+mod issuer;
 mod job;
+pub mod operator;
 mod picture;
 mod sessions;
 mod things;
@@ -27,6 +28,7 @@ use crate::http::{Dialect, Paging};
 pub(crate) use check::tags;
 pub use check::{Check, Explanation, MAX_THING_ID, ShownDecision};
 pub use fields::{STATUSES, UserFields, UserStatus};
+pub use issuer::{IssuerUpdate, IssuerWithKeys, Issuers, NewIssuer, ShownIssuer};
 pub use job::{ShownJob, deletion};
 pub use picture::{DataUri, MAX_PICTURE_BODY, image};
 pub use sessions::Sessions;

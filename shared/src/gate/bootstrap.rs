@@ -238,7 +238,8 @@ async fn trust(asked: &Asked<'_>, issuer: &Issuer) -> Result<Value, Problem> {
         transaction: Uuid::new_v4().to_string(),
     };
     let meta = before.as_ref().map_or_else(|| issuer.meta.clone(), |before| before.meta().clone());
-    let mut after = Issuer { of_deployment: true, meta, ..issuer.clone() };
+    let number = before.as_ref().map_or(0, |before| before.number);
+    let mut after = Issuer { number, of_deployment: true, meta, ..issuer.clone() };
     if let Some(written) = Issuer::stamped(&stamp, None, before.as_ref(), Some(&mut after))? {
         let mut transaction = Transaction::new(asked.table);
         transaction.write(&written)?;

@@ -29,6 +29,8 @@ const MANAGED: [(&str, &[&str]); 5] = [
             "set-metadata",
             "invite",
             "remove",
+            "read-sessions",
+            "end-sessions",
         ],
     ),
     ("role", &["create", "update", "delete"]),
@@ -110,6 +112,25 @@ impl Question {
         Self { properties, ..self }
     }
 
+    /// The same about another action and another thing.
+    pub(super) fn about(&self, action: &str, (kind, id): &(String, String), tenant: TenantId) -> Self {
+        Self {
+            subject: self.subject,
+            properties: self.properties.clone(),
+            ..Self::new(None, action, (kind, id), tenant)
+        }
+    }
+
+    /// The actions on things of a type of the tenant's own.
+    pub(super) fn actions_on(kind: &str) -> &'static [&'static str] {
+        MANAGED.iter().find(|(name, _)| *name == kind).map_or(&[], |(_, actions)| actions)
+    }
+
+    /// The permission that it takes, if the thing is one of the product's.
+    pub(super) fn of_product(&self) -> Option<&str> {
+        matches!(self.about, About::OfProduct { .. }).then_some(&self.permission)
+    }
+
     /// The part of the permission behind the type.
     fn action(&self) -> &str {
         self.permission.split_once(':').map_or(&self.permission, |(_, action)| action)
@@ -177,7 +198,22 @@ impl Reading<'_> {
         let subject = facts.member(question.subject).ok().map(|Unseen(member)| member);
         let asked_of = subject.map_or_else(|| facts.entity(&facts.nobody()), |subject| facts.entity(subject));
         facts.allow(&Action::Check, &asked_of).map_err(Problem::Forbidden)?;
-        let Some(subject) = subject else { return Ok(Decision { decided: Err(not_permitted()), why: None }) };
+        match subject {
+            Some(subject) => self.decide_on(subject, question),
+            None => Ok(Decision { decided: Err(not_permitted()), why: None }),
+        }
+    }
+
+    /// Answers a question about this member, for a caller who may ask it.
+    ///
+    /// # Errors
+    /// [`Problem::InvalidReference`]
+    pub(super) fn decide_on<'a>(
+        &'a self,
+        subject: &'a Member,
+        question: &'a Question,
+    ) -> Result<Decision<'a>, Problem> {
+        let facts = self.facts;
         let decided = match self.may(subject, question) {
             Ok(notices) => Ok(notices),
             Err(Problem::Forbidden(denial)) => Err(denial),

@@ -9,12 +9,13 @@ use domain::id::{GroupId, LabelId, MembershipId, RoleId, TenantId, UserId};
 use domain::policy::Action;
 use domain::policy::eval::Entity;
 use domain::problem::Denial;
-use domain::{Catalog, Group, Job, Known, Label, Member, Names, Problem, Record, Role, Rules, Tenant, Time};
+use domain::{Catalog, Known, Member, Names, Problem, Record, Role, Rules, Tenant, Time};
 use uuid::Uuid;
 
 use super::list::Shown;
 use super::people::People;
 use super::principal::{Principal, Who, stranger};
+use super::things::Things;
 use super::{Asked, Caller, Idempotency, Reads, Recorded};
 use crate::answer::Answer;
 use crate::table::fence::Fact;
@@ -62,9 +63,7 @@ pub struct Facts {
     members: HashMap<UserId, Member>,
     pictures: HashMap<UserId, String>,
     names: Names,
-    group: Option<Group>,
-    label: Option<Label>,
-    job: Option<Job>,
+    pub(super) things: Things,
     pub(super) people: People,
     pub(super) new_tenant: Option<(TenantId, MembershipId)>,
     /// Whether there is a tenant with the slug that [`Reads::new_tenant`] named.
@@ -97,13 +96,10 @@ impl Facts {
         let wanted = wanted.chain(reads.members.iter().map(|user| keys.member(*user)));
         let address_key = reads.address.as_ref().map(|email| keys.email(email));
         let external_key = reads.external_id.as_ref().map(|(kind, id)| keys.external_id(kind, id));
-        let (group_key, label_key) = (reads.group.map(|id| keys.group(id)), reads.label.map(|id| keys.label(id)));
-        let job_key = reads.job.map(|id| keys.job(id));
         let wanted = wanted.chain(address_key.clone()).chain(external_key.clone()).chain(People::keys(keys, reads));
         let slug_key = reads.new_tenant.as_ref().map(|slug| key::slug(slug));
         let once_key = reads.once.as_ref().map(|hash| key::exchanged(hash));
-        let wanted = wanted.chain(group_key.clone()).chain(label_key.clone());
-        let wanted = wanted.chain(slug_key.clone()).chain(once_key.clone()).chain(job_key.clone());
+        let wanted = wanted.chain(Things::keys(keys, reads)).chain(slug_key.clone()).chain(once_key.clone());
         let wanted = wanted.chain(pictures.map(|user| keys.picture(*user)));
         let mut found = asked.table.get(wanted.chain(asked.verify_again.map(|_| key::jwks()))).await?;
         if let Some(verify_again) = asked.verify_again {
@@ -138,11 +134,9 @@ impl Facts {
         };
         let by_address = reference(address_key.as_ref().and_then(&mut take))?;
         let by_external_id = reference(external_key.as_ref().and_then(&mut take))?;
-        let group: Option<Group> = group_key.as_ref().and_then(&mut take).map(decode).transpose()?;
-        let label: Option<Label> = label_key.as_ref().and_then(&mut take).map(decode).transpose()?;
-        let mut job: Option<Job> = job_key.as_ref().and_then(&mut take).map(decode).transpose()?;
         let new_tenant = reads.new_tenant.as_ref().map(|_| (TenantId::LAST, MembershipId::LAST));
         let [is_slug_taken, is_exchanged] = [slug_key, once_key].map(|key| key.is_some_and(|key| take(&key).is_some()));
+        let mut things = Things::of(keys, reads, &mut found)?;
         let people = People::of(asked, keys, reads, &found, &mut members).await?;
         let mut named_groups: BTreeSet<GroupId> = reads.named.0.iter().copied().collect();
         let mut named_labels: BTreeSet<LabelId> = reads.named.1.iter().copied().collect();
@@ -152,7 +146,7 @@ impl Facts {
         }
         let names = asked.known_names.at(asked, &tenant, &named_groups, &named_labels).await?;
         let role = reads.holders_of.and_then(|role| rules.role(role));
-        let used_group = group.as_ref().filter(|_| reads.is_group_used);
+        let used_group = things.group.as_ref().filter(|_| reads.is_group_used);
         let is_held = match (role, used_group) {
             (Some(role), _) => {
                 let mut standings = rules.standings();
@@ -164,7 +158,7 @@ impl Facts {
         };
         let deletion = role.and_then(|role| role.job).or(used_group.and_then(|group| group.job));
         if let Some(key) = deletion.map(|id| keys.job(id)) {
-            job = asked.table.read(&key).await?;
+            things.job = asked.table.read(&key).await?;
         }
         Ok(Self {
             dialect: asked.dialect,
@@ -182,9 +176,7 @@ impl Facts {
             members,
             pictures,
             names,
-            group,
-            label,
-            job,
+            things,
             people,
             new_tenant,
             is_slug_taken,
@@ -245,41 +237,9 @@ impl Facts {
         member.map(Unseen).ok_or(Problem::NotFound("removed user"))
     }
 
-    /// The group that [`Reads`] named. A group that is about to be deleted is gone already.
-    ///
-    /// # Errors
-    /// [`Problem::NotFound`]
-    pub fn group(&self) -> Result<Unseen<'_, Group>, Problem> {
-        self.group.as_ref().filter(|group| !group.retiring).map(Unseen).ok_or(Problem::NotFound("group"))
-    }
-
-    /// The same, also if it is about to be deleted.
-    ///
-    /// # Errors
-    /// [`Problem::NotFound`]
-    pub(super) fn any_group(&self) -> Result<Unseen<'_, Group>, Problem> {
-        self.group.as_ref().map(Unseen).ok_or(Problem::NotFound("group"))
-    }
-
-    /// The job that [`Reads`] named, or that deletes what [`Reads`] named.
-    ///
-    /// # Errors
-    /// [`Problem::NotFound`]
-    pub(super) fn job(&self) -> Result<Unseen<'_, Job>, Problem> {
-        self.job.as_ref().map(Unseen).ok_or(Problem::NotFound("job"))
-    }
-
     /// All members that [`Reads`] named, removed ones too.
     pub(super) fn members(&self) -> impl Iterator<Item = Unseen<'_, Member>> {
         self.members.values().map(Unseen)
-    }
-
-    /// The label that [`Reads`] named.
-    ///
-    /// # Errors
-    /// [`Problem::NotFound`]
-    pub fn label(&self) -> Result<Unseen<'_, Label>, Problem> {
-        self.label.as_ref().map(Unseen).ok_or(Problem::NotFound("label"))
     }
 
     /// The tenant as a record.

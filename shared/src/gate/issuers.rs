@@ -1,14 +1,17 @@
-//! The keys of issuers: one function fetches them into the table, and requests read them there.
+//! The issuers that a tenant trusts, and their keys: one function fetches them into the table, and requests read them there.
 
 use std::collections::BTreeSet;
 
-use domain::id::{Uuid, issuer_uuid};
-use domain::{Issuer, Problem, Time};
+use domain::id::{Id, Kind, Uuid, issuer_uuid};
+use domain::policy::Action;
+use domain::{Issuer, IssuerEdit, Problem, Time};
+use futures_util::future::try_join;
 use serde::{Deserialize, Serialize};
 
-use super::Asked;
-use crate::table::key::{self, Key, Range};
-use crate::table::{Condition, decode, encode};
+use super::facts::{Facts, Unseen};
+use super::{Asked, Caller, Plan, Reads, Who};
+use crate::table::key::{self, Key, Range, TenantKeys};
+use crate::table::{Condition, Item, decode, encode};
 
 /// How long the last good keys of an issuer count that cannot be reached, in seconds: 24 hours.
 pub const KEYS_LAST: i64 = 24 * 60 * 60;
@@ -19,7 +22,7 @@ pub const FETCH_EVERY: [i64; 2] = [5 * 60, 15 * 60];
 /// How often an unknown key may have an issuer's keys fetched at once, in seconds.
 const FETCH_AGAIN: i64 = 60;
 
-/// How many issuers one run fetches. The others wait for the next one.
+/// How many issuers one run fetches, and how many of the deployment a list shows. The others wait for the next run.
 const AT_ONCE: i32 = 100;
 
 /// The keys of an issuer, as they were fetched.
@@ -35,6 +38,62 @@ pub struct IssuerKeys {
     /// Since when the attempts have failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_since: Option<i64>,
+}
+
+/// The issuers that a tenant trusts.
+pub struct Trusted {
+    pub own: Vec<Issuer>,
+    /// Those of the deployment that the tenant has no entry of its own for.
+    pub of_deployment: Vec<Issuer>,
+}
+
+/// The issuers that the caller's tenant trusts, for who may manage them.
+///
+/// # Errors
+/// As those of [`read`](super::read).
+pub async fn list(asked: &Asked<'_>, caller: &Caller) -> Result<Trusted, Problem> {
+    let facts = Facts::read(asked, &Who::Caller(caller), &Reads::none().unshown(), None).await?;
+    facts.may_see_issuers()?;
+    let (own, all) = (Range::of(TenantKeys(caller.tenant).issuers()), Range::of(key::issuers_of_deployment()));
+    let own = asked.table.page(&own, None, AT_ONCE);
+    let ((own, _), (all, _)) = try_join(own, asked.table.page(&all, None, AT_ONCE)).await?;
+    let read = |items: Vec<Item>| items.into_iter().map(decode).collect::<Result<Vec<Issuer>, _>>();
+    let (own, mut of_deployment) = (read(own)?, read(all)?);
+    of_deployment.retain(|issuer| own.iter().all(|it| it.iss != issuer.iss));
+    Ok(Trusted { own, of_deployment })
+}
+
+/// An issuer that the caller's tenant has an entry for, with its keys, for who may manage it.
+///
+/// # Errors
+/// As those of [`read`](super::read).
+pub async fn show(asked: &Asked<'_>, caller: &Caller, id: Uuid) -> Result<(Issuer, Option<IssuerKeys>), Problem> {
+    let facts = Facts::read(asked, &Who::Caller(caller), &Reads::issuer(id).unshown(), None).await?;
+    let Unseen(issuer) = facts.issuer()?;
+    facts.may_see_issuers()?;
+    Ok((issuer.clone(), known(asked, &issuer.iss).await?))
+}
+
+impl Plan<'_> {
+    /// Lets the tenant trust a new issuer.
+    ///
+    /// # Errors
+    /// The tenant has given all numbers.
+    pub fn trust(&mut self, issuer: &Issuer) -> Result<Issuer, Problem> {
+        if self.facts().issuer().is_ok() {
+            self.refuse(Problem::Exists("issuer with this `iss`"));
+        }
+        let number: Id<{ Kind::Issuer as u8 }> = self.number(|numbers| &mut numbers.issuers)?;
+        Ok(self.create(Issuer { number: number.number(), ..issuer.clone() }, &IssuerEdit::default()))
+    }
+}
+
+impl Facts {
+    /// Whoever may manage the tenant's issuers may see them, those of the deployment too.
+    fn may_see_issuers(&self) -> Result<(), Problem> {
+        let manage = Action::ManageIssuers { of_deployment: false };
+        self.allow(&manage, &self.entity(self.tenant())).map(drop).map_err(Problem::Forbidden)
+    }
 }
 
 /// What a request for the keys leaves.
@@ -54,16 +113,21 @@ pub async fn ask_for_keys(asked: &Asked<'_>, iss: &str) -> Result<(), Problem> {
     asked.table.set(&key::asked_for_keys(issuer_uuid(iss)), what, condition).await.map(drop)
 }
 
-/// The issuers of items that were written, each once.
+/// The issuers of items that were written, each once. If the keys of an issuer are fetched anyway, another tenant that trusts it, or a
+/// change of its entry, is no reason to fetch them again.
 pub async fn named(asked: &Asked<'_>, keys: impl IntoIterator<Item = Key>) -> Result<BTreeSet<String>, Problem> {
     let wanted = keys.into_iter().filter(|key| key::issuer_at(key).is_some());
-    let mut issuers = BTreeSet::new();
+    let (mut written, mut issuers) = (BTreeSet::new(), BTreeSet::new());
     for (key, item) in asked.table.get(wanted).await? {
-        issuers.insert(match key.sk.starts_with("ISSUER#") {
-            true => decode::<Issuer>(item)?.iss,
-            false => decode::<AskedFor>(item)?.iss,
-        });
+        match key.sk.starts_with("ISSUER#") {
+            true => written.insert(decode::<Issuer>(item)?.iss),
+            false => issuers.insert(decode::<AskedFor>(item)?.iss),
+        };
     }
+    let place = |iss: &String| key::issuer_keys(issuer_uuid(iss));
+    let known = asked.table.get(written.iter().map(place)).await?;
+    let is_fetched = |iss: &String| known.get(&place(iss)).is_some_and(|item| item.contains_key("GSI1PK"));
+    issuers.extend(written.into_iter().filter(|iss| !is_fetched(iss)));
     Ok(issuers)
 }
 

@@ -9,7 +9,7 @@
 
 mod known;
 mod named;
-mod scan;
+pub(super) mod scan;
 mod tenants;
 
 use std::collections::BTreeSet;
@@ -28,6 +28,7 @@ use crate::answer::Answer;
 use crate::table::Item;
 use crate::table::key::{Range, TenantKeys, folded};
 
+pub(super) use known::page_of;
 pub use named::{NamedList, NamedPage, NamedPageFn, Shown, groups, labels};
 pub use tenants::{OwnTenant, TenantPage, TenantPageFn, tenants};
 
@@ -154,7 +155,7 @@ pub async fn members(
 }
 
 /// Where members come from.
-enum Source {
+pub(super) enum Source {
     /// The items of members.
     Members(Range),
     /// Items that lead to members: those of all ranges together, in order.
@@ -163,14 +164,19 @@ enum Source {
     One(UserId),
 }
 
-struct Filters<'a> {
+pub(super) struct Filters<'a> {
     wanted: &'a MemberList,
     role: Option<RoleId>,
     groups: BTreeSet<GroupId>,
     catalog: &'a Catalog,
 }
 
-impl Filters<'_> {
+impl<'a> Filters<'a> {
+    /// Those without a role and without groups.
+    pub(super) fn of(wanted: &'a MemberList, catalog: &'a Catalog) -> Self {
+        Self { wanted, role: None, groups: BTreeSet::new(), catalog }
+    }
+
     /// The sources whose members can match, in the order of the list.
     fn sources(&self, keys: TenantKeys, found: Option<UserId>) -> Vec<Source> {
         let MemberList { sort, descending, built_in, email, external_id, beginning, .. } = self.wanted;
@@ -234,7 +240,7 @@ fn sort_key(item: &Item, name: &str) -> Result<String, Problem> {
 }
 
 /// The cursors of a list, and the place where the wanted page begins.
-fn opened<'a>(facts: &Facts, page: &'a Page) -> Result<(Cursors<'a>, Option<String>), Problem> {
+pub(super) fn opened<'a>(facts: &Facts, page: &'a Page) -> Result<(Cursors<'a>, Option<String>), Problem> {
     let cursors = Cursors::new(&facts.tenant().cursor_secret, &page.list, page.cursor_is);
     let start = page.cursor.as_ref().map(|cursor| cursors.open(cursor)).transpose()?;
     Ok((cursors, start))

@@ -24,8 +24,10 @@ mod principal;
 mod reads;
 mod removal;
 mod replay;
+pub mod search;
 mod seats;
 pub mod sessions;
+mod things;
 
 use std::time::Instant;
 

@@ -194,6 +194,7 @@ impl<'f> Plan<'f> {
                 }
                 self.tenant.groups += tally.groups;
                 self.tenant.labels += tally.labels;
+                self.tenant.issuers += tally.issuers;
                 self.tenant.rules |= tally.rules;
                 self.tenant.names |= tally.names;
                 self.written.push(written);

@@ -1,7 +1,7 @@
 //! What a request reads, beside what every request reads.
 
 use domain::MemberEdit;
-use domain::id::{GroupId, JobId, LabelId, RoleId, UserId};
+use domain::id::{GroupId, JobId, LabelId, RoleId, UserId, Uuid};
 
 /// The facts that a request needs beside the tenant, its caller and the answer on record.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +12,7 @@ pub struct Reads {
     /// Groups and labels that must exist.
     pub(super) named: (Vec<GroupId>, Vec<LabelId>),
     pub(super) job: Option<JobId>,
+    pub(super) issuer: Option<Uuid>,
     pub(super) holders_of: Option<RoleId>,
     /// Whether anybody is in the group.
     pub(super) is_group_used: bool,
@@ -74,6 +75,11 @@ impl Reads {
     /// A job; `None` for an id that cannot be a job's.
     pub fn job(job: Option<JobId>) -> Self {
         Self { job, ..Self::default() }
+    }
+
+    /// The tenant's own entry for an issuer.
+    pub fn issuer(issuer: Uuid) -> Self {
+        Self { issuer: Some(issuer), ..Self::default() }
     }
 
     /// These members, whatever has become of the tenant.

@@ -6,6 +6,7 @@ use domain::policy::Action;
 use domain::problem::Grant;
 use domain::session::{Refresh, Unchanging};
 use domain::{Issuer, Member, MemberEdit, Problem, Session, Status};
+use futures_util::future::join;
 use serde::{Deserialize, Serialize};
 
 use super::bootstrap::Invitation;
@@ -248,7 +249,7 @@ pub struct Refreshed {
     pub ours: Option<Item>,
 }
 
-/// The session, if it lives and its member may act.
+/// The session, if it lives, its member may act, and the tenant still trusts the issuer who proved them.
 ///
 /// # Errors
 /// [`Problem::Grant`]
@@ -261,15 +262,21 @@ pub async fn of_refresh(
     let caller = Caller::of_session(user, tenant, session.to_owned(), now);
     let (who, key) = (Who::Caller(&caller), TenantKeys(tenant).session(user, session));
     let reads = Reads::member(Some(user)).unshown();
+    let refuse = |cause| Problem::Grant(Grant::InvalidRefresh, cause);
     let mut found = asked.table.get([key.clone(), key::jwks()]).await?;
-    let facts = Facts::read(asked, &who, &reads, None).await.map_err(|why| match why {
-        Problem::Unauthenticated(cause) => Problem::Grant(Grant::InvalidRefresh, cause),
-        Problem::Forbidden(_) => Problem::Grant(Grant::InvalidRefresh, "the member may not act in the tenant"),
+    let session: Option<Session> = found.remove(&key).map(decode).transpose()?;
+    let session = session.filter(|session| session.expires_at > now).ok_or(refuse("the session has ended"))?;
+    let id = issuer_uuid(&session.sign_in.issuer);
+    let trusted = asked.table.get([TenantKeys(tenant).issuer(id), key::issuer_of_deployment(id)]);
+    let (facts, trusted) = join(Facts::read(asked, &who, &reads, None), trusted).await;
+    let facts = facts.map_err(|why| match why {
+        Problem::Unauthenticated(cause) => refuse(cause),
+        Problem::Forbidden(_) => refuse("the member may not act in the tenant"),
         other => other,
     })?;
-    let session: Option<Session> = found.remove(&key).map(decode).transpose()?;
-    let session = session.filter(|session| session.expires_at > now);
-    let session = session.ok_or(Problem::Grant(Grant::InvalidRefresh, "the session has ended"))?;
+    if trusted?.is_empty() {
+        return Err(refuse("nobody trusts the issuer any more"));
+    }
     Ok(Refreshed { session, facts, ours: found.remove(&key::jwks()) })
 }
 
@@ -347,12 +354,32 @@ pub async fn list(asked: &Asked<'_>, caller: &Caller, user: Option<UserId>) -> R
     Ok(sessions)
 }
 
-/// Ends a session of which two persons have refresh tokens.
+/// Whether a refresh token is the last one of a session, or the one before; by the token's hash.
+///
+/// # Errors
+/// The table cannot be read.
+pub async fn has_refresh(
+    asked: &Asked<'_>,
+    (tenant, user): (TenantId, UserId),
+    session: &str,
+    hash: &str,
+) -> Result<bool, Problem> {
+    let session: Option<Session> = asked.table.read(&TenantKeys(tenant).session(user, session)).await?;
+    let refresh = session.and_then(|session| session.refresh);
+    Ok(refresh.is_some_and(|it| it.hash == hash || it.previous.as_deref() == Some(hash)))
+}
+
+/// Ends a session without a caller; and why.
 ///
 /// # Errors
 /// The table cannot be read or written.
-pub async fn end_reused(asked: &Asked<'_>, (tenant, user): (TenantId, UserId), session: &str) -> Result<(), Problem> {
-    let who = Who::Product(tenant, "a refresh token was used again".to_owned());
+pub async fn end(
+    asked: &Asked<'_>,
+    (tenant, user): (TenantId, UserId),
+    session: &str,
+    why: &str,
+) -> Result<(), Problem> {
+    let who = Who::Product(tenant, why.to_owned());
     let edit = MemberEdit { ends: Some(Ending::One(session.to_owned())), ..MemberEdit::default() };
     let plan = |plan: &mut Plan| {
         // It can have ended meanwhile.

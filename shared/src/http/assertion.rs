@@ -215,6 +215,9 @@ impl<'a> Unverified<'a> {
             }
         };
         let key = key.ok_or(refused(UNKNOWN_KEY))?;
+        if key.common.key_id.as_ref().is_some_and(|kid| issuer.refused_keys.contains(kid)) {
+            return Err(refused("a key of the issuer that the tenant refuses"));
+        }
         let key = DecodingKey::from_jwk(&key).map_err(|_| refused("a key of the issuer that is none"))?;
         Ok((algorithm, key))
     }

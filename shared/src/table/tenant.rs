@@ -11,10 +11,11 @@ use super::{Condition, Malformed, Transaction};
 /// The change of the tenant's item, beside the tenant's own attributes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TenantChange {
-    /// How many owners, groups and labels the tenant gains or loses.
+    /// How many owners, groups, labels and issuers the tenant gains or loses.
     pub owners: i64,
     pub groups: i64,
     pub labels: i64,
+    pub issuers: i64,
     /// How many more seats the counted members take; and how the seats are counted after it, if the seat of any member changes.
     pub seats_taken: i64,
     pub seats: Option<Seats>,
@@ -52,14 +53,15 @@ impl Transaction<'_> {
             same = same.and(number_of_fences(tenant.fences)?);
             add.push(("catalog_version", 1));
         }
+        let count = |now: u32, by: i64| u32::try_from(i64::from(now) + by).unwrap_or_default();
+        let counts = Counts {
+            groups: count(tenant.counts.groups, change.groups),
+            labels: count(tenant.counts.labels, change.labels),
+            issuers: count(tenant.counts.issuers, change.issuers),
+        };
         // The counts have no condition of their own. Whatever changes them changes the numbers or the rules.
-        if change.numbers.is_some() || change.groups != 0 || change.labels != 0 {
+        if change.numbers.is_some() || counts != tenant.counts {
             same = same.and(Condition::new("numbers = :numbers").with(":numbers", &tenant.numbers)?);
-            let count = |now: u32, by: i64| u32::try_from(i64::from(now) + by).unwrap_or_default();
-            let counts = Counts {
-                groups: count(tenant.counts.groups, change.groups),
-                labels: count(tenant.counts.labels, change.labels),
-            };
             set.push(("counts", serde_dynamo::to_attribute_value(counts)));
             set.push(("numbers", serde_dynamo::to_attribute_value(change.numbers.as_ref().unwrap_or(&tenant.numbers))));
         }

@@ -2,64 +2,15 @@
 
 use std::sync::Arc;
 
-use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use futures_util::future::join_all;
-use http_body_util::Full;
-use hyper::body::Bytes;
-use hyper::{Request, Response, service::service_fn};
-use hyper_util::rt::TokioIo;
 use local::store::Store;
 use local::{Options, Server};
 use serde_json::{Value, json};
 use shared::id::{TenantId, UserId};
-use shared::table::key::{self, Key};
-use tokio::net::TcpListener;
 
+use super::provider::Provider;
 use super::{EXCHANGE, ID_TOKEN, claims, post, text};
 use crate::harness::{Product, bin_dir, http_client, the_template};
-
-/// An identity provider on this machine: it serves its discovery document and its keys, and signs.
-struct Provider {
-    iss: String,
-    key: ed25519_dalek::SigningKey,
-}
-
-impl Provider {
-    async fn start() -> Self {
-        let key = ed25519_dalek::SigningKey::from_bytes(&[9; 32]);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let iss = format!("http://{}", listener.local_addr().unwrap());
-        let x = BASE64_URL_SAFE_NO_PAD.encode(key.verifying_key().as_bytes());
-        let keys = json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "kid": "1", "x": x, "alg": "EdDSA" }] });
-        let discovery = json!({ "issuer": iss, "jwks_uri": format!("{iss}/keys") });
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (keys, discovery) = (keys.clone(), discovery.clone());
-                let answer = service_fn(move |request: Request<hyper::body::Incoming>| {
-                    let body = match request.uri().path() {
-                        "/keys" => keys.to_string(),
-                        _ => discovery.to_string(),
-                    };
-                    async move { Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::from(body)))) }
-                });
-                tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
-            }
-        });
-        Self { iss, key }
-    }
-
-    fn id_token(&self, sub: &str, email: &str) -> String {
-        use ed25519_dalek::Signer;
-        let now = shared::now().seconds();
-        let claims = json!({
-            "iss": self.iss, "aud": "app", "sub": sub, "email": email, "email_verified": true, "iat": now, "exp": now + 60,
-            "jti": shared::id::Uuid::new_v4(),
-        });
-        let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
-        let text = format!("{}.{}", part(&json!({ "alg": "EdDSA", "kid": "1" })), part(&claims));
-        format!("{text}.{}", BASE64_URL_SAFE_NO_PAD.encode(self.key.sign(text.as_bytes()).to_bytes()))
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_table_gets_an_owner_who_signs_in() {
@@ -95,14 +46,7 @@ async fn an_empty_table_gets_an_owner_who_signs_in() {
     let refused = product.server.invoke("bootstrap", &first("another")).await.unwrap_err().to_string();
     assert!(refused.contains("already_exists"), "{refused}");
 
-    // The function that fetches keys has heard of the issuer.
-    let keys: Key = key::issuer_keys(shared::id::issuer_uuid(&provider.iss));
-    let wait = async {
-        while product.store.get(&keys).await.unwrap().is_none_or(|item| !item.contains_key("document")) {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(60), wait).await.expect("the keys are fetched");
+    provider.is_fetched(&product).await;
 
     // An address alone makes nobody an owner.
     let token = provider.id_token("1", "owner@initech.example");

@@ -50,8 +50,10 @@ pub enum Action<'a> {
     },
     /// To delete the tenant, or to restore it.
     DeleteTenant,
-    /// To make, see, change or delete an issuer that the tenant trusts.
-    ManageIssuers,
+    /// To make, see, change or delete an issuer that the tenant trusts; with whether all tenants of the deployment trust it.
+    ManageIssuers {
+        of_deployment: bool,
+    },
     /// To make a tenant of one's own.
     CreateTenant,
     /// To list the tenant's members, or those of a group.
@@ -108,7 +110,7 @@ impl Action<'_> {
             Action::ManageLabels => "label:manage",
             Action::UpdateTenant { .. } => "tenant:update",
             Action::DeleteTenant => "tenant:delete",
-            Action::ManageIssuers => "issuer:manage",
+            Action::ManageIssuers { .. } => "issuer:manage",
             Action::CreateTenant => "tenant:create",
             Action::List(_) => "tenant:list-members",
             Action::Check => "decision:check",
@@ -152,6 +154,7 @@ impl Action<'_> {
                 | Action::ManageLabels
                 | Action::UpdateTenant { .. }
                 | Action::DeleteTenant
+                | Action::ManageIssuers { .. }
         )
     }
 
@@ -168,7 +171,8 @@ impl Action<'_> {
         let mut pairs = vec![("dialect", string(dialect))];
         match self {
             Action::CreateRole | Action::ManageLabels | Action::Read | Action::UpdateProfile => {}
-            Action::DeleteTenant | Action::CreateTenant | Action::Check | Action::ManageIssuers => {}
+            Action::DeleteTenant | Action::CreateTenant | Action::Check => {}
+            Action::ManageIssuers { of_deployment } => pairs.push(("ofDeployment", Value::Bool(*of_deployment))),
             Action::Use(permission, properties) => {
                 pairs.push(("permission", string(permission)));
                 pairs.extend(properties.context());

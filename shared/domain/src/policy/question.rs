@@ -104,6 +104,8 @@ impl Rules {
             "set-metadata" => Action::SetMetadata,
             "invite" => Action::Invite(self.inviters),
             "remove" => Action::Remove,
+            "read-sessions" => Action::ReadSessions,
+            "end-sessions" => Action::EndSessions,
             "assign-role" => Action::AssignRole { adds: none(), removes: none(), rank, gains: none() },
             "set-status" => Action::SetStatus(member.status),
             "set-groups" => Action::SetGroups {

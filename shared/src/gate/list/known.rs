@@ -13,7 +13,7 @@ use crate::gate::plan::Reading;
 ///
 /// # Errors
 /// [`Problem::Invalid`]: the cursor.
-fn page_of<T, K: Ord + ToString>(
+pub(in crate::gate) fn page_of<T, K: Ord + ToString>(
     facts: &Facts,
     page: &Page,
     things: impl Iterator<Item = T>,

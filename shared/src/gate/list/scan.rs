@@ -14,17 +14,17 @@ use crate::table::stored::Reference;
 use crate::table::{Item, Table, decode};
 
 /// The search for the members of one page.
-pub(super) struct Scan<'a> {
-    pub(super) table: Table<'a>,
-    pub(super) keys: TenantKeys,
-    pub(super) filters: &'a Filters<'a>,
-    pub(super) page: &'a Page,
+pub(in crate::gate) struct Scan<'a> {
+    pub(in crate::gate) table: Table<'a>,
+    pub(in crate::gate) keys: TenantKeys,
+    pub(in crate::gate) filters: &'a Filters<'a>,
+    pub(in crate::gate) page: &'a Page,
 }
 
 impl Scan<'_> {
     /// Adds the members of a page to `found`. Returns the place of the last item, if there may be more behind it. A place is the
     /// index of a source, and a sort key in it.
-    pub(super) async fn page(
+    pub(in crate::gate) async fn page(
         &self,
         sources: &[Source],
         start: Option<String>,

@@ -52,7 +52,7 @@ impl Wire for Slug {
 
 /// An id of somebody else's: visible ASCII characters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(inline))]
 pub struct Visible(
     #[cfg_attr(feature = "openapi", schemars(regex(pattern = "^[!-~]+$"), length(max = MAX_TEXT)))] pub String,
 );
@@ -69,9 +69,13 @@ impl Wire for Visible {
 
 /// The `iss` of an issuer: its URL, exactly as its tokens have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(inline))]
 pub struct Iss(
-    #[cfg_attr(feature = "openapi", schemars(regex(pattern = "^https://[!-~]+$"), length(max = MAX_TEXT)))]
+    // The host comes first; neither `?` nor `#` nor `@` is in it.
+    #[cfg_attr(
+        feature = "openapi",
+        schemars(regex(pattern = r#"^https://[!-"$-.0->A-~][!-"$->A-~]*$"#), length(max = MAX_TEXT))
+    )]
     pub String,
 );
 
@@ -89,7 +93,7 @@ impl Wire for Iss {
 
 /// Up to 20 different values.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(transparent))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(transparent, inline))]
 pub struct Several<T>(#[cfg_attr(feature = "openapi", schemars(length(max = MAX_VALUES)))] pub Vec<T>);
 
 impl<T: Wire + PartialEq> Wire for Several<T> {

@@ -10,6 +10,11 @@ pub fn issuer_of_deployment(id: Uuid) -> Key {
     Key::new("CONFIG", format!("ISSUER#{id}"))
 }
 
+/// The partition of all such issuers, and the prefix of their sort keys.
+pub fn issuers_of_deployment() -> Key {
+    Key::new("CONFIG", "ISSUER#")
+}
+
 /// Where the index lists the tenants that trust an issuer.
 pub fn trusting(issuer: Uuid, tenant: TenantId) -> Key {
     Key { sk: format!("TENANT#{tenant}"), ..trusting_of(issuer) }

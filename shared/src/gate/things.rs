@@ -1,0 +1,97 @@
+//! The things of a tenant that a request names, one of a kind: a group, a label, a job, an issuer.
+
+use std::collections::HashMap;
+
+use domain::{Group, Issuer, Job, Label, Problem};
+use serde::de::DeserializeOwned;
+
+use super::Reads;
+use super::facts::{Facts, Unseen};
+use crate::table::key::{Key, TenantKeys};
+use crate::table::{Item, Malformed, decode};
+
+/// Those that exist.
+#[derive(Default)]
+pub(super) struct Things {
+    pub group: Option<Group>,
+    label: Option<Label>,
+    pub job: Option<Job>,
+    issuer: Option<Issuer>,
+}
+
+/// Where the named things are, in the order of [`Things`].
+fn places(keys: TenantKeys, reads: &Reads) -> [Option<Key>; 4] {
+    [
+        reads.group.map(|id| keys.group(id)),
+        reads.label.map(|id| keys.label(id)),
+        reads.job.map(|id| keys.job(id)),
+        reads.issuer.map(|id| keys.issuer(id)),
+    ]
+}
+
+impl Things {
+    /// The keys of the items of the things.
+    pub fn keys(keys: TenantKeys, reads: &Reads) -> impl Iterator<Item = Key> + use<> {
+        places(keys, reads).into_iter().flatten()
+    }
+
+    /// Takes the things from the items that were read.
+    ///
+    /// # Errors
+    /// An item is none of ours.
+    pub fn of(keys: TenantKeys, reads: &Reads, found: &mut HashMap<Key, Item>) -> Result<Self, Malformed> {
+        let [group, label, job, issuer] = places(keys, reads);
+        Ok(Self {
+            group: take(found, group)?,
+            label: take(found, label)?,
+            job: take(found, job)?,
+            issuer: take(found, issuer)?,
+        })
+    }
+}
+
+fn take<T: DeserializeOwned>(found: &mut HashMap<Key, Item>, key: Option<Key>) -> Result<Option<T>, Malformed> {
+    key.and_then(|key| found.remove(&key)).map(decode).transpose()
+}
+
+impl Facts {
+    /// The group that [`Reads`] named. A group that is about to be deleted is gone already.
+    ///
+    /// # Errors
+    /// [`Problem::NotFound`]
+    pub fn group(&self) -> Result<Unseen<'_, Group>, Problem> {
+        self.things.group.as_ref().filter(|group| !group.retiring).map(Unseen).ok_or(Problem::NotFound("group"))
+    }
+
+    /// The same, also if it is about to be deleted.
+    ///
+    /// # Errors
+    /// [`Problem::NotFound`]
+    pub(super) fn any_group(&self) -> Result<Unseen<'_, Group>, Problem> {
+        self.things.group.as_ref().map(Unseen).ok_or(Problem::NotFound("group"))
+    }
+
+    /// The label that [`Reads`] named.
+    ///
+    /// # Errors
+    /// [`Problem::NotFound`]
+    pub fn label(&self) -> Result<Unseen<'_, Label>, Problem> {
+        self.things.label.as_ref().map(Unseen).ok_or(Problem::NotFound("label"))
+    }
+
+    /// The job that [`Reads`] named, or that deletes what [`Reads`] named.
+    ///
+    /// # Errors
+    /// [`Problem::NotFound`]
+    pub(super) fn job(&self) -> Result<Unseen<'_, Job>, Problem> {
+        self.things.job.as_ref().map(Unseen).ok_or(Problem::NotFound("job"))
+    }
+
+    /// The issuer that [`Reads`] named, if the tenant has an entry of its own for it.
+    ///
+    /// # Errors
+    /// [`Problem::NotFound`]
+    pub fn issuer(&self) -> Result<Unseen<'_, Issuer>, Problem> {
+        self.things.issuer.as_ref().map(Unseen).ok_or(Problem::NotFound("issuer"))
+    }
+}
