@@ -4,7 +4,7 @@ use domain::Problem;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::json;
-use shared::dialect::oauth::{Revocation, TokenForm, Tokens};
+use shared::dialect::oauth::{Revocation, Revoked, TokenForm, Tokens};
 
 use crate::problems::{Scope, problems, scope_of};
 use crate::{JSON, Operation};
@@ -25,7 +25,9 @@ impl Operation {
     /// A request that ends the session of a token.
     pub fn revocation(mut self) -> Self {
         self = self.form::<Revocation>(FORM);
-        self.response(200, "The token is good no more, if it ever was", None, &["x-request-id", "cache-control"]);
+        let schema = self.schema::<Revoked>(SchemaSettings::draft2020_12().for_serialize());
+        let headers = ["x-request-id", "cache-control"];
+        self.response(200, "The token is good no more, if it ever was", Some((JSON, schema)), &headers);
         self.without_credential()
     }
 

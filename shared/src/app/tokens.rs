@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{App, Boxed};
 use crate::answer::Answer;
-use crate::dialect::oauth::{Revocation, Tokens};
+use crate::dialect::oauth::{Revocation, Revoked, Tokens};
 use crate::gate::Asked;
 use crate::gate::sessions::{self, GRACE, Refreshed};
 use crate::http::call::Call;
@@ -79,7 +79,7 @@ impl App {
                 let _ = call.caller.set(who);
                 sessions::end(&asked, who, &session, "a token was revoked").await?;
             }
-            Ok(Answer::empty(200).uncached())
+            Ok(Answer::json(200, &json!(Revoked {})).uncached())
         })
     }
 

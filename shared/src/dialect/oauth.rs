@@ -158,6 +158,11 @@ impl Revocation {
     }
 }
 
+/// The answer to a revocation: nothing (RFC 7009, section 2.2). An empty object is easier to read for a client than no content.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct Revoked {}
+
 impl Exchange {
     fn read(body: &mut Object) -> Result<Self, Faulty> {
         let token = body.required("subject_token");
