@@ -32,10 +32,10 @@ struct Limit(#[cfg_attr(feature = "openapi", schemars(range(min = 1)))] usize);
 
 impl Wire for Limit {
     fn read(value: Value) -> Result<Self, Vec<Fault>> {
-        let limit = value.as_u64().filter(|limit| *limit > 0).map(|limit| usize::try_from(limit).unwrap_or(MAX_LIMIT));
-        limit
-            .map(|limit| Self(limit.min(MAX_LIMIT)))
-            .ok_or_else(|| vec![Fault::here(Wrong::Syntax("a positive integer"))])
+        // However large it is, and 1.0 is an integer, too.
+        let limit = value.as_f64().filter(|limit| *limit >= 1.0 && limit.fract() == 0.0);
+        let limit = limit.map(|limit| Self(limit.min(MAX_LIMIT as f64) as usize));
+        limit.ok_or_else(|| vec![Fault::here(Wrong::Syntax("a positive integer"))])
     }
 }
 
