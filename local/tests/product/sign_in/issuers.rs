@@ -99,6 +99,7 @@ async fn a_tenant_trusts_an_issuer_of_its_own() {
         events.push(decode::<Event>(event.unwrap_or_else(|| panic!("no event {version}"))).unwrap());
     }
     assert_eq!(events[3].changes["refused_keys"].to, json!(["1"]));
+    assert_eq!(provider.fetched.load(Ordering::SeqCst), fetched, "the stream had time to tell of each change");
     let again = acme.call("POST", "/v1/issuers", Some(new)).await;
     assert_eq!(again.status, 201, "{}", again.json());
 }
