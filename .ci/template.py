@@ -118,7 +118,7 @@ def grants(file):
     faults = []
     for resource, function in functions.items():
         role = resources[resource]["Properties"]["Role"]["Fn::GetAtt"][0]
-        events = template["Resources"][resource]["Properties"]["Events"].values()
+        events = template["Resources"][resource]["Properties"].get("Events", {}).values()
         polled = POLLER if any(event["Type"] == "DynamoDB" for event in events) else set()
         found = faults_of(resources[role]["Properties"], set(used[function]), MANAGED | polled)
         faults += [f"{function}: {fault}" for fault in found]
