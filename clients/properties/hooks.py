@@ -23,7 +23,7 @@ calls = itertools.count()
 
 
 ORGANIZATION = "/api/v1/organizations/{organization_id}"
-CREATIONS = {f"POST /v1/{things}" for things in ("users", "roles", "groups", "labels", "tenants")}
+CREATIONS = {f"POST /v1/{things}" for things in ("users", "roles", "groups", "labels", "tenants", "issuers")}
 CREATIONS.add(f"PUT {ORGANIZATION}/users")
 # A member whom the run restores, again and again.
 REMOVED = "726f6c65-6361-8002-8000-000000000005"
@@ -143,6 +143,8 @@ OF_NO_SCHEMA = (
     "characters that nobody sees",
     "there can be at most ",
     "a group that is not there twice",
+    # A form with a list.
+    "must be there once at most",
     "groups of which one at most is primary",
     "given without `first_name` and `last_name`",
     "given without `email`",

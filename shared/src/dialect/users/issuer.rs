@@ -270,14 +270,14 @@ impl<'a> Issuers<'a> {
 #[cfg(test)]
 mod tests {
     use domain::issuer::{MAX_TEXT, MAX_VALUES};
-    use domain::problem::Problem;
     use serde_json::json;
 
+    use super::super::operator;
     use super::*;
+    use crate::gate::bootstrap::Request;
 
-    fn asked(issuer: Value) -> Result<Issuer, String> {
-        let told = |faults| Problem::from(faults).to_string();
-        NewIssuer::read(issuer).map(NewIssuer::record).map_err(told)
+    fn asked(issuer: Value) -> Result<Request, String> {
+        operator::request(&json!({ "issuer": issuer })).map_err(|why| why.to_string())
     }
 
     #[test]
@@ -300,7 +300,7 @@ mod tests {
             &long,
         ] {
             let refused = asked(json!({ "iss": iss, "audiences": ["a"] })).unwrap_err();
-            assert!(refused.starts_with("`iss` must"), "{iss}: {refused}");
+            assert!(refused.starts_with("`issuer.iss` must"), "{iss}: {refused}");
         }
     }
 
@@ -315,9 +315,9 @@ mod tests {
             let values = |count: usize| (0..count).map(|place| format!("a{place}.example")).collect::<Vec<_>>();
             assert!(with(name, json!(values(MAX_VALUES))).is_ok());
             let refused = with(name, json!(values(MAX_VALUES + 1))).unwrap_err();
-            assert_eq!(refused, format!("`{name}` must not be longer than {MAX_VALUES}"));
+            assert_eq!(refused, format!("`issuer.{name}` must not be longer than {MAX_VALUES}"));
         }
-        assert!(with("audiences", json!([])).unwrap_err().contains("`audiences` must not be empty"));
+        assert!(with("audiences", json!([])).unwrap_err().contains("`issuer.audiences` must not be empty"));
         assert!(with("audiences", json!(["a b"])).unwrap_err().contains("visible ASCII characters"));
         assert!(with("audiences", json!(["x".repeat(MAX_TEXT + 1)])).is_err());
         assert!(with("algorithms", json!(["HS256"])).unwrap_err().contains("`RS256`"));
