@@ -39,6 +39,11 @@ const NOT_SENT = [
   'post /v1/users/{id}/restore',
   // The example is an owner's.
   'patch /v1/roles/{id}',
+  // Only an owner may.
+  'get /v1/issuers',
+  'get /v1/issuers/{id}',
+  'post /v1/issuers',
+  'patch /v1/issuers/{id}',
   // No job is there.
   'get /v1/jobs/{id}',
   // The answer is no JSON.
