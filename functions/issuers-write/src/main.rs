@@ -8,7 +8,7 @@ use shared::{Answer, App, Boxed, Call, Caller, Problem, Reads};
 
 /// `POST /v1/issuers`: lets the tenant trust an identity provider. Its keys are fetched within seconds.
 ///
-/// Only an owner may: who adds an issuer can sign in as anybody.
+/// Only an owner may: the issuer says who somebody is.
 async fn create_issuer(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let (body, conditions) = (call.body(MAX_BODY)?, call.conditions()?);
@@ -71,8 +71,8 @@ async fn update(
     .await
 }
 
-/// `DELETE /v1/issuers/{id}`: ends the trust in an identity provider. It signs nobody in any more, and gives no session new tokens:
-/// each ends within two hours. Other sessions of the same people go on.
+/// `DELETE /v1/issuers/{id}`: ends the trust in an identity provider. It signs nobody in any more, and its sessions get no new tokens.
+/// Their access tokens last for 10 minutes more at most, their session tokens for 12 hours.
 ///
 /// Only an owner may.
 async fn delete_issuer(app: &App, call: &Call) -> Result<Answer, Problem> {
