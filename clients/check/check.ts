@@ -122,7 +122,7 @@ export class Checker {
   }
 
   async #send(batch: Waiting[]): Promise<void> {
-    // Who has no token could not ask at all, so that is no failure of Rolecall.
+    // Without a token nothing can be asked: that is no failure of Rolecall.
     const token = await this.#options.token();
     let evaluations: Evaluation[];
     try {

@@ -18,7 +18,7 @@ fn main() -> Result<(), lambda_http::Error> {
 #[test]
 fn description() {
     use openapi::Operation;
-    use shared::dialect::authzen::search::Configuration;
+    use shared::dialect::authzen::discovery::Configuration;
     use shared::dialect::oauth::{Jwks, Metadata};
     Operation::new(&OAUTH).route("GET /.well-known/jwks.json").document::<Jwks>().describe();
     for route in ["GET /.well-known/oauth-authorization-server", "GET /.well-known/openid-configuration"] {

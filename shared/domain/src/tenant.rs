@@ -235,12 +235,12 @@ pub struct Numbers {
     pub policies: u32,
     #[serde(default)]
     pub jobs: u32,
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub issuers: u32,
 }
 
 /// A kind of which there is none is left out, as in items that older code has written: conditions compare all of them.
-fn is_none(count: &u32) -> bool {
+fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 
 use super::{App, Boxed};
 use crate::answer::Answer;
-use crate::dialect::authzen::search::Configuration;
+use crate::dialect::authzen::discovery::Configuration;
 use crate::dialect::oauth::Metadata;
 use crate::gate::Asked;
 use crate::http::call::Call;

@@ -15,7 +15,6 @@ use crate::gate::sessions::{self, EXCHANGED, Exchanged, GRACE, Live, Refreshed, 
 use crate::gate::{self, Asked, Caller, Conditions, Reads, Who};
 use crate::http::assertion::{Proved, UNKNOWN_KEY, Unverified};
 use crate::http::call::Call;
-use crate::http::credential::{self, Kind};
 use crate::http::signing::{RefreshOf, hash};
 use crate::table::Item;
 
@@ -173,12 +172,8 @@ impl App {
     /// A session token of ours gives a session in another tenant of the same person, if that tenant trusts the same issuer and knows
     /// the same `sub`; in the same tenant it prolongs the session.
     async fn switch(&self, call: &Call, asked: &Asked<'_>, exchange: &Exchange) -> Result<Answer, Problem> {
-        let refused = |_: Problem| Problem::Grant(Grant::InvalidToken, "a token of ours that is not good");
-        let token = &exchange.token;
-        let keys = self.keys_with(call, &credential::kid(token).map_err(refused)?).await?;
-        let now = (self.clock)();
-        let verify = |kind| credential::verify(token, kind, &keys, &self.expected, now);
-        let shown = verify(Kind::Session).or_else(|_| verify(Kind::Access)).map_err(refused)?;
+        let shown = self.of_either_kind(call, &exchange.token).await?;
+        let shown = shown.ok_or(Problem::Grant(Grant::InvalidToken, "a token of ours that is not good"))?;
         let (session, member) = sessions::of_session(asked, (shown.tenant, shown.user), &shown.session).await?;
         let target = match &exchange.target {
             Target::Only => Target::Tenant(shown.tenant),

@@ -13,7 +13,7 @@ use crate::dialect::oauth::{Revocation, Revoked, Tokens};
 use crate::gate::Asked;
 use crate::gate::sessions::{self, GRACE, Refreshed};
 use crate::http::call::Call;
-use crate::http::credential::{self, Claims, Kind};
+use crate::http::credential::{self, Claims, Credential, Kind};
 use crate::http::signing::{ACCESS, RefreshOf, SESSION, SigningKeys, hash};
 
 /// A session with what its tokens say.
@@ -95,11 +95,19 @@ impl App {
             let is_good = sessions::has_refresh(asked, who, &session, &hash(token)).await?;
             return Ok(is_good.then_some((who, session)));
         }
+        let shown = self.of_either_kind(call, token).await?;
+        Ok(shown.map(|shown| ((shown.tenant, shown.user), shown.session)))
+    }
+
+    /// What an access token or a session token says; `None` if it is none that is good.
+    ///
+    /// # Errors
+    /// The keys cannot be read.
+    pub(super) async fn of_either_kind(&self, call: &Call, token: &str) -> Result<Option<Credential>, Problem> {
         let Ok(kid) = credential::kid(token) else { return Ok(None) };
         let keys = self.keys_with(call, &kid).await?;
         let verify = |kind| credential::verify(token, kind, &keys, &self.expected, (self.clock)());
-        let shown = verify(Kind::Access).or_else(|_| verify(Kind::Session));
-        Ok(shown.ok().map(|shown| ((shown.tenant, shown.user), shown.session)))
+        Ok(verify(Kind::Session).or_else(|_| verify(Kind::Access)).ok())
     }
 
     /// The answer with the tokens of a session.

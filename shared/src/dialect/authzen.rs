@@ -1,5 +1,6 @@
 //! `authzen`: the standard way to ask for a decision (OpenID AuthZEN, *Authorization API 1.0*).
 
+pub mod discovery;
 mod many;
 pub mod search;
 

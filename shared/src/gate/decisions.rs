@@ -126,6 +126,11 @@ impl Question {
         MANAGED.iter().find(|(name, _)| *name == kind).map_or(&[], |(_, actions)| actions)
     }
 
+    /// Whose permission it asks for.
+    pub(super) fn subject(&self) -> Option<UserId> {
+        self.subject
+    }
+
     /// The permission that it takes, if the thing is one of the product's.
     pub(super) fn of_product(&self) -> Option<&str> {
         matches!(self.about, About::OfProduct { .. }).then_some(&self.permission)
@@ -194,14 +199,22 @@ impl Reading<'_> {
     /// [`Problem::Forbidden`]: the caller may not ask what that member may do. [`Problem::InvalidReference`]: the edit refers to
     /// something that does not exist.
     pub fn decide<'a>(&'a self, question: &'a Question) -> Result<Decision<'a>, Problem> {
-        let facts = self.facts;
-        let subject = facts.member(question.subject).ok().map(|Unseen(member)| member);
-        let asked_of = subject.map_or_else(|| facts.entity(&facts.nobody()), |subject| facts.entity(subject));
-        facts.allow(&Action::Check, &asked_of).map_err(Problem::Forbidden)?;
-        match subject {
+        match self.may_ask_of(question.subject)? {
             Some(subject) => self.decide_on(subject, question),
             None => Ok(Decision { decided: Err(not_permitted()), why: None }),
         }
+    }
+
+    /// The member whom a question is about, if there is one, for a caller who may ask about them.
+    ///
+    /// # Errors
+    /// [`Problem::Forbidden`]: the caller may not ask what that member may do.
+    pub(super) fn may_ask_of(&self, subject: Option<UserId>) -> Result<Option<&Member>, Problem> {
+        let facts = self.facts;
+        let subject = facts.member(subject).ok().map(|Unseen(member)| member);
+        let asked_of = subject.map_or_else(|| facts.entity(&facts.nobody()), |subject| facts.entity(subject));
+        facts.allow(&Action::Check, &asked_of).map_err(Problem::Forbidden)?;
+        Ok(subject)
     }
 
     /// Answers a question about this member, for a caller who may ask it.

@@ -35,10 +35,10 @@ pub async fn subjects(
     page: &Page,
 ) -> Result<(Vec<UserId>, Option<String>), Problem> {
     let facts = Facts::read(asked, &Who::Caller(caller), &Reads::questions(question), None).await?;
-    facts.allow(&Action::Check, &facts.entity(&facts.nobody())).map_err(Problem::Forbidden)?;
+    let reading = Reading::new(&facts);
+    reading.may_ask_of(None)?;
     let (cursors, start) = opened(&facts, page).map_err(in_page)?;
     let Some(question) = question else { return Ok((Vec::new(), None)) };
-    let reading = Reading::new(&facts);
     let wanted = MemberList { sort: Sort::Id, statuses: vec![Status::Active], ..MemberList::default() };
     let filters = Filters::of(&wanted, facts.catalog());
     let may = |member: &Member| {
@@ -112,14 +112,16 @@ impl Reading<'_> {
     /// [`Problem::Forbidden`]: the caller may not ask what that member may do. [`Problem::Invalid`]: the cursor.
     pub fn actions(&self, asked: &Actions, page: &Page) -> Result<(Vec<String>, Option<String>), Problem> {
         let (kind, tenant) = (&asked.thing.0, self.facts.tenant().id);
-        let ask =
-            |name: &str| self.decide(&asked.question.about(name, &asked.thing, tenant)).map(|it| it.decided.is_ok());
+        let subject = self.may_ask_of(asked.question.subject())?;
+        let may = |subject: &Member, name: &str| {
+            let question = asked.question.about(name, &asked.thing, tenant);
+            self.decide_on(subject, &question).is_ok_and(|decision| decision.decided.is_ok())
+        };
         let named = self.facts.catalog().all_permissions().into_iter();
         let named = named.filter_map(|permission| permission.name.strip_prefix(kind)?.strip_prefix(':'));
         let names: BTreeSet<&str> = named.chain(Question::actions_on(kind).iter().copied()).collect();
-        // Whether the caller may ask at all.
-        ask("")?;
-        let may = names.into_iter().map(str::to_owned).filter(|name| ask(name).unwrap_or_default());
-        page_of(self.facts, page, may, String::clone, |text| Some(text.to_owned())).map_err(in_page)
+        let allowed = names.into_iter().filter(|name| subject.is_some_and(|subject| may(subject, name)));
+        page_of(self.facts, page, allowed.map(str::to_owned), String::clone, |text| Some(text.to_owned()))
+            .map_err(in_page)
     }
 }

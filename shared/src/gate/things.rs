@@ -11,7 +11,6 @@ use crate::table::key::{Key, TenantKeys};
 use crate::table::{Item, Malformed, decode};
 
 /// Those that exist.
-#[derive(Default)]
 pub(super) struct Things {
     pub group: Option<Group>,
     label: Option<Label>,
