@@ -23,7 +23,7 @@ const MANDATORY: [(&str, &[u64]); 5] = [
 ];
 
 /// Functions whose requests name no tenant beside the credential: of another tenant they say what they say of nothing.
-const NAMING_NO_TENANT: [&str; 1] = ["authzen-evaluate"];
+const NAMING_NO_TENANT: [&str; 2] = ["authzen-evaluate", "tokens-introspect"];
 
 /// Functions that read nothing but ids of any spelling: what is no id identifies nothing, so nothing is malformed.
 const NEVER_MALFORMED: [&str; 1] = ["tenant-get-user"];

@@ -171,7 +171,7 @@ impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::Connection(why) => Problem::Unavailable(format!("the signing secret: {why}")),
-            Refused::Service(kind, _) if kind == "ThrottlingException" => Problem::TooManyRequests,
+            Refused::Service(kind, _) if kind == "ThrottlingException" => Problem::TooManyRequests(1),
             Refused::Service(kind, why) => Problem::Internal(format!("the signing secret: {kind}: {why}")),
         }
     }

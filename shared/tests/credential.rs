@@ -2,7 +2,7 @@
 //!
 //! Long, since its tests share the making of keys and of tokens with every flaw.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
@@ -140,12 +140,18 @@ fn good_tokens_say_who_calls() {
         session: "session-1".to_owned(),
         issued: NOW - 60,
         kind: Kind::Access,
+        claims: serde_json::from_value(claims()).map(Arc::new).unwrap(),
     };
     assert_eq!(check(&token(&claims()), Kind::Access).unwrap(), credential);
     let es256 = sign("ec", r#"{"alg":"ES256","kid":"ec"}"#, &claims().to_string());
     assert_eq!(check(&es256, Kind::Access).unwrap(), credential);
-    let session = token(&with(claims(), "typ", "session"));
-    assert_eq!(check(&session, Kind::Session).unwrap(), Credential { kind: Kind::Session, ..credential });
+    let claims = with(claims(), "typ", "session");
+    let session = Credential {
+        kind: Kind::Session,
+        claims: serde_json::from_value(claims.clone()).map(Arc::new).unwrap(),
+        ..credential
+    };
+    assert_eq!(check(&token(&claims), Kind::Session).unwrap(), session);
     assert_eq!(credential::kid(&es256).unwrap(), "ec");
 }
 

@@ -55,7 +55,7 @@ fn name(problem: &Problem) -> &'static str {
         Problem::TooManyChanges(_) => PROBLEMS[10],
         Problem::VersionMismatch(_) => PROBLEMS[11],
         Problem::IdempotencyMismatch => PROBLEMS[12],
-        Problem::TooManyRequests => PROBLEMS[13],
+        Problem::TooManyRequests(_) => PROBLEMS[13],
         Problem::Unavailable(_) => PROBLEMS[14],
         Problem::Internal(_) => PROBLEMS[15],
         Problem::UnsupportedContentCoding => PROBLEMS[16],

@@ -1,6 +1,8 @@
 //! Signing in, and what becomes of sessions and their tokens.
 
 mod bootstrap;
+mod budget;
+mod introspect;
 mod issuers;
 mod keys;
 mod provider;

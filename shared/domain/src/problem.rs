@@ -226,8 +226,8 @@ pub enum Problem {
     NothingToMatch(&'static str),
     /// 422: the `Idempotency-Key` belongs to another request.
     IdempotencyMismatch,
-    /// 429
-    TooManyRequests,
+    /// 429, with the seconds after which another try may succeed.
+    TooManyRequests(u32),
     /// 503: another try may succeed; the reason is for the log.
     Unavailable(String),
     /// 500: the reason is for the log.
@@ -257,7 +257,7 @@ impl Problem {
             Problem::LastOwner => "last_owner",
             Problem::VersionMismatch(_) | Problem::NothingToMatch(_) => "version_mismatch",
             Problem::IdempotencyMismatch => "idempotency_mismatch",
-            Problem::TooManyRequests => "too_many_requests",
+            Problem::TooManyRequests(_) => "too_many_requests",
             Problem::Unavailable(_) => "unavailable",
             Problem::Internal(_) => "internal",
         }
@@ -281,7 +281,7 @@ impl Problem {
             | Problem::TooManyChanges(_)
             | Problem::LimitReached(..)
             | Problem::DomainNotAllowed => 422,
-            Problem::TooManyRequests => 429,
+            Problem::TooManyRequests(_) => 429,
             Problem::Internal(_) => 500,
             Problem::Unavailable(_) => 503,
         }
@@ -299,10 +299,10 @@ impl Problem {
     /// Advice for the person on call.
     pub fn advice(&self) -> Option<&'static str> {
         match self {
-            Problem::TooManyRequests => Some(
-                "the table refused tries: see `failures`. If it throttled them, look at its throttle metrics and at the \
-                 tenant's traffic. If they were conflicts, find the callers that write to this tenant at the same time. \
-                 Nothing was done, and the answer told the caller to try again",
+            Problem::TooManyRequests(_) => Some(
+                "without `failures`, an address or a credential asks for tokens too often: see CallsPerAddress. Else the \
+                 table refused tries: see its throttle metrics and the tenant's traffic, or, after conflicts, find the \
+                 callers that write to this tenant at the same time. Nothing was done",
             ),
             Problem::Unavailable(_) => Some(
                 "the table gave no good answer in time. See `failures`, and check DynamoDB's health in this region and \
@@ -320,7 +320,11 @@ impl Problem {
 
     /// The seconds after which another try may succeed.
     pub fn retry_after(&self) -> Option<u32> {
-        matches!(self, Problem::TooManyRequests | Problem::Unavailable(_)).then_some(1)
+        match self {
+            Problem::TooManyRequests(seconds) => Some(*seconds),
+            Problem::Unavailable(_) => Some(1),
+            _ => None,
+        }
     }
 }
 
@@ -382,7 +386,7 @@ impl fmt::Display for Problem {
             Problem::IdempotencyMismatch => {
                 f.write_str("the idempotency key was used for another request: take a new one")
             }
-            Problem::TooManyRequests => f.write_str("too many requests: try again later"),
+            Problem::TooManyRequests(_) => f.write_str("too many requests: try again later"),
             Problem::Unavailable(_) => f.write_str("not available at the moment: try again later"),
             Problem::Internal(_) => f.write_str("an internal error"),
         }

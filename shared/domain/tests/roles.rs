@@ -210,6 +210,7 @@ fn the_table_says_who_may_make_and_delete_which_role() {
         ("manage issuers", Action::ManageIssuers { of_deployment: false }),
         ("manage an issuer of the deployment", Action::ManageIssuers { of_deployment: true }),
         ("sign in to it", Action::StartSession(&sign_in)),
+        ("ask about a token of it", Action::Introspect),
     ];
     table("the tenant", asked.into_iter().map(|(name, action)| (name, action, tenant.clone())).collect());
     let other = Member { user: UserId::new(2), ..member([role::USER]) }.entity(ACME, &catalog);

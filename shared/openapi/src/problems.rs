@@ -36,7 +36,7 @@ pub(crate) fn scope_of(problem: &Problem) -> Scope {
         | Problem::TenantMismatch
         | Problem::Forbidden(_)
         | Problem::NotFound(_)
-        | Problem::TooManyRequests
+        | Problem::TooManyRequests(_)
         | Problem::Unavailable(_)
         | Problem::Internal(_) => Scope::Any,
         Problem::VersionMismatch(_) | Problem::IdempotencyMismatch => Scope::Writes,
@@ -85,7 +85,7 @@ pub(crate) fn meaning(problem: &Problem) -> &'static str {
         Problem::NothingToMatch(_) => "there is no version yet that `If-Match` could name",
         Problem::VersionMismatch(_) => "the version is none that `If-Match` names",
         Problem::IdempotencyMismatch => "the `Idempotency-Key` was used for another request",
-        Problem::TooManyRequests => "there are too many requests",
+        Problem::TooManyRequests(_) => "there are too many requests",
         Problem::Unavailable(_) => "the table gave no good answer in time",
         Problem::Internal(_) => "a failure of ours",
     }
@@ -178,7 +178,7 @@ pub fn problems() -> Vec<Problem> {
         Problem::VersionMismatch("member"),
         Problem::NothingToMatch("role"),
         Problem::IdempotencyMismatch,
-        Problem::TooManyRequests,
+        Problem::TooManyRequests(1),
         Problem::Unavailable(CAUSE.to_owned()),
         Problem::Internal(CAUSE.to_owned()),
     ];

@@ -4,7 +4,7 @@ use domain::Problem;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::json;
-use shared::dialect::oauth::{Revocation, Revoked, TokenForm, Tokens};
+use shared::dialect::oauth::{Introspection, Revoked, ShownToken, TokenForm, Tokens};
 
 use crate::problems::{Scope, problems, scope_of};
 use crate::{JSON, Operation};
@@ -24,11 +24,28 @@ impl Operation {
 
     /// A request that ends the session of a token.
     pub fn revocation(mut self) -> Self {
-        self = self.form::<Revocation>(FORM);
+        self = self.form::<ShownToken>(FORM);
         let schema = self.schema::<Revoked>(SchemaSettings::draft2020_12().for_serialize());
         let headers = ["x-request-id", "cache-control"];
         self.response(200, "The token is good no more, if it ever was", Some((JSON, schema)), &headers);
         self.without_credential()
+    }
+
+    /// A question about a token, with a credential.
+    pub fn introspection(mut self) -> Self {
+        self = self.form::<ShownToken>(FORM);
+        let schema = self.schema::<Introspection>(SchemaSettings::draft2020_12().for_serialize());
+        let headers = ["x-request-id", "cache-control"];
+        self.response(200, "Whether the token is good, and what for", Some((JSON, schema)), &headers);
+        self.object["security"] = json!([{ "bearer": [] }]);
+        let is_possible = |problem: &Problem| match scope_of(problem) {
+            Scope::Bodies => true,
+            // The token that is shown names no thing, and it may be of another tenant.
+            Scope::Any => !matches!(problem, Problem::TenantMismatch | Problem::NotFound(_)),
+            _ => false,
+        };
+        self.problems(&shared::dialect::OAUTH, problems().into_iter().filter(is_possible));
+        self
     }
 
     fn form<T: JsonSchema>(mut self, media_type: &'static str) -> Self {
@@ -70,7 +87,7 @@ impl Operation {
         self.problems(
             &shared::dialect::OAUTH,
             problems().into_iter().filter(|problem| {
-                matches!(problem, Problem::TooManyRequests | Problem::Unavailable(_) | Problem::Internal(_))
+                matches!(problem, Problem::TooManyRequests(_) | Problem::Unavailable(_) | Problem::Internal(_))
             }),
         );
         self

@@ -11,7 +11,8 @@ use super::{App, Boxed};
 use crate::answer::Answer;
 use crate::dialect::oauth::{Exchange, TokenRequest};
 use crate::gate::issuers::{self, IssuerKeys, Trusted};
-use crate::gate::sessions::{self, EXCHANGED, Exchanged, GRACE, Live, Refreshed, Target, Trust};
+use crate::gate::sessions::{self, EXCHANGED, Exchanged, GRACE, Live, Target, Trust};
+use crate::gate::tokens::{self, Refreshed};
 use crate::gate::{self, Asked, Caller, Conditions, Reads, Who};
 use crate::http::assertion::{Proved, UNKNOWN_KEY, Unverified};
 use crate::http::call::Call;
@@ -25,12 +26,15 @@ impl App {
     /// Answers a request for tokens.
     ///
     /// # Errors
-    /// The faults of the request, and [`Problem::Grant`].
+    /// The faults of the request, [`Problem::TooManyRequests`], and [`Problem::Grant`].
     pub fn tokens<'a>(&'a self, call: &'a Call) -> Boxed<'a, Answer> {
         Box::pin(async move {
-            let answer = match TokenRequest::read(call)? {
-                TokenRequest::Exchange(exchange) => self.exchange(call, &exchange).await?,
-                TokenRequest::Refresh(token) => self.refresh(call, &token).await?,
+            let request = TokenRequest::read(call)?;
+            let (TokenRequest::Exchange(Exchange { token, .. }) | TokenRequest::Refresh(token)) = &request;
+            self.spend(call, token).await?;
+            let answer = match &request {
+                TokenRequest::Exchange(exchange) => self.exchange(call, exchange).await?,
+                TokenRequest::Refresh(token) => self.refresh(call, token).await?,
             };
             // RFC 6749, section 5.1.
             Ok(answer.uncached().with_header(header::PRAGMA.as_str(), "no-cache"))
@@ -162,7 +166,7 @@ impl App {
         let now = (self.clock)().seconds();
         let first = first.filter(|first| first.at + GRACE >= now).ok_or(used)?;
         let Refreshed { session, facts, .. } =
-            sessions::of_refresh(asked, (first.tenant, first.user), &first.session).await?;
+            tokens::of_refresh(asked, (first.tenant, first.user), &first.session).await?;
         let keys = self.signing.keys(trust.ours.as_ref()).await?;
         let token = refresh_of(first.tenant, &session).map(|of| keys.refresh(&of));
         let signed = Signed { tenant: facts.tenant(), user: first.user, session: &session };
@@ -174,7 +178,7 @@ impl App {
     async fn switch(&self, call: &Call, asked: &Asked<'_>, exchange: &Exchange) -> Result<Answer, Problem> {
         let shown = self.of_either_kind(call, &exchange.token).await?;
         let shown = shown.ok_or(Problem::Grant(Grant::InvalidToken, "a token of ours that is not good"))?;
-        let (session, member) = sessions::of_session(asked, (shown.tenant, shown.user), &shown.session).await?;
+        let (session, member) = tokens::of_session(asked, (shown.tenant, shown.user), &shown.session).await?;
         let target = match &exchange.target {
             Target::Only => Target::Tenant(shown.tenant),
             Target::Slug(slug) if *slug == shown.slug => Target::Tenant(shown.tenant),
@@ -199,10 +203,10 @@ impl App {
     ) -> Result<Answer, Problem> {
         let keys = self.signing.keys(trust.ours.as_ref()).await?;
         let now = (self.clock)().seconds();
-        let Refreshed { facts, .. } = sessions::of_refresh(asked, (member.tenant, member.user), &session.id).await?;
+        let Refreshed { facts, .. } = tokens::of_refresh(asked, (member.tenant, member.user), &session.id).await?;
         if !sessions::prolong(asked, member, &session.id, lives_until(session, now)).await? {
             // Somebody else has changed the sessions meanwhile: it may have ended.
-            return Err(Problem::TooManyRequests);
+            return Err(Problem::TooManyRequests(1));
         }
         let signed = Signed { tenant: facts.tenant(), user: member.user, session };
         self.answer(call, &keys, &signed, None, now, cookie)

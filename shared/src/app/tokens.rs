@@ -7,11 +7,12 @@ use domain::{Problem, Session, Tenant};
 use lambda_http::http::header;
 use serde_json::json;
 
-use super::{App, Boxed};
+use super::{App, Boxed, variable};
 use crate::answer::Answer;
-use crate::dialect::oauth::{Revocation, Revoked, Tokens};
-use crate::gate::Asked;
-use crate::gate::sessions::{self, GRACE, Refreshed};
+use crate::dialect::oauth::{Introspection, Revoked, ShownToken, Tokens};
+use crate::gate::sessions::{self, GRACE};
+use crate::gate::tokens::{self, Refreshed};
+use crate::gate::{Asked, Reads, budget};
 use crate::http::call::Call;
 use crate::http::credential::{self, Claims, Credential, Kind};
 use crate::http::signing::{ACCESS, RefreshOf, SESSION, SigningKeys, hash};
@@ -33,7 +34,7 @@ impl App {
         let session_id = of.session.to_string();
         loop {
             let who = (of.tenant, of.user);
-            let Refreshed { session, facts, ours } = sessions::of_refresh(&asked, who, &session_id).await?;
+            let Refreshed { session, facts, ours } = tokens::of_refresh(&asked, who, &session_id).await?;
             let _ = call.caller.set(who);
             let keys = self.signing.keys(ours.as_ref()).await?;
             let current = session.refresh.clone().ok_or(refuse("a session without refresh tokens"))?;
@@ -45,7 +46,7 @@ impl App {
                 let successor = next(current.counter + 1);
                 let replaced =
                     Refresh { counter: current.counter + 1, hash: hash(&successor), previous: Some(shown), since: now };
-                match sessions::replace_refresh(&asked, of.tenant, &session, &replaced).await? {
+                match tokens::replace_refresh(&asked, of.tenant, &session, &replaced).await? {
                     true => return self.answer(call, &keys, &signed, Some(successor), now, false),
                     // Another request was quicker: the token is the one before now.
                     false => continue,
@@ -70,10 +71,11 @@ impl App {
     /// Ends the session of a token (RFC 7009). Whoever shows the token may. The answer is the same for a token that is none.
     ///
     /// # Errors
-    /// The faults of the request; the table cannot be read or written.
+    /// The faults of the request, [`Problem::TooManyRequests`]; the table cannot be read or written.
     pub fn revoke<'a>(&'a self, call: &'a Call) -> Boxed<'a, Answer> {
         Box::pin(async move {
-            let token = Revocation::read(call)?.token;
+            let token = ShownToken::read(call)?.token;
+            self.spend(call, &token).await?;
             let asked = self.asked_as(&call.request_id, call.dialect.name, &call.meter, call.deadline);
             if let Some((who, session)) = self.session_of(call, &asked, &token).await? {
                 let _ = call.caller.set(who);
@@ -81,6 +83,43 @@ impl App {
             }
             Ok(Answer::json(200, &json!(Revoked {})).uncached())
         })
+    }
+
+    /// Says whether a token is good, and what for (RFC 7662). It reads the session: so a token is good no more once its session has
+    /// ended, whatever the token says.
+    ///
+    /// # Errors
+    /// As [`App::read`].
+    pub fn introspect<'a>(&'a self, call: &'a Call) -> Boxed<'a, Answer> {
+        Box::pin(async move {
+            let caller = self.bearer(call).await?;
+            let token = ShownToken::read(call)?.token;
+            let (refresh, shown) = match RefreshOf::read(&token) {
+                Some(of) => (Some(of), None),
+                None => (None, self.of_either_kind(call, &token).await?),
+            };
+            let of_refresh = refresh.map(|of| (of.tenant, of.user, of.session.to_string()));
+            let whose = of_refresh.or_else(|| shown.as_ref().map(|it| (it.tenant, it.user, it.session.clone())));
+            // A token of another tenant is none here.
+            let whose = whose.filter(|(tenant, ..)| *tenant == caller.tenant).map(|(_, user, session)| (user, session));
+            self.read(call, &caller, Reads::session(whose), &|reading| {
+                let introspection = reading.live_session()?.and_then(|session| match &shown {
+                    Some(shown) => Some(Introspection::of_token(shown, session)),
+                    None => Introspection::of_refresh(session, &hash(&token), caller.tenant, &self.expected),
+                });
+                Ok(Answer::json(200, &json!(introspection.unwrap_or_default())).uncached())
+            })
+            .await
+        })
+    }
+
+    /// Spends one call of the client's address, and one of the credential that it shows.
+    pub(super) async fn spend(&self, call: &Call, credential: &str) -> Result<(), Problem> {
+        let per_address = variable("CALLS_PER_ADDRESS").map_err(Problem::Internal)?;
+        let per_address =
+            per_address.parse().map_err(|_| Problem::Internal("CALLS_PER_ADDRESS is no number".into()))?;
+        let asked = self.asked_as(&call.request_id, call.dialect.name, &call.meter, call.deadline);
+        budget::spend(&asked, &call.address, per_address, &hash(credential)).await
     }
 
     /// The member and the session of a token that is good.
@@ -92,7 +131,7 @@ impl App {
     ) -> Result<Option<((TenantId, UserId), String)>, Problem> {
         if let Some(of) = RefreshOf::read(token) {
             let (who, session) = ((of.tenant, of.user), of.session.to_string());
-            let is_good = sessions::has_refresh(asked, who, &session, &hash(token)).await?;
+            let is_good = tokens::has_refresh(asked, who, &session, &hash(token)).await?;
             return Ok(is_good.then_some((who, session)));
         }
         let shown = self.of_either_kind(call, token).await?;

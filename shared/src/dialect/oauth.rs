@@ -1,5 +1,7 @@
 //! `oauth`: tokens, as OAuth 2.0 has them (RFC 6749, token exchange by RFC 8693).
 
+mod introspection;
+
 use domain::id::{TenantId, parse_uuid};
 use domain::problem::{Fault, Grant, Problem, Wrong};
 use serde::Serialize;
@@ -10,6 +12,8 @@ use crate::http::assertion::{MAX_TOKEN, Shown};
 use crate::http::call::Call;
 use crate::http::json::{Faulty, Object, Verbatim, Wire};
 use crate::http::{Dialect, Paging};
+
+pub use introspection::Introspection;
 
 pub static OAUTH: Dialect = Dialect {
     name: "oauth",
@@ -35,7 +39,7 @@ fn problem(problem: &Problem) -> (u16, Value) {
         Problem::Grant(grant, _) => (problem.status(), grant.code()),
         Problem::Unauthenticated(_) => (401, "invalid_token"),
         Problem::Forbidden(_) | Problem::TenantMismatch => (403, "access_denied"),
-        Problem::TooManyRequests | Problem::Unavailable(_) => (problem.status(), "temporarily_unavailable"),
+        Problem::TooManyRequests(_) | Problem::Unavailable(_) => (problem.status(), "temporarily_unavailable"),
         Problem::Internal(_) => (500, "server_error"),
         Problem::NotFound(_) | Problem::PayloadTooLarge(_) => (problem.status(), "invalid_request"),
         _ => (400, "invalid_request"),
@@ -135,9 +139,9 @@ impl TokenRequest {
     }
 }
 
-/// The members of a request that ends the session of a token (RFC 7009).
-#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "RevocationRequest"))]
-pub struct Revocation {
+/// The members of a request about a token: to end its session (RFC 7009), or to ask about it (RFC 7662).
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "TokenQuestion"))]
+pub struct ShownToken {
     /// An access token, a session token or a refresh token of ours.
     pub token: String,
     /// Not needed: a token says what it is.
@@ -145,7 +149,7 @@ pub struct Revocation {
     token_type_hint: Option<String>,
 }
 
-impl Revocation {
+impl ShownToken {
     /// # Errors
     /// The faults of the body.
     pub fn read(call: &Call) -> Result<Self, Problem> {
@@ -225,6 +229,7 @@ pub struct Metadata {
     issuer: String,
     token_endpoint: String,
     revocation_endpoint: String,
+    introspection_endpoint: String,
     jwks_uri: String,
     grant_types_supported: [&'static str; 2],
     /// None: Rolecall has no login page. Identity providers sign people in.
@@ -241,6 +246,7 @@ impl Metadata {
             issuer: issuer.to_owned(),
             token_endpoint: at("/oauth/token"),
             revocation_endpoint: at("/oauth/revoke"),
+            introspection_endpoint: at("/oauth/introspect"),
             jwks_uri: at("/.well-known/jwks.json"),
             grant_types_supported: [TOKEN_EXCHANGE, "refresh_token"],
             response_types_supported: Vec::new(),

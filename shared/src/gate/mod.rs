@@ -7,6 +7,7 @@
 //! action, checks the facts again in the transaction, numbers the version, chains the event, and writes.
 
 pub mod bootstrap;
+pub mod budget;
 mod caller;
 mod conditions;
 mod cursor;
@@ -28,6 +29,7 @@ pub mod search;
 mod seats;
 pub mod sessions;
 mod things;
+pub mod tokens;
 
 use std::time::Instant;
 

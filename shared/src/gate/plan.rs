@@ -289,7 +289,7 @@ impl Allowed {
 /// The facts of a request that only reads.
 pub struct Reading<'f> {
     pub(super) facts: &'f Facts,
-    notices: Vec<String>,
+    pub(super) notices: Vec<String>,
 }
 
 impl<'f> Reading<'f> {

@@ -13,6 +13,7 @@ pub struct Reads {
     pub(super) named: (Vec<GroupId>, Vec<LabelId>),
     pub(super) job: Option<JobId>,
     pub(super) issuer: Option<Uuid>,
+    pub(super) session: Option<(UserId, String)>,
     pub(super) holders_of: Option<RoleId>,
     /// Whether anybody is in the group.
     pub(super) is_group_used: bool,
@@ -80,6 +81,11 @@ impl Reads {
     /// The tenant's own entry for an issuer.
     pub fn issuer(issuer: Uuid) -> Self {
         Self { issuer: Some(issuer), ..Self::default() }
+    }
+
+    /// A session, and its member. `None` for a token that is none.
+    pub(crate) fn session(session: Option<(UserId, String)>) -> Self {
+        Self { session: session.clone(), ..Self::member(session.map(|(user, _)| user)) }.unshown()
     }
 
     /// These members, whatever has become of the tenant.

@@ -4,9 +4,8 @@ use domain::id::{TenantId, UserId, issuer_uuid};
 use domain::member::change::Ending;
 use domain::policy::Action;
 use domain::problem::Grant;
-use domain::session::{Refresh, Unchanging};
+use domain::session::Unchanging;
 use domain::{Issuer, Member, MemberEdit, Problem, Session, Status};
-use futures_util::future::join;
 use serde::{Deserialize, Serialize};
 
 use super::bootstrap::Invitation;
@@ -241,64 +240,6 @@ pub(super) fn identity(key: &Key, iss: &str, sub: &str, member: &Member) -> Resu
     encode(key, Some(&listed), &to)
 }
 
-/// A session whose refresh token was shown, and its member's tenant.
-pub struct Refreshed {
-    pub session: Session,
-    pub facts: Facts,
-    /// The keys that verify our tokens.
-    pub ours: Option<Item>,
-}
-
-/// The session, if it lives, its member may act, and the tenant still trusts the issuer who proved them.
-///
-/// # Errors
-/// [`Problem::Grant`]
-pub async fn of_refresh(
-    asked: &Asked<'_>,
-    (tenant, user): (TenantId, UserId),
-    session: &str,
-) -> Result<Refreshed, Problem> {
-    let now = (asked.clock)().seconds();
-    let caller = Caller::of_session(user, tenant, session.to_owned(), now);
-    let (who, key) = (Who::Caller(&caller), TenantKeys(tenant).session(user, session));
-    let reads = Reads::member(Some(user)).unshown();
-    let refuse = |cause| Problem::Grant(Grant::InvalidRefresh, cause);
-    let mut found = asked.table.get([key.clone(), key::jwks()]).await?;
-    let session: Option<Session> = found.remove(&key).map(decode).transpose()?;
-    let session = session.filter(|session| session.expires_at > now).ok_or(refuse("the session has ended"))?;
-    let id = issuer_uuid(&session.sign_in.issuer);
-    let trusted = asked.table.get([TenantKeys(tenant).issuer(id), key::issuer_of_deployment(id)]);
-    let (facts, trusted) = join(Facts::read(asked, &who, &reads, None), trusted).await;
-    let facts = facts.map_err(|why| match why {
-        Problem::Unauthenticated(cause) => refuse(cause),
-        Problem::Forbidden(_) => refuse("the member may not act in the tenant"),
-        other => other,
-    })?;
-    if trusted?.is_empty() {
-        return Err(refuse("nobody trusts the issuer any more"));
-    }
-    Ok(Refreshed { session, facts, ours: found.remove(&key::jwks()) })
-}
-
-/// How the member of a session signed in, if the session lives.
-///
-/// # Errors
-/// [`Problem::Grant`]
-pub async fn of_session(
-    asked: &Asked<'_>,
-    (tenant, user): (TenantId, UserId),
-    session: &str,
-) -> Result<(Session, Member), Problem> {
-    let now = (asked.clock)();
-    let [member_key, session_key] = [TenantKeys(tenant).member(user), TenantKeys(tenant).session(user, session)];
-    let mut found = asked.table.get([member_key.clone(), session_key.clone()]).await?;
-    let member: Option<Member> = found.remove(&member_key).map(decode).transpose()?;
-    let member = member.filter(|member| member.is_active() && member.has_session(session, now));
-    let session: Option<Session> = found.remove(&session_key).map(decode).transpose()?;
-    let ended = Problem::Grant(Grant::InvalidToken, "the session has ended");
-    session.zip(member).ok_or(ended)
-}
-
 /// Lets a session that lives go on until `ends`, in seconds since the epoch. Returns false if the member's sessions have changed
 /// meanwhile.
 ///
@@ -310,18 +251,6 @@ pub async fn prolong(asked: &Asked<'_>, member: &Member, session: &str, ends: i6
     let mut transaction = Transaction::new(asked.table);
     transaction.sessions(member, &after)?;
     Ok(asked.table.write(transaction).await? == Committed::Yes)
-}
-
-/// Replaces the refresh token of a session, if nobody has done so meanwhile. Returns whether it did.
-pub async fn replace_refresh(
-    asked: &Asked<'_>,
-    tenant: TenantId,
-    session: &Session,
-    next: &Refresh,
-) -> Result<bool, Problem> {
-    let key = TenantKeys(tenant).session(session.user, &session.id);
-    let condition = Condition::new("refresh = :refresh").with(":refresh", &session.refresh)?.with(":next", next)?;
-    asked.table.set(&key, "refresh = :next", condition).await
 }
 
 /// A session that lives, and when it ends, in seconds since the epoch.
@@ -352,21 +281,6 @@ pub async fn list(asked: &Asked<'_>, caller: &Caller, user: Option<UserId>) -> R
     }
     sessions.sort_by_key(|live| std::cmp::Reverse((live.session.meta.created_at, live.session.id.clone())));
     Ok(sessions)
-}
-
-/// Whether a refresh token is the last one of a session, or the one before; by the token's hash.
-///
-/// # Errors
-/// The table cannot be read.
-pub async fn has_refresh(
-    asked: &Asked<'_>,
-    (tenant, user): (TenantId, UserId),
-    session: &str,
-    hash: &str,
-) -> Result<bool, Problem> {
-    let session: Option<Session> = asked.table.read(&TenantKeys(tenant).session(user, session)).await?;
-    let refresh = session.and_then(|session| session.refresh);
-    Ok(refresh.is_some_and(|it| it.hash == hash || it.previous.as_deref() == Some(hash)))
 }
 
 /// Ends a session without a caller; and why.

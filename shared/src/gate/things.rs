@@ -1,8 +1,8 @@
-//! The things of a tenant that a request names, one of a kind: a group, a label, a job, an issuer.
+//! The things of a tenant that a request names, one of a kind: a group, a label, a job, an issuer, a session.
 
 use std::collections::HashMap;
 
-use domain::{Group, Issuer, Job, Label, Problem};
+use domain::{Group, Issuer, Job, Label, Problem, Session};
 use serde::de::DeserializeOwned;
 
 use super::Reads;
@@ -16,15 +16,17 @@ pub(super) struct Things {
     label: Option<Label>,
     pub job: Option<Job>,
     issuer: Option<Issuer>,
+    pub session: Option<Session>,
 }
 
 /// Where the named things are, in the order of [`Things`].
-fn places(keys: TenantKeys, reads: &Reads) -> [Option<Key>; 4] {
+fn places(keys: TenantKeys, reads: &Reads) -> [Option<Key>; 5] {
     [
         reads.group.map(|id| keys.group(id)),
         reads.label.map(|id| keys.label(id)),
         reads.job.map(|id| keys.job(id)),
         reads.issuer.map(|id| keys.issuer(id)),
+        reads.session.as_ref().map(|(user, id)| keys.session(*user, id)),
     ]
 }
 
@@ -39,12 +41,13 @@ impl Things {
     /// # Errors
     /// An item is none of ours.
     pub fn of(keys: TenantKeys, reads: &Reads, found: &mut HashMap<Key, Item>) -> Result<Self, Malformed> {
-        let [group, label, job, issuer] = places(keys, reads);
+        let [group, label, job, issuer, session] = places(keys, reads);
         Ok(Self {
             group: take(found, group)?,
             label: take(found, label)?,
             job: take(found, job)?,
             issuer: take(found, issuer)?,
+            session: take(found, session)?,
         })
     }
 }

@@ -68,8 +68,10 @@ struct RequestContext {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Http {
     method: String,
+    source_ip: Option<String>,
 }
 
 /// One request.
@@ -88,6 +90,8 @@ pub struct Call {
     pub route: String,
     method: String,
     path: String,
+    /// Of the client, as API Gateway saw it. No header counts: a client can write what it likes there.
+    pub address: String,
     /// The text behind the `?`, still percent-encoded.
     pub query: String,
     /// By their names in lower case.
@@ -119,6 +123,7 @@ impl Call {
             deadline: started + left.saturating_sub(RESERVE),
             route: request.route_key.unwrap_or_default(),
             method: request.request_context.http.method,
+            address: request.request_context.http.source_ip.unwrap_or_default(),
             path: request.raw_path.unwrap_or_default(),
             query: request.raw_query_string.unwrap_or_default(),
             // API Gateway takes cookies out of the headers. Events that people write by hand may still have them there.

@@ -41,7 +41,7 @@ pub enum Kind {
 }
 
 /// The claims of our tokens, all required but the last.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     pub iss: String,
     pub aud: String,
@@ -72,6 +72,7 @@ pub struct Credential {
     /// When the session began, in seconds since the epoch; else when the token was issued.
     pub issued: i64,
     pub kind: Kind,
+    pub claims: Arc<Claims>,
 }
 
 /// The keys that verify our tokens.
@@ -254,7 +255,7 @@ pub fn verify(token: &str, kind: Kind, keys: &Keys, expected: &Expected, now: Ti
     }
     let (slug, session) = (claims.slug.clone(), claims.sid.clone());
     let issued = claims.started.unwrap_or(claims.iat);
-    Ok(Credential { user, tenant, slug, session, issued, kind })
+    Ok(Credential { user, tenant, slug, session, issued, kind, claims })
 }
 
 const NOT_SIGNED: &str = "a token whose signature, issuer or audience is wrong";

@@ -52,6 +52,11 @@ pub fn folded(text: &str) -> String {
     text.nfkd().filter(|it| !is_combining_mark(*it)).flat_map(char::to_lowercase).collect()
 }
 
+/// How often somebody has called in the window that begins then, in seconds since the epoch.
+pub fn budget(kind: &str, of: &str, window: i64) -> Key {
+    Key::alone("BUDGET", &format!("{kind}#{of}#{window}"))
+}
+
 /// A run of items, in the order of their sort keys: those of one partition whose sort keys begin with the same text.
 #[derive(Clone, Debug)]
 pub struct Range {

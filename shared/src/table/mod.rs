@@ -104,7 +104,7 @@ impl<'a> Table<'a> {
     fn note(self, operation: &str, failure: Failure) -> Problem {
         let (problem, why, throttled) = match failure {
             Failure::Fatal(why) => return Problem::Internal(why),
-            Failure::Conflict(why, _) | Failure::Throttled(why) => (Problem::TooManyRequests, why, true),
+            Failure::Conflict(why, _) | Failure::Throttled(why) => (Problem::TooManyRequests(1), why, true),
             Failure::Unknown(why) => (Problem::Unavailable(why.clone()), why, false),
         };
         self.meter.failed(&format!("{operation}: {why}"), throttled);

@@ -54,7 +54,7 @@ impl Table<'_> {
             if !wanted.is_empty() {
                 self.meter.failed("BatchGetItem left keys unprocessed", true);
                 if !pause.wait(STARVED, self.meter, self.deadline).await {
-                    return Err(Problem::TooManyRequests);
+                    return Err(Problem::TooManyRequests(1));
                 }
             }
         }

@@ -60,6 +60,8 @@ pub enum Action<'a> {
     List(Option<GroupId>),
     /// To ask what a member may do.
     Check,
+    /// To ask whether a token of the tenant is good.
+    Introspect,
     /// To use a permission of the product that Rolecall serves; with what the asking service says of it.
     Use(&'a str, &'a Properties),
     Read,
@@ -114,6 +116,7 @@ impl Action<'_> {
             Action::CreateTenant => "tenant:create",
             Action::List(_) => "tenant:list-members",
             Action::Check => "decision:check",
+            Action::Introspect => "session:introspect",
             Action::Use(..) => "permission:use",
             Action::Read => "member:read",
             Action::UpdateProfile => "member:update-profile",
@@ -171,7 +174,7 @@ impl Action<'_> {
         let mut pairs = vec![("dialect", string(dialect))];
         match self {
             Action::CreateRole | Action::ManageLabels | Action::Read | Action::UpdateProfile => {}
-            Action::DeleteTenant | Action::CreateTenant | Action::Check => {}
+            Action::DeleteTenant | Action::CreateTenant | Action::Check | Action::Introspect => {}
             Action::ManageIssuers { of_deployment } => pairs.push(("ofDeployment", Value::Bool(*of_deployment))),
             Action::Use(permission, properties) => {
                 pairs.push(("permission", string(permission)));

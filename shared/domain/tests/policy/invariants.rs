@@ -116,7 +116,7 @@ fn may(world: &World, dialect: &str, caller: &Member, action: &Action, target: &
             Action::ManageGroups { .. } | Action::ManageLabels | Action::Check | Action::Use(..) => {
                 panic!("those are in tests/roles.rs")
             }
-            Action::UpdateTenant { .. } | Action::DeleteTenant | Action::CreateTenant => {
+            Action::UpdateTenant { .. } | Action::DeleteTenant | Action::CreateTenant | Action::Introspect => {
                 panic!("those are in tests/roles.rs")
             }
             Action::ManageIssuers { .. } => panic!("that is in tests/roles.rs"),

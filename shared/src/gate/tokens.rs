@@ -1,0 +1,117 @@
+//! The sessions of tokens that somebody shows, and their refresh tokens.
+
+use domain::id::{TenantId, UserId, issuer_uuid};
+use domain::policy::{self, Action};
+use domain::problem::Grant;
+use domain::session::Refresh;
+use domain::{Member, Problem, Session};
+use futures_util::future::join;
+
+use super::facts::{Facts, Unseen};
+use super::{Asked, Caller, Reading, Reads, Who};
+use crate::table::key::{self, TenantKeys};
+use crate::table::{Condition, Item, decode};
+
+/// A session whose refresh token was shown, and its member's tenant.
+pub struct Refreshed {
+    pub session: Session,
+    pub facts: Facts,
+    /// The keys that verify our tokens.
+    pub ours: Option<Item>,
+}
+
+/// The session, if it lives, its member may act, and the tenant still trusts the issuer who proved them.
+///
+/// # Errors
+/// [`Problem::Grant`]
+pub async fn of_refresh(
+    asked: &Asked<'_>,
+    (tenant, user): (TenantId, UserId),
+    session: &str,
+) -> Result<Refreshed, Problem> {
+    let now = (asked.clock)().seconds();
+    let caller = Caller::of_session(user, tenant, session.to_owned(), now);
+    let (who, key) = (Who::Caller(&caller), TenantKeys(tenant).session(user, session));
+    let reads = Reads::member(Some(user)).unshown();
+    let refuse = |cause| Problem::Grant(Grant::InvalidRefresh, cause);
+    let mut found = asked.table.get([key.clone(), key::jwks()]).await?;
+    let session: Option<Session> = found.remove(&key).map(decode).transpose()?;
+    let session = session.filter(|session| session.expires_at > now).ok_or(refuse("the session has ended"))?;
+    let id = issuer_uuid(&session.sign_in.issuer);
+    let trusted = asked.table.get([TenantKeys(tenant).issuer(id), key::issuer_of_deployment(id)]);
+    let (facts, trusted) = join(Facts::read(asked, &who, &reads, None), trusted).await;
+    let facts = facts.map_err(|why| match why {
+        Problem::Unauthenticated(cause) => refuse(cause),
+        Problem::Forbidden(_) => refuse("the member may not act in the tenant"),
+        other => other,
+    })?;
+    if trusted?.is_empty() {
+        return Err(refuse("nobody trusts the issuer any more"));
+    }
+    Ok(Refreshed { session, facts, ours: found.remove(&key::jwks()) })
+}
+
+/// How the member of a session signed in, if the session lives.
+///
+/// # Errors
+/// [`Problem::Grant`]
+pub async fn of_session(
+    asked: &Asked<'_>,
+    (tenant, user): (TenantId, UserId),
+    session: &str,
+) -> Result<(Session, Member), Problem> {
+    let now = (asked.clock)();
+    let [member_key, session_key] = [TenantKeys(tenant).member(user), TenantKeys(tenant).session(user, session)];
+    let mut found = asked.table.get([member_key.clone(), session_key.clone()]).await?;
+    let member: Option<Member> = found.remove(&member_key).map(decode).transpose()?;
+    let member = member.filter(|member| member.is_active() && member.has_session(session, now));
+    let session: Option<Session> = found.remove(&session_key).map(decode).transpose()?;
+    let ended = Problem::Grant(Grant::InvalidToken, "the session has ended");
+    session.zip(member).ok_or(ended)
+}
+
+/// Replaces the refresh token of a session, if nobody has done so meanwhile. Returns whether it did.
+pub async fn replace_refresh(
+    asked: &Asked<'_>,
+    tenant: TenantId,
+    session: &Session,
+    next: &Refresh,
+) -> Result<bool, Problem> {
+    let key = TenantKeys(tenant).session(session.user, &session.id);
+    let condition = Condition::new("refresh = :refresh").with(":refresh", &session.refresh)?.with(":next", next)?;
+    asked.table.set(&key, "refresh = :next", condition).await
+}
+
+/// Whether a refresh token is the last one of a session, or the one before; by the token's hash.
+///
+/// # Errors
+/// The table cannot be read.
+pub async fn has_refresh(
+    asked: &Asked<'_>,
+    (tenant, user): (TenantId, UserId),
+    session: &str,
+    hash: &str,
+) -> Result<bool, Problem> {
+    let session: Option<Session> = asked.table.read(&TenantKeys(tenant).session(user, session)).await?;
+    let refresh = session.and_then(|session| session.refresh);
+    Ok(refresh.is_some_and(|it| it.hash == hash || it.previous.as_deref() == Some(hash)))
+}
+
+impl<'f> Reading<'f> {
+    /// The session that [`Reads`] named, if it lives and the caller may ask.
+    ///
+    /// # Errors
+    /// [`Problem::Forbidden`]
+    pub(crate) fn live_session(&mut self) -> Result<Option<&'f Session>, Problem> {
+        let (facts, now) = (self.facts, self.facts.now());
+        let tenant = facts.tenant();
+        self.notices.extend(facts.allow(&Action::Introspect, &policy::tenant(tenant.id)).map_err(Problem::Forbidden)?);
+        let lives = |session: &&Session| {
+            let member = facts.member(Some(session.user)).ok();
+            let is_theirs = |Unseen(it): Unseen<Member>| it.is_active() && it.has_session(&session.id, now);
+            let is_too_old = tenant.is_session_too_old(session.meta.created_at.seconds(), now);
+            member.is_some_and(is_theirs) && session.expires_at > now.seconds() && !is_too_old
+        };
+        Ok(facts.things.session.as_ref().filter(lives))
+    }
+}
