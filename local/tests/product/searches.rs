@@ -7,14 +7,14 @@ use shared::id::{TenantId, UserId};
 
 use crate::harness::{ACME, Product, Reply, USER, turn};
 
-async fn ask(product: &Product, token: &str, path: &str, body: &Value) -> Reply {
+pub async fn ask(product: &Product, token: &str, path: &str, body: &Value) -> Reply {
     let authorization = format!("Bearer {token}");
     let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
     product.call("POST", &format!("/access/v1/{path}"), &headers, body.to_string()).await
 }
 
 /// All results of a search, by pages of `limit`.
-async fn found(product: &Product, token: &str, path: &str, body: &Value, limit: usize) -> Vec<Value> {
+pub async fn found(product: &Product, token: &str, path: &str, body: &Value, limit: usize) -> Vec<Value> {
     let (mut results, mut next) = (Vec::new(), Value::Null);
     for _ in 0..100 {
         let mut body = body.clone();
@@ -36,7 +36,7 @@ async fn found(product: &Product, token: &str, path: &str, body: &Value, limit: 
     panic!("more than 100 pages")
 }
 
-async fn change(product: &Product, tenant: TenantId, token: &str, call: (&str, &str), body: Value) -> Value {
+pub async fn change(product: &Product, tenant: TenantId, token: &str, call: (&str, &str), body: Value) -> Value {
     let reply = product.users(token, tenant, call, &[], Some(body)).await;
     assert!(reply.status < 300, "{call:?}: {reply:?}");
     reply.json()
