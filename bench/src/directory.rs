@@ -1,4 +1,4 @@
-//! Measures lists, lookups and writes of our own API in tenants of several sizes, through the gateway.
+//! Measures lists, lookups, writes and decisions of our own API in tenants of several sizes, through the gateway.
 
 use std::time::Instant;
 
@@ -19,12 +19,12 @@ use crate::cold::{BLOCK, UNCOUNTED, same};
 use crate::subjects::Ours;
 use crate::text::{bar, count, ms, note, number, quantile, ratio, table};
 
-/// The beginning of the paths of all calls.
-const PATH: &str = "/v1/users";
+/// The beginnings of the paths of all calls.
+const PATHS: [&str; 3] = ["/v1/users", "/v1/check", "/access/v1"];
 
 /// A call: method, path, body. `{id}` is the UUID of a member from all over the tenant, `{nth}` the place of that member, `{new}`
 /// a number that no call has had before, `{user}` the UUID of the role `user`.
-const CALLS: [(&str, &str, &str); 13] = [
+const CALLS: [(&str, &str, &str); 15] = [
     ("GET", "/v1/users?limit=50", ""),
     ("GET", "/v1/users?limit=50&sort=-name", ""),
     ("GET", "/v1/users?limit=50&sort=email", ""),
@@ -38,6 +38,12 @@ const CALLS: [(&str, &str, &str); 13] = [
     ("PATCH", "/v1/users/{id}", r#"{"name": "Member {new}"}"#),
     ("PATCH", "/v1/users/{id}", r#"{"metadata": {"seen": "{new}"}}"#),
     ("PUT", "/v1/users/{id}/roles/{user}", ""),
+    ("POST", "/v1/check", r#"{"subject": "{id}", "action": "read", "resource": {"type": "invoice", "id": "{new}"}}"#),
+    (
+        "POST",
+        "/access/v1/search/subject",
+        r#"{"subject": {"type": "user"}, "action": {"name": "member:read"}, "resource": {"type": "invoice", "id": "7"}}"#,
+    ),
 ];
 
 /// The number in the address and the name of an owner.
@@ -57,7 +63,9 @@ struct Measured {
 type Http = Client<HttpConnector, Full<Bytes>>;
 
 pub async fn run(ours: &Ours, sizes: &[u32], calls: u32, log: &Tail) -> Result<()> {
-    let called = |function: &&Function| function.routes.iter().any(|route| route.path.starts_with(PATH));
+    let called = |function: &&Function| {
+        function.routes.iter().any(|route| PATHS.iter().any(|path| route.path.starts_with(path)))
+    };
     let called = ours.template.functions.iter().filter(called).map(|function| function.name.as_str());
     functions::build(&template::find_root()?, called, true)?;
     let bed = Bed::start(ours, true, Latency::default(), log).await?;
@@ -113,7 +121,8 @@ pub async fn run(ours: &Ours, sizes: &[u32], calls: u32, log: &Tail) -> Result<(
         rows.push([call, number(first), number(last), ratio(last, first), cost.to_string(), read, write]);
     }
     let [first, last] = [sizes.first(), sizes.last()].map(|size| size.map_or_else(String::new, |size| count(*size)));
-    let title = format!("Lists, lookups and writes: {calls} warm calls of each, in turns of {BLOCK}; p50, wall, ms");
+    let title =
+        format!("Lists, lookups, writes and decisions: {calls} warm calls of each, in turns of {BLOCK}; p50, wall, ms");
     table(&title, ["call", &first, &last, "ratio", "requests", "read units", "write units"], &rows);
     note("Each call goes through the gateway of `cargo run`, and all tenants are in one table, in memory.");
     Ok(())

@@ -65,7 +65,7 @@ enum Part {
     Cold,
     /// Warm calls and capacity in tenants of several sizes
     Scale,
-    /// Lists, lookups and writes in tenants of several sizes: the smallest and the largest
+    /// Lists, lookups, writes and decisions in tenants of several sizes: the smallest and the largest
     Directory,
     /// Calls a second through the gateway
     Throughput,
