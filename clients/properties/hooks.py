@@ -163,6 +163,7 @@ OF_NO_SCHEMA = (
     # `filters` of the dialect directory: texts with a syntax of their own.
     "must be `field:operator:value`",
     "`filters[",
+    "must be given only for an action on a member",
     "the idempotency key was used for another request",
     "the tenant would be left without an active owner",
     "roles and groups together: change them in steps",

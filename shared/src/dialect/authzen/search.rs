@@ -28,7 +28,12 @@ impl Wire for Searched {
 
 /// How many results there are on a page. Of a number above 200 there are 200.
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(inline))]
-struct Limit(#[cfg_attr(feature = "openapi", schemars(range(min = 1)))] usize);
+struct Limit(#[cfg_attr(feature = "openapi", schemars(range(min = 1), transform = of_any_size))] usize);
+
+#[cfg(feature = "openapi")]
+fn of_any_size(number: &mut schemars::Schema) {
+    number.remove("format");
+}
 
 impl Wire for Limit {
     fn read(value: Value) -> Result<Self, Vec<Fault>> {
