@@ -27,7 +27,7 @@ struct Case {
 pub async fn run(cold: u32, log: &Tail) -> Result<()> {
     let root = find_root()?;
     let template = Template::load(&root.join("template.yaml"))?;
-    // The other public function reads the table.
+    // Other public functions use the table, which is not there.
     let docs = |function: &&Function| function.kind == Some(Kind::Public) && function.statements.is_empty();
     let docs: Vec<&Function> = template.functions.iter().filter(docs).collect();
     let bin_dir = functions::build(&root, docs.iter().map(|function| function.name.as_str()), true)?;

@@ -21,7 +21,7 @@ export async function start(clients, redirect) {
       require_auth_time: true,
     })),
     jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256' }] },
-    // In seconds; of what it would otherwise print a notice.
+    // Lifetimes in seconds. The provider prints a notice for each one that is missing.
     ttl: { AccessToken: 600, Grant: 600, IdToken: 600, Interaction: 600, Session: 600 },
     cookies: { keys: ['of this test'] },
     claims: { openid: ['sub'], email: ['email', 'email_verified'] },

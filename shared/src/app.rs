@@ -311,8 +311,13 @@ impl App {
             pictures: call.dialect.pictures,
             names: call.dialect.names,
             verify_again: are_old.then_some(verify_again),
-            ..self.asked_as(&call.request_id, call.dialect.name, &call.meter, call.deadline)
+            ..self.asked_alone(call)
         }
+    }
+
+    /// By a request without a caller.
+    fn asked_alone<'a>(&'a self, call: &'a Call) -> Asked<'a> {
+        self.asked_as(&call.request_id, call.dialect.name, &call.meter, call.deadline)
     }
 
     /// Without a caller, and for an answer that shows no member.

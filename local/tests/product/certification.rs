@@ -3,11 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use shared::domain::policy::check_text;
-use shared::domain::{Entry, Policy};
-use shared::id::{PolicyId, UserId};
-use shared::table::encode;
-use shared::table::key::TenantKeys;
+use shared::id::UserId;
 
 use crate::harness::{ACME, Product};
 use crate::searches::{ask, change, found};
@@ -52,12 +48,7 @@ async fn fixture(product: &Product, owner: &str) {
         let edit = json!({ "roles": [role], "metadata": metadata });
         change(product, ACME, owner, ("PATCH", &format!("/v1/users/{}", user.uuid())), edit).await;
     }
-    for (text, number) in POLICIES.into_iter().zip(1..) {
-        let policy = Policy { id: PolicyId::new(number), text: text.to_owned(), compiled: check_text(text).unwrap() };
-        let key = TenantKeys(ACME).policy(policy.id);
-        product.store.put(encode(&key, None, &Entry::Policy(policy)).unwrap()).await.unwrap();
-    }
-    product.move_catalog(ACME).await;
+    product.put_policies(ACME, &POLICIES).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

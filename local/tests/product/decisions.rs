@@ -2,11 +2,8 @@
 
 use local::demo;
 use serde_json::{Value, json};
-use shared::domain::policy::check_text;
-use shared::domain::{Entry, Policy, role};
-use shared::id::{PolicyId, RoleId, UserId};
-use shared::table::encode;
-use shared::table::key::TenantKeys;
+use shared::domain::role;
+use shared::id::{RoleId, UserId};
 
 use crate::harness::{ACME, Product, USER, turn};
 
@@ -196,10 +193,7 @@ async fn a_policy_of_the_tenant_sees_what_the_service_says() {
     let text = r#"@notice("Closed in December.") forbid (principal, action == Action::"permission:use", resource)
         when { context.resource.hasTag("status") && context.resource.getTag("status").contains("closed") }
         unless { context.request.hasTag("emergency") && context.request.getTag("emergency").contains("true") };"#;
-    let policy = Policy { id: PolicyId::new(1), text: text.to_owned(), compiled: check_text(text).unwrap() };
-    let key = TenantKeys(ACME).policy(policy.id);
-    product.store.put(encode(&key, None, &Entry::Policy(policy)).unwrap()).await.unwrap();
-    product.move_catalog(ACME).await;
+    product.put_policies(ACME, &[text]).await;
     for (status, context, allowed) in [
         ("open", json!({}), true),
         ("closed", json!({}), false),

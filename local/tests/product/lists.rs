@@ -4,11 +4,8 @@ mod dialects;
 
 use local::store;
 use serde_json::Value;
-use shared::domain::catalog::Policy;
-use shared::domain::policy::check_text;
-use shared::domain::{Entry, Member, Status, role};
-use shared::id::{GroupId, PolicyId, TenantId, UserId};
-use shared::table::encode;
+use shared::domain::{Member, Status, role};
+use shared::id::{GroupId, TenantId, UserId};
 use shared::table::key::{TenantKeys, folded};
 
 use crate::cost::fill;
@@ -178,10 +175,7 @@ async fn a_cursor_opens_only_its_own_list() {
 async fn a_list_leaves_out_whom_a_policy_of_the_tenant_hides() {
     let product = Product::start().await;
     let text = r#"forbid (principal, action == Action::"member:read", resource) when { resource.rank == 3 };"#;
-    let policy = Policy { id: PolicyId::new(1), text: text.to_owned(), compiled: check_text(text).unwrap() };
-    let key = TenantKeys(ACME).policy(policy.id);
-    product.store.put(encode(&key, None, &Entry::Policy(policy)).unwrap()).await.unwrap();
-    product.move_catalog(ACME).await;
+    product.put_policies(ACME, &[text]).await;
     let token = product.access("acme", "admin@acme.example").await;
     for query in ["sort=name", "sort=-email", "sort=id"] {
         let shown = emails(&product.all_pages(&token, ACME, query, 1).await.concat());

@@ -45,7 +45,7 @@ impl App {
         if exchange.cookie && !self.takes_cookies(call) {
             return Err(Problem::Grant(Grant::InvalidToken, "a cookie for a foreign page"));
         }
-        let asked = self.asked_as(&call.request_id, call.dialect.name, &call.meter, call.deadline);
+        let asked = self.asked_alone(call);
         let token = Unverified::read(&exchange.token, exchange.shown)?;
         if token.issuer()? == self.expected.issuer {
             return self.switch(call, &asked, exchange).await;

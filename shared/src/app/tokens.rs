@@ -30,7 +30,7 @@ impl App {
     pub(super) async fn refresh(&self, call: &Call, token: &str) -> Result<Answer, Problem> {
         let refuse = |why| Problem::Grant(Grant::InvalidRefresh, why);
         let of = RefreshOf::read(token).ok_or(refuse("no refresh token"))?;
-        let asked = self.asked_as(&call.request_id, call.dialect.name, &call.meter, call.deadline);
+        let asked = self.asked_alone(call);
         let session_id = of.session.to_string();
         loop {
             let who = (of.tenant, of.user);
@@ -76,7 +76,7 @@ impl App {
         Box::pin(async move {
             let token = ShownToken::read(call)?.token;
             self.spend(call, &token).await?;
-            let asked = self.asked_as(&call.request_id, call.dialect.name, &call.meter, call.deadline);
+            let asked = self.asked_alone(call);
             if let Some((who, session)) = self.session_of(call, &asked, &token).await? {
                 let _ = call.caller.set(who);
                 sessions::end(&asked, who, &session, "a token was revoked").await?;
@@ -118,8 +118,7 @@ impl App {
         let per_address = variable("CALLS_PER_ADDRESS").map_err(Problem::Internal)?;
         let per_address =
             per_address.parse().map_err(|_| Problem::Internal("CALLS_PER_ADDRESS is no number".into()))?;
-        let asked = self.asked_as(&call.request_id, call.dialect.name, &call.meter, call.deadline);
-        budget::spend(&asked, &call.address, per_address, &hash(credential)).await
+        budget::spend(&self.asked_alone(call), &call.address, per_address, &hash(credential)).await
     }
 
     /// The member and the session of a token that is good.

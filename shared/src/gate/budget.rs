@@ -1,4 +1,4 @@
-//! Budgets: how often somebody may ask for tokens, who has shown no credential of ours yet.
+//! Budgets: how often a client without a session may ask for tokens.
 //!
 //! A budget is for a minute. It belongs to the address of the request, or to the very credential that the request shows. Nobody else
 //! can spend the budget of a credential, because nobody else has it: so no attack locks a person or a session out.
