@@ -1,8 +1,10 @@
 //! `rolecall`: the API on a laptop. `cargo run -- --help` lists its commands and options.
 
+mod bootstrap;
+mod invoke;
+
 use std::{
-    fs,
-    io::{self, Read},
+    io,
     path::PathBuf,
     process::{self, ExitCode},
     time::Duration,
@@ -10,16 +12,13 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use local::{
-    Host, Options, Result, Server, Template,
-    cases::{self, Cases},
-    demo, dynamodb,
+    Host, Options, Result, Server, Template, demo, dynamodb,
     front::Latency,
     functions, log, seed, server,
     store::Store,
     template,
     token::{self, Flaw},
 };
-use serde_json::Value;
 use shared::credential;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -32,8 +31,6 @@ const DYNAMODB: &str = "http://127.0.0.1:8000";
 /// The time that calls under way have to finish after Ctrl-C.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The longest event that Lambda takes, in bytes.
-const MAX_EVENT: u64 = 6 * 1024 * 1024;
 /// The longest address: RFC 5321, section 4.5.3.1.
 const MAX_ADDRESS: usize = 320;
 
@@ -55,7 +52,9 @@ enum Command {
     /// List the routes: method, path, function, what it does
     Routes,
     /// Run one function on one event and print its answer
-    Invoke(Invoke),
+    Invoke(invoke::Invoke),
+    /// Make the first tenant and its owner, on this machine or in a stack on AWS
+    Bootstrap(bootstrap::Bootstrap),
     /// Print a token for a member, of a new session
     Token(Token),
     /// Add a tenant with many members
@@ -87,34 +86,6 @@ struct Serve {
     log: log::Format,
     #[command(flatten)]
     build: Build,
-}
-
-#[derive(Args)]
-struct Invoke {
-    /// Name of the function, as in `functions/`
-    function: String,
-    #[command(flatten)]
-    event: Event,
-    /// Use this DynamoDB (http://…); otherwise the one on port 8000 if there is one, else an empty
-    /// one
-    #[arg(long, value_name = "URL", value_parser = server::check_url)]
-    dynamodb: Option<String>,
-    /// Print the event instead of running the function
-    #[arg(long)]
-    print: bool,
-    #[command(flatten)]
-    build: Build,
-}
-
-#[derive(Args)]
-#[group(required = true, multiple = false)]
-struct Event {
-    /// File of the event, - for standard input
-    #[arg(long, value_name = "FILE")]
-    event: Option<PathBuf>,
-    /// Name of a recorded event: `success`, or a case of `events/FUNCTION/cases.json`
-    #[arg(long, value_name = "NAME")]
-    case: Option<String>,
 }
 
 #[derive(Args)]
@@ -174,7 +145,8 @@ async fn main() -> ExitCode {
     let result = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(options) => serve(options).await,
         Command::Routes => routes(),
-        Command::Invoke(options) => invoke(options).await,
+        Command::Invoke(options) => invoke::run(options).await,
+        Command::Bootstrap(options) => bootstrap::run(options).await,
         Command::Token(options) => print_token(options).await,
         Command::Seed(options) => seed(options).await,
     };
@@ -294,47 +266,6 @@ fn print_routes(template: &Template) {
     }
 }
 
-async fn invoke(options: Invoke) -> Result<()> {
-    let (root, mut template) = load()?;
-    // Events name the origin of `cargo run`, but this gateway is at another port.
-    server::for_this_machine(&mut template, PORT, &[]);
-    let name = &options.function;
-    if template.function(name).is_none() {
-        return Err(format!("no function `{name}` in template.yaml; `routes` lists them").into());
-    }
-    let (event, from) = match (&options.event.event, &options.event.case) {
-        (Some(file), _) => (read_event(file)?, format!("--event {}", file.display())),
-        (None, case) => {
-            let case = case.as_deref().unwrap_or(cases::SUCCESS);
-            let found = Cases::load(&root, name).and_then(|cases| cases.get(case));
-            (found.map_err(|why| format!("--case: {why}"))?.event, format!("--case {case}"))
-        }
-    };
-    let dynamodb = match options.dynamodb {
-        Some(url) => Some(url),
-        None => dynamodb::reach(DYNAMODB).await.is_ok().then(|| DYNAMODB.to_owned()),
-    };
-    let bin_dir = match options.print {
-        true => PathBuf::new(),
-        false => options.build.run([name.as_str()])?,
-    };
-    let server = Server::start(Options { dynamodb, ..Options::new(template.clone(), bin_dir) }).await?;
-    let store = Store::new(&server.dynamodb_url(), template.table_name())?;
-    demo::fill(&store, shared::now()).await?;
-    let event = token::fill(&store, &token::expected(&template)?, event, shared::now()).await;
-    let event = event.map_err(|why| format!("{from}: {why}"))?;
-    if options.print {
-        println!("{event:#}");
-        return Ok(());
-    }
-    let answer = server.invoke(name, &event).await;
-    server.shutdown().await;
-    // The log has given the reason.
-    let answer = answer.map_err(|_| format!("`{name}` has not answered"))?;
-    println!("{answer:#}");
-    Ok(())
-}
-
 async fn print_token(options: Token) -> Result<()> {
     let (_, template) = load()?;
     let store = store_at(&options.dynamodb, &template).await?;
@@ -379,22 +310,4 @@ fn check_address(text: &str) -> std::result::Result<String, String> {
         Some(_) if is_plain && text.len() <= MAX_ADDRESS => Ok(text.to_owned()),
         _ => Err(format!("not an address such as `ann@acme.example`, of at most {MAX_ADDRESS} bytes")),
     }
-}
-
-/// Reads the event in a file, and checks its form. The function checks the rest.
-fn read_event(file: &PathBuf) -> Result<Value> {
-    let wrong = |why: String| format!("--event {}: {why}", file.display());
-    let mut text = String::new();
-    let most = MAX_EVENT + 1;
-    let read = match file.to_str() {
-        Some("-") => io::stdin().take(most).read_to_string(&mut text),
-        _ => fs::File::open(file).and_then(|file| file.take(most).read_to_string(&mut text)),
-    };
-    match read {
-        Ok(bytes) if bytes as u64 == most => return Err(wrong(format!("more than {MAX_EVENT} bytes")).into()),
-        Ok(_) => {}
-        Err(error) => return Err(wrong(error.to_string()).into()),
-    }
-    let event: Value = serde_json::from_str(&text).map_err(|error| wrong(format!("not JSON: {error}")))?;
-    if event.is_object() { Ok(event) } else { Err(wrong("not an event: no JSON object".to_owned()).into()) }
 }

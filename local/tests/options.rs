@@ -1,5 +1,8 @@
 //! A person who gives a wrong option soon sees one line that names the option, and never a panic.
 
+#[path = "options/bootstrap.rs"]
+mod bootstrap;
+
 use std::ffi::OsString;
 use std::fs;
 use std::net::TcpListener;
@@ -57,7 +60,7 @@ fn nonsense(option: &str, folder: &Path) -> Vec<OsString> {
 }
 
 /// Each option of each command, and the other arguments that the command needs.
-const OPTIONS: [(&str, &[&str]); 21] = [
+const OPTIONS: [(&str, &[&str]); 27] = [
     ("--port", &["--bin-dir", "{folder}"]),
     ("--dynamodb-port", &["--bin-dir", "{folder}"]),
     ("--host", &["--bin-dir", "{folder}", "--port", "0", "--dynamodb-port", "0"]),
@@ -79,6 +82,12 @@ const OPTIONS: [(&str, &[&str]); 21] = [
     ("--members", &["seed", "--tenant", "big", "--dynamodb", "http://127.0.0.1:9"]),
     ("--dynamodb", &["seed", "--tenant", "big", "--members", "2"]),
     ("--data", &["seed", "--tenant", "big", "--members", "2"]),
+    ("--tenant", &["bootstrap", "--recover", "--email", "ann@acme.example", "--dynamodb", "http://127.0.0.1:9"]),
+    ("--email", &["bootstrap", "--recover", "--tenant", "acme", "--dynamodb", "http://127.0.0.1:9"]),
+    ("--event", &["bootstrap", "--bin-dir", "{folder}", "--dynamodb", "http://127.0.0.1:9"]),
+    ("--stack", &["bootstrap", "--event", "{folder}/event.json"]),
+    ("--dynamodb", &["bootstrap", "--bin-dir", "{folder}", "--event", "{folder}/event.json"]),
+    ("--bin-dir", &["bootstrap", "--event", "{folder}/event.json", "--dynamodb", "http://127.0.0.1:9"]),
 ];
 
 /// A folder with the files that commands need, and with another one.

@@ -7,6 +7,7 @@ use local::store::Store;
 use local::{Options, Server};
 use serde_json::{Value, json};
 use shared::id::{TenantId, UserId};
+use tokio::process::Command;
 
 use super::provider::Provider;
 use super::{EXCHANGE, ID_TOKEN, claims, post, text};
@@ -96,4 +97,27 @@ async fn an_empty_table_gets_an_owner_who_signs_in() {
     for secret in [secret.as_str(), token.as_str(), access, refresh, text(&tokens, "session_token"), "pkcs8"] {
         assert!(!items.contains(secret), "{secret}");
     }
+}
+
+/// The command of the operator, on a laptop with the demo tenants.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_makes_one_first_tenant() {
+    let product = Product::start().await;
+    let url = product.server.dynamodb_url();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rolecall"));
+    command.args(["bootstrap", "--tenant", "initech", "--name", "Initech", "--email", "owner@initech.example"]);
+    command.args(["--issuer", "http://127.0.0.1:9", "--audience", "app", "--dynamodb", &url, "--bin-dir"]);
+    command.arg(bin_dir());
+    let made = command.output().await.unwrap();
+    let errors = String::from_utf8_lossy(&made.stderr);
+    assert!(made.status.success(), "{errors}");
+    let answer: Value = serde_json::from_slice(&made.stdout).unwrap();
+    assert_eq!((&answer["tenant"]["slug"], &answer["owner"]["status"]), (&json!("initech"), &json!("invited")));
+    assert!(!errors.contains(text(&answer["invitation"], "secret")), "{errors}");
+
+    let again = command.output().await.unwrap();
+    assert_eq!((again.status.code(), again.stdout.len()), (Some(1), 0));
+    let errors = String::from_utf8_lossy(&again.stderr);
+    let said = "error: `bootstrap` answers already_exists: a first tenant with this deployment exists already\n";
+    assert!(errors.ends_with(said), "{errors}");
 }
