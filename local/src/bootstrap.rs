@@ -110,11 +110,18 @@ async fn on_this_machine(build: Build, dynamodb: String, request: &Value) -> Res
     }
 }
 
-/// Gives the request to the function of a stack, and returns its answer, which may be an error.
+/// Gives the request to the function of a stack, and returns its answer, which may be an error. Before that it has the keys made that
+/// sign tokens: a new stack may have none yet. Where there are keys, that does nothing before its time.
 fn in_stack(stack: &str, request: &Value) -> Result<Value> {
-    // Other users of the machine can see a command line. So the request goes by standard input.
+    let keys = by_sam(stack, "KeysRotateFunction", &json!({}))?;
+    if keys["errorMessage"].is_string() { Ok(keys) } else { by_sam(stack, "BootstrapFunction", request) }
+}
+
+/// Has sam give an event to a function of a stack, and returns the answer.
+fn by_sam(stack: &str, function: &str, event: &Value) -> Result<Value> {
+    // Other users of the machine can see a command line. So the event goes by standard input.
     let mut sam = Command::new("sam")
-        .args(["remote", "invoke", "BootstrapFunction", "--stack-name", stack, "--event-file", "-", "--output", "text"])
+        .args(["remote", "invoke", function, "--stack-name", stack, "--event-file", "-", "--output", "text"])
         // The folder of samconfig.toml: `sam deploy --guided` writes the region there.
         .current_dir(template::find_root()?)
         .stdin(Stdio::piped())
@@ -126,7 +133,7 @@ fn in_stack(stack: &str, request: &Value) -> Result<Value> {
         })?;
     if let Some(mut input) = sam.stdin.take() {
         // This fails only if sam has ended already. Then sam has said why.
-        let _ = input.write_all(request.to_string().as_bytes());
+        let _ = input.write_all(event.to_string().as_bytes());
     }
     let output = sam.wait_with_output().map_err(|error| format!("--stack: cannot run sam: {error}"))?;
     if !output.status.success() {

@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 use shared::credential::Kind as TokenKind;
-use shared::domain::{Group, Label, Member, Permission, Policy, Role, Status, Tenant, Time, User, policy, role};
+use shared::domain::api_key::Secret;
+use shared::domain::{
+    ApiKey, Group, Label, Member, Meta, Permission, Policy, Role, Status, Tenant, Time, User, policy, role,
+};
 use shared::gate::NewPicture;
-use shared::id::{GroupId, Kind, LabelId, MembershipId, PolicyId, RoleId, TenantId, UserId, is_slug};
+use shared::id::{GroupId, KeyId, Kind, LabelId, MembershipId, PolicyId, RoleId, TenantId, UserId, is_slug};
 use shared::table::Item;
 use shared::table::key::{self, TenantKeys};
 
@@ -149,6 +152,26 @@ fn acme_things(now: Time) -> Things {
         labels: [(1, "Engineer"), (2, "Designer")].map(label).into(),
         policies: Vec::new(),
         issuers: vec![issuer::of_acme(now)],
+        api_keys: vec![api_key(now)],
+    }
+}
+
+/// An API key that nobody has the text of.
+fn api_key(now: Time) -> ApiKey {
+    let valid_until = issuer::FOR_EVER;
+    ApiKey {
+        id: KeyId::new(1),
+        tenant: TenantId::new(1),
+        name: "Nightly import".to_owned(),
+        roles: [RoleId::new(5)].into(),
+        maker: Some(UserId::new(1)),
+        networks: BTreeSet::new(),
+        secrets: vec![Secret { hash: String::new(), until: valid_until }],
+        rotated_at: None,
+        valid_until,
+        ended: false,
+        fences: 0,
+        meta: Meta::new(now),
     }
 }
 

@@ -23,7 +23,7 @@ const OF_ACME: &str = "https://id.acme.example";
 const SECRET: &str = "demo-issuer";
 
 /// Nobody fetches its keys, so they count for ever: until the year 2200.
-const FOR_EVER: i64 = 7_258_118_400;
+pub(crate) const FOR_EVER: i64 = 7_258_118_400;
 
 /// The item of the issuer, which all tenants trust.
 pub fn items(now: Time) -> Result<Vec<Item>> {

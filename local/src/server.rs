@@ -98,6 +98,7 @@ pub fn for_this_machine(template: &mut Template, port: u16, hosts: &[Host]) {
         function.environment.entry("TENANT_CREATION".to_owned()).and_modify(|it| *it = "anyone".to_owned());
         // All callers of this machine have one address.
         function.environment.entry("CALLS_PER_ADDRESS".to_owned()).and_modify(|it| *it = "100000".to_owned());
+        function.environment.entry("KEY_ENVIRONMENT".to_owned()).and_modify(|it| *it = "local".to_owned());
         function.environment.entry("LOCAL_ISSUERS".to_owned()).and_modify(|it| *it = "allowed".to_owned());
         if let Some(allowed) = function.environment.get_mut("ALLOWED_ORIGINS") {
             *allowed =

@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, ReturnValue, WriteRequ
 use serde_json::json;
 use shared::domain::event::Stamp;
 use shared::domain::tenant::Counts;
-use shared::domain::{Author, Entry, Group, Issuer, Label, Member, Numbers, Policy, Role, Tenant, Time, User};
+use shared::domain::{ApiKey, Author, Entry, Group, Issuer, Label, Member, Numbers, Policy, Role, Tenant, Time, User};
 use shared::gate::NewPicture;
 use shared::id::{Id, TenantId, UserId};
 use shared::table::key::{self, Key, TenantKeys};
@@ -170,6 +170,7 @@ pub struct Things {
     pub labels: Vec<Label>,
     pub policies: Vec<Policy>,
     pub issuers: Vec<Issuer>,
+    pub api_keys: Vec<ApiKey>,
 }
 
 /// Makes the items of a new tenant without its members: the tenant itself, its slug, its things.
@@ -188,6 +189,9 @@ pub fn tenant_items(mut tenant: Tenant, things: &Things) -> Result<Vec<Item>> {
     for issuer in &things.issuers {
         items.extend(record_items(id, issuer, now)?);
     }
+    for key in &things.api_keys {
+        items.extend(record_items(id, key, now)?);
+    }
     for policy in &things.policies {
         let entry = Entry::Policy(policy.clone());
         items.push(encode(&TenantKeys(id).policy(policy.id), None, &entry).map_err(said)?);
@@ -200,12 +204,14 @@ pub fn tenant_items(mut tenant: Tenant, things: &Things) -> Result<Vec<Item>> {
         policies: last(&mut things.policies.iter().map(|it| it.id.number()), 0),
         jobs: 0,
         issuers: last(&mut things.issuers.iter().map(|it| it.number), 0),
+        keys: last(&mut things.api_keys.iter().map(|it| it.id.number()), 0),
     };
     let count = |things: usize| u32::try_from(things).unwrap_or(u32::MAX);
     tenant.counts = Counts {
         groups: count(things.groups.len()),
         labels: count(things.labels.len()),
         issuers: count(things.issuers.len()),
+        keys: count(things.api_keys.len()),
     };
     items.extend(record_items(id, &tenant, now)?);
     Ok(items)

@@ -16,11 +16,12 @@ use lambda_http::http::header;
 
 use crate::answer::Answer;
 use crate::gate::{
-    self, Asked, Caller, Conditions, FreshNumbers, KnownNames, KnownRules, MemberList, NamedList, NamedPageFn, Page,
-    PageFn, PlanFn, Proof, Question, ReadFn, Reads, TenantPageFn, VerifyAgain, Who,
+    self, Asked, Caller, Conditions, FreshNumbers, KeyProof, KnownNames, KnownRules, MemberList, NamedList,
+    NamedPageFn, Page, PageFn, PlanFn, Proof, Question, ReadFn, Reads, TenantPageFn, VerifyAgain, Who,
 };
+use crate::http::api_key::ShownKey;
 use crate::http::call::Call;
-use crate::http::credential::{self, Credential, Expected, Keys, Kind};
+use crate::http::credential::{self, Credential, Expected, Holder, Keys, Kind};
 use crate::lock;
 use crate::table::meter::Meter;
 use crate::table::{ATTEMPT, Item, Table, client, key};
@@ -135,22 +136,32 @@ impl App {
         let token = token.ok_or(Problem::Unauthenticated("no token"))?;
         let keys = self.keys_with(call, &credential::kid(token)?).await?;
         let credential = credential::verify(token, kind, &keys, &self.expected, (self.clock)())?;
-        let _ = call.caller.set((credential.tenant, credential.user)); // The first credential names the caller.
-        let Credential { user, tenant, slug, session, issued, .. } = credential;
-        Ok(Caller::new(user, tenant, slug, Proof { token: token.to_owned(), session, issued }))
+        let _ = call.caller.set((credential.tenant, credential.holder)); // The first credential names the caller.
+        let Credential { holder, tenant, slug, session, issued, .. } = credential;
+        let proof = Proof { token: token.to_owned(), session, issued };
+        Ok(match holder {
+            Holder::Member(user) => Caller::new(user, tenant, slug, proof),
+            Holder::Key(id, maker) => {
+                let key = KeyProof { id, maker, hash: None, address: call.address.clone() };
+                Caller::of_key(key, tenant, slug, proof)
+            }
+        })
     }
 
-    /// The caller by `Authorization: Bearer` with an access token.
+    /// The caller by `Authorization: Bearer` with an access token, or with an API key.
     pub async fn bearer(&self, call: &Call) -> Result<Caller, Problem> {
         let token = call.header(header::AUTHORIZATION).and_then(credential::bearer);
-        self.verify(call, token, Kind::Access).await
+        match token.filter(|token| ShownKey::is_meant(token)) {
+            Some(key) => by_key(call, key).ok_or(Problem::Unauthenticated("no API key, or not the whole of it")),
+            None => self.verify(call, token, Kind::Access).await,
+        }
     }
 
     /// The caller by a bearer and an `x-session-token` of the same user in the same tenant.
     pub async fn bearer_and_session(&self, call: &Call) -> Result<Caller, Problem> {
         let mut caller = self.bearer(call).await?;
         let session = self.verify(call, call.header("x-session-token"), Kind::Session).await?;
-        if (session.user, session.tenant) != (caller.user, caller.tenant) {
+        if caller.member().is_none() || (session.member(), session.tenant) != (caller.member(), caller.tenant) {
             return Err(Problem::Unauthenticated("a session token of another user or tenant"));
         }
         caller.also(session);
@@ -343,6 +354,13 @@ impl App {
             verify_again: None,
         }
     }
+}
+
+/// The caller by an API key, if the text is one. Whether it is good, the gate finds out.
+fn by_key(call: &Call, text: &str) -> Option<Caller> {
+    let shown = ShownKey::read(text)?;
+    let _ = call.caller.set((shown.tenant, Holder::Key(shown.id, shown.maker)));
+    Some(Caller::key(shown, &call.address))
 }
 
 /// A setting that `template.yaml` gives.

@@ -33,7 +33,7 @@ pub use domain::{self, Problem, id, problem};
 pub use gate::{Caller, Deletion, MemberList, NamedList, Page, Plan, Reading, Reads, Step, View, list};
 pub use http::call::{self, Call};
 pub use http::{Dialect, Paging};
-pub use http::{assertion, credential, json, signature, signing};
+pub use http::{api_key, assertion, credential, json, signature, signing};
 pub use serve::{serve, serve_product, serve_public};
 pub use work::Work;
 

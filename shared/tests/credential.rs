@@ -12,7 +12,8 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use serde_json::{Value, json};
 use shared::Problem;
 use shared::credential::{
-    self, Credential, Expected, Keys, Kind, LEEWAY, MAX_SESSION_ID, MAX_TOKEN, MAX_VERIFIED, bearer, cookie, verify,
+    self, Credential, Expected, Holder, Keys, Kind, LEEWAY, MAX_SESSION_ID, MAX_TOKEN, MAX_VERIFIED, bearer, cookie,
+    verify,
 };
 use shared::domain::Time;
 use shared::id::{MembershipId, TenantId, UserId};
@@ -134,7 +135,7 @@ fn headed(header: &Value) -> String {
 #[test]
 fn good_tokens_say_who_calls() {
     let credential = Credential {
-        user: UserId::new(42),
+        holder: Holder::Member(UserId::new(42)),
         tenant: TenantId::new(1),
         slug: "acme".to_owned(),
         session: "session-1".to_owned(),
@@ -163,7 +164,7 @@ fn what_is_not_ours_to_judge_is_ignored() {
         with(claims(), "sub", UserId::new(42).uuid().to_string().to_uppercase()),
         with(claims(), "exp", i64::MAX),
     ] {
-        assert_eq!(check(&token(&claims), Kind::Access).unwrap().user, UserId::new(42), "{claims}");
+        assert_eq!(check(&token(&claims), Kind::Access).unwrap().holder, Holder::Member(UserId::new(42)), "{claims}");
     }
     for header in [
         json!({ "alg": "EdDSA", "kid": "ed" }),

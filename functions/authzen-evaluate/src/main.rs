@@ -77,7 +77,7 @@ fn evaluated(reading: &Reading, asked: &Asked) -> Result<Evaluated, Problem> {
 async fn search_subjects(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let search = call.body(MAX_BODY)?.all(SubjectSearch::read)?;
-    let (question, page, kind) = search.asked(caller.tenant, caller.user)?;
+    let (question, page, kind) = search.asked(caller.tenant, &caller.name())?;
     app.subjects(call, &caller, question.as_ref(), &page, &|users, next| {
         let subject = |user: &UserId| FoundSubject { r#type: kind.clone(), id: user.uuid().to_string() };
         found(users.iter().map(subject).collect(), next)
@@ -91,7 +91,7 @@ async fn search_subjects(app: &App, call: &Call) -> Result<Answer, Problem> {
 async fn search_actions(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let search = call.body(MAX_BODY)?.all(ActionSearch::read)?;
-    let (actions, page) = search.asked(caller.tenant, caller.user)?;
+    let (actions, page) = search.asked(caller.tenant, &caller.name())?;
     app.read(call, &caller, actions.reads(&caller), &|reading| {
         let (names, next) = reading.actions(&actions, &page)?;
         Ok(found(names.into_iter().map(|name| FoundAction { name }).collect(), next))

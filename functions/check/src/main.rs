@@ -5,13 +5,13 @@ use shared::{Answer, App, Call, Problem, Reads};
 
 /// `POST /v1/check`: says whether a member may do something now, by their roles, the policies and the tenant's own rules.
 ///
-/// Everybody may ask about themselves. `decision:check` allows to ask about others.
+/// Everybody may ask about themselves, an API key too. `decision:check` allows to ask about others.
 async fn check(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let (question, is_explained) = users::in_tenant(call, &caller, call.body(MAX_BODY)?, |body| {
         let check = Check::read(body)?;
         let is_explained = check.is_explained();
-        Ok((body.join(check.question(caller.user, caller.tenant))?, is_explained))
+        Ok((body.join(check.question(&caller))?, is_explained))
     })?;
     app.read(call, &caller, Reads::questions([&question]), &|reading| {
         let decision = reading.decide(&question)?;

@@ -10,7 +10,7 @@ use shared::{Answer, App, Call, Problem, Reads};
 async fn get_user(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer_and_session(call).await?;
     let (user, has_actions_info) = call.parameters().all(|query| {
-        let (user, has) = (query.join(membership::user(call, caller.user)), membership::has_actions_info(query));
+        let (user, has) = (query.join(membership::user(call, &caller)), membership::has_actions_info(query));
         Ok((user?, has))
     })?;
     app.read(call, &caller, Reads::member(user), &|reading| {

@@ -107,7 +107,7 @@ async fn update_user(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer_and_session(call).await?;
     let (body, conditions) = (call.body(MAX_BODY)?, call.conditions()?);
     let (update, user) = body.all(|body| {
-        let (read, user) = (Body::read(body), body.join(membership::user(call, caller.user)));
+        let (read, user) = (Body::read(body), body.join(membership::user(call, &caller)));
         Ok((read?.update(), user?))
     })?;
     app.change(call, &caller, Reads::member(user).naming(&update), &conditions, &|plan| {

@@ -26,8 +26,9 @@ async fn list_roles(app: &App, call: &Call) -> Result<Answer, Problem> {
 async fn get_role(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer_or_cookie(call).await?;
     caller.same_tenant(caller.tenant_spelled(call.path("organization_id")))?;
-    app.read(call, &caller, Reads::member(Some(caller.user)), &|reading| {
-        let view = reading.see(reading.facts().member(Some(caller.user))?)?;
+    let user = caller.user()?;
+    app.read(call, &caller, Reads::member(Some(user)), &|reading| {
+        let view = reading.see(reading.facts().member(Some(user))?)?;
         Ok(organization::shown(&json!(Assignment::new(&view))).with_etag(view.version()))
     })
     .await

@@ -17,9 +17,9 @@ async fn end_session(app: &App, call: &Call) -> Result<Answer, Problem> {
         };
         Ok((id?, user))
     })?;
-    let user = user.map_or(Some(caller.user), UserId::from_uuid);
+    let user = user.map_or(caller.member(), UserId::from_uuid);
     let id = id.map_or_else(|| caller.session().to_owned(), |id| id.to_string());
-    let is_current = user == Some(caller.user) && id == caller.session();
+    let is_current = user.is_some() && user == caller.member() && id == caller.session();
     let answer = end(app, call, user, Ending::One(id)).await?;
     Ok(if is_current { app.without_cookie(call, answer) } else { answer })
 }

@@ -9,7 +9,7 @@ use shared::{Answer, App, Call, Problem};
 async fn list_sessions(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let user = users::in_tenant(call, &caller, call.parameters(), |query| Ok(query.optional::<Uuid>("user")))?;
-    let user = user.map_or(Some(caller.user), UserId::from_uuid);
+    let user = user.map_or(caller.member(), UserId::from_uuid);
     app.sessions(call, &caller, user, &|sessions| Answer::json(200, &json!(Sessions::new(sessions)))).await
 }
 

@@ -30,16 +30,17 @@ async fn transfer(app: &App, call: &Call) -> Result<Answer, Problem> {
     let to = UserId::from_uuid(users::in_tenant(call, &caller, body, Body::read)?.to);
     let becomes = |role| MemberEdit { roles: Some(Roles::BuiltIn(role)), ..MemberEdit::default() };
     let (owner, admin) = (becomes(role::OWNER), becomes(role::ADMIN));
-    app.change(call, &caller, Reads::member(to).and_member(caller.user), &conditions, &|plan| {
+    let from = caller.user()?;
+    app.change(call, &caller, Reads::member(to).and_member(from), &conditions, &|plan| {
         let facts = plan.facts();
-        if to == Some(caller.user) {
+        if to == Some(from) {
             plan.refuse(Problem::NotFound("other user"));
         }
         let new = plan.update(facts.member(to)?, &owner);
         if !new.is_active() {
             plan.refuse(Problem::NotFound("active user"));
         }
-        let former = plan.update(facts.member(Some(caller.user))?, &admin);
+        let former = plan.update(facts.member(Some(from))?, &admin);
         let (owner, former_owner) = (plan.view(&new), plan.view(&former));
         let shown = Transfer { owner: User::new(&owner), former_owner: User::new(&former_owner) };
         Ok(Answer::json(200, &json!(shown)).with_etag(owner.version()).into())

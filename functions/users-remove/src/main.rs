@@ -20,7 +20,7 @@ async fn remove_user(app: &App, call: &Call) -> Result<Answer, Problem> {
 async fn leave_tenant(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     users::in_tenant(call, &caller, call.parts(), |_| Ok(()))?;
-    remove(app, call, &caller, Some(caller.user)).await
+    remove(app, call, &caller, Some(caller.user()?)).await
 }
 
 async fn remove(app: &App, call: &Call, caller: &Caller, user: Option<UserId>) -> Result<Answer, Problem> {

@@ -122,7 +122,7 @@ async fn an_idempotency_key_gets_the_first_answer_back_byte_for_byte_in_each_dia
         let other = calls.set_role_with(function, role::USER, &key).await;
         let status = if function.starts_with("directory") { 400 } else { 422 };
         assert_eq!(other.status, status, "{}: {other:?}", function);
-        let record = TenantKeys(ACME).idempotency(UserId::new(2), "one-and-the-same");
+        let record = TenantKeys(ACME).idempotency("2", "one-and-the-same");
         let mut recorded: shared::gate::Recorded =
             shared::table::decode(product.store.get(&record).await.unwrap().unwrap()).unwrap();
         let left = recorded.expires_at - shared::now().seconds();

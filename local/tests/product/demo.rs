@@ -10,9 +10,11 @@ use shared::id::{TenantId, UserId, issuer_uuid};
 
 use crate::harness::{ACME, Product};
 
-/// What differs between two tenants that are made alike: times, authors, hashes, secrets, and numbers that are given to all
+/// What differs between two tenants that are made alike: times, authors, hashes, secrets and how long they are good, and numbers that are given to all
 /// tenants together.
-const DIFFERENT: [&str; 16] = [
+const DIFFERENT: [&str; 18] = [
+    "secrets",
+    "valid_until",
     "created_at",
     "created_by",
     "updated_at",
@@ -149,6 +151,10 @@ async fn the_demo_tenant_is_what_the_functions_make() {
                 names.iter().map(|name| ((*name).to_owned(), issuer[*name].clone())).collect();
             call("POST", "/v1/issuers", Some(body.into())).await;
         }
+    }
+    for key in read("/v1/api-keys").await["api_keys"].as_array().unwrap() {
+        let body = json!({ "name": key["name"], "roles": key["roles"], "networks": key["networks"] });
+        call("POST", "/v1/api-keys", Some(body)).await;
     }
     // What takes a second call makes a second version.
     let mut later = BTreeSet::new();

@@ -7,7 +7,7 @@ use shared::credential::Kind;
 use shared::domain::group::MAX_GROUPS;
 use shared::domain::tenant::Counts;
 use shared::domain::{Group, Tenant};
-use shared::id::{GroupId, JobId, LabelId, RoleId, TenantId, UserId, issuer_uuid};
+use shared::id::{GroupId, JobId, KeyId, LabelId, RoleId, TenantId, UserId, issuer_uuid};
 use shared::table::encode;
 use shared::table::key::TenantKeys;
 
@@ -16,10 +16,10 @@ use crate::harness::{ACME, Product};
 const GLOBEX: TenantId = TenantId::new(2);
 
 /// Ids by their kinds, as UUIDs and as the numbers of some dialects.
-struct Ids([(&'static str, String); 9]);
+struct Ids([(&'static str, String); 10]);
 
 /// The calls with an id in every position. `<user>` stands for the UUID of a user, `<user number>` for the number.
-const CALLS: [(&str, &str, &str); 58] = [
+const CALLS: [(&str, &str, &str); 62] = [
     ("DELETE", "/v1/sessions/0b3e0f5e-33a4-4b0f-9d3c-0d8a6f6e9a10", ""),
     ("DELETE", "/v1/users/<user>/sessions", ""),
     ("GET", "/v1/users/<user>", ""),
@@ -86,6 +86,10 @@ const CALLS: [(&str, &str, &str); 58] = [
     ("PATCH", "/v1/issuers/<issuer>", r#"{"clients": ["app"]}"#),
     ("DELETE", "/v1/issuers/<issuer>", ""),
     ("DELETE", "/v1/issuers/<issuer>/keys/1", ""),
+    ("GET", "/v1/api-keys/<key>", ""),
+    ("POST", "/v1/api-keys/<key>/rotate", "{}"),
+    ("POST", "/v1/api-keys/<key>/take-over", ""),
+    ("DELETE", "/v1/api-keys/<key>", ""),
 ];
 
 impl Ids {
@@ -101,6 +105,7 @@ impl Ids {
             ("<group number>", number.to_string()),
             ("<label number>", number.to_string()),
             ("<issuer>", issuer_uuid(&format!("https://id-{number}.example")).to_string()),
+            ("<key>", KeyId::new(number).uuid_in(tenant).to_string()),
         ])
     }
 
@@ -144,6 +149,9 @@ async fn ids_of_another_tenant_are_answered_like_ids_that_do_not_exist() {
         }
     }
     theirs("POST", "/v1/issuers", Some(json!({ "iss": "https://id-7.example", "audiences": ["app"] }))).await;
+    for _ in 0..7 {
+        theirs("POST", "/v1/api-keys", Some(json!({ "name": "Theirs", "roles": ["user"] }))).await;
+    }
     // The deletion of a group that somebody is in is a job.
     let group = GroupId::new(8).uuid_in(GLOBEX);
     theirs("PUT", &format!("/v1/users/me/groups/{group}"), None).await;
@@ -208,12 +216,17 @@ async fn there_can_be_only_so_many() {
     }
 
     let tenant = product.tenant(ACME).await;
-    let full = Tenant { counts: Counts { groups: MAX_GROUPS as u32, labels: 1_000, issuers: 20 }, ..tenant.clone() };
+    let full = Tenant {
+        counts: Counts { groups: MAX_GROUPS as u32, labels: 1_000, issuers: 20, keys: 250 },
+        ..tenant.clone()
+    };
     product.store.put(encode(&TenantKeys(ACME).tenant(), None, &full).unwrap()).await.unwrap();
     for path in ["/v1/groups", "/v1/labels"] {
         let over = call("POST", path, json!({ "name": "One more" })).await;
         assert_eq!((over.status, &over.json()["code"]), (422, &json!("limit_reached")), "{path}");
     }
+    let over = call("POST", "/v1/api-keys", json!({ "name": "One more", "roles": ["user"] })).await;
+    assert_eq!((over.status, &over.json()["code"]), (422, &json!("limit_reached")));
     product.store.put(encode(&TenantKeys(ACME).tenant(), None, &tenant).unwrap()).await.unwrap();
     assert_eq!(call("POST", "/v1/groups", json!({ "name": "One more" })).await.status, 201);
     let now = product.tenant(ACME).await;

@@ -1,5 +1,6 @@
 //! The product as its callers know it: HTTP in and out, with real function processes and a real engine.
 
+mod api_keys;
 mod certification;
 mod client;
 mod contract;

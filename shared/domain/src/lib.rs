@@ -1,12 +1,13 @@
 //! The records and decisions of Rolecall. This package is pure: it has no HTTP, no AWS, no clock and no random numbers.
 //!
 //! - [`id`], [`time`], [`text`], [`problem`], [`sign_in`]: leaves
-//! - [`tenant`], [`member`], [`role`], [`group`], [`label`], [`job`], [`session`], [`issuer`], with [`meta`]: the records; [`catalog`]: everything that decides in a
-//!   tenant
+//! - [`tenant`], [`member`], [`role`], [`group`], [`label`], [`job`], [`session`], [`issuer`], [`api_key`], with [`meta`]: the
+//!   records; [`catalog`]: everything that decides in a tenant
 //! - [`policy`]: the decision, by Cedar policies
 //! - [`record`]: the trait of all records; [`event`]: the audit chain of a record
 //! - [`member::change`], [`role::change`], [`group::change`], [`tenant::change`]: the edits of a record, and the actions of an edit
 
+pub mod api_key;
 pub mod catalog;
 pub mod event;
 pub mod group;
@@ -29,6 +30,7 @@ pub mod tenant;
 pub mod text;
 pub mod time;
 
+pub use api_key::{ApiKey, ApiKeyEdit};
 pub use catalog::{Catalog, Entry, Known, Names, Origin, Policy};
 pub use event::{Author, Broken, Difference, Event, verify_chain};
 pub use group::Group;

@@ -16,17 +16,18 @@ use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::LazyLock;
 
-pub use action::Action;
+pub use action::{Action, KeyDeed};
 #[cfg(feature = "cedar")]
 pub use text::{MAX_COMPILED_BYTES, MAX_POLICY_BYTES, MAX_POLICY_DEPTH, Refused, check_text, compile};
 pub(crate) use value::{groups, long, record, string, strings};
 
+use crate::api_key::ApiKey;
 use crate::catalog::{Catalog, Entry, Policy};
-use crate::id::{GroupId, TenantId};
+use crate::id::{GroupId, RoleId, TenantId};
 use crate::member::Member;
 use crate::problem::Denial;
 use eval::{Entity, Erred, Request};
-use format::{Effect, Record, Rule, Uid};
+use format::{Effect, Record, Rule, Uid, Value};
 
 pub const BASE: &str = include_str!("../policies/base.cedar");
 /// [`BASE`] in the form that functions read. `tests/evaluation.rs` makes it, and compares it with the text.
@@ -162,21 +163,36 @@ pub fn member(member: &Member, catalog: &Catalog) -> Entity {
         entity.attributes.insert(Cow::Borrowed("status"), string("removed"));
         return entity;
     }
-    let roles = catalog.roles_of(member);
     let is_in = |group: &&GroupId| !catalog.is_retiring(**group);
     let attributes = [
         ("status", string(member.status.as_str())),
-        ("roles", strings(catalog.roles(&roles).map(|role| role.name.as_str()))),
-        ("rank", long(catalog.rank(&roles))),
-        ("holds", strings(catalog.permissions(&roles))),
-        ("denies", strings(catalog.denied(&roles))),
         ("groups", groups(member.groups.iter().filter(is_in))),
         ("manages", groups(member.manages.iter().filter(is_in))),
     ];
+    let attributes = attributes.into_iter().chain(of_roles(&catalog.roles_of(member), catalog));
     let groups = member.groups.iter().filter(is_in);
     let mut ancestors: BTreeSet<_> = groups.map(|group| Uid::new("Group", group)).collect();
     ancestors.insert(Uid::new("Tenant", member.tenant));
     Entity::new(Uid::new("Member", member.user), record(attributes), ancestors)
+}
+
+/// An API key as policies know it: without the limit that its maker is.
+pub fn api_key(key: &ApiKey, catalog: &Catalog) -> Entity {
+    let status = if key.ended { "ended" } else { "active" };
+    let attributes = [("status", string(status)), ("groups", groups([])), ("manages", groups([]))];
+    let maker = key.maker.map(|maker| ("maker", Value::Entity { uid: Uid::new("Member", maker) }));
+    let attributes = attributes.into_iter().chain(maker).chain(of_roles(&key.roles, catalog));
+    Entity::new(Uid::new("ApiKey", key.id), record(attributes), [Uid::new("Tenant", key.tenant)].into())
+}
+
+/// The attributes that follow from roles.
+fn of_roles(roles: &BTreeSet<RoleId>, catalog: &Catalog) -> [(&'static str, Value); 4] {
+    [
+        ("roles", strings(catalog.roles(roles).map(|role| role.name.as_str()))),
+        ("rank", long(catalog.rank(roles))),
+        ("holds", strings(catalog.permissions(roles))),
+        ("denies", strings(catalog.denied(roles))),
+    ]
 }
 
 /// A tenant as policies know it.

@@ -267,8 +267,7 @@ impl Problem {
     pub fn status(&self) -> u16 {
         match self {
             Problem::InvalidJson(_) | Problem::Invalid(_) => 400,
-            Problem::Grant(Grant::Denied, _) => 403,
-            Problem::Grant(..) => 400,
+            Problem::Grant(grant, _) => grant.status(),
             Problem::Unauthenticated(_) => 401,
             Problem::TenantMismatch | Problem::Forbidden(_) => 403,
             Problem::NotFound(_) => 404,

@@ -224,6 +224,9 @@ pub struct Counts {
     pub labels: u32,
     #[serde(default)]
     pub issuers: u32,
+    /// API keys that have not ended.
+    #[serde(default)]
+    pub keys: u32,
 }
 
 /// The last number of each kind that was given in a tenant. No number is given twice.
@@ -237,6 +240,8 @@ pub struct Numbers {
     pub jobs: u32,
     #[serde(default, skip_serializing_if = "is_zero")]
     pub issuers: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub keys: u32,
 }
 
 /// A kind of which there is none is left out, as in items that older code has written: conditions compare all of them.
@@ -247,7 +252,7 @@ fn is_zero(count: &u32) -> bool {
 /// The numbers of a new tenant.
 impl Default for Numbers {
     fn default() -> Self {
-        Self { roles: BUILT_IN_ROLES, groups: 0, labels: 0, policies: 0, jobs: 0, issuers: 0 }
+        Self { roles: BUILT_IN_ROLES, groups: 0, labels: 0, policies: 0, jobs: 0, issuers: 0, keys: 0 }
     }
 }
 

@@ -64,6 +64,7 @@ pub(crate) fn meaning(problem: &Problem) -> &'static str {
         }
         Problem::Grant(Grant::UnsupportedType, _) => "there is no such way to get a token",
         Problem::Grant(Grant::InvalidRefresh, _) => "the refresh token is not good, or its session has ended",
+        Problem::Grant(Grant::InvalidClient, _) => "the API key is not good",
         Problem::Grant(Grant::Denied, _) => "the person is no active member of the tenant",
         Problem::InvalidJson(_) => "the body is not JSON, or has a key twice",
         Problem::Invalid(_) => "something is missing, or not what it must be",
@@ -148,6 +149,7 @@ pub fn problems() -> Vec<Problem> {
         Problem::Grant(Grant::InvalidTarget, CAUSE),
         Problem::Grant(Grant::UnsupportedType, CAUSE),
         Problem::Grant(Grant::InvalidRefresh, CAUSE),
+        Problem::Grant(Grant::InvalidClient, CAUSE),
         Problem::Grant(Grant::Denied, CAUSE),
         Problem::InvalidJson("unexpected character at line 1 column 2".to_owned()),
         Problem::PayloadTooLarge(MAX_BODY),

@@ -9,13 +9,15 @@ use lambda_http::http::header;
 use super::tokens::Signed;
 use super::{App, Boxed};
 use crate::answer::Answer;
-use crate::dialect::oauth::{Exchange, TokenRequest};
+use crate::dialect::oauth::{Client, Exchange, TokenRequest};
+use crate::gate::api_keys::{self, ShownApiKey};
 use crate::gate::issuers::{self, IssuerKeys, Trusted};
 use crate::gate::sessions::{self, EXCHANGED, Exchanged, GRACE, Live, Target, Trust};
 use crate::gate::tokens::{self, Refreshed};
 use crate::gate::{self, Asked, Caller, Conditions, Reads, Who};
 use crate::http::assertion::{Proved, UNKNOWN_KEY, Unverified};
 use crate::http::call::Call;
+use crate::http::credential::Holder;
 use crate::http::signing::{RefreshOf, hash};
 use crate::table::Item;
 
@@ -30,11 +32,14 @@ impl App {
     pub fn tokens<'a>(&'a self, call: &'a Call) -> Boxed<'a, Answer> {
         Box::pin(async move {
             let request = TokenRequest::read(call)?;
-            let (TokenRequest::Exchange(Exchange { token, .. }) | TokenRequest::Refresh(token)) = &request;
-            self.spend(call, token).await?;
+            let (TokenRequest::Exchange(Exchange { token: shown, .. })
+            | TokenRequest::Refresh(shown)
+            | TokenRequest::Client(Client { secret: shown, .. })) = &request;
+            self.spend(call, shown).await?;
             let answer = match &request {
                 TokenRequest::Exchange(exchange) => self.exchange(call, exchange).await?,
                 TokenRequest::Refresh(token) => self.refresh(call, token).await?,
+                TokenRequest::Client(client) => self.of_client(call, client).await?,
             };
             // RFC 6749, section 5.1.
             Ok(answer.uncached().with_header(header::PRAGMA.as_str(), "no-cache"))
@@ -103,7 +108,7 @@ impl App {
         let keys = self.signing.keys(trust.ours.as_ref()).await?;
         let tenant_id = trust.tenant()?;
         let caller = Caller::signing_in(user, tenant_id);
-        let _ = call.caller.set((tenant_id, user));
+        let _ = call.caller.set((tenant_id, Holder::Member(user)));
         let id = Uuid::new_v4();
         let device = call.header(header::USER_AGENT).map(|device| shortened(device).to_owned());
         let plan = |plan: &mut gate::Plan| {
@@ -178,7 +183,9 @@ impl App {
     async fn switch(&self, call: &Call, asked: &Asked<'_>, exchange: &Exchange) -> Result<Answer, Problem> {
         let shown = self.of_either_kind(call, &exchange.token).await?;
         let shown = shown.ok_or(Problem::Grant(Grant::InvalidToken, "a token of ours that is not good"))?;
-        let (session, member) = tokens::of_session(asked, (shown.tenant, shown.user), &shown.session).await?;
+        let of_key = Problem::Grant(Grant::InvalidToken, "a token of an API key");
+        let (who, session) = shown.session().ok_or(of_key)?;
+        let (session, member) = tokens::of_session(asked, who, session).await?;
         let target = match &exchange.target {
             Target::Only => Target::Tenant(shown.tenant),
             Target::Slug(slug) if *slug == shown.slug => Target::Tenant(shown.tenant),
@@ -188,7 +195,7 @@ impl App {
         if trust.tenant()? == shown.tenant {
             return self.prolong(call, asked, (&trust, &session, &member), exchange.cookie).await;
         }
-        let same = trust.known.filter(|user| *user == shown.user);
+        let same = trust.known.filter(|user| *user == member.user);
         let user = same.ok_or(Problem::Grant(Grant::Denied, "the tenant does not know this `sub`"))?;
         let how = (session.sign_in.clone(), session.client.as_str());
         self.begin(call, asked, (&trust, user), how, None, exchange.cookie).await
@@ -226,6 +233,22 @@ impl App {
         Box::pin(async move {
             let check = |item: Option<&Item>| self.verify_again(caller, item);
             Ok(answer(&sessions::list(&self.asked(call, &check), caller, user).await?))
+        })
+    }
+
+    /// Answers with the API keys of the tenant that the caller may see.
+    ///
+    /// # Errors
+    /// As [`App::read`].
+    pub fn api_keys<'a>(
+        &'a self,
+        call: &'a Call,
+        caller: &'a Caller,
+        answer: &'a (dyn Fn(&[ShownApiKey]) -> Answer + Send + Sync),
+    ) -> Boxed<'a, Answer> {
+        Box::pin(async move {
+            let check = |item: Option<&Item>| self.verify_again(caller, item);
+            api_keys::list(&self.asked(call, &check), caller, answer).await
         })
     }
 

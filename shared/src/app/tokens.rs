@@ -9,12 +9,13 @@ use serde_json::json;
 
 use super::{App, Boxed, variable};
 use crate::answer::Answer;
-use crate::dialect::oauth::{Introspection, Revoked, ShownToken, Tokens};
+use crate::dialect::oauth::{Client, Introspection, Revoked, ShownToken, Tokens};
 use crate::gate::sessions::{self, GRACE};
 use crate::gate::tokens::{self, Refreshed};
 use crate::gate::{Asked, Reads, budget};
+use crate::http::api_key::{self, ShownKey};
 use crate::http::call::Call;
-use crate::http::credential::{self, Claims, Credential, Kind};
+use crate::http::credential::{self, Claims, Credential, Holder, Kind};
 use crate::http::signing::{ACCESS, RefreshOf, SESSION, SigningKeys, hash};
 
 /// A session with what its tokens say.
@@ -35,7 +36,7 @@ impl App {
         loop {
             let who = (of.tenant, of.user);
             let Refreshed { session, facts, ours } = tokens::of_refresh(&asked, who, &session_id).await?;
-            let _ = call.caller.set(who);
+            let _ = call.caller.set((of.tenant, Holder::Member(of.user)));
             let keys = self.signing.keys(ours.as_ref()).await?;
             let current = session.refresh.clone().ok_or(refuse("a session without refresh tokens"))?;
             let now = facts.now().seconds();
@@ -78,7 +79,7 @@ impl App {
             self.spend(call, &token).await?;
             let asked = self.asked_alone(call);
             if let Some((who, session)) = self.session_of(call, &asked, &token).await? {
-                let _ = call.caller.set(who);
+                let _ = call.caller.set((who.0, Holder::Member(who.1)));
                 sessions::end(&asked, who, &session, "a token was revoked").await?;
             }
             Ok(Answer::json(200, &json!(Revoked {})).uncached())
@@ -98,19 +99,63 @@ impl App {
                 Some(of) => (Some(of), None),
                 None => (None, self.of_either_kind(call, &token).await?),
             };
-            let of_refresh = refresh.map(|of| (of.tenant, of.user, of.session.to_string()));
-            let whose = of_refresh.or_else(|| shown.as_ref().map(|it| (it.tenant, it.user, it.session.clone())));
+            let key = ShownKey::read(&token);
+            let whose = match (&key, &refresh, &shown) {
+                (Some(key), ..) => Some((key.tenant, Holder::Key(key.id, key.maker), String::new())),
+                (_, Some(of), _) => Some((of.tenant, Holder::Member(of.user), of.session.to_string())),
+                (.., Some(shown)) => Some((shown.tenant, shown.holder, shown.session.clone())),
+                _ => None,
+            };
             // A token of another tenant is none here.
-            let whose = whose.filter(|(tenant, ..)| *tenant == caller.tenant).map(|(_, user, session)| (user, session));
-            self.read(call, &caller, Reads::session(whose), &|reading| {
-                let introspection = reading.live_session()?.and_then(|session| match &shown {
-                    Some(shown) => Some(Introspection::of_token(shown, session)),
-                    None => Introspection::of_refresh(session, &hash(&token), caller.tenant, &self.expected),
-                });
+            let whose = whose.filter(|(tenant, ..)| *tenant == caller.tenant);
+            let reads = match &whose {
+                Some((_, Holder::Key(id, maker), _)) => Reads::api_key(Some(*id)).and_members(*maker),
+                Some((_, Holder::Member(user), session)) => Reads::session(Some((*user, session.clone()))),
+                None => Reads::session(None),
+            };
+            self.read(call, &caller, reads, &|reading| {
+                let introspection = match (reading.live_session()?, &shown) {
+                    (Some(session), Some(shown)) => Some(Introspection::of_token(shown, session)),
+                    (Some(session), None) => {
+                        Introspection::of_refresh(session, &hash(&token), caller.tenant, &self.expected)
+                    }
+                    (None, _) => {
+                        let key = reading.live_key(key.as_ref().map(|key| key.hash.as_str()));
+                        key.map(|key| Introspection::of_key(key, shown.as_ref(), &self.expected))
+                    }
+                };
                 Ok(Answer::json(200, &json!(introspection.unwrap_or_default())).uncached())
             })
             .await
         })
+    }
+
+    /// An access token for an API key (RFC 6749, section 4.4). There is no refresh token: the key gives another one.
+    pub(super) async fn of_client(&self, call: &Call, client: &Client) -> Result<Answer, Problem> {
+        let refuse = |why| Problem::Grant(Grant::InvalidClient, why);
+        let caller = super::by_key(call, &client.secret).ok_or(refuse("no API key, or not the whole of it"))?;
+        let (facts, key, ours) = tokens::of_key(&self.asked_alone(call), &caller).await?;
+        let id = key.id.uuid_in(caller.tenant).to_string();
+        if client.id.as_ref().is_some_and(|shown| *shown != id) {
+            return Err(refuse("the id of another key"));
+        }
+        let keys = self.signing.keys(ours.as_ref()).await?;
+        let now = facts.now().seconds();
+        let lasts = ACCESS.min(key.valid_until - now);
+        let claims = Claims {
+            iss: self.expected.issuer.clone(),
+            aud: self.expected.audience.clone(),
+            sub: id.clone(),
+            tid: caller.tenant.uuid().to_string(),
+            slug: facts.tenant().slug.clone(),
+            sid: api_key::name(key.id, key.maker),
+            exp: now + lasts,
+            iat: now,
+            nbf: now,
+            typ: Kind::Access,
+            started: None,
+        };
+        Ok(Answer::json(200, &json!(Tokens::new(keys.sign(&claims, &id)?, lasts))))
     }
 
     /// Spends one call of the client's address, and one of the credential that it shows.
@@ -134,7 +179,8 @@ impl App {
             return Ok(is_good.then_some((who, session)));
         }
         let shown = self.of_either_kind(call, token).await?;
-        Ok(shown.map(|shown| ((shown.tenant, shown.user), shown.session)))
+        let session = shown.as_ref().and_then(Credential::session);
+        Ok(session.map(|(who, session)| (who, session.to_owned())))
     }
 
     /// What an access token or a session token says; `None` if it is none that is good.

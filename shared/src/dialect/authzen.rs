@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::users::{Explanation, MAX_THING_ID, UserFields, tags};
-use crate::gate::{Decision, Question};
+use crate::gate::{Decision, Question, Subject};
 use crate::http::json::{Faulty, Members, Object, Verbatim, Wire};
 use crate::http::{Dialect, Paging};
 
@@ -132,7 +132,8 @@ impl Parts {
         let resource = self.resource.ok_or_else(|| missing("resource"))?;
         let user = parse_uuid(&subject.id.0).and_then(UserId::from_uuid);
         let user = user.filter(|_| matches!(subject.r#type.0.as_str(), "user" | "member"));
-        let question = Question::new(user, &action.name.0, (&resource.r#type.0, &resource.id.0), tenant);
+        let question =
+            Question::new(Subject::Member(user), &action.name.0, (&resource.r#type.0, &resource.id.0), tenant);
         let is_explained = self.context.as_ref().and_then(|context| context.explain) == Some(true);
         let change = action.properties.clone().filter(|it| !it.0.is_empty() && question.is_of_member());
         let of =

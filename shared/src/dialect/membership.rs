@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::by_field;
 use crate::gate::list::MemberPage;
-use crate::gate::{Facts, View};
+use crate::gate::{Caller, Facts, View};
 use crate::http::call::Call;
 use crate::http::json::{MAX_SAFE_INTEGER, Object, Text};
 use crate::http::{Dialect, Paging};
@@ -31,9 +31,9 @@ pub const EXTENSIONS: &str = "actions-info";
 ///
 /// # Errors
 /// It is neither `me` nor a number.
-pub fn user(call: &Call, me: UserId) -> Result<Option<UserId>, Fault> {
+pub fn user(call: &Call, caller: &Caller) -> Result<Option<UserId>, Fault> {
     match call.path("userId") {
-        "me" => Ok(Some(me)),
+        "me" => Ok(caller.member()),
         _ => call.path_integer("userId", -MAX_SAFE_INTEGER, MAX_SAFE_INTEGER).map(|user| UserId::try_from(user).ok()),
     }
 }

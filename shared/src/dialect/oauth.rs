@@ -2,8 +2,11 @@
 
 mod introspection;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use domain::id::{TenantId, parse_uuid};
 use domain::problem::{Fault, Grant, Problem, Wrong};
+use lambda_http::http::header;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -52,8 +55,8 @@ fn problem(problem: &Problem) -> (u16, Value) {
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "OauthFailure"))]
 pub struct Failure {
-    /// `invalid_request`, `invalid_target`, `invalid_grant`, `unsupported_grant_type`, `access_denied`, `temporarily_unavailable` or
-    /// `server_error`.
+    /// `invalid_request`, `invalid_target`, `invalid_grant`, `invalid_client`, `unsupported_grant_type`, `access_denied`,
+    /// `temporarily_unavailable` or `server_error`.
     error: &'static str,
     error_description: String,
 }
@@ -64,7 +67,7 @@ pub struct Failure {
 #[schemars(rename = "TokenRequest")]
 #[allow(dead_code, reason = "only its schema is used")]
 pub struct TokenForm {
-    /// `urn:ietf:params:oauth:grant-type:token-exchange`, or `refresh_token`.
+    /// `urn:ietf:params:oauth:grant-type:token-exchange`, `refresh_token` or `client_credentials`.
     grant_type: String,
     /// For an exchange: the token of an identity provider, or a session token of ours.
     subject_token: Option<String>,
@@ -82,6 +85,11 @@ pub struct TokenForm {
     cookie: Option<bool>,
     /// For `refresh_token`.
     refresh_token: Option<String>,
+    /// For `client_credentials`: the UUID of an API key. Not needed, because the key says it. Both can be in the header
+    /// `Authorization: Basic …` instead.
+    client_id: Option<String>,
+    /// The API key.
+    client_secret: Option<String>,
 }
 
 /// A request for tokens.
@@ -90,6 +98,14 @@ pub enum TokenRequest {
     Exchange(Exchange),
     /// With the refresh token.
     Refresh(String),
+    Client(Client),
+}
+
+/// An API key, for an access token (RFC 6749, section 4.4).
+#[derive(Debug)]
+pub struct Client {
+    pub id: Option<String>,
+    pub secret: String,
 }
 
 /// `true` or `false`, or the same as a text.
@@ -122,11 +138,13 @@ impl TokenRequest {
     /// # Errors
     /// The faults of the body, or [`Problem::Grant`].
     pub fn read(call: &Call) -> Result<Self, Problem> {
-        call.form(MAX_BODY)?.all(Self::read_from)?.ok_or(Problem::Grant(Grant::UnsupportedType, "unknown"))
+        let basic = call.header(header::AUTHORIZATION).and_then(Client::basic);
+        let request = call.form(MAX_BODY)?.all(|body| Self::read_from(body, basic))?;
+        request.ok_or(Problem::Grant(Grant::UnsupportedType, "unknown"))
     }
 
     /// `None` if the `grant_type` is not one of ours.
-    fn read_from(body: &mut Object) -> Result<Option<Self>, Faulty> {
+    fn read_from(body: &mut Object, basic: Option<Client>) -> Result<Option<Self>, Faulty> {
         let Verbatim::<MAX_TEXT>(grant) = body.required("grant_type")?;
         match grant.as_str() {
             TOKEN_EXCHANGE => Exchange::read(body).map(|exchange| Some(Self::Exchange(exchange))),
@@ -134,8 +152,32 @@ impl TokenRequest {
                 let Verbatim::<MAX_TEXT>(token) = body.required("refresh_token")?;
                 Ok(Some(Self::Refresh(token)))
             }
+            "client_credentials" => Client::read(body, basic).map(|client| Some(Self::Client(client))),
             _ => Ok(None),
         }
+    }
+}
+
+impl Client {
+    fn read(body: &mut Object, basic: Option<Self>) -> Result<Self, Faulty> {
+        let id = body.optional("client_id").map(|Verbatim::<MAX_TEXT>(id)| id);
+        if let Some(basic) = basic {
+            // RFC 6749, section 2.3: a client shows itself in one way.
+            if body.optional::<Verbatim<MAX_TEXT>>("client_secret").is_some() {
+                body.refuse(Fault::here(Wrong::Syntax("left out: `Authorization` has it")).within("client_secret"));
+            }
+            return Ok(basic);
+        }
+        let Verbatim::<MAX_TEXT>(secret) = body.required("client_secret")?;
+        Ok(Self { id, secret })
+    }
+
+    /// RFC 6749, section 2.3.1. Neither a UUID nor a key has a character that would be percent-encoded.
+    fn basic(header: &str) -> Option<Self> {
+        let (scheme, encoded) = header.trim().split_once(' ')?;
+        let text = String::from_utf8(BASE64_STANDARD.decode(encoded.trim()).ok()?).ok()?;
+        let (id, secret) = text.split_once(':')?;
+        scheme.eq_ignore_ascii_case("basic").then(|| Self { id: Some(id.to_owned()), secret: secret.to_owned() })
     }
 }
 
@@ -231,11 +273,11 @@ pub struct Metadata {
     revocation_endpoint: String,
     introspection_endpoint: String,
     jwks_uri: String,
-    grant_types_supported: [&'static str; 2],
+    grant_types_supported: [&'static str; 3],
     /// None: Rolecall has no login page. Identity providers sign people in.
     response_types_supported: Vec<&'static str>,
-    /// Clients show no credential of their own.
-    token_endpoint_auth_methods_supported: [&'static str; 1],
+    /// Only a machine shows a credential of its own: an API key.
+    token_endpoint_auth_methods_supported: [&'static str; 3],
     revocation_endpoint_auth_methods_supported: [&'static str; 1],
 }
 
@@ -248,9 +290,9 @@ impl Metadata {
             revocation_endpoint: at("/oauth/revoke"),
             introspection_endpoint: at("/oauth/introspect"),
             jwks_uri: at("/.well-known/jwks.json"),
-            grant_types_supported: [TOKEN_EXCHANGE, "refresh_token"],
+            grant_types_supported: [TOKEN_EXCHANGE, "refresh_token", "client_credentials"],
             response_types_supported: Vec::new(),
-            token_endpoint_auth_methods_supported: ["none"],
+            token_endpoint_auth_methods_supported: ["none", "client_secret_basic", "client_secret_post"],
             revocation_endpoint_auth_methods_supported: ["none"],
         }
     }

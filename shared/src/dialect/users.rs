@@ -1,5 +1,6 @@
 //! `users`: the dialect of our own larger API, too (seed 001).
 
+mod api_key;
 mod check;
 mod fields;
 mod issuer;
@@ -25,6 +26,7 @@ use crate::http::call::Call;
 use crate::http::json::{Faulty, Object, Text};
 use crate::http::{Dialect, Paging};
 
+pub use api_key::{ApiKeyCreation, ApiKeyRotation, ApiKeys, KeyWithSecret, ListedKey};
 pub(crate) use check::tags;
 pub use check::{Check, Explanation, MAX_THING_ID, ShownDecision};
 pub use fields::{STATUSES, UserFields, UserStatus};
@@ -53,13 +55,13 @@ pub fn tenant(call: &Call) -> Result<Option<TenantId>, Fault> {
     uuid.map(TenantId::from_uuid).map_err(|wrong| Fault::here(wrong).within("X-Tenant-ID").within("header"))
 }
 
-/// The user whom the path names by a UUID, or the caller for `me`; `None` for the UUID of anything else.
+/// The user whom the path names by a UUID, or the caller for `me`; `None` for the UUID of anything else, and for an API key.
 ///
 /// # Errors
 /// It is neither.
 pub fn user(call: &Call, caller: &Caller) -> Result<Option<UserId>, Fault> {
     match call.path("id") {
-        "me" => Ok(Some(caller.user)),
+        "me" => Ok(caller.member()),
         _ => call.path_uuid("id").map(UserId::from_uuid),
     }
 }

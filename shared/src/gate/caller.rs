@@ -1,39 +1,57 @@
 //! The caller of a request.
 
-use domain::Problem;
-use domain::id::{TenantId, UserId};
+use domain::id::{KeyId, TenantId, UserId};
+use domain::problem::Denial;
+use domain::{ApiKey, Problem, Time};
 
-use crate::table::key::TenantKeys;
+use crate::http::api_key::ShownKey;
+use crate::table::key::{Key, TenantKeys};
 
-/// A member, proven by one or two tokens. The gate looks up whether the tokens' sessions still live.
-///
-/// Other kinds of caller will stand here with the credentials that prove them. The gate needs the same of each: the items that
-/// tell what the caller may do now, and the [`Author`](domain::Author) that events name.
+/// A member, proven by one or two tokens, or an API key. The gate looks up whether the sessions of the tokens still live, or whether
+/// the key is good.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    pub user: UserId,
     pub tenant: TenantId,
     slug: String,
+    identity: Identity,
     pub(crate) proofs: Vec<Proof>,
+}
+
+#[derive(Clone, Debug)]
+enum Identity {
+    Member(UserId),
+    Key(KeyProof),
 }
 
 /// A token that proved the caller. It is verified again when the keys change.
 #[derive(Clone, Debug)]
 pub(crate) struct Proof {
     pub token: String,
+    /// Empty for a token of an API key.
     pub session: String,
     /// In seconds since the epoch.
     pub issued: i64,
 }
 
+/// An API key that was shown, or that a token of ours names.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyProof {
+    pub id: KeyId,
+    pub maker: Option<UserId>,
+    /// SHA-256 of its text, in hex; `None` if a token names the key.
+    pub hash: Option<String>,
+    /// The client's address.
+    pub address: String,
+}
+
 impl Caller {
     pub(crate) fn new(user: UserId, tenant: TenantId, slug: String, proof: Proof) -> Self {
-        Self { user, tenant, slug, proofs: vec![proof] }
+        Self { tenant, slug, identity: Identity::Member(user), proofs: vec![proof] }
     }
 
     /// A person who signs in: an issuer has proved them, and they have no session yet.
     pub(crate) fn signing_in(user: UserId, tenant: TenantId) -> Self {
-        Self { user, tenant, slug: String::new(), proofs: Vec::new() }
+        Self { tenant, slug: String::new(), identity: Identity::Member(user), proofs: Vec::new() }
     }
 
     /// The member of a session whose refresh token is shown.
@@ -42,12 +60,62 @@ impl Caller {
         Self { proofs: vec![proof], ..Self::signing_in(user, tenant) }
     }
 
+    /// An API key that was shown, by a client at this address.
+    pub(crate) fn key(shown: ShownKey, address: &str) -> Self {
+        let ShownKey { tenant, slug, id, maker, hash } = shown;
+        let proof = KeyProof { id, maker, hash: Some(hash), address: address.to_owned() };
+        Self { tenant, slug, identity: Identity::Key(proof), proofs: Vec::new() }
+    }
+
+    /// An API key that a token of ours names.
+    pub(crate) fn of_key(key: KeyProof, tenant: TenantId, slug: String, proof: Proof) -> Self {
+        Self { tenant, slug, identity: Identity::Key(key), proofs: vec![proof] }
+    }
+
     /// Adds the second credential of the same caller.
     pub(crate) fn also(&mut self, other: Caller) {
         self.proofs.extend(other.proofs);
     }
 
-    /// The session of the request; empty for somebody who signs in.
+    /// The member, for what only a person can do.
+    ///
+    /// # Errors
+    /// [`Problem::Forbidden`]: it is an API key.
+    pub fn user(&self) -> Result<UserId, Problem> {
+        let notices = || vec!["Only a person can do that, and no API key.".to_owned()];
+        let denial = || Denial { rule: "person-only".to_owned(), action: "tenant:enter", notices: notices() };
+        self.member().ok_or_else(|| Problem::Forbidden(denial()))
+    }
+
+    /// The member; `None` if it is an API key.
+    pub fn member(&self) -> Option<UserId> {
+        if let Identity::Member(user) = self.identity { Some(user) } else { None }
+    }
+
+    pub(super) fn api_key(&self) -> Option<&KeyProof> {
+        if let Identity::Key(key) = &self.identity { Some(key) } else { None }
+    }
+
+    /// The caller among all callers of the tenant.
+    pub fn name(&self) -> String {
+        match &self.identity {
+            Identity::Member(user) => user.to_string(),
+            Identity::Key(key) => format!("key-{}", key.id),
+        }
+    }
+
+    /// The items that tell what the caller may do now.
+    pub(super) fn items(&self) -> Vec<Key> {
+        match &self.identity {
+            Identity::Member(user) => vec![self.keys().member(*user)],
+            Identity::Key(key) => {
+                let maker = key.maker.map(|maker| self.keys().member(maker));
+                [self.keys().api_key(key.id)].into_iter().chain(maker).collect()
+            }
+        }
+    }
+
+    /// The session of the request; empty for somebody who signs in, and for an API key.
     pub fn session(&self) -> &str {
         self.proofs.first().map_or("", |proof| &proof.session)
     }
@@ -69,5 +137,22 @@ impl Caller {
 
     pub(super) fn keys(&self) -> TenantKeys {
         TenantKeys(self.tenant)
+    }
+}
+
+impl KeyProof {
+    /// # Errors
+    /// [`Problem::Unauthenticated`]: the key is none, not good any more, or not from there.
+    pub fn proves(&self, key: &ApiKey, now: Time) -> Result<(), Problem> {
+        // Who does not know the text cannot choose how its hash begins: so the time of this comparison tells nothing.
+        let is_shown = |hash: &String| key.live_secrets(now).any(|secret| secret.hash == *hash);
+        let is_good = key.is_good(&self.address, now) && self.hash.as_ref().is_none_or(is_shown);
+        // A key of the tenant's own can be named with the member who made it.
+        let has_maker = key.maker.is_none() || key.maker == self.maker;
+        if is_good && has_maker {
+            Ok(())
+        } else {
+            Err(Problem::Unauthenticated("the API key is not good, or not from there"))
+        }
     }
 }

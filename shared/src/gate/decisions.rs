@@ -2,14 +2,15 @@
 
 use domain::id::{GroupId, LabelId, RoleId, TenantId, UserId, parse_uuid};
 use domain::member::Member;
+use domain::policy::Action;
+use domain::policy::eval::Entity;
 use domain::policy::properties::Properties;
 use domain::policy::question::{Thing, not_permitted};
-use domain::policy::{self, Action};
 use domain::problem::Denial;
 use domain::{Catalog, Change, MemberEdit, Origin, Problem, Record, Role};
 
 use super::facts::{Facts, Unseen};
-use super::{Reading, Reads};
+use super::{Caller, Reading, Reads};
 
 /// The most questions of one request.
 pub const MAX_QUESTIONS: usize = 100;
@@ -38,11 +39,30 @@ const MANAGED: [(&str, &[&str]); 5] = [
     ("label", &["manage"]),
 ];
 
+/// Whose permission a question asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A member; `None` for an id that is nobody's.
+    Member(Option<UserId>),
+    /// The API key that asks.
+    Key,
+}
+
+impl Subject {
+    /// The caller.
+    pub fn me(caller: &Caller) -> Self {
+        caller.member().map_or(Self::Key, |user| Self::Member(Some(user)))
+    }
+
+    fn member(self) -> Option<UserId> {
+        if let Self::Member(user) = self { user } else { None }
+    }
+}
+
 /// A question: may that member do this?
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// `None` for an id that is nobody's.
-    subject: Option<UserId>,
+    subject: Subject,
     /// The name of the permission.
     permission: String,
     about: About,
@@ -75,7 +95,7 @@ enum About {
 impl Question {
     /// A question about a thing by its type and id. Without an id it is about a new thing, or about the caller's own tenant. `action` is
     /// a permission as a whole (`invoice:read`), or the part behind the type.
-    pub fn new(subject: Option<UserId>, action: &str, (kind, id): (&str, &str), tenant: TenantId) -> Self {
+    pub fn new(subject: Subject, action: &str, (kind, id): (&str, &str), tenant: TenantId) -> Self {
         let permission = if action.contains(':') { action.to_owned() } else { format!("{kind}:{action}") };
         let managed = MANAGED.iter().find(|(name, _)| *name == kind);
         let name = permission.strip_prefix(kind).and_then(|rest| rest.strip_prefix(':'));
@@ -114,11 +134,7 @@ impl Question {
 
     /// The same about another action and another thing.
     pub(super) fn about(&self, action: &str, (kind, id): &(String, String), tenant: TenantId) -> Self {
-        Self {
-            subject: self.subject,
-            properties: self.properties.clone(),
-            ..Self::new(None, action, (kind, id), tenant)
-        }
+        Self { properties: self.properties.clone(), ..Self::new(self.subject, action, (kind, id), tenant) }
     }
 
     /// The actions on things of a type of the tenant's own.
@@ -126,9 +142,9 @@ impl Question {
         MANAGED.iter().find(|(name, _)| *name == kind).map_or(&[], |(_, actions)| actions)
     }
 
-    /// Whose permission it asks for.
+    /// The member whose permission it asks for.
     pub(super) fn subject(&self) -> Option<UserId> {
-        self.subject
+        self.subject.member()
     }
 
     /// The permission that it takes, if the thing is one of the product's.
@@ -155,7 +171,7 @@ impl Reads {
     pub fn questions<'q>(questions: impl IntoIterator<Item = &'q Question>) -> Self {
         let mut reads = Self::none().unshown();
         for question in questions {
-            reads.members.extend(question.subject);
+            reads.members.extend(question.subject());
             if let About::Member(user) = question.about {
                 reads.members.push(user);
             }
@@ -199,7 +215,11 @@ impl Reading<'_> {
     /// [`Problem::Forbidden`]: the caller may not ask what that member may do. [`Problem::InvalidReference`]: the edit refers to
     /// something that does not exist.
     pub fn decide<'a>(&'a self, question: &'a Question) -> Result<Decision<'a>, Problem> {
-        match self.may_ask_of(question.subject)? {
+        if question.subject == Subject::Key {
+            // Every key may ask about itself, as every member may.
+            return self.decide_for(Asker::Caller, question);
+        }
+        match self.may_ask_of(question.subject())? {
             Some(subject) => self.decide_on(subject, question),
             None => Ok(Decision { decided: Err(not_permitted()), why: None }),
         }
@@ -226,31 +246,34 @@ impl Reading<'_> {
         subject: &'a Member,
         question: &'a Question,
     ) -> Result<Decision<'a>, Problem> {
-        let facts = self.facts;
-        let decided = match self.may(subject, question) {
-            Ok(notices) => Ok(notices),
-            Err(Problem::Forbidden(denial)) => Err(denial),
-            Err(why) => return Err(why),
-        };
-        let why = Why { permission: question.granting(), member: subject, catalog: facts.catalog() };
-        Ok(Decision { decided, why: Some(why) })
+        let why = Why { permission: question.granting(), member: subject, catalog: self.facts.catalog() };
+        Ok(Decision { why: Some(why), ..self.decide_for(Asker::Member(subject), question)? })
     }
 
-    fn may(&self, subject: &Member, question: &Question) -> Result<Vec<String>, Problem> {
+    fn decide_for(&self, asker: Asker, question: &Question) -> Result<Decision<'static>, Problem> {
+        match self.may(asker, question) {
+            Ok(notices) => Ok(Decision { decided: Ok(notices), why: None }),
+            Err(Problem::Forbidden(denial)) => Ok(Decision { decided: Err(denial), why: None }),
+            Err(why) => Err(why),
+        }
+    }
+
+    fn may(&self, asker: Asker, question: &Question) -> Result<Vec<String>, Problem> {
         let facts = self.facts;
-        let may = |action: &str, thing: Thing| facts.may(subject, action, thing).map_err(Problem::Forbidden);
+        let may = |action: &str, thing: Thing| facts.may(asker, action, thing).map_err(Problem::Forbidden);
         let nothing = || Problem::Forbidden(not_permitted());
         match &question.about {
             About::OfProduct { kind, id } => {
-                let properties = question.properties.with_subject(subject.metadata.iter());
+                let metadata = if let Asker::Member(subject) = asker { Some(&subject.metadata) } else { None };
+                let properties = question.properties.with_subject(metadata.into_iter().flatten());
                 may(&question.permission, Thing::OfProduct { kind, id, properties: &properties })
             }
             About::Tenant => may(question.action(), Thing::Tenant),
             About::Member(user) => {
                 let Unseen(member) = facts.member(Some(*user)).map_err(|_| nothing())?;
-                self.may_with(subject, member, question)
+                self.may_with(asker, member, question)
             }
-            About::NewMember => self.may_with(subject, &facts.nobody(), question),
+            About::NewMember => self.may_with(asker, &facts.nobody(), question),
             About::Role(spelling) => {
                 let known = facts.catalog().role_spelled(spelling, facts.tenant().id);
                 may(question.action(), Thing::Role(known.ok_or_else(nothing)?))
@@ -262,24 +285,43 @@ impl Reading<'_> {
         }
     }
 
-    fn may_with(&self, subject: &Member, member: &Member, question: &Question) -> Result<Vec<String>, Problem> {
+    fn may_with(&self, asker: Asker, member: &Member, question: &Question) -> Result<Vec<String>, Problem> {
         match &question.edit {
-            Some(edit) => self.facts.may_edit(subject, member, question, edit),
-            None => self.facts.may(subject, question.action(), Thing::Member(member)).map_err(Problem::Forbidden),
+            Some(edit) => self.facts.may_edit(asker, member, question, edit),
+            None => self.facts.may(asker, question.action(), Thing::Member(member)).map_err(Problem::Forbidden),
         }
     }
 }
 
+/// The one who would do it.
+#[derive(Clone, Copy)]
+enum Asker<'a> {
+    Member(&'a Member),
+    Caller,
+}
+
 impl Facts {
-    fn may(&self, subject: &Member, action: &str, thing: Thing) -> Result<Vec<String>, Denial> {
-        self.rules().may(self.dialect(), (subject, self.tenant().id), action, thing)
+    /// Decides for the one who would do it; for an API key, and for the member who made it.
+    fn each(
+        &self,
+        asker: Asker,
+        decide: impl Fn(&Entity) -> Result<Vec<String>, Denial>,
+    ) -> Result<Vec<String>, Denial> {
+        match asker {
+            Asker::Member(member) => decide(&self.entity(member)),
+            Asker::Caller => self.principal().each(decide),
+        }
     }
 
-    /// Whether a member may make an edit of another one: the notices that come with the permission. The edit may be about something else
+    fn may(&self, asker: Asker, action: &str, thing: Thing) -> Result<Vec<String>, Denial> {
+        self.each(asker, |entity| self.rules().may(self.dialect(), (entity, self.tenant().id), action, thing))
+    }
+
+    /// Whether somebody may make an edit of a member: the notices that come with the permission. The edit may be about something else
     /// than the question; then both must be allowed.
     fn may_edit(
         &self,
-        subject: &Member,
+        asker: Asker,
         before: &Member,
         question: &Question,
         edit: &MemberEdit,
@@ -288,14 +330,17 @@ impl Facts {
         // What does not exist is told only if the edit is allowed, as by the call itself.
         let is_sound = after.apply(edit, &self.known());
         let actions = Member::actions(Change::Update { before, after: &after, edit }, self.catalog());
-        let (principal, resource) = (policy::member(subject, self.catalog()), self.entity(before));
-        let policies = &self.rules().policies;
-        let mut notices = policies.enter(&principal, self.tenant().id).map_err(Problem::Forbidden)?;
-        for action in &actions {
-            notices.extend(policies.allow(self.dialect(), &principal, action, &resource).map_err(Problem::Forbidden)?);
-        }
+        let (policies, resource) = (&self.rules().policies, self.entity(before));
+        let decided = self.each(asker, |principal| {
+            let mut notices = policies.enter(principal, self.tenant().id)?;
+            for action in &actions {
+                notices.extend(policies.allow(self.dialect(), principal, action, &resource)?);
+            }
+            Ok(notices)
+        });
+        let mut notices = decided.map_err(Problem::Forbidden)?;
         if !actions.iter().any(|action| action.name() == question.permission) {
-            let least = self.may(subject, question.action(), Thing::Member(before));
+            let least = self.may(asker, question.action(), Thing::Member(before));
             notices.extend(least.map_err(Problem::Forbidden)?);
         }
         is_sound.map(|()| notices)

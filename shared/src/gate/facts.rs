@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::list::Shown;
 use super::people::People;
-use super::principal::{Principal, Who, stranger};
+use super::principal::{Acting, Principal, Who, stranger};
 use super::things::Things;
 use super::{Asked, Caller, Idempotency, Reads, Recorded};
 use crate::answer::Answer;
@@ -76,6 +76,8 @@ pub struct Facts {
     found: Option<u32>,
     pub(super) keys: TenantKeys,
     caller: Option<UserId>,
+    /// The caller among all callers of the tenant.
+    caller_name: Option<String>,
     recorded: Option<Recorded>,
 }
 
@@ -87,12 +89,14 @@ impl Facts {
         reads: &Reads,
         idempotency: Option<&Idempotency>,
     ) -> Result<Self, Problem> {
-        let (keys, caller) = (who.keys(), who.caller().map(|caller| caller.user));
-        let (tenant_key, caller_key) = (keys.tenant(), caller.map(|user| keys.member(user)));
-        let record_key = idempotency.and_then(|it| caller.map(|user| keys.idempotency(user, &it.key)));
+        let (keys, tenant_key) = (who.keys(), who.keys().tenant());
+        let caller_name = who.caller().map(Caller::name);
+        let record_key =
+            idempotency.and_then(|it| caller_name.as_ref().map(|caller| keys.idempotency(caller, &it.key)));
         let are_shown = reads.pictures.unwrap_or(asked.pictures && !reads.unshown);
         let pictures = reads.members.iter().filter(|_| are_shown);
-        let wanted = [&tenant_key].into_iter().chain(&caller_key).chain(&record_key).cloned();
+        let wanted = [&tenant_key].into_iter().chain(&record_key).cloned();
+        let wanted = wanted.chain(who.caller().into_iter().flat_map(Caller::items));
         let wanted = wanted.chain(reads.members.iter().map(|user| keys.member(*user)));
         let address_key = reads.address.as_ref().map(|email| keys.email(email));
         let external_key = reads.external_id.as_ref().map(|(kind, id)| keys.external_id(kind, id));
@@ -107,17 +111,17 @@ impl Facts {
         }
         let now = (asked.clock)();
 
-        let me = who.member(&found, now)?;
+        let acting = who.acting(&found, now)?;
         let tenant: Tenant = decode(found.remove(&tenant_key).ok_or_else(stranger)?)?;
         let is_too_old = |caller: &Caller| caller.proofs.iter().any(|it| tenant.is_session_too_old(it.issued, now));
-        if who.caller().is_some_and(is_too_old) {
+        if matches!(acting, Acting::Member(_)) && who.caller().is_some_and(is_too_old) {
             return Err(Problem::Unauthenticated("the session is older than the tenant allows"));
         }
         if !reads.of_deleted_tenant {
             tenant.is_live()?;
         }
         let rules = asked.rules.at(asked, &tenant).await?;
-        let principal = Principal::new(who, me.as_ref(), &rules, tenant.id)?;
+        let principal = Principal::new(&acting, &rules, tenant.id)?;
 
         let mut take = |key: &Key| -> Option<Item> { found.remove(key) };
         let recorded: Option<Recorded> = record_key.and_then(|key| take(&key)).map(decode).transpose()?;
@@ -184,7 +188,8 @@ impl Facts {
             is_held,
             found: by_address.or(by_external_id).map(UserId::number),
             keys,
-            caller,
+            caller: who.caller().and_then(Caller::member),
+            caller_name,
             recorded: recorded.filter(|recorded| recorded.expires_at > now.seconds()),
         })
     }
@@ -252,6 +257,11 @@ impl Facts {
         self.new_tenant
     }
 
+    /// The member who calls; `None` for an API key and for the product.
+    pub(super) fn caller_id(&self) -> Option<UserId> {
+        self.caller
+    }
+
     /// The caller, if [`Reads`] named them.
     pub(super) fn caller(&self) -> Option<&Member> {
         self.caller.and_then(|caller| self.members.get(&caller))
@@ -313,15 +323,12 @@ impl Facts {
 
     /// Decides on one action. Gives the notices that come with the permission.
     pub(super) fn allow(&self, action: &Action, resource: &Entity) -> Result<Vec<String>, Denial> {
-        match self.principal.entity() {
-            Some(entity) => self.rules.policies.allow(self.dialect, entity, action, resource),
-            None => Ok(Vec::new()),
-        }
+        self.principal.each(|entity| self.rules.policies.allow(self.dialect, entity, action, resource))
     }
 
     /// The key of the answer on record, if the request has an `Idempotency-Key`.
     pub(super) fn record_key(&self, idempotency: &Idempotency) -> Option<Key> {
-        self.caller.map(|caller| self.keys.idempotency(caller, &idempotency.key))
+        self.caller_name.as_ref().map(|caller| self.keys.idempotency(caller, &idempotency.key))
     }
 
     /// The first answer to this request, if it was made before.

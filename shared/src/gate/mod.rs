@@ -6,6 +6,7 @@
 //! A function plans which record changes into what. The record names the actions of that change. The gate decides on each
 //! action, checks the facts again in the transaction, numbers the version, chains the event, and writes.
 
+pub mod api_keys;
 pub mod bootstrap;
 pub mod budget;
 mod caller;
@@ -41,10 +42,10 @@ use crate::table::meter::Meter;
 use crate::table::{CONTENDED, Committed, Item, Pause, Table, Transaction};
 
 pub use caller::Caller;
-pub(crate) use caller::Proof;
+pub(crate) use caller::{KeyProof, Proof};
 pub(crate) use conditions::names_tag;
 pub use conditions::{Conditions, Idempotency, IfMatch};
-pub use decisions::{Decision, MAX_QUESTIONS, Question};
+pub use decisions::{Decision, MAX_QUESTIONS, Question, Subject};
 pub use deletion::Deletion;
 pub use facts::{Facts, Unseen, View};
 pub use known::{FreshNumbers, KnownNames, KnownRules};
@@ -178,7 +179,7 @@ async fn commit(asked: &Asked<'_>, facts: &Facts, allowed: &Allowed) -> Result<C
         let begins = |fact: &Fact| allowed.begins.as_ref().is_some_and(|begins| begins.member() == fact.item);
         let changed =
             |fact: &Fact| begins(fact) || allowed.written.iter().any(|written| written.key() == Some(&fact.item));
-        if let Some(fact) = facts.principal().rests_on().filter(|fact| !changed(fact)) {
+        for fact in facts.principal().rests_on().iter().filter(|fact| !changed(fact)) {
             transaction.rest_on(fact.clone())?;
         }
         let own = allowed.written.iter().find(|written| written.is_of_tenant());

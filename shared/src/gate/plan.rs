@@ -195,6 +195,7 @@ impl<'f> Plan<'f> {
                 self.tenant.groups += tally.groups;
                 self.tenant.labels += tally.labels;
                 self.tenant.issuers += tally.issuers;
+                self.tenant.keys += tally.keys;
                 self.tenant.rules |= tally.rules;
                 self.tenant.names |= tally.names;
                 self.written.push(written);

@@ -1,4 +1,4 @@
-//! Who acts: a member as they are now, or the product itself.
+//! Who acts: a member as they are now, an API key, or the product itself.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use domain::event::Author;
 use domain::id::TenantId;
 use domain::policy::eval::Entity;
 use domain::problem::Denial;
-use domain::{Actor, Member, Problem, Rules, Time, policy};
+use domain::{Actor, ApiKey, Member, Problem, Rules, Time, policy};
 
 use super::Caller;
 use crate::table::fence::Fact;
@@ -19,6 +19,14 @@ pub enum Who<'a> {
     Caller(&'a Caller),
     /// The product itself, in a tenant, and why. It carries out what was decided before.
     Product(TenantId, String),
+}
+
+/// The records of who asks.
+pub(super) enum Acting {
+    Product(String),
+    Member(Box<Member>),
+    /// An API key, and who made it; without them if it is the tenant's own.
+    Key(Box<ApiKey>, Option<Box<Member>>),
 }
 
 impl Who<'_> {
@@ -36,61 +44,97 @@ impl Who<'_> {
         }
     }
 
-    /// The caller's item, if there is a caller and their sessions live.
+    /// The records of the caller, if there is a caller, and their sessions live or their key is good.
     ///
     /// # Errors
     /// [`Problem::Unauthenticated`]
-    pub(super) fn member(&self, found: &HashMap<Key, Item>, now: Time) -> Result<Option<Member>, Problem> {
-        let Some(caller) = self.caller() else { return Ok(None) };
-        let me: Option<Member> = found.get(&self.keys().member(caller.user)).cloned().map(decode).transpose()?;
-        let me = me.filter(|me| caller.proofs.iter().all(|proof| me.has_session(&proof.session, now)));
-        me.map(Some).ok_or(Problem::Unauthenticated("the session has ended"))
+    pub(super) fn acting(&self, found: &HashMap<Key, Item>, now: Time) -> Result<Acting, Problem> {
+        let caller = match self {
+            Who::Caller(caller) => caller,
+            Who::Product(_, why) => return Ok(Acting::Product(why.clone())),
+        };
+        let keys = self.keys();
+        let member = |user| found.get(&keys.member(user)).cloned().map(decode::<Member>).transpose();
+        let Some(proof) = caller.api_key() else {
+            let me = member(caller.user()?)?;
+            let me = me.filter(|me| caller.proofs.iter().all(|proof| me.has_session(&proof.session, now)));
+            return me.map(|me| Acting::Member(me.into())).ok_or(Problem::Unauthenticated("the session has ended"));
+        };
+        let key: Option<ApiKey> = found.get(&keys.api_key(proof.id)).cloned().map(decode).transpose()?;
+        let key = key.ok_or(Problem::Unauthenticated("no such API key"))?;
+        proof.proves(&key, now)?;
+        let maker = key.maker.map(|maker| member(maker)?.ok_or_else(stranger)).transpose()?;
+        Ok(Acting::Key(key.into(), maker.map(Box::new)))
     }
 }
 
 /// The decision is for them.
 pub struct Principal {
-    /// `None` for the product itself: its changes were decided when somebody asked for them.
-    entity: Option<Entity>,
+    /// Each of them must be allowed: an API key, and who made it. None is the product itself: its changes were decided when somebody
+    /// asked for them.
+    entities: Vec<Entity>,
     pub(super) author: Author,
     actor: Option<Actor>,
-    fact: Option<Fact>,
+    facts: Vec<Fact>,
 }
 
 impl Principal {
     /// # Errors
     /// [`Problem::Forbidden`]: the member may not act in the tenant.
-    pub(super) fn new(who: &Who<'_>, me: Option<&Member>, rules: &Rules, tenant: TenantId) -> Result<Self, Problem> {
-        match (who, me) {
-            (Who::Product(_, why), _) => {
-                Ok(Self { entity: None, author: Author::Product(why.clone()), actor: None, fact: None })
+    pub(super) fn new(acting: &Acting, rules: &Rules, tenant: TenantId) -> Result<Self, Problem> {
+        let principal = match acting {
+            Acting::Product(why) => {
+                Self { entities: Vec::new(), author: Author::Product(why.clone()), actor: None, facts: Vec::new() }
             }
-            (_, Some(me)) if me.is_present() => {
-                let entity = policy::member(me, rules);
-                rules.policies.enter(&entity, tenant).map_err(Problem::Forbidden)?;
-                let (author, fact) = (Author::Member(me.user), Fact::authority(me));
-                Ok(Self { entity: Some(entity), author, actor: Some(Actor::from(me)), fact: Some(fact) })
-            }
-            _ => Err(stranger()),
+            Acting::Member(me) if me.is_present() => Self {
+                entities: vec![policy::member(me, rules)],
+                author: Author::Member(me.user),
+                actor: Some(Actor::from(&**me)),
+                facts: vec![Fact::authority(me)],
+            },
+            Acting::Member(_) => return Err(stranger()),
+            // A record names no person as the author of what a key does.
+            Acting::Key(key, maker) => Self {
+                entities: [policy::api_key(key, rules)]
+                    .into_iter()
+                    .chain(maker.as_deref().map(|it| policy::member(it, rules)))
+                    .collect(),
+                author: Author::Key(key.id.uuid_in(tenant).to_string()),
+                actor: None,
+                facts: [Fact::of_key(key)].into_iter().chain(maker.as_deref().map(Fact::authority)).collect(),
+            },
+        };
+        principal.each(|entity| rules.policies.enter(entity, tenant)).map_err(Problem::Forbidden)?;
+        Ok(principal)
+    }
+
+    /// Decides for each of them; the notices of all.
+    pub(super) fn each(&self, decide: impl Fn(&Entity) -> Result<Vec<String>, Denial>) -> Result<Vec<String>, Denial> {
+        let mut notices = Vec::new();
+        for (place, entity) in self.entities.iter().enumerate() {
+            let decided = decide(entity).map_err(|mut denial| {
+                if place > 0 {
+                    denial.notices.push("The member who made the API key may not do that.".to_owned());
+                }
+                denial
+            });
+            notices.extend(decided?);
         }
+        Ok(notices)
     }
 
     /// Whether it is the product itself.
     pub(super) fn is_product(&self) -> bool {
-        self.entity.is_none()
-    }
-
-    pub(super) fn entity(&self) -> Option<&Entity> {
-        self.entity.as_ref()
+        self.entities.is_empty()
     }
 
     pub(super) fn actor(&self) -> Option<&Actor> {
         self.actor.as_ref()
     }
 
-    /// The fact that must not change before the decision is carried out.
-    pub(super) fn rests_on(&self) -> Option<&Fact> {
-        self.fact.as_ref()
+    /// The facts that must not change before the decision is carried out.
+    pub(super) fn rests_on(&self) -> &[Fact] {
+        &self.facts
     }
 }
 

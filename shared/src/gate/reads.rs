@@ -1,7 +1,7 @@
 //! What a request reads, beside what every request reads.
 
 use domain::MemberEdit;
-use domain::id::{GroupId, JobId, LabelId, RoleId, UserId, Uuid};
+use domain::id::{GroupId, JobId, KeyId, LabelId, RoleId, UserId, Uuid};
 
 /// The facts that a request needs beside the tenant, its caller and the answer on record.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +13,7 @@ pub struct Reads {
     pub(super) named: (Vec<GroupId>, Vec<LabelId>),
     pub(super) job: Option<JobId>,
     pub(super) issuer: Option<Uuid>,
+    pub(super) api_key: Option<KeyId>,
     pub(super) session: Option<(UserId, String)>,
     pub(super) holders_of: Option<RoleId>,
     /// Whether anybody is in the group.
@@ -81,6 +82,11 @@ impl Reads {
     /// The tenant's own entry for an issuer.
     pub fn issuer(issuer: Uuid) -> Self {
         Self { issuer: Some(issuer), ..Self::default() }
+    }
+
+    /// An API key; `None` for an id that cannot be a key's.
+    pub fn api_key(api_key: Option<KeyId>) -> Self {
+        Self { api_key, ..Self::default() }.unshown()
     }
 
     /// A session, and its member. `None` for a token that is none.

@@ -7,7 +7,7 @@ use domain::id::TenantId;
 use domain::job::change::JobEdit;
 use domain::job::{PIECE, Progress, State, Task};
 use domain::tenant::RESTORABLE_SECONDS;
-use domain::{Entry, Group, Job, Label, Member, Problem, Record, Tenant, TenantEdit, Time};
+use domain::{ApiKey, Entry, Group, Job, Label, Member, Problem, Record, Tenant, TenantEdit, Time};
 
 use super::jobs::next;
 use super::{Asked, Conditions, Reads, Who};
@@ -100,6 +100,8 @@ async fn remove_side(asked: &Asked<'_>, keys: TenantKeys, key: &Key, item: Item)
         (group.image(keys.0)?, Some(keys.members_of(group.id)))
     } else if of(Label::KIND) {
         (decode::<Label>(item)?.image(keys.0)?, None)
+    } else if of(ApiKey::KIND) {
+        (decode::<ApiKey>(item)?.image(keys.0)?, None)
     } else if key.sk.starts_with(&keys.catalog().sk) {
         match decode(item)? {
             Entry::Role(role) => (role.image(keys.0)?, Some(keys.holders(role.id))),

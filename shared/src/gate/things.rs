@@ -1,8 +1,8 @@
-//! The things of a tenant that a request names, one of a kind: a group, a label, a job, an issuer, a session.
+//! The things of a tenant that a request names, one of a kind: a group, a label, a job, an issuer, an API key, a session.
 
 use std::collections::HashMap;
 
-use domain::{Group, Issuer, Job, Label, Problem, Session};
+use domain::{ApiKey, Group, Issuer, Job, Label, Problem, Session};
 use serde::de::DeserializeOwned;
 
 use super::Reads;
@@ -16,16 +16,18 @@ pub(super) struct Things {
     label: Option<Label>,
     pub job: Option<Job>,
     issuer: Option<Issuer>,
+    api_key: Option<ApiKey>,
     pub session: Option<Session>,
 }
 
 /// Where the named things are, in the order of [`Things`].
-fn places(keys: TenantKeys, reads: &Reads) -> [Option<Key>; 5] {
+fn places(keys: TenantKeys, reads: &Reads) -> [Option<Key>; 6] {
     [
         reads.group.map(|id| keys.group(id)),
         reads.label.map(|id| keys.label(id)),
         reads.job.map(|id| keys.job(id)),
         reads.issuer.map(|id| keys.issuer(id)),
+        reads.api_key.map(|id| keys.api_key(id)),
         reads.session.as_ref().map(|(user, id)| keys.session(*user, id)),
     ]
 }
@@ -41,12 +43,13 @@ impl Things {
     /// # Errors
     /// An item is none of ours.
     pub fn of(keys: TenantKeys, reads: &Reads, found: &mut HashMap<Key, Item>) -> Result<Self, Malformed> {
-        let [group, label, job, issuer, session] = places(keys, reads);
+        let [group, label, job, issuer, api_key, session] = places(keys, reads);
         Ok(Self {
             group: take(found, group)?,
             label: take(found, label)?,
             job: take(found, job)?,
             issuer: take(found, issuer)?,
+            api_key: take(found, api_key)?,
             session: take(found, session)?,
         })
     }
@@ -95,5 +98,13 @@ impl Facts {
     /// [`Problem::NotFound`]
     pub fn issuer(&self) -> Result<Unseen<'_, Issuer>, Problem> {
         self.things.issuer.as_ref().map(Unseen).ok_or(Problem::NotFound("issuer"))
+    }
+
+    /// The API key that [`Reads`] named, if it has not ended.
+    ///
+    /// # Errors
+    /// [`Problem::NotFound`]
+    pub fn api_key(&self) -> Result<Unseen<'_, ApiKey>, Problem> {
+        self.things.api_key.as_ref().filter(|key| !key.ended).map(Unseen).ok_or(Problem::NotFound("API key"))
     }
 }

@@ -4,7 +4,7 @@ use domain::id::{TenantId, UserId, issuer_uuid};
 use domain::policy::{self, Action};
 use domain::problem::Grant;
 use domain::session::Refresh;
-use domain::{Member, Problem, Session};
+use domain::{ApiKey, Member, Problem, Session};
 use futures_util::future::join;
 
 use super::facts::{Facts, Unseen};
@@ -70,6 +70,25 @@ pub async fn of_session(
     session.zip(member).ok_or(ended)
 }
 
+/// The facts of an API key that was shown, the key, and the keys that verify our tokens.
+///
+/// # Errors
+/// [`Problem::Grant`]: the key is not good, or its maker may not act in the tenant.
+pub async fn of_key(asked: &Asked<'_>, caller: &Caller) -> Result<(Facts, ApiKey, Option<Item>), Problem> {
+    let refuse = |cause| Problem::Grant(Grant::InvalidClient, cause);
+    let reads = Reads::api_key(caller.api_key().map(|key| key.id));
+    let who = Who::Caller(caller);
+    let (facts, ours) = join(Facts::read(asked, &who, &reads, None), asked.table.get([key::jwks()])).await;
+    let facts = facts.map_err(|why| match why {
+        Problem::Unauthenticated(cause) => refuse(cause),
+        Problem::Forbidden(_) => refuse("who made the key may not act in the tenant"),
+        other => other,
+    })?;
+    let Unseen(api_key) = facts.api_key()?;
+    let api_key = api_key.clone();
+    Ok((facts, api_key, ours?.remove(&key::jwks())))
+}
+
 /// Replaces the refresh token of a session, if nobody has done so meanwhile. Returns whether it did.
 pub async fn replace_refresh(
     asked: &Asked<'_>,
@@ -113,5 +132,15 @@ impl<'f> Reading<'f> {
             member.is_some_and(is_theirs) && session.expires_at > now.seconds() && !is_too_old
         };
         Ok(facts.things.session.as_ref().filter(lives))
+    }
+
+    /// The API key that [`Reads`] named, if it is good; with the hash of its text, if that was shown.
+    pub(crate) fn live_key(&self, hash: Option<&str>) -> Option<&'f ApiKey> {
+        let (facts, now) = (self.facts, self.facts.now());
+        let Unseen(key) = facts.api_key().ok()?;
+        let acts = |maker| facts.member(Some(maker)).is_ok_and(|Unseen(member)| member.is_active());
+        let is_live = key.valid_until > now.seconds() && key.maker.is_none_or(acts);
+        let is_shown = hash.is_none_or(|hash| key.live_secrets(now).any(|secret| secret.hash == hash));
+        (is_live && is_shown).then_some(key)
     }
 }

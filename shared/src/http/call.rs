@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use domain::id::{TenantId, UserId, Uuid, hex, parse_uuid};
+use domain::id::{TenantId, Uuid, hex, parse_uuid};
 use domain::problem::{Fault, Problem, Wrong};
 use lambda_http::LambdaEvent;
 use lambda_http::http::header;
@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use crate::answer::Answer;
 use crate::gate::list::{MAX_COUNTED, NOT_COUNTED};
 use crate::gate::{Conditions, Idempotency, IfMatch, Page, names_tag};
+use crate::http::credential::Holder;
 use crate::http::json::{self, Count, Object, Text, Wire, is_integer};
 use crate::http::{Dialect, Paging, credential};
 use crate::table::meter::Meter;
@@ -80,8 +81,8 @@ pub struct Call {
     pub request_id: String,
     /// The header of X-Ray, if it is well-formed.
     pub trace: Option<String>,
-    /// The tenant and the user of the first verified credential, for the log.
-    pub caller: OnceLock<(TenantId, UserId)>,
+    /// The tenant and the holder of the first verified credential, for the log.
+    pub caller: OnceLock<(TenantId, Holder)>,
     pub started: Instant,
     /// When the answer must be on its way.
     pub deadline: Instant,

@@ -13,10 +13,10 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::{Deserialize, Serialize};
 
 use crate::http::json::read_strict;
-use crate::http::signature;
+use crate::http::{api_key, signature};
 use crate::lock;
 use domain::Time;
-use domain::id::{TenantId, UserId, is_slug, parse_uuid};
+use domain::id::{KeyId, TenantId, UserId, is_slug, parse_uuid};
 use domain::problem::Problem;
 
 /// The longest token in bytes.
@@ -45,12 +45,12 @@ pub enum Kind {
 pub struct Claims {
     pub iss: String,
     pub aud: String,
-    /// The user's UUID.
+    /// The UUID of the user, or of an API key.
     pub sub: String,
     /// The tenant's UUID.
     pub tid: String,
     pub slug: String,
-    /// The session's id: it must not have ended.
+    /// The session's id: it must not have ended. For an API key its [`name`](api_key::name).
     pub sid: String,
     /// Seconds since the epoch, like `iat` and `nbf`.
     pub exp: i64,
@@ -65,7 +65,7 @@ pub struct Claims {
 /// The claims of a verified token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credential {
-    pub user: UserId,
+    pub holder: Holder,
     pub tenant: TenantId,
     pub slug: String,
     pub session: String,
@@ -73,6 +73,22 @@ pub struct Credential {
     pub issued: i64,
     pub kind: Kind,
     pub claims: Arc<Claims>,
+}
+
+/// Whose token it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    Member(UserId),
+    /// An API key, and the member who made it.
+    Key(KeyId, Option<UserId>),
+}
+
+impl Credential {
+    /// The member and the session; `None` for a token of an API key.
+    pub fn session(&self) -> Option<((TenantId, UserId), &str)> {
+        let Holder::Member(user) = self.holder else { return None };
+        Some(((self.tenant, user), &self.session))
+    }
 }
 
 /// The keys that verify our tokens.
@@ -242,9 +258,15 @@ pub fn verify(token: &str, kind: Kind, keys: &Keys, expected: &Expected, now: Ti
     if claims.typ != kind {
         return Err(refuse("a token of the other kind"));
     }
-    let user = parse_uuid(&claims.sub).and_then(UserId::from_uuid);
     let tenant = parse_uuid(&claims.tid).and_then(TenantId::from_uuid);
-    let (Some(user), Some(tenant)) = (user, tenant) else {
+    let holder = tenant.zip(parse_uuid(&claims.sub)).and_then(|(tenant, sub)| match UserId::from_uuid(sub) {
+        Some(user) => Some(Holder::Member(user)),
+        None => {
+            let (id, maker) = api_key::read_name(&claims.sid, tenant)?;
+            (id.uuid_in(tenant) == sub && kind == Kind::Access).then_some(Holder::Key(id, maker))
+        }
+    });
+    let (Some(holder), Some(tenant)) = (holder, tenant) else {
         return Err(refuse("a token whose `sub` or `tid` is none"));
     };
     if !is_slug(&claims.slug) {
@@ -255,7 +277,7 @@ pub fn verify(token: &str, kind: Kind, keys: &Keys, expected: &Expected, now: Ti
     }
     let (slug, session) = (claims.slug.clone(), claims.sid.clone());
     let issued = claims.started.unwrap_or(claims.iat);
-    Ok(Credential { user, tenant, slug, session, issued, kind, claims })
+    Ok(Credential { holder, tenant, slug, session, issued, kind, claims })
 }
 
 const NOT_SIGNED: &str = "a token whose signature, issuer or audience is wrong";

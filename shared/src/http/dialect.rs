@@ -54,6 +54,8 @@ impl Dialect {
             (Some(seconds), _) => answer.with_header("retry-after", seconds.to_string()),
             // RFC 6750, section 3: every 401 names the credential that it wants.
             (None, Problem::Unauthenticated(_)) => answer.with_header("www-authenticate", "Bearer"),
+            // RFC 6749, section 5.2.
+            (None, Problem::Grant(Grant::InvalidClient, _)) => answer.with_header("www-authenticate", "Basic"),
             // RFC 9110, section 15.5.16: a 415 for the coding lists the accepted ones.
             (None, Problem::UnsupportedContentCoding) => answer.with_header("accept-encoding", "identity"),
             _ => answer,

@@ -1,5 +1,6 @@
 //! HTTP: a request, its body and its credential.
 
+pub mod api_key;
 pub mod assertion;
 pub mod call;
 pub mod credential;

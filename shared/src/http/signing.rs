@@ -199,7 +199,7 @@ impl RefreshOf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::credential::{Expected, Keys, verify};
+    use crate::http::credential::{Expected, Holder, Keys, verify};
     use domain::Time;
 
     #[test]
@@ -222,7 +222,7 @@ mod tests {
         let set = Keys::parse(&json!({ "keys": [public] }).to_string()).unwrap();
         let expected = Expected { issuer: claims.iss.clone(), audience: claims.aud.clone() };
         let now = Time::from_millis(1_100_000);
-        assert_eq!(verify(&token, Kind::Access, &set, &expected, now).unwrap().user, UserId::new(3));
+        assert_eq!(verify(&token, Kind::Access, &set, &expected, now).unwrap().holder, Holder::Member(UserId::new(3)));
         assert!(verify(&token, Kind::Session, &set, &expected, now).is_err());
         // A key that signs later signs nothing now.
         assert!(keys.sign(&Claims { iat: 999, ..claims }, "app").is_err());

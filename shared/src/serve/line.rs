@@ -4,11 +4,12 @@
 
 use std::time::Duration;
 
-use domain::id::{TenantId, UserId};
+use domain::id::TenantId;
 use domain::{Problem, Time};
 use serde::Serialize;
 
 use crate::http::call::Call;
+use crate::http::credential::Holder;
 use crate::log::{self, Level, millis};
 use crate::table::meter::Cost;
 
@@ -33,6 +34,9 @@ struct Line<'a> {
     tenant: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     caller: Option<u32>,
+    /// The number of the API key that calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<u32>,
     status: u16,
     outcome: &'static str,
     /// The policy that denied.
@@ -68,7 +72,12 @@ pub(super) fn request(call: &Call, now: Time, status: u16, problem: Option<&Prob
     let took = call.started.elapsed();
     let fault = status >= 500;
     let slow = slow(&cost, took);
-    let (tenant, caller) = call.caller.get().copied().unzip();
+    let (tenant, holder) = call.caller.get().copied().unzip();
+    let (caller, key) = match holder {
+        Some(Holder::Member(user)) => (Some(user.number()), None),
+        Some(Holder::Key(id, _)) => (None, Some(id.number())),
+        None => (None, None),
+    };
     let line = Line {
         metrics: Metrics::at(now),
         timestamp: now,
@@ -84,7 +93,8 @@ pub(super) fn request(call: &Call, now: Time, status: u16, problem: Option<&Prob
         trace: call.trace.as_deref(),
         dialect: call.dialect.name,
         tenant: tenant.map(TenantId::number),
-        caller: caller.map(UserId::number),
+        caller,
+        key,
         status,
         outcome: problem.map_or("ok", Problem::code),
         rule: match problem {
@@ -217,6 +227,7 @@ mod tests {
             dialect: "tenant",
             tenant: None,
             caller: None,
+            key: None,
             status: 200,
             outcome: "ok",
             rule: None,

@@ -19,7 +19,7 @@
 //!
 //! `tests/fences.rs` walks through all interleavings of a model of this.
 
-use domain::{Member, Tenant};
+use domain::{ApiKey, Member, Tenant};
 
 use super::key::{Key, TenantKeys};
 
@@ -43,6 +43,12 @@ impl Fact {
     pub fn authority(member: &Member) -> Self {
         let item = TenantKeys(member.tenant).member(member.user);
         Self { item, attribute: "authority", version: member.authority, fences: member.fences }
+    }
+
+    /// What an API key may do: any change of it counts.
+    pub fn of_key(key: &ApiKey) -> Self {
+        let item = TenantKeys(key.tenant).api_key(key.id);
+        Self { item, attribute: "version", version: key.meta.version, fences: key.fences }
     }
 
     /// A tenant's roles, groups, labels and policies.

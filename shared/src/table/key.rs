@@ -4,8 +4,8 @@ mod issuers;
 
 use std::borrow::Cow;
 
-use domain::id::{GroupId, JobId, Kind, LabelId, PolicyId, RoleId, TenantId, UserId, Uuid, hex};
-use domain::{Group, Job, Member, Record, Role, Subject, Time};
+use domain::id::{GroupId, JobId, KeyId, Kind, LabelId, PolicyId, RoleId, TenantId, UserId, Uuid, hex};
+use domain::{ApiKey, Group, Job, Member, Record, Role, Subject, Time};
 use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
@@ -204,6 +204,15 @@ impl TenantKeys {
         sk.rsplit_once('#').and_then(|(_, number)| UserId::parse(number))
     }
 
+    pub fn api_key(self, key: KeyId) -> Key {
+        Key::new(self.partition(), numbered(ApiKey::KIND, key.number()))
+    }
+
+    /// The partition and the prefix of the sort keys of all API keys.
+    pub fn api_keys(self) -> Key {
+        Key::new(self.partition(), "KEY#")
+    }
+
     /// An issuer that the tenant trusts.
     pub fn issuer(self, id: Uuid) -> Key {
         Key { sk: format!("ISSUER#{id}"), ..self.issuers() }
@@ -301,9 +310,9 @@ impl TenantKeys {
         Key::new(format!("{}#EMAILS", self.partition()), &email[..fitting])
     }
 
-    /// The answer that `caller` got under an `Idempotency-Key`. That text is the last part of the key, so it cannot lead to another
+    /// The answer that a caller got under an `Idempotency-Key`. That text is the last part of the key, so it cannot lead to another
     /// caller's record.
-    pub fn idempotency(self, caller: UserId, key: &str) -> Key {
+    pub fn idempotency(self, caller: &str, key: &str) -> Key {
         Key::alone(&format!("{}#IDEMPOTENCY#{caller}", self.partition()), key)
     }
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use domain::event::Stamp;
 use domain::id::{Id, TenantId};
 use domain::job::State;
-use domain::{Actor, Entry, Event, Group, Issuer, Job, Label, Member, Problem, Record, Role, Session, Tenant};
+use domain::{Actor, Entry, Event, Group, Job, Label, Member, Problem, Record, Role, Tenant};
 use serde::{Deserialize, Serialize};
 
 use super::fence::Fact;
@@ -101,6 +101,8 @@ macro_rules! stamped {
     };
 }
 
+mod access;
+
 impl Stored for Member {
     /// A removed member is in no list, and has no address: another can take it. Their edges to groups stay, because there can be
     /// more of them than one transaction can delete: lists pass over edges that lead to nobody in the group.
@@ -192,32 +194,6 @@ impl Stored for Job {
         let key = keys.job(self.id);
         let listed = keys.unfinished(self.id, self.meta.created_at);
         let item = encode(&key, Some(&listed).filter(|_| self.state != State::Done), self)?;
-        Ok(Image { key, item, links: Vec::new(), version: self.meta.version, fact: None, keeps_links: false })
-    }
-
-    stamped!();
-}
-
-impl Stored for Issuer {
-    /// The keys of an issuer are fetched as long as the index lists a tenant that trusts it.
-    fn image(&self, tenant: TenantId) -> Result<Image, Malformed> {
-        let (id, key) = (self.uuid(), TenantKeys(tenant).issuer(self.uuid()));
-        let mut links = Vec::new();
-        if self.of_deployment {
-            let key = key::issuer_of_deployment(id);
-            links.push(Link { item: encode(&key, None, self)?, key, named: None });
-        }
-        let item = encode(&key, Some(&key::trusting(id, tenant)), self)?;
-        Ok(Image { key, item, links, version: self.meta.version, fact: None, keeps_links: false })
-    }
-
-    stamped!();
-}
-
-impl Stored for Session {
-    fn image(&self, tenant: TenantId) -> Result<Image, Malformed> {
-        let key = TenantKeys(tenant).session(self.user, &self.id);
-        let item = encode(&key, None, self)?;
         Ok(Image { key, item, links: Vec::new(), version: self.meta.version, fact: None, keeps_links: false })
     }
 

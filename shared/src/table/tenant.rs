@@ -11,11 +11,12 @@ use super::{Condition, Malformed, Transaction};
 /// The change of the tenant's item, beside the tenant's own attributes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TenantChange {
-    /// How many owners, groups, labels and issuers the tenant gains or loses.
+    /// How many owners, groups, labels, issuers and API keys the tenant gains or loses.
     pub owners: i64,
     pub groups: i64,
     pub labels: i64,
     pub issuers: i64,
+    pub keys: i64,
     /// How many more seats the counted members take; and how the seats are counted after it, if the seat of any member changes.
     pub seats_taken: i64,
     pub seats: Option<Seats>,
@@ -58,6 +59,7 @@ impl Transaction<'_> {
             groups: count(tenant.counts.groups, change.groups),
             labels: count(tenant.counts.labels, change.labels),
             issuers: count(tenant.counts.issuers, change.issuers),
+            keys: count(tenant.counts.keys, change.keys),
         };
         // The counts have no condition of their own. Whatever changes them changes the numbers or the rules.
         if change.numbers.is_some() || counts != tenant.counts {

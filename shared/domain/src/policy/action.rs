@@ -11,6 +11,17 @@ use crate::member::Status;
 use crate::sign_in::SignIn;
 use crate::tenant::Inviters;
 
+/// What somebody does to an API key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyDeed {
+    Create,
+    Read,
+    Rotate,
+    /// To make it the tenant's own.
+    TakeOver,
+    End,
+}
+
 /// An action of a member, on a member, on a role or on the tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action<'a> {
@@ -54,6 +65,8 @@ pub enum Action<'a> {
     ManageIssuers {
         of_deployment: bool,
     },
+    /// To make, see or change an API key.
+    Key(KeyDeed),
     /// To make a tenant of one's own.
     CreateTenant,
     /// To list the tenant's members, or those of a group.
@@ -113,6 +126,11 @@ impl Action<'_> {
             Action::UpdateTenant { .. } => "tenant:update",
             Action::DeleteTenant => "tenant:delete",
             Action::ManageIssuers { .. } => "issuer:manage",
+            Action::Key(KeyDeed::Create) => "key:create",
+            Action::Key(KeyDeed::Read) => "key:read",
+            Action::Key(KeyDeed::Rotate) => "key:rotate",
+            Action::Key(KeyDeed::TakeOver) => "key:take-over",
+            Action::Key(KeyDeed::End) => "key:end",
             Action::CreateTenant => "tenant:create",
             Action::List(_) => "tenant:list-members",
             Action::Check => "decision:check",
@@ -133,7 +151,7 @@ impl Action<'_> {
         }
     }
 
-    /// Whether it is about the rights of a member, even if these stay the same.
+    /// Whether it is about the rights of a member or of an API key, even if these stay the same.
     pub fn is_of_authority(&self) -> bool {
         matches!(
             self,
@@ -143,6 +161,7 @@ impl Action<'_> {
                 | Action::Invite(_)
                 | Action::Remove
                 | Action::EndSessions
+                | Action::Key(_)
         )
     }
 
@@ -158,6 +177,7 @@ impl Action<'_> {
                 | Action::UpdateTenant { .. }
                 | Action::DeleteTenant
                 | Action::ManageIssuers { .. }
+                | Action::Key(KeyDeed::Create | KeyDeed::End)
         )
     }
 
@@ -174,7 +194,7 @@ impl Action<'_> {
         let mut pairs = vec![("dialect", string(dialect))];
         match self {
             Action::CreateRole | Action::ManageLabels | Action::Read | Action::UpdateProfile => {}
-            Action::DeleteTenant | Action::CreateTenant | Action::Check | Action::Introspect => {}
+            Action::DeleteTenant | Action::CreateTenant | Action::Check | Action::Introspect | Action::Key(_) => {}
             Action::ManageIssuers { of_deployment } => pairs.push(("ofDeployment", Value::Bool(*of_deployment))),
             Action::Use(permission, properties) => {
                 pairs.push(("permission", string(permission)));

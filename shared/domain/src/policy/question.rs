@@ -30,23 +30,22 @@ pub enum Thing<'a> {
 }
 
 impl Rules {
-    /// Decides whether a member may do something; the notices that come with the permission. The member must be one who may act in
-    /// the tenant at all.
+    /// Decides whether a member or an API key may do something; the notices that come with the permission. They must be ones who may
+    /// act in the tenant at all.
     ///
     /// `action` is the part behind the colon of an [`Action::name`], or a permission of the product as a whole. On a thing of the
     /// tenant it stands for the least change: with a role, for one that the member has already.
     pub fn may(
         &self,
         dialect: &str,
-        (member, tenant): (&Member, TenantId),
+        (principal, tenant): (&Entity, TenantId),
         action: &str,
         thing: Thing<'_>,
     ) -> Result<Vec<String>, Denial> {
-        let principal = super::member(member, self);
-        self.policies.enter(&principal, tenant)?;
+        self.policies.enter(principal, tenant)?;
         let (action, resource) = self.asked(tenant, action, thing);
         match action {
-            Some(action) => self.policies.allow(dialect, &principal, &action, &resource),
+            Some(action) => self.policies.allow(dialect, principal, &action, &resource),
             None => Err(not_permitted()),
         }
     }

@@ -11,6 +11,8 @@ pub enum Grant {
     UnsupportedType,
     /// 400: the refresh token is no good.
     InvalidRefresh,
+    /// 401: the API key is no good.
+    InvalidClient,
     /// 403: the person is no active member.
     Denied,
 }
@@ -23,7 +25,16 @@ impl Grant {
             Grant::InvalidTarget => "invalid_target",
             Grant::UnsupportedType => "unsupported_grant_type",
             Grant::InvalidRefresh => "invalid_grant",
+            Grant::InvalidClient => "invalid_client",
             Grant::Denied => "access_denied",
+        }
+    }
+
+    pub(super) fn status(self) -> u16 {
+        match self {
+            Grant::InvalidClient => 401,
+            Grant::Denied => 403,
+            _ => 400,
         }
     }
 
@@ -33,6 +44,7 @@ impl Grant {
             Grant::InvalidTarget => "name the tenant in `audience`: its slug or its UUID",
             Grant::UnsupportedType => "`grant_type` is none that is taken here",
             Grant::InvalidRefresh => "the refresh token is no longer valid: sign in again",
+            Grant::InvalidClient => "the API key is not good here: ask for another",
             Grant::Denied => "you may not sign in to this tenant: ask its administrators",
         }
     }

@@ -1,6 +1,6 @@
 //! Searches: who may do this, and what may they do?
 
-use domain::id::{TenantId, UserId};
+use domain::id::TenantId;
 use domain::meta::MAX_NAME;
 use domain::problem::{Fault, Wrong};
 use serde::Serialize;
@@ -93,7 +93,7 @@ impl SubjectSearch {
     ///
     /// # Errors
     /// The change of a member is wrong.
-    pub fn asked(self, tenant: TenantId, asker: UserId) -> Result<(Option<Question>, Page, String), Vec<Fault>> {
+    pub fn asked(self, tenant: TenantId, asker: &str) -> Result<(Option<Question>, Page, String), Vec<Fault>> {
         let Self { subject, action, resource, context, page } = self;
         let Verbatim(kind) = subject.r#type.clone();
         let nobody = Entity { r#type: subject.r#type, id: Verbatim(String::new()), properties: None };
@@ -127,7 +127,7 @@ impl ActionSearch {
     ///
     /// # Errors
     /// A property cannot be one.
-    pub fn asked(self, tenant: TenantId, asker: UserId) -> Result<(Actions, Page), Vec<Fault>> {
+    pub fn asked(self, tenant: TenantId, asker: &str) -> Result<(Actions, Page), Vec<Fault>> {
         let Self { subject, resource, context, page } = self;
         let thing = (resource.r#type.0.clone(), resource.id.0.clone());
         let any = Action { name: Verbatim(String::new()), properties: None };

@@ -1,7 +1,7 @@
 //! The answer to a question about a token (RFC 7662, section 2.2).
 
-use domain::Session;
 use domain::id::TenantId;
+use domain::{ApiKey, Session};
 use serde::Serialize;
 
 use crate::http::credential::{Credential, Expected, Kind};
@@ -11,13 +11,13 @@ use crate::http::credential::{Credential, Expected, Kind};
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Introspection {
     active: bool,
-    /// `Bearer` for an access token, `session` for a session token, `refresh_token` for a refresh token.
+    /// `Bearer` for an access token and for an API key, `session` for a session token, `refresh_token` for a refresh token.
     #[serde(skip_serializing_if = "Option::is_none")]
     token_type: Option<&'static str>,
-    /// The UUID of the member.
+    /// The UUID of the member, or of the API key.
     #[serde(skip_serializing_if = "Option::is_none")]
     sub: Option<String>,
-    /// The client that the identity provider made the first token for.
+    /// The client that the identity provider made the first token for; or the UUID of the API key.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<String>,
     /// The UUID of the tenant.
@@ -76,6 +76,23 @@ impl Introspection {
             iat: Some(refresh.since),
             ..Self::of(session)
         })
+    }
+
+    /// Of an API key that is good, or of an access token that it was given.
+    pub fn of_key(key: &ApiKey, token: Option<&Credential>, expected: &Expected) -> Self {
+        let id = key.id.uuid_in(key.tenant).to_string();
+        Self {
+            active: true,
+            token_type: Some("Bearer"),
+            sub: Some(id.clone()),
+            client_id: Some(id),
+            tid: Some(key.tenant.uuid().to_string()),
+            iss: Some(expected.issuer.clone()),
+            aud: Some(expected.audience.clone()),
+            exp: Some(token.map_or(key.valid_until, |token| token.claims.exp)),
+            iat: Some(token.map_or(key.rotated_at.unwrap_or(key.meta.created_at).seconds(), |token| token.claims.iat)),
+            ..Self::default()
+        }
     }
 
     fn of(session: &Session) -> Self {

@@ -1,6 +1,6 @@
 //! The question and the answer of `POST /v1/check`.
 
-use domain::id::{TenantId, UserId, parse_uuid};
+use domain::id::{UserId, parse_uuid};
 use domain::meta::MAX_NAME;
 use domain::policy::properties::{Properties, Tags};
 use domain::problem::{Fault, Wrong};
@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{ConferredRole, UserFields, conferred};
-use crate::gate::{Decision, Question};
+use crate::gate::{Caller, Decision, Question, Subject};
 use crate::http::json::{Faulty, Members, Object, Text, Verbatim, Wire};
 
 /// The longest id of a thing of the product, in characters.
@@ -17,9 +17,9 @@ pub const MAX_THING_ID: usize = 1_000;
 /// May a member do something?
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "Check"))]
 pub struct Check {
-    /// The member: a UUID, or `me` for the caller, as without it.
+    /// The member: a UUID, or `me` for the caller, as without it. The caller can be an API key.
     #[cfg_attr(feature = "openapi", schemars(with = "Option<String>"))]
-    subject: Option<Subject>,
+    subject: Option<Whom>,
     /// A permission, such as `invoice:read`; or with a `resource` the part behind its type, such as `read`.
     action: Text<MAX_NAME>,
     resource: Option<Resource>,
@@ -32,13 +32,13 @@ pub struct Check {
     explain: Option<bool>,
 }
 
-enum Subject {
+enum Whom {
     Me,
     /// `None` for the UUID of nobody.
     User(Option<UserId>),
 }
 
-impl Wire for Subject {
+impl Wire for Whom {
     fn read(value: Value) -> Result<Self, Vec<Fault>> {
         match value.as_str() {
             Some("me") => Ok(Self::Me),
@@ -92,10 +92,11 @@ impl Check {
 
     /// # Errors
     /// There is a change, and the question is not about a member. Or there are too many properties.
-    pub fn question(self, caller: UserId, tenant: TenantId) -> Result<Question, Fault> {
+    pub fn question(self, caller: &Caller) -> Result<Question, Fault> {
+        let tenant = caller.tenant;
         let subject = match self.subject {
-            None | Some(Subject::Me) => Some(caller),
-            Some(Subject::User(user)) => user,
+            None | Some(Whom::Me) => Subject::me(caller),
+            Some(Whom::User(user)) => Subject::Member(user),
         };
         let of_permission = || self.action.0.split_once(':').map_or("", |(kind, _)| kind).to_owned();
         let (kind, id, properties) = match self.resource {

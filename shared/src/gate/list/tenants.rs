@@ -42,17 +42,18 @@ pub async fn tenants(
 ) -> Result<Answer, Problem> {
     let facts = Facts::read(asked, &Who::Caller(caller), &Reads::none(), None).await?;
     let (cursors, start) = opened(&facts, page)?;
-    let range = Range::of(key::tenants_of(caller.user));
+    let user = caller.user()?;
+    let range = Range::of(key::tenants_of(user));
     let after = start.map(|sk| range.at(&sk));
     let limit = i32::try_from(page.limit).unwrap_or(i32::MAX);
     let (edges, more) = asked.table.page(&range, after.as_ref().map(|key| (key, None)), limit).await?;
     let places: Vec<String> = edges.iter().map(|edge| sort_key(edge, "SK")).collect::<Result<_, _>>()?;
     let keys: Vec<TenantKeys> = places.iter().filter_map(|sk| TenantKeys::of_edge(sk)).collect();
-    let wanted = keys.iter().flat_map(|keys| [keys.tenant(), keys.member(caller.user)]);
+    let wanted = keys.iter().flat_map(|keys| [keys.tenant(), keys.member(user)]);
     let mut items = asked.table.get(wanted).await?;
     let mut own: Vec<(Tenant, Member)> = Vec::new();
     for keys in keys {
-        if let (Some(tenant), Some(member)) = (items.remove(&keys.tenant()), items.remove(&keys.member(caller.user))) {
+        if let (Some(tenant), Some(member)) = (items.remove(&keys.tenant()), items.remove(&keys.member(user))) {
             own.push((decode(tenant)?, decode(member)?));
         }
     }

@@ -1,0 +1,50 @@
+//! The records of who may come in: issuers, sessions and API keys.
+
+use domain::event::Stamp;
+use domain::id::TenantId;
+use domain::{Actor, ApiKey, Issuer, Problem, Session};
+
+use super::{Image, Link, Stored, Written, stamp};
+use crate::table::fence::Fact;
+use crate::table::key::{self, TenantKeys};
+use crate::table::{Malformed, encode};
+
+impl Stored for Issuer {
+    /// The keys of an issuer are fetched as long as the index lists a tenant that trusts it.
+    fn image(&self, tenant: TenantId) -> Result<Image, Malformed> {
+        let (id, key) = (self.uuid(), TenantKeys(tenant).issuer(self.uuid()));
+        let mut links = Vec::new();
+        if self.of_deployment {
+            let key = key::issuer_of_deployment(id);
+            links.push(Link { item: encode(&key, None, self)?, key, named: None });
+        }
+        let item = encode(&key, Some(&key::trusting(id, tenant)), self)?;
+        Ok(Image { key, item, links, version: self.meta.version, fact: None, keeps_links: false })
+    }
+
+    stamped!();
+}
+
+impl Stored for ApiKey {
+    fn image(&self, tenant: TenantId) -> Result<Image, Malformed> {
+        let key = TenantKeys(tenant).api_key(self.id);
+        let item = encode(&key, None, self)?;
+        Ok(Image { key, item, links: Vec::new(), version: self.meta.version, fact: self.fact(), keeps_links: false })
+    }
+
+    stamped!();
+
+    fn fact(&self) -> Option<Fact> {
+        Some(Fact::of_key(self))
+    }
+}
+
+impl Stored for Session {
+    fn image(&self, tenant: TenantId) -> Result<Image, Malformed> {
+        let key = TenantKeys(tenant).session(self.user, &self.id);
+        let item = encode(&key, None, self)?;
+        Ok(Image { key, item, links: Vec::new(), version: self.meta.version, fact: None, keeps_links: false })
+    }
+
+    stamped!();
+}
