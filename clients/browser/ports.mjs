@@ -106,9 +106,11 @@ async function from(name, url, status, api, dynamodb) {
     const mark = `evil-${marks.length}-${Date.now()}`;
     marks.push(mark);
     tries.push({ what: 'write', request: write(mark), options: { mode, credentials } });
-    for (const url of [`${api}/docs`, `${api}/openapi.json`, dynamodb]) {
+    for (const url of [`${api}/docs`, `${api}/openapi.json`, `${api}/demo-issuer/members`, dynamodb]) {
       tries.push({ what: `fetch ${new URL(url).pathname}`, url, options: { mode, credentials } });
     }
+    const body = JSON.stringify({ tenant: 'acme', email: 'owner@acme.example' });
+    tries.push({ what: 'sign in', url: `${api}/demo-issuer/token`, options: { mode, credentials, method: 'POST', body } });
   }
   for (const { what, request, url, options } of tries) {
     const got = request

@@ -1,8 +1,8 @@
 // The API reference in Chromium: node test.mjs URL OUT_DIR
 //
 // Sends the operations as a person would: each one that an admin can do again and again, half of them in each theme, and one by
-// keyboard alone. The server must have demo credentials for the page, and the document's examples must be those of the demo
-// tenants. OUT_DIR gets screenshots.
+// keyboard alone. Then it signs in as two demo members, and out. The server must have demo credentials for the page, and the
+// document's examples must be those of the demo tenants. OUT_DIR gets screenshots.
 
 import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
@@ -67,8 +67,10 @@ try {
       const languages = page.getByRole('tablist', { name: 'Client Libraries' }).getByRole('tab');
       assert.deepEqual((await languages.allInnerTexts()).map((text) => text.trim()), LANGUAGES);
       await page.getByRole('button', { name: /^Change code sample language/ }).first().click();
-      await page.getByRole('option').first().waitFor();
-      assert.equal(await page.getByRole('option').count(), LANGUAGES.length);
+      // Not those of the demo members, which are elements of HTML.
+      const options = page.locator('[role=option]:visible');
+      await options.first().waitFor();
+      assert.equal(await options.count(), LANGUAGES.length);
       await page.keyboard.press('Escape');
       for (const operation of operations.filter((_, index) => index % 2 === (theme === 'light' ? 0 : 1))) {
         await link(page, operation).click();
@@ -96,7 +98,11 @@ try {
     await answered(page, operation, enter);
   });
 
+  // The refused call at the end is in the console.
+  await withPage('sign-in', 'dark', signsIn, { expected: /status of 401/ });
+
   await withPage('no credentials', 'light', async (page) => {
+    assert.equal(await signIn(page).count(), 0);
     const [operation] = operations;
     await link(page, operation).click();
     await button(page, operation).click();
@@ -104,19 +110,21 @@ try {
     const tokens = await page.getByPlaceholder('Token').all();
     assert(tokens.length > 0, 'there is no field for a token');
     for (const token of tokens) assert.equal(await token.inputValue(), '');
-  }, false);
+  }, { hasCredentials: false });
 } finally {
   await browser.close();
 }
 
-/** Runs `test` on the page in a profile of its own, in which nothing may go wrong. */
-async function withPage(name, theme, test, hasCredentials = true) {
+/** Runs `test` on the page in a profile of its own, in which nothing may go wrong but what is `expected` in the console. */
+async function withPage(name, theme, test, { hasCredentials = true, expected } = {}) {
   const started = Date.now();
   const context = await browser.newContext({ viewport: WIDE, colorScheme: theme });
   const page = await context.newPage();
   page.setDefaultTimeout(STEP);
   const wrong = [];
-  page.on('console', (message) => wrong.push(`console: ${message.type()}: ${message.text()}`));
+  page.on('console', (message) => {
+    if (!expected?.test(message.text())) wrong.push(`console: ${message.type()}: ${message.text()}`);
+  });
   page.on('pageerror', (error) => wrong.push(`error: ${error}`));
   page.on('request', (request) => {
     const { origin, protocol } = new URL(request.url());
@@ -156,6 +164,69 @@ async function isThemed(page, theme) {
   await page.locator(`body.${theme}-mode`).waitFor();
 }
 
+/** Signs in as a demo member by keyboard, as another one by choosing and clicking, and out; and tries a call each time. */
+async function signsIn(page) {
+  const bar = signIn(page);
+  const choice = bar.getByLabel('Sign in as');
+  const enter = bar.getByRole('button', { name: 'Sign in', exact: true });
+  const leave = bar.getByRole('button', { name: 'Sign out' });
+  const says = (text) => bar.getByRole('status').filter({ hasText: text }).waitFor();
+  await choice.waitFor();
+  const groups = await bar.locator('optgroup').evaluateAll((all) => all.map((it) => [it.label, it.children.length > 1]));
+  assert.deepEqual(groups, [['Acme', true], ['Globex', true]]);
+  assert.equal(await leave.count(), 0);
+
+  await reach(page, choice);
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('ArrowDown');
+  assert.equal(await choice.inputValue(), 'acme user@acme.example');
+  await reach(page, enter);
+  await page.keyboard.press('Enter');
+  await says('You are Uma User of Acme');
+  const first = await tried(page, 200);
+  assert.equal(first.claims.sub, '726f6c65-6361-8002-8000-000000000003');
+
+  await choice.selectOption('acme owner@acme.example');
+  await enter.click();
+  await says('You are Olivia Owner of Acme');
+  const second = await tried(page, 200);
+  assert.equal(second.claims.sub, '726f6c65-6361-8002-8000-000000000001');
+  await page.screenshot({ path: `${out}/docs-sign-in.png`, animations: 'disabled' });
+  assert.equal(await again(first), 401, 'the first session has ended');
+  assert.equal(await again(second), 200);
+
+  await leave.click();
+  await says('You have signed out');
+  await bar.locator('select:focus').waitFor();
+  assert.equal(await leave.count(), 0);
+  assert.equal((await tried(page, 401)).claims, undefined, 'the call has no token');
+  assert.equal(await again(second), 401, 'the second session has ended');
+}
+
+/** Tries a call that any member may make, and sees its status. Returns two headers of it, and the claims of its token. */
+async function tried(page, status) {
+  const operation = { method: 'get', path: '/v1/roles' };
+  await link(page, operation).click();
+  await button(page, operation).click();
+  const answer = await sent(page, operation, () => send(page).click());
+  assert.equal(answer.status(), status, await answer.text());
+  await shownAnswer(page).getByText(status === 200 ? DONE[200] : '401 Unauthorized').first().waitFor();
+  await page.keyboard.press('Escape');
+  await client(page).waitFor({ state: 'hidden' });
+  const { authorization = '', 'x-tenant-id': tenant } = await answer.request().allHeaders();
+  const claims = authorization.split('.')[1];
+  return { authorization, tenant, claims: claims && JSON.parse(Buffer.from(claims, 'base64url')) };
+}
+
+/** The status of the same call outside of the page. */
+async function again({ authorization, tenant }) {
+  return (await fetch(`${url}/v1/roles`, { headers: { authorization, 'x-tenant-id': tenant } })).status;
+}
+
+function signIn(page) {
+  return page.getByRole('region', { name: 'Demo sign-in' });
+}
+
 function link(page, { method, path }) {
   return page.getByRole('complementary').locator(`a[href$="/${method.toUpperCase()}${path}"]`);
 }
@@ -172,15 +243,26 @@ function send(page) {
   return client(page).getByRole('button', { name: /^Send (put|patch|post|delete|get) request/ });
 }
 
-/** Sees the status and the JSON of the answer to what `act` sends in the page. */
-async function answered(page, { method, path }, act) {
-  const name = `${method.toUpperCase()} ${path}`;
+/** The region of the page that shows an answer. */
+function shownAnswer(page) {
+  return client(page).getByRole('region', { name: /^Response/ });
+}
+
+/** The answer to what `act` sends in the page. */
+async function sent(page, { method, path }, act) {
   const pattern = RegExp(`^${url}${path.replace(/\{[^}]*\}/g, '[^/?{}]+')}([?].*)?$`);
   const isOurs = (it) => it.request().method() === method.toUpperCase() && pattern.test(it.url());
   const [answer] = await Promise.all([page.waitForResponse(isOurs), act()]);
+  return answer;
+}
+
+/** Sees the status and the JSON of the answer to what `act` sends in the page. */
+async function answered(page, operation, act) {
+  const name = `${operation.method.toUpperCase()} ${operation.path}`;
+  const answer = await sent(page, operation, act);
   const status = answer.status();
   assert(status in DONE, `${name}: ${status} ${await answer.text()}`);
-  const shown = client(page).getByRole('region', { name: /^Response/ });
+  const shown = shownAnswer(page);
   await shown.getByText(DONE[status]).waitFor();
   const body = await answer.json();
   const [key] = Object.keys(Array.isArray(body) ? body[0] : body);

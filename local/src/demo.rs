@@ -23,6 +23,9 @@ when { context.adds.contains("admin") }
 unless { principal.roles.contains("owner") };
 "#;
 
+/// The slugs of the demo tenants.
+pub const SLUGS: [&str; 2] = ["acme", "globex"];
+
 /// Fills an empty table with tenants 1 `acme` and 2 `globex`, their people and a signing key. Any other table stays as it is.
 pub async fn fill(store: &Store, now: Time) -> Result<()> {
     if store.get(&key::jwks()).await?.is_some() {
@@ -40,8 +43,8 @@ pub async fn fill(store: &Store, now: Time) -> Result<()> {
 /// A defect: something is no item.
 pub fn items(now: Time) -> Result<Vec<Item>> {
     let (acme, globex) = (TenantId::new(1), TenantId::new(2));
-    let mut items = tenant_items(tenant(acme, "acme", "Acme", now), &acme_things(now))?;
-    items.extend(tenant_items(tenant(globex, "globex", "Globex", now), &globex_things())?);
+    let mut items = tenant_items(tenant(acme, SLUGS[0], "Acme", now), &acme_things(now))?;
+    items.extend(tenant_items(tenant(globex, SLUGS[1], "Globex", now), &globex_things())?);
     items.extend(issuer::items(now)?);
     let people = [
         ("owner@acme.example", "Olivia", "Owner"),
@@ -226,13 +229,14 @@ impl Credentials {
         Ok(Self { access: token(TokenKind::Access).await?, session: token(TokenKind::Session).await? })
     }
 
-    /// Returns the tokens in the form that the API reference expects in its variable [`IN_REFERENCE`].
+    /// Returns the tokens in the form that the API reference expects in its variable [`IN_REFERENCE`], and the script with which
+    /// somebody else can sign in.
     pub fn for_reference(&self) -> String {
-        json!({ "bearer": self.access, "session": self.session }).to_string()
+        json!({ "bearer": self.access, "session": self.session, "script": issuer::web::SCRIPT.1 }).to_string()
     }
 }
 
-/// The variable of the template for the tokens of the API reference. It is empty on AWS.
+/// The variable of the template for what the page of the API reference has on this machine. It is empty on AWS.
 pub const IN_REFERENCE: &str = "DEMO_CREDENTIALS";
 
 /// Writes one call of each dialect. The calls work when pasted, as long as nobody has changed the demo tenants.

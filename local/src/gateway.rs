@@ -1,5 +1,5 @@
 //! The part of API Gateway: it takes a request and lets the function of its route answer. If no function can, it answers
-//! itself.
+//! itself. The demo's identity provider answers at paths that no route has.
 
 use std::{
     net::SocketAddr,
@@ -24,8 +24,10 @@ use crate::{
     event,
     functions::{InvokeError, Pool},
     http::{self, BodyError, Reply},
+    issuer,
     log::{Answered, Entry, LogSink},
     routes::Router,
+    store::Store,
     template::Cors,
 };
 
@@ -55,6 +57,8 @@ pub(crate) struct Gateway {
     pub(crate) cors: Option<Cors>,
     pub(crate) port: u16,
     pub(crate) pool: Arc<Pool>,
+    /// For the demo's identity provider only.
+    pub(crate) store: Store,
     pub(crate) log: LogSink,
 }
 
@@ -127,7 +131,18 @@ impl Gateway {
         let route = match (self.router.find(parts.method.as_str(), parts.uri.path()), &self.cors) {
             (Some(route), _) => route,
             (None, Some(cors)) if parts.method == Method::OPTIONS => return Ok(preflight(cors, &parts.headers)),
-            (None, _) => return Err(because("the template has no such route; `routes` lists all".into(), NOT_FOUND)),
+            // The one thing here that API Gateway has not.
+            (None, _) => {
+                return match issuer::web::answer(&self.store, &parts, body).await {
+                    Ok(Some(reply)) => Ok(reply),
+                    Ok(None) => Err(because("the template has no such route; `routes` lists all".into(), NOT_FOUND)),
+                    Err((status, message)) => {
+                        let reply = http::json(status, &json!({ "message": message }));
+                        told.cause = Some(message);
+                        Ok(reply)
+                    }
+                };
+            }
         };
         let body = http::read(body, BODY).await.map_err(|error| match error {
             BodyError::TooLarge => {

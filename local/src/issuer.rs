@@ -1,4 +1,6 @@
-//! The identity provider of the demo tenants: it has no server, only a key, and its tokens prove the demo's people.
+//! The identity provider of the demo tenants: its key, and its tokens, which prove the demo's people.
+
+pub(crate) mod web;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;

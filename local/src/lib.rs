@@ -7,7 +7,8 @@
 //! - [`iam`] says which actions a DynamoDB request needs and whether statements allow them.
 //! - [`dynamodb`] is the engine, embedded or another, and a small client. Functions and people call [`front`] instead of the
 //!   engine: it enforces the statements and has DynamoDB's conflicts.
-//! - [`demo`] and [`seed`] fill a table with tenants through [`store`]. [`token`] signs tokens for their people.
+//! - [`demo`] and [`seed`] fill a table with tenants through [`store`]. [`token`] signs tokens for their people. [`issuer`] is the
+//!   identity provider of the demo tenants.
 //! - [`cases`] reads and records the events of `events/` and their answers.
 //! - [`log`] tells the person who started the program about everything that happens.
 //! - [`server`] puts them together. The binary `rolecall` and the tests start it.

@@ -19,6 +19,7 @@ use crate::{
     routes::Router,
     secrets,
     sources::{self, Sources},
+    store::Store,
     template::{Function, Template},
 };
 
@@ -172,6 +173,7 @@ impl Server {
             cors: template.cors.clone(),
             port,
             pool: Arc::clone(&pool),
+            store: Store::new(&format!("http://{}", front.address()), &table)?,
             log,
         });
         let misdirected = {

@@ -6,7 +6,7 @@ use shared::{Answer, Call};
 /// Each file's name, the hash of its content, and that content, gzipped: `build.rs`.
 const FILES: [(&str, &str, &[u8]); 2] = include!(concat!(env!("OUT_DIR"), "/files.rs"));
 
-/// The variable that `cargo run` gives a value: what the page has filled in for demonstration.
+/// The variable that `cargo run` gives a value: what the page has filled in for demonstration, and a script that changes it.
 const CREDENTIALS: &str = "DEMO_CREDENTIALS";
 
 fn docs(call: &Call) -> Result<Answer, Problem> {

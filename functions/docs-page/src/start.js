@@ -13,13 +13,13 @@ document.createElement = (...args) => {
 const base = new URL('.', location.href).href.replace(/\/$/, '');
 
 const demo = JSON.parse(document.getElementById('credentials')?.textContent ?? 'null');
-const authentication = demo && {
+const authentication = ({ bearer, session }) => ({
   securitySchemes: {
-    bearer: { token: demo.bearer },
-    sessionToken: { value: demo.session },
-    sessionCookie: { value: demo.session },
+    bearer: { token: bearer },
+    sessionToken: { value: session },
+    sessionCookie: { value: session },
   },
-};
+});
 
 const CSS = `
 .light-mode { --scalar-color-accent: #4f46e5; }
@@ -38,11 +38,11 @@ addEventListener('keydown', keepTab, { capture: true });
 
 // Modules run before this event, and so does Scalar's script.
 addEventListener('DOMContentLoaded', () => {
-  Scalar.createApiReference('#reference', {
+  const configuration = {
     title: 'Rolecall',
     url: `${base}/openapi.json`,
     servers: [{ url: base }],
-    ...(authentication && { authentication }),
+    ...(demo && { authentication: authentication(demo) }),
 
     // Nothing leaves for another host.
     agent: { disabled: true },
@@ -63,5 +63,12 @@ addEventListener('DOMContentLoaded', () => {
     ],
     hideModels: true,
     orderSchemaPropertiesBy: 'preserve',
-  });
+  };
+  const reference = Scalar.createApiReference('#reference', configuration);
+  if (demo?.script) {
+    // Whoever serves the page for demonstration also has a script that gets other credentials. Nobody does on AWS.
+    const show = (credentials) =>
+      reference.updateConfiguration({ ...configuration, authentication: authentication(credentials) });
+    import(demo.script).then(({ start }) => start(show));
+  }
 });

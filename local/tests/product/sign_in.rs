@@ -5,6 +5,7 @@ mod budget;
 mod introspect;
 mod issuers;
 mod keys;
+mod laptop;
 mod provider;
 mod revoke;
 
