@@ -40,9 +40,9 @@ struct Cli {
     /// `cold`: another build of our function, for example of the commit before; may be repeated
     #[arg(long, value_name = "FILE")]
     beside: Vec<PathBuf>,
-    /// `cold`: builds the Rust peer without optimisation, only to see that the benchmark runs
+    /// `cold`: leaves out the Rust peer, whose build takes minutes
     #[arg(long)]
-    unoptimised: bool,
+    without_rust: bool,
     /// `scale` and `directory`: the sizes of the tenants
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [10, 1_000, 100_000, 1_000_000],
         value_parser = clap::value_parser!(u32).range(3..=10_000_000))]
@@ -94,7 +94,7 @@ async fn run(cli: Cli, log: &Tail) -> Result<()> {
     let wants = |part| cli.parts.is_empty() || cli.parts.contains(&part);
     let ours = subjects::ours()?;
     if wants(Part::Cold) {
-        let subjects = subjects::all(&ours, &cli.beside, cli.unoptimised)?;
+        let subjects = subjects::all(&ours, &cli.beside, cli.without_rust)?;
         text::heading(&subjects)?;
         cold::run(&ours, &subjects, cli.cold, cli.warm, log).await?;
     } else {

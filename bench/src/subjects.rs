@@ -73,8 +73,9 @@ pub fn ours() -> Result<Ours> {
     Ok(Ours { template, function, bin_dir })
 }
 
-/// Returns our function, other builds of it, and the peers. It builds the peers in a folder beside that of our function.
-pub fn all(ours: &Ours, builds: &[PathBuf], unoptimised: bool) -> Result<Vec<Subject>> {
+/// Returns our function, other builds of it, and the peers, with the Rust one or without. It builds the peers in a folder beside that
+/// of our function.
+pub fn all(ours: &Ours, builds: &[PathBuf], without_rust: bool) -> Result<Vec<Subject>> {
     let peers = template::find_root()?.join("bench/peers");
     let folder = ours.bin_dir.with_file_name("bench");
     let [of_rust, of_node, of_python] = ["rust", "node", "python"].map(|name| (peers.join(name), folder.join(name)));
@@ -84,7 +85,9 @@ pub fn all(ours: &Ours, builds: &[PathBuf], unoptimised: bool) -> Result<Vec<Sub
         let other = build_of(ours, build, &format!("build-{number}"))?;
         subjects.push(Subject { name, does: "another build of it", ..other });
     }
-    subjects.push(rust(&of_rust.0, &of_rust.1, unoptimised)?);
+    if !without_rust {
+        subjects.push(rust(&of_rust.0, &of_rust.1)?);
+    }
     subjects.push(node(&of_node.0, &of_node.1)?);
     subjects.push(python(&of_python.0, &of_python.1)?);
     Ok(subjects)
@@ -122,13 +125,8 @@ fn unpacked(built: &Path, task_root: &Path) -> Result<PathBuf> {
     Ok(program)
 }
 
-fn rust(source: &Path, folder: &Path, unoptimised: bool) -> Result<Subject> {
+fn rust(source: &Path, folder: &Path) -> Result<Subject> {
     let mut cargo = functions::cargo();
-    if unoptimised {
-        for (setting, value) in [("OPT_LEVEL", "0"), ("LTO", "off"), ("CODEGEN_UNITS", "16")] {
-            cargo.env(format!("CARGO_PROFILE_RELEASE_{setting}"), value);
-        }
-    }
     cargo.args(["build", "--release", "--locked", "--target-dir"]).arg(folder).current_dir(source);
     run(&mut cargo)?;
     let task_root = folder.join("unpacked");

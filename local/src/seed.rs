@@ -115,6 +115,7 @@ impl Seed<'_> {
             labels: (1..).zip(&LABELS).map(label).collect(),
             policies: Vec::new(),
             issuers: Vec::new(),
+            api_keys: Vec::new(),
         }
     }
 }

@@ -41,7 +41,7 @@ pub enum Flaw {
 }
 
 /// The resource of the template that holds the signing keys.
-const SECRET: &str = "SigningSecret";
+pub const SECRET: &str = "SigningSecret";
 
 /// Makes signing keys, if there are none, and publishes them. The key signs from yesterday on, so that a token can be one that has expired.
 ///

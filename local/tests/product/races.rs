@@ -236,7 +236,7 @@ async fn update_until_done(product: &Product, tenant: &NewTenant, number: usize)
 
 impl Product {
     /// The members of a tenant that were changed since a place in the stream, in the order of the commits.
-    async fn changed_members(&self, tenant: TenantId, since: Value) -> Vec<UserId> {
+    pub async fn changed_members(&self, tenant: TenantId, since: Value) -> Vec<UserId> {
         let partition = TenantKeys(tenant).tenant().pk;
         let records = self.stream_since(since).await;
         // The version has changed. A new session or a fence is no change of the member.

@@ -8,6 +8,7 @@ mod keys;
 mod laptop;
 mod provider;
 mod revoke;
+mod rotation;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -311,45 +312,6 @@ async fn a_session_leads_to_another_tenant_that_knows_the_person() {
     let access = text(&same, "access_token").to_owned();
     product.users(&access, ACME, ("DELETE", "/v1/sessions/current"), &[], None).await;
     assert_eq!((switch(token.clone(), "acme").await.status, switch(token, "globex").await.status), (400, 400));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_rotation_refuses_no_token_that_it_should_not() {
-    let product = Product::start().await;
-    let tokens = sign_in(&product, "user@acme.example", "acme").await;
-    let (old, refresh_token) = (text(&tokens, "access_token").to_owned(), text(&tokens, "refresh_token").to_owned());
-    let event = json!({ "rotate": "now" });
-    let rotation = product.server.invoke("keys-rotate", &event);
-    let calls = async {
-        // While both keys are published, each token counts.
-        let until = tokio::time::Instant::now() + std::time::Duration::from_secs(8);
-        let mut count = 0;
-        while tokio::time::Instant::now() < until {
-            assert_eq!(me(&product, &old).await.status, 200);
-            count += 1;
-        }
-        count
-    };
-    let (rotated, count) = tokio::join!(rotation, calls);
-    assert!(rotated.unwrap()["rotated"] == true && count > 100, "{count}");
-    // A refresh token is no JWT, so nobody signs in again; the new token counts at once.
-    let new = refresh(&product, &refresh_token).await.json();
-    let new = text(&new, "access_token");
-    assert_eq!(me(&product, new).await.status, 200);
-    assert_ne!(new.split('.').next(), old.split('.').next(), "another `kid`");
-    let refused = async {
-        while me(&product, &old).await.status != 401 {
-            assert_eq!(me(&product, new).await.status, 200);
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(35), refused)
-        .await
-        .expect("the old key counts for 30 s at most");
-    let keys = product.call("GET", "/.well-known/jwks.json", &[], "").await.json();
-    assert_eq!(keys["keys"].as_array().unwrap().len(), 1, "{keys}");
-    let member = product.access("acme", "user@acme.example").await;
-    assert_eq!(me(&product, &member).await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! An API key: the credential of a machine, with roles of its own.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -75,7 +76,8 @@ pub struct Secret {
 impl ApiKey {
     /// Whether it is good now, for a caller at this address.
     pub fn is_good(&self, address: &str, now: Time) -> bool {
-        let is_inside = || address.parse().is_ok_and(|address| self.networks.iter().any(|it| it.contains(&address)));
+        let is_inside =
+            || address.parse::<IpAddr>().is_ok_and(|address| self.networks.iter().any(|it| it.contains(&address)));
         !self.ended && self.valid_until > now.seconds() && (self.networks.is_empty() || is_inside())
     }
 

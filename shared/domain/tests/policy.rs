@@ -364,13 +364,15 @@ fn a_question_gets_the_answer_of_the_table() {
         for target in std::iter::once(&caller).chain(targets().iter().map(|(_, target)| target)) {
             for (ask_name, action) in &least {
                 let decision = decide(&catalog, "users", &caller, &asks[*ask_name](&catalog, target), target);
-                let enter = catalog.policies.enter(&policy::member(&caller, &catalog), TenantId::new(1));
-                let asked = catalog.may("users", (&caller, TenantId::new(1)), action, Thing::Member(target));
+                let principal = policy::member(&caller, &catalog);
+                let enter = catalog.policies.enter(&principal, TenantId::new(1));
+                let asked = catalog.may("users", (&principal, TenantId::new(1)), action, Thing::Member(target));
                 assert_eq!(asked, enter.and(decision), "{action}: {caller:?} {target:?}");
             }
         }
     }
-    let nothing = catalog.may("users", (&member(1, [role::OWNER]), TenantId::new(1)), "fly", Thing::Tenant);
+    let owner = policy::member(&member(1, [role::OWNER]), &catalog);
+    let nothing = catalog.may("users", (&owner, TenantId::new(1)), "fly", Thing::Tenant);
     assert_eq!(nothing.unwrap_err().rule, NOT_PERMITTED);
 }
 

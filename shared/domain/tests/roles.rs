@@ -9,14 +9,14 @@ mod common;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use domain::id::{GroupId, LabelId, MembershipId, RoleId, TenantId, UserId};
+use domain::id::{GroupId, KeyId, LabelId, MembershipId, RoleId, TenantId, UserId};
 use domain::policy::eval::Entity;
 use domain::policy::properties::Properties;
 use domain::policy::question::Thing;
-use domain::policy::{self, Action};
+use domain::policy::{self, Action, KeyDeed};
 use domain::{
-    Change, Entry, Group, GroupEdit, Label, Member, Permission, Record, Role, RoleEdit, Rules, SignIn, Status, Time,
-    role,
+    ApiKey, Change, Entry, Group, GroupEdit, Label, Member, Meta, Permission, Record, Role, RoleEdit, Rules, SignIn,
+    Status, Time, role,
 };
 use fastrand::Rng;
 
@@ -36,16 +36,36 @@ fn member(roles: impl IntoIterator<Item = RoleId>) -> Member {
     Member { roles: roles.into_iter().collect(), ..new }
 }
 
+fn api_key(maker: Option<u32>, roles: impl IntoIterator<Item = RoleId>) -> ApiKey {
+    ApiKey {
+        id: KeyId::new(1),
+        tenant: ACME,
+        name: "import".to_owned(),
+        roles: roles.into_iter().collect(),
+        maker: maker.map(UserId::new),
+        networks: BTreeSet::new(),
+        secrets: Vec::new(),
+        rotated_at: None,
+        valid_until: i64::MAX,
+        ended: false,
+        fences: 0,
+        meta: Meta::new(Time::from_millis(0)),
+    }
+}
+
 /// The rule that denies, or `allow`; the same as Cedar decides, in every dialect.
 fn decide(catalog: &Rules, caller: &Member, action: &Action, role: &Role) -> String {
     decide_on(catalog, caller, action, role.entity(ACME, catalog))
 }
 
 fn decide_on(catalog: &Rules, caller: &Member, action: &Action, resource: Entity) -> String {
-    let principal = policy::member(caller, catalog);
+    decide_for(catalog, &policy::member(caller, catalog), action, &resource)
+}
+
+fn decide_for(catalog: &Rules, principal: &Entity, action: &Action, resource: &Entity) -> String {
     let decided = cedar::DIALECTS.map(|dialect| {
-        let ours = catalog.policies.allow(dialect, &principal, action, &resource);
-        assert_eq!(ours, CEDAR.decide(dialect, &principal, action, &resource), "{caller:?} {resource:?}");
+        let ours = catalog.policies.allow(dialect, principal, action, resource);
+        assert_eq!(ours, CEDAR.decide(dialect, principal, action, resource), "{principal:?} {resource:?}");
         ours.map_or_else(|denial| denial.rule, |_| "allow".to_owned())
     });
     assert!(decided.iter().all(|it| *it == decided[0]));
@@ -213,6 +233,33 @@ fn the_table_says_who_may_make_and_delete_which_role() {
         ("ask about a token of it", Action::Introspect),
     ];
     table("the tenant", asked.into_iter().map(|(name, action)| (name, action, tenant.clone())).collect());
+    let deeds = [
+        ("make", KeyDeed::Create),
+        ("see", KeyDeed::Read),
+        ("rotate", KeyDeed::Rotate),
+        ("take over", KeyDeed::TakeOver),
+        ("end", KeyDeed::End),
+    ];
+    let keys = [
+        ("API keys of one's own", api_key(Some(1), [role::ADMIN])),
+        ("API keys of others", api_key(Some(2), [role::USER])),
+        ("API keys of the tenant's own, with a permission that few hold", api_key(None, [maker])),
+    ];
+    for (title, key) in &keys {
+        let resource = key.entity(ACME, &catalog);
+        table(title, deeds.map(|(name, deed)| (name, Action::Key(deed), resource.clone())).into());
+    }
+    // The principal is a key itself: it may do what its roles allow, and nothing to a key but to see it.
+    let principal = policy::api_key(&api_key(Some(1), [role::OWNER]), &catalog);
+    let user = Member { user: UserId::new(2), ..member([role::USER]) }.entity(ACME, &catalog);
+    assert_eq!(decide_for(&catalog, &principal, &Action::UpdateProfile, &user), "allow");
+    assert_eq!(decide_for(&catalog, &principal, &Action::DeleteTenant, &tenant), "allow");
+    for (_, key) in &keys {
+        for (name, deed) in deeds {
+            let decided = decide_for(&catalog, &principal, &Action::Key(deed), &key.entity(ACME, &catalog));
+            assert_eq!(decided, if deed == KeyDeed::Read { "allow" } else { "person-only" }, "{name}");
+        }
+    }
     let other = Member { user: UserId::new(2), ..member([role::USER]) }.entity(ACME, &catalog);
     table("decisions", vec![("ask what another may do", Action::Check, other)]);
     let mut uses = vec![vec!["use a permission of the product".to_owned()]];
@@ -220,7 +267,12 @@ fn the_table_says_who_may_make_and_delete_which_role() {
     for permission in ["invoice:read", "invoice:write", "plane:fly", "role:create"] {
         let properties = Properties::default();
         let thing = Thing::OfProduct { kind: "invoice", id: "7", properties: &properties };
-        let may = |caller: &Member| match catalog.may("users", (caller, ACME), permission, thing) {
+        let may = |caller: &Member| match catalog.may(
+            "users",
+            (&policy::member(caller, &catalog), ACME),
+            permission,
+            thing,
+        ) {
             Ok(_) => "allow".to_owned(),
             Err(denial) => denial.rule,
         };

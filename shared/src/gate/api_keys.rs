@@ -112,7 +112,7 @@ impl<'f> Plan<'f> {
         secret: &str,
         environment: &str,
     ) -> (ApiKey, String) {
-        let (Unseen(key), tenant, now) = (before, self.facts().tenant(), self.facts().now());
+        let (Unseen(key), tenant, now) = (&before, self.facts().tenant(), self.facts().now());
         let text = api_key::text(environment, (tenant.id, &tenant.slug), (key.id, key.maker), secret);
         let (valid_until, overlap) = (now.seconds() + lasts, now.seconds() + overlap);
         let edit = ApiKeyEdit::Rotate { hash: hash(&text), valid_until, overlap, at: now };

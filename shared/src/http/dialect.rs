@@ -1,6 +1,7 @@
 //! The parts of a dialect.
 
 use domain::Problem;
+use domain::problem::Grant;
 use serde_json::Value;
 
 use crate::answer::Answer;

@@ -117,6 +117,7 @@ pub struct ListedKey<'a> {
     /// The member who made it. It may do nothing that they may not do. Null if the key is the tenant's own.
     maker: Option<Uuid>,
     /// The networks from which it may call; from everywhere if there is none.
+    #[cfg_attr(feature = "openapi", schemars(with = "BTreeSet<String>"))]
     networks: &'a BTreeSet<IpNet>,
     created_at: Time,
     rotated_at: Option<Time>,
