@@ -172,6 +172,7 @@ fn api_key(now: Time) -> ApiKey {
         secrets: vec![Secret { hash: String::new(), until: valid_until }],
         rotated_at: None,
         valid_until,
+        used_at: None,
         ended: false,
         fences: 0,
         meta: Meta::new(now),

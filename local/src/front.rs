@@ -237,7 +237,7 @@ impl State {
         let (action, resource) = secrets::need(operation, &request.body);
         record.actions.insert(action.clone());
         if let Some(caller) = caller
-            && let Err(refusal) = authorize(caller, Some(&[Need { action, resource }]))
+            && let Err(refusal) = authorize(caller, Some(&[Need { action, resource, attributes: None }]))
         {
             (self.options.log)(Entry::said("secretsmanager", &refusal));
             return Ok(error(&json!({ "__type": "AccessDeniedException", "Message": refusal })));
@@ -333,7 +333,7 @@ fn authorize(caller: &Caller, needs: Option<&[Need]>) -> std::result::Result<(),
     let name = &caller.function;
     let user = format!("User: arn:aws:sts::{ACCOUNT}:assumed-role/{name}/{name} is not authorized to perform:");
     let needs = needs.ok_or_else(|| format!("{user} PartiQL statements, which functions may not use"))?;
-    if let Some(Need { action, resource }) = needs.iter().find(|need| !iam::allows(&caller.statements, need)) {
+    if let Some(Need { action, resource, .. }) = needs.iter().find(|need| !iam::allows(&caller.statements, need)) {
         let because = format!("because no identity-based policy allows the {action} action");
         return Err(format!("{user} {action} on resource: {resource} {because}"));
     }

@@ -1,5 +1,7 @@
 //! Says which IAM actions a DynamoDB request needs, and whether a function's statements allow them.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::template::{Statement, table_arn};
@@ -11,6 +13,9 @@ pub struct Need {
     pub action: String,
     /// The ARN of a table, an index or a stream; `*` if DynamoDB knows no narrower resource.
     pub resource: String,
+    /// The attributes of the item that an `UpdateItem` names, its key too. Of other operations they are not read: a statement with a
+    /// condition on them allows none.
+    pub attributes: Option<BTreeSet<String>>,
 }
 
 /// Says whether a statement allows one action on one resource. As in IAM, the case of letters matters in resources but not in
@@ -20,6 +25,9 @@ pub fn allows(statements: &[Statement], need: &Need) -> bool {
     statements.iter().any(|statement| {
         statement.actions.iter().any(|pattern| matches(&pattern.to_ascii_lowercase(), &action))
             && statement.resources.iter().any(|pattern| matches(pattern, &need.resource))
+            && statement.attributes.as_ref().is_none_or(|allowed| {
+                need.attributes.as_ref().is_some_and(|named| named.iter().all(|name| allowed.contains(name)))
+            })
     })
 }
 
@@ -52,7 +60,11 @@ pub fn matches(pattern: &str, text: &str) -> bool {
 ///
 /// Returns `None` for PartiQL, which functions may not use: only its parser could say which tables a statement touches.
 pub fn needs(operation: &str, body: &Value) -> Option<Vec<Need>> {
-    let need = |operation: &str, resource: String| Need { action: format!("dynamodb:{operation}"), resource };
+    let need = |operation: &str, resource: String| Need {
+        action: format!("dynamodb:{operation}"),
+        resource,
+        attributes: None,
+    };
     let table = |request: &Value| request["TableName"].as_str().map_or_else(|| "*".into(), table_arn);
     let mut needs = match operation {
         "BatchGetItem" | "BatchWriteItem" => {
@@ -68,6 +80,7 @@ pub fn needs(operation: &str, body: &Value) -> Option<Vec<Need>> {
             let index = body["IndexName"].as_str().map(|index| format!("/index/{index}"));
             vec![need(operation, table(body) + &index.unwrap_or_default())]
         }
+        "UpdateItem" => vec![Need { attributes: Some(attributes(body)), ..need(operation, table(body)) }],
         "ExecuteStatement" | "ExecuteTransaction" | "BatchExecuteStatement" => return None,
         _ => {
             let stream = body["StreamArn"].as_str().map(String::from);
@@ -77,6 +90,35 @@ pub fn needs(operation: &str, body: &Value) -> Option<Vec<Need>> {
     needs.sort();
     needs.dedup();
     Some(needs)
+}
+
+/// Returns the names of the attributes in the key and in the expressions of an `UpdateItem`.
+fn attributes(body: &Value) -> BTreeSet<String> {
+    const WORDS: [&str; 17] = [
+        "SET",
+        "REMOVE",
+        "ADD",
+        "DELETE",
+        "AND",
+        "OR",
+        "NOT",
+        "IN",
+        "BETWEEN",
+        "attribute_exists",
+        "attribute_not_exists",
+        "attribute_type",
+        "begins_with",
+        "contains",
+        "size",
+        "if_not_exists",
+        "list_append",
+    ];
+    let expressions = ["UpdateExpression", "ConditionExpression"].into_iter().filter_map(|name| body[name].as_str());
+    let is_part = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '#' | ':');
+    let words = expressions.flat_map(|text| text.split(move |it| !is_part(it))).filter(|word| !word.is_empty());
+    let named = words.filter(|word| !word.starts_with(':') && !WORDS.iter().any(|it| it.eq_ignore_ascii_case(word)));
+    let name = |word: &str| body["ExpressionAttributeNames"][word].as_str().unwrap_or(word).to_owned();
+    members(&body["Key"]).map(|(name, _)| name.to_owned()).chain(named.map(name)).collect()
 }
 
 /// Returns the parts of a transaction: their kind (`Put`, `Update`, `Delete`, `ConditionCheck`, `Get`) and content.
@@ -97,7 +139,7 @@ mod tests {
     use super::*;
 
     fn need(action: &str, resource: &str) -> Need {
-        Need { action: action.into(), resource: resource.into() }
+        Need { action: action.into(), resource: resource.into(), attributes: None }
     }
 
     #[test]
@@ -119,12 +161,45 @@ mod tests {
     #[test]
     fn what_no_statement_allows_is_denied() {
         let table = table_arn("rolecall");
-        let allow = [Statement { actions: vec!["dynamodb:putitem".into()], resources: vec![table.clone()] }];
+        let allow =
+            [Statement { actions: vec!["dynamodb:putitem".into()], resources: vec![table.clone()], attributes: None }];
         let put = need("dynamodb:PutItem", &table);
         assert!(allows(&allow, &put));
         assert!(!allows(&[], &put));
         assert!(!allows(&allow, &need("dynamodb:GetItem", &table)));
         assert!(!allows(&allow, &need("dynamodb:PutItem", &format!("{table}/index/GSI1"))));
+    }
+
+    #[test]
+    fn a_statement_may_allow_a_few_attributes() {
+        let names = |body: &Value| needs("UpdateItem", body).unwrap().remove(0);
+        let update = |expression: &str, condition: &str| {
+            names(&json!({
+                "TableName": "t", "Key": { "PK": {}, "SK": {} }, "ExpressionAttributeNames": { "#r": "roles" },
+                "UpdateExpression": expression, "ConditionExpression": condition,
+            }))
+        };
+        let allow = [Statement {
+            actions: vec!["dynamodb:UpdateItem".into()],
+            resources: vec![table_arn("t")],
+            attributes: Some(["PK", "SK", "used_at"].map(String::from).into()),
+        }];
+        let condition = "attribute_exists(PK) AND (attribute_not_exists(used_at) OR used_at <= :before)";
+        assert!(allows(&allow, &update("SET used_at = :now", condition)));
+        for (expression, condition) in [
+            ("SET used_at = :now, roles = :all", condition),
+            ("SET #r = :all", condition),
+            ("SET used_at = if_not_exists(version, :now)", condition),
+            ("SET used_at = :now REMOVE roles", condition),
+            ("ADD used_at :now", "version = :one"),
+        ] {
+            assert!(!allows(&allow, &update(expression, condition)), "{expression} {condition}");
+        }
+        assert!(!allows(&allow, &need("dynamodb:PutItem", &table_arn("t"))));
+        // Not in a transaction: there the attributes are not read.
+        let body =
+            json!({ "TransactItems": [{ "Update": { "TableName": "t", "UpdateExpression": "SET used_at = :now" } }] });
+        assert!(!allows(&allow, &needs("TransactWriteItems", &body).unwrap()[0]));
     }
 
     #[test]

@@ -122,6 +122,8 @@ pub struct Statement {
     pub actions: Vec<String>,
     /// ARNs, with IAM's wildcards.
     pub resources: Vec<String>,
+    /// The only attributes of items that an action may name, if the statement has such a condition.
+    pub attributes: Option<Vec<String>>,
 }
 
 /// Returns the ARN of a local table. A name that is already an ARN stays as it is.

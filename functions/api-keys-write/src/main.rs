@@ -98,8 +98,8 @@ fn description() {
         operation.header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header())
     };
     let of_key = |route| operation(route).path("id", "The key's UUID.", schema_of::<shared::id::Uuid>());
-    operation("POST /v1/api-keys").body(ApiKeyCreation::read).created::<KeyWithSecret>().describe();
-    of_key("POST /v1/api-keys/{id}/rotate").body(ApiKeyRotation::read).answer::<KeyWithSecret>().describe();
+    operation("POST /v1/api-keys").body(ApiKeyCreation::read).created::<KeyWithSecret>().once().describe();
+    of_key("POST /v1/api-keys/{id}/rotate").body(ApiKeyRotation::read).answer::<KeyWithSecret>().once().describe();
     of_key("POST /v1/api-keys/{id}/take-over").write().answer::<ListedKey>().describe();
     of_key("DELETE /v1/api-keys/{id}").write().deleted().describe();
 }

@@ -282,7 +282,7 @@ impl<'a> Reader<'a> {
         only_known(&policy, &["Version", "Statement"], at)?;
         let statement = |(i, statement): (usize, &Value)| {
             let at = format!("{at}.Statement[{i}]");
-            only_known(statement, &["Sid", "Effect", "Action", "Resource"], &at)?;
+            only_known(statement, &["Sid", "Effect", "Action", "Resource", "Condition"], &at)?;
             if statement["Effect"] != "Allow" {
                 return Err(Error::from(format!("{at}.Effect: only Allow is supported")));
             }
@@ -293,13 +293,25 @@ impl<'a> Reader<'a> {
                     .filter(|values| !values.is_empty())
                     .ok_or_else(|| Error::from(format!("{at}.{property}: neither text nor a list of texts")))
             };
-            Ok(Statement { actions: texts("Action")?, resources: texts("Resource")? })
+            let attributes = attributes(&statement["Condition"], &at)?;
+            Ok(Statement { actions: texts("Action")?, resources: texts("Resource")?, attributes })
         };
         let statements: Vec<_> = list(&policy["Statement"]).enumerate().map(statement).collect::<Result<_>>()?;
         if statements.is_empty() {
             return Err(format!("{at}: no Statement").into());
         }
         Ok(statements)
+    }
+}
+
+/// The attributes of items to which a condition limits an action. Other conditions are not supported.
+fn attributes(condition: &Value, at: &str) -> Result<Option<Vec<String>>> {
+    let names = list(&condition["ForAllValues:StringEquals"]["dynamodb:Attributes"]);
+    let names: Vec<String> = names.filter_map(|name| name.as_str().map(String::from)).collect();
+    match condition {
+        Value::Null => Ok(None),
+        _ if *condition == json!({ "ForAllValues:StringEquals": { "dynamodb:Attributes": names } }) => Ok(Some(names)),
+        _ => Err(format!("{at}.Condition: only a list of dynamodb:Attributes is supported").into()),
     }
 }
 

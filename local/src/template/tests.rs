@@ -189,6 +189,7 @@ fn statements_are_lists_or_single() {
         [Statement {
             actions: vec!["dynamodb:*".into()],
             resources: vec![format!("{}/*", table_arn("rolecall")), "x".into()],
+            attributes: None,
         }]
     );
 }
@@ -220,7 +221,7 @@ fn what_is_not_understood_is_refused_by_name() {
         ),
         (
             statement("Effect: Allow, Action: a, Resource: b, Condition: {}"),
-            "ThingGetFunction.Policies[0].Statement[0].Condition: not supported",
+            "ThingGetFunction.Policies[0].Statement[0].Condition: only a list of dynamodb:Attributes is supported",
         ),
         (
             statement("Effect: Allow, NotAction: a, Resource: b"),

@@ -69,6 +69,9 @@ async fn a_key_calls_in_every_dialect_but_that_of_people() {
         let reply = product.call(method, path, &headers, body.to_string()).await;
         assert_eq!(reply.status, 200, "{method} {path}: {reply:?}");
     }
+    // Its use is in the list, and is no change of it.
+    let shown = get(&product, &admin, ACME, &format!("/v1/api-keys/{id}")).await.json();
+    assert!(shown["last_used_at"].is_string() && shown["version"] == 1, "{shown}");
     let session =
         product.token("acme", "admin@acme.example", shared::credential::Kind::Session, local::token::Flaw::None);
     let session = session.await;
@@ -243,7 +246,8 @@ async fn a_key_is_good_in_its_time_and_from_its_networks() {
         let item = product.store.get(&TenantKeys(ACME).api_key(number)).await.unwrap().unwrap();
         shared::table::decode::<ApiKey>(item).unwrap()
     };
-    let expired = ApiKey { valid_until: shared::now().seconds(), ..stored(number).await };
+    let mut expired = ApiKey { valid_until: shared::now().seconds(), ..stored(number).await };
+    expired.secrets[0].until = expired.valid_until;
     let place = TenantKeys(ACME).api_key(number);
     product.store.put(shared::table::encode(&place, None, &expired).unwrap()).await.unwrap();
     assert_eq!(get(&product, &key, ACME, "/v1/roles").await.status, 401);

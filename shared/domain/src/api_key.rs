@@ -32,6 +32,9 @@ pub const LASTS: i64 = 90 * DAY;
 /// The longest time that a key is good, in seconds: 366 days.
 pub const MAX_LASTS: i64 = 366 * DAY;
 
+/// How often the use of a key is noted, in seconds: once an hour.
+pub const USED_EVERY: i64 = 60 * 60;
+
 /// The longest time that the secret before the last one is good, in seconds: 7 days.
 pub const MAX_OVERLAP: i64 = 7 * DAY;
 
@@ -54,6 +57,9 @@ pub struct ApiKey {
     pub rotated_at: Option<Time>,
     /// In seconds since the epoch.
     pub valid_until: i64,
+    /// When it was last used, in seconds since the epoch, give or take [`USED_EVERY`]. A use is no change of the key: it makes no version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_at: Option<i64>,
     /// An ended key stays as a record, so that events which name it can be understood.
     #[serde(default)]
     pub ended: bool,
@@ -190,6 +196,7 @@ mod tests {
             secrets: vec![Secret { hash: "first".to_owned(), until: 1_000 }],
             rotated_at: None,
             valid_until: 1_000,
+            used_at: None,
             ended: false,
             fences: 0,
             meta: Meta::new(Time::from_millis(0)),

@@ -13,9 +13,10 @@ use crate::record::{Record, Subject};
 use crate::time::Time;
 
 /// The attributes that belong to the record itself: no event lists them as changed.
-const BOOKKEEPING: [&str; 18] = [
+const BOOKKEEPING: [&str; 19] = [
     "refresh",
     "secrets",
+    "used_at",
     "version",
     "authority",
     "fences",

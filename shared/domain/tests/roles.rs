@@ -47,6 +47,7 @@ fn api_key(maker: Option<u32>, roles: impl IntoIterator<Item = RoleId>) -> ApiKe
         secrets: Vec::new(),
         rotated_at: None,
         valid_until: i64::MAX,
+        used_at: None,
         ended: false,
         fences: 0,
         meta: Meta::new(Time::from_millis(0)),

@@ -7,11 +7,24 @@ use serde_json::json;
 use shared::dialect::oauth::{Introspection, Revoked, ShownToken, TokenForm, Tokens};
 
 use crate::problems::{Scope, problems, scope_of};
+use crate::words::header;
 use crate::{JSON, Operation};
 
 pub const FORM: &str = "application/x-www-form-urlencoded";
 
 impl Operation {
+    /// The answer to a success holds a secret, which is shown once: nobody may keep the answer.
+    pub fn once(mut self) -> Self {
+        self.problems_of(Scope::Secrets);
+        self.component("headers", "cache-control", header("cache-control"));
+        for status in ["200", "201"] {
+            if let Some(response) = self.object["responses"].get_mut(status) {
+                response["headers"]["cache-control"] = json!({ "$ref": "#/components/headers/cache-control" });
+            }
+        }
+        self
+    }
+
     /// A request for tokens. A function takes a form and JSON with the same members. The reference names one of them, because
     /// generators stumble over two.
     pub fn tokens(mut self, media_type: &'static str) -> Self {

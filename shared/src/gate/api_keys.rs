@@ -1,15 +1,15 @@
 //! The API keys of a tenant: who makes one, sees it, and gives it a new secret.
 
-use domain::api_key::Secret;
+use domain::api_key::{Secret, USED_EVERY};
 use domain::policy::{Action, KeyDeed};
-use domain::{ApiKey, ApiKeyEdit, Catalog, Meta, Problem};
+use domain::{ApiKey, ApiKeyEdit, Catalog, Meta, Problem, Time};
 
 use super::facts::{Facts, Unseen};
 use super::{Asked, Caller, Plan, Reading, Reads, Who};
 use crate::http::api_key;
 use crate::http::signing::hash;
-use crate::table::decode;
-use crate::table::key::Range;
+use crate::table::key::{Range, TenantKeys};
+use crate::table::{Condition, decode};
 
 /// How many keys one query reads: more than there can be with those that have ended. A query ends at 1 MB anyway, and goes on there.
 const AT_ONCE: i32 = 1_000;
@@ -57,6 +57,22 @@ pub async fn list(
     Ok(answer(&shown))
 }
 
+/// Notes that a key is used, if nobody has done so within the last hour. A function that reads may write this one attribute, and no
+/// other.
+///
+/// # Errors
+/// The table cannot be written.
+pub(super) async fn note_use(asked: &Asked<'_>, key: &ApiKey, now: Time) -> Result<(), Problem> {
+    let before = now.seconds() - USED_EVERY;
+    if key.used_at.is_some_and(|at| at > before) {
+        return Ok(());
+    }
+    // Of callers that come at once, one writes.
+    let condition = Condition::new("attribute_exists(PK) AND (attribute_not_exists(used_at) OR used_at <= :before)");
+    let condition = condition.with(":before", before)?.with(":now", now.seconds())?;
+    asked.table.set(&TenantKeys(key.tenant).api_key(key.id), "used_at = :now", condition).await.map(drop)
+}
+
 impl Facts {
     fn may_see_key(&self, key: &ApiKey) -> Result<Vec<String>, domain::problem::Denial> {
         self.allow(&Action::Key(KeyDeed::Read), &self.entity(key))
@@ -96,6 +112,7 @@ impl<'f> Plan<'f> {
             secrets: vec![Secret { hash: hash(&text), until: valid_until }],
             rotated_at: None,
             valid_until,
+            used_at: None,
             ended: false,
             fences: 0,
             meta: Meta::new(now),

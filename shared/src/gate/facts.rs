@@ -12,6 +12,7 @@ use domain::problem::Denial;
 use domain::{Catalog, Known, Member, Names, Problem, Record, Role, Rules, Tenant, Time};
 use uuid::Uuid;
 
+use super::api_keys::note_use;
 use super::list::Shown;
 use super::people::People;
 use super::principal::{Acting, Principal, Who, stranger};
@@ -122,6 +123,9 @@ impl Facts {
         }
         let rules = asked.rules.at(asked, &tenant).await?;
         let principal = Principal::new(&acting, &rules, tenant.id)?;
+        if let Acting::Key(key, _) = &acting {
+            note_use(asked, key, now).await?;
+        }
 
         let mut take = |key: &Key| -> Option<Item> { found.remove(key) };
         let recorded: Option<Recorded> = record_key.and_then(|key| take(&key)).map(decode).transpose()?;

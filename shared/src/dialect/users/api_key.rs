@@ -121,6 +121,8 @@ pub struct ListedKey<'a> {
     networks: &'a BTreeSet<IpNet>,
     created_at: Time,
     rotated_at: Option<Time>,
+    /// When it was last used, give or take an hour.
+    last_used_at: Option<Time>,
     expires_at: Time,
     /// Until when the secret before the last one is good.
     previous_expires_at: Option<Time>,
@@ -139,6 +141,7 @@ impl<'a> ListedKey<'a> {
             networks: &key.networks,
             created_at: key.meta.created_at,
             rotated_at: key.rotated_at,
+            last_used_at: key.used_at.map(at),
             expires_at: at(key.valid_until),
             previous_expires_at: key.secrets.get(1).map(|secret| at(secret.until)),
             version: key.shown_version(),
