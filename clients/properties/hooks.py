@@ -23,7 +23,7 @@ calls = itertools.count()
 
 
 ORGANIZATION = "/api/v1/organizations/{organization_id}"
-CREATIONS = {f"POST /v1/{things}" for things in ("users", "roles", "groups", "labels", "tenants", "issuers")}
+CREATIONS = {f"POST /v1/{things}" for things in ("users", "roles", "groups", "labels", "tenants", "issuers", "api-keys")}
 CREATIONS.add(f"PUT {ORGANIZATION}/users")
 # A member whom the run restores, again and again.
 REMOVED = "726f6c65-6361-8002-8000-000000000005"
@@ -71,9 +71,9 @@ def of_owner(method, path, body=None):
     return session.request(method, URL + path, json=body, headers=headers, timeout=30)
 
 
-def is_of_issuers(case):
-    """Only an owner may manage issuers, so the owner makes these calls."""
-    return case.operation.path.startswith("/v1/issuers")
+def is_of_owner(case):
+    """Only an owner may manage issuers, and take over API keys, so the owner makes these calls."""
+    return case.operation.path.startswith(("/v1/issuers", "/v1/api-keys"))
 
 
 @schemathesis.hook
@@ -95,7 +95,7 @@ def before_call(context, case, kwargs):
     # If the credential is under test, the call must stay as it is.
     if any(case.headers.get(name) != value for name, value in ADMIN.items()):
         return
-    if is_of_issuers(case):
+    if is_of_owner(case):
         case.headers["Authorization"] = CALLERS["owner"]["Authorization"]
     call = next(calls)
     # A new thing has no version: with `If-Match`, the answer is 412.
@@ -126,6 +126,9 @@ def after_call(context, case, response):
     if succeeded(response, case) and case.operation.label == "POST /v1/issuers":
         # A tenant can have 20.
         of_owner("DELETE", f"/v1/issuers/{response.json()['id']}")
+    if succeeded(response, case) and case.operation.label == "POST /v1/api-keys":
+        # A tenant can have 250.
+        of_owner("DELETE", f"/v1/api-keys/{response.json()['id']}")
     if succeeded(response, case) and case.operation.label == "PATCH /v1/tenant":
         of_owner("PATCH", "/v1/tenant", {"settings": {"allowed_domains": []}})
     if response.status_code == 403:
@@ -142,6 +145,7 @@ OF_NO_SCHEMA = (
     "a name that is not there twice",
     "characters that nobody sees",
     "there can be at most ",
+    "must be a network such as ",
     "a group that is not there twice",
     # A form with a list.
     "must be there once at most",
@@ -291,6 +295,12 @@ def issuer():
     return reply.json()["id"]
 
 
+def api_key():
+    reply = of_owner("POST", "/v1/api-keys", {"name": f"spare {next(spares)}", "roles": ["user"]})
+    assert reply.status_code == 201, f"the owner cannot make an API key: {reply.text}"
+    return reply.json()["id"]
+
+
 def joined_group():
     """A group that the owner is in: its deletion is a job."""
     group = made("groups")
@@ -312,12 +322,13 @@ SPARED = {
     "DELETE /v1/groups/{id}": joined_group,
     "DELETE /v1/roles/{id}": lambda: made("roles"),
     "DELETE /v1/issuers/{id}": issuer,
+    "DELETE /v1/api-keys/{id}": api_key,
     "GET /v1/jobs/{id}": job,
 }
-# The demo's roles, groups, and a job that it could have, by their UUIDs.
+# The demo's roles, groups, API key, and a job that it could have, by their UUIDs.
 DEMO = {
     f"726f6c65-6361-{kind}-8000-00008000000{number}"
-    for kind, number in (("8004", 4), ("8004", 5), ("8005", 1), ("8005", 2), ("8009", 1))
+    for kind, number in (("8004", 4), ("8004", 5), ("8005", 1), ("8005", 2), ("8009", 1), ("800b", 1))
 }
 # The issuer of the demo tenant's own.
 DEMO.add("726f6c65-6361-800a-a66d-32ec1e21d465")

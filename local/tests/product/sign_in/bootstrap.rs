@@ -84,6 +84,29 @@ async fn an_empty_table_gets_an_owner_who_signs_in() {
     // A stranger of the same domain is nobody.
     assert_eq!(post(&product, body(&provider.id_token("4", "bob@initech.example"), None)).await.status, 403);
 
+    // The owner's session does what a tenant is for, and an API key of the owner does it again.
+    let key = json!({ "name": "Everything", "roles": ["owner"] });
+    let key = product.users(access, tenant, ("POST", "/v1/api-keys"), &[], Some(key)).await;
+    assert_eq!(key.status, 201, "{}", key.json());
+    let key = key.json();
+    lives(&product, access, tenant, "cia").await;
+    lives(&product, text(&key, "secret"), tenant, "dan").await;
+    // Everything is revoked, and refused on the next request.
+    let status = async |token: &str| product.users(token, tenant, ("GET", "/v1/roles"), &[], None).await.status;
+    let ends = async |path: &str| {
+        let ended = product.users(access, tenant, ("DELETE", path), &[], None).await;
+        assert_eq!(ended.status, 204, "{path}: {}", ended.json());
+    };
+    let anns = ann.json();
+    let anns = text(&anns, "access_token");
+    assert_eq!((status(anns).await, status(text(&key, "secret")).await), (200, 200));
+    ends(&format!("/v1/users/{}/sessions", user.uuid())).await;
+    ends(&format!("/v1/api-keys/{}", text(&key, "id"))).await;
+    assert_eq!((status(anns).await, status(text(&key, "secret")).await), (401, 401));
+    let revoked = json!({ "token": text(&tokens, "refresh_token") }).to_string();
+    let revoked = product.call("POST", "/oauth/revoke", &[("content-type", "application/json")], revoked).await;
+    assert_eq!((revoked.status, status(access).await), (200, 401));
+
     // The owner is gone; the operator makes another one.
     let recovery = json!({ "recover": { "tenant": slug, "owner": { "email": "new@initech.example" } } });
     let recovered = product.server.invoke("bootstrap", &recovery).await.unwrap();
@@ -97,6 +120,38 @@ async fn an_empty_table_gets_an_owner_who_signs_in() {
     for secret in [secret.as_str(), token.as_str(), access, refresh, text(&tokens, "session_token"), "pkcs8"] {
         assert!(!items.contains(secret), "{secret}");
     }
+}
+
+/// A role, a group and a member are made, changed, found and removed.
+async fn lives(product: &Product, token: &str, tenant: TenantId, name: &str) {
+    let does = async |status: u16, method: &str, path: &str, body: Option<Value>| {
+        let reply = product.users(token, tenant, (method, path), &[], body).await;
+        assert_eq!(reply.status, status, "{method} {path}: {}", reply.json());
+        reply.json()
+    };
+    let at = |things: &str, thing: &Value| format!("/v1/{things}/{}", text(thing, "id"));
+    let permissions = json!([{ "name": "plane:fly" }]);
+    let body = json!({ "name": format!("flyer of {name}"), "permissions": permissions });
+    let role = does(201, "POST", "/v1/roles", Some(body)).await;
+    let body = json!({ "name": format!("crew of {name}"), "confers": [role["id"]] });
+    let group = does(201, "POST", "/v1/groups", Some(body)).await;
+    let body = json!({ "email": format!("{name}@initech.example"), "name": name, "status": "active" });
+    let member = does(201, "POST", "/v1/users", Some(body)).await;
+    let flies = async || {
+        let question = json!({ "subject": member["id"], "action": "plane:fly" });
+        does(200, "POST", "/v1/check", Some(question)).await["allowed"] == true
+    };
+    assert!(!flies().await);
+    does(200, "PATCH", &at("users", &member), Some(json!({ "groups": [{ "id": group["id"] }] }))).await;
+    assert!(flies().await);
+    does(200, "PATCH", &at("groups", &group), Some(json!({ "confers": [] }))).await;
+    assert!(!flies().await);
+    let found = does(200, "GET", &format!("/v1/users?email={name}@initech.example"), None).await;
+    assert_eq!(found["data"][0]["id"], member["id"]);
+    does(204, "DELETE", &at("roles", &role), None).await;
+    does(204, "DELETE", &at("users", &member), None).await;
+    does(404, "GET", &at("users", &member), None).await;
+    does(200, "POST", &format!("{}/restore", at("users", &member)), None).await;
 }
 
 /// The command of the operator, on a laptop with the demo tenants.

@@ -14,11 +14,15 @@ use crate::http::json::{Faulty, Members, Object, Text, Verbatim, Wire};
 /// The longest id of a thing of the product, in characters.
 pub const MAX_THING_ID: usize = 1_000;
 
+/// `me`, or a UUID.
+#[cfg(feature = "openapi")]
+const WHOM: &str = "^(me|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$";
+
 /// May a member do something?
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "Check"))]
 pub struct Check {
     /// The member: a UUID, or `me` for the caller, as without it. The caller can be an API key.
-    #[cfg_attr(feature = "openapi", schemars(with = "Option<String>"))]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<String>", extend("pattern" = WHOM)))]
     subject: Option<Whom>,
     /// A permission, such as `invoice:read`; or with a `resource` the part behind its type, such as `read`.
     action: Text<MAX_NAME>,
