@@ -36,9 +36,10 @@ pub struct Bed {
     expected: Expected,
     /// Our public key, which verifies all tokens.
     pub jwk: String,
-    event: Value,
+    /// A recorded event of the function.
+    pub event: Value,
     processes: Processes,
-    apart: Option<Apart>,
+    pub apart: Option<Apart>,
     pub folder: TempDir,
 }
 
@@ -158,8 +159,13 @@ impl Bed {
     }
 
     async fn ask(&self, subject: &Subject, process: &mut Process, member: &Member) -> Result<(Value, Duration)> {
+        self.send(subject, process, event(&self.event, member)).await
+    }
+
+    /// Has a process answer an event. Returns the answer, and the time until it came.
+    pub async fn send(&self, subject: &Subject, process: &mut Process, event: Value) -> Result<(Value, Duration)> {
         let failed = |error: &dyn fmt::Display| format!("{}: {error}", subject.name);
-        let event = event(&self.event, member).to_string().into();
+        let event = event.to_string().into();
         let started = Instant::now();
         let answer = process.invoke(event, None, LIMIT).await.map_err(|error| failed(&error))?;
         let took = started.elapsed();
@@ -205,6 +211,11 @@ impl Tenant {
     /// The first two members are the owner and the admin.
     pub fn user_id(&self, place: u32) -> UserId {
         UserId::new(self.owner.number() + 2 + place)
+    }
+
+    /// The admin who calls.
+    pub fn caller(&self) -> UserId {
+        UserId::new(self.owner.number() + 1)
     }
 
     pub fn id(&self) -> TenantId {

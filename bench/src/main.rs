@@ -3,10 +3,11 @@
 //!
 //! - [`subjects`] builds and starts the subjects: our function and three peers (`bench/peers`).
 //! - [`bed`] is the DynamoDB that they all use, behind TLS ([`tls`]), with a tenant and its tokens.
-//! - [`cold`], [`scale`], [`directory`], [`throughput`] and [`docs`] measure. [`gauge`] reads the CPU clock and memory of a process. [`text`]
+//! - [`cold`], [`scale`], [`directory`], [`check`], [`throughput`] and [`docs`] measure. [`gauge`] reads the CPU clock and memory of a process. [`text`]
 //!   prints.
 
 mod bed;
+mod check;
 mod cold;
 mod directory;
 mod docs;
@@ -34,7 +35,7 @@ struct Cli {
     /// `cold` and `docs`: the number of processes of each that are started
     #[arg(long, value_name = "N", default_value_t = 31, value_parser = clap::value_parser!(u32).range(1..))]
     cold: u32,
-    /// `cold`, `scale` and `directory`: the number of calls that a warm process of each takes
+    /// `cold`, `scale`, `directory` and `check`: the number of calls that a warm process of each takes
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     warm: u32,
     /// `cold`: another build of our function, for example of the commit before; may be repeated
@@ -43,7 +44,7 @@ struct Cli {
     /// `cold`: leaves out the Rust peer, whose build takes minutes
     #[arg(long)]
     without_rust: bool,
-    /// `scale` and `directory`: the sizes of the tenants
+    /// `scale`, `directory` and `check`: the sizes of the tenants
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [10, 1_000, 100_000, 1_000_000],
         value_parser = clap::value_parser!(u32).range(3..=10_000_000))]
     members: Vec<u32>,
@@ -67,6 +68,8 @@ enum Part {
     Scale,
     /// Lists, lookups, writes and decisions in tenants of several sizes: the smallest and the largest
     Directory,
+    /// A decision in tenants of several sizes, the smallest and the largest, beside Cerbos
+    Check,
     /// Calls a second through the gateway
     Throughput,
     /// Cold starts of the API reference
@@ -92,7 +95,7 @@ async fn main() -> ExitCode {
 
 async fn run(cli: Cli, log: &Tail) -> Result<()> {
     let wants = |part| cli.parts.is_empty() || cli.parts.contains(&part);
-    let ours = subjects::ours()?;
+    let ours = subjects::ours(subjects::UPDATE)?;
     if wants(Part::Cold) {
         let subjects = subjects::all(&ours, &cli.beside, cli.without_rust)?;
         text::heading(&subjects)?;
@@ -105,6 +108,9 @@ async fn run(cli: Cli, log: &Tail) -> Result<()> {
     }
     if wants(Part::Directory) {
         directory::run(&ours, &cli.members, cli.warm, log).await?;
+    }
+    if wants(Part::Check) {
+        check::run(&cli.members, cli.warm, log).await?;
     }
     if wants(Part::Docs) {
         docs::run(cli.cold, log).await?;

@@ -12,7 +12,8 @@ use zip::write::SimpleFileOptions;
 
 use crate::bed::Bed;
 
-const NAME: &str = "tenant-update-user-role";
+/// The function that is measured beside peers that do the same.
+pub const UPDATE: &str = "tenant-update-user-role";
 /// The authorities that boto3 trusts by default.
 const BOTOCORE_ROOTS: &str = "boto3/botocore/cacert.pem";
 
@@ -58,8 +59,8 @@ impl Subject {
     }
 }
 
-/// Builds our function as it is deployed.
-pub fn ours() -> Result<Ours> {
+/// Builds one of our functions as it is deployed.
+pub fn ours(name: &str) -> Result<Ours> {
     let root = template::find_root()?;
     let mut template = Template::load(&root.join("template.yaml"))?;
     // The embedded engine reads a whole stream for each write, and a whole table for each sweep of expired items. DynamoDB's
@@ -68,8 +69,8 @@ pub fn ours() -> Result<Ours> {
     if let Some(table) = template.table.as_object_mut() {
         table.remove("StreamSpecification");
     }
-    let function = template.function(NAME).ok_or_else(|| format!("no function `{NAME}` in template.yaml"))?.clone();
-    let bin_dir = functions::build(&root, [NAME], true)?;
+    let function = template.function(name).ok_or_else(|| format!("no function `{name}` in template.yaml"))?.clone();
+    let bin_dir = functions::build(&root, [name], true)?;
     Ok(Ours { template, function, bin_dir })
 }
 
@@ -95,7 +96,7 @@ pub fn all(ours: &Ours, builds: &[PathBuf], without_rust: bool) -> Result<Vec<Su
 
 /// Returns our function.
 pub fn subject(ours: &Ours) -> Result<Subject> {
-    build_of(ours, &ours.bin_dir.join(NAME), "rolecall")
+    build_of(ours, &ours.bin_dir.join(&ours.function.name), &ours.function.name)
 }
 
 fn build_of(ours: &Ours, built: &Path, folder: &str) -> Result<Subject> {
@@ -208,6 +209,17 @@ fn python(source: &Path, folder: &Path) -> Result<Subject> {
         trust: ("AWS_CA_BUNDLE", read(&folder.join(BOTOCORE_ROOTS))?),
         sizes: vec![("with Lambda's boto3", zipped(&package)?), ("with a boto3 of its own", zipped(&with_sdk)?)],
     })
+}
+
+/// Cerbos, a decision point, from npm: its program for Linux on x86-64, and the folder of its policies.
+pub fn cerbos() -> Result<(PathBuf, PathBuf)> {
+    let root = template::find_root()?;
+    let (source, folder) = (root.join("bench/peers/cerbos"), root.join("target/release/bench/cerbos"));
+    once(&source, &folder, &["package.json", "package-lock.json"], |fresh| {
+        run(Command::new("npm").args(["ci", "--silent", "--no-audit", "--no-fund"]).current_dir(fresh))
+    })?;
+    // Not the script beside it, which would be another process than the one that is measured.
+    Ok((folder.join("node_modules/@cerbos/cerbos-linux-x64/cerbos-linux-x64"), source.join("policies")))
 }
 
 /// Copies sources into a folder and builds them with `make`, unless the last build was of the same sources.
