@@ -34,7 +34,7 @@ struct Measured {
 }
 
 pub async fn run(sizes: &[u32], calls: u32, log: &Tail) -> Result<()> {
-    let ours = subjects::ours("check")?;
+    let ours = subjects::ours(subjects::CHECK)?;
     let cerbos = subjects::cerbos()?;
     let bed = Bed::start(&ours, true, Latency::default(), log).await?;
     let mut measured = Vec::new();

@@ -14,6 +14,8 @@ use crate::bed::Bed;
 
 /// The function that is measured beside peers that do the same.
 pub const UPDATE: &str = "tenant-update-user-role";
+/// The function that decides.
+pub const CHECK: &str = "check";
 /// The authorities that boto3 trusts by default.
 const BOTOCORE_ROOTS: &str = "boto3/botocore/cacert.pem";
 
@@ -214,7 +216,7 @@ fn python(source: &Path, folder: &Path) -> Result<Subject> {
 /// Cerbos, a decision point, from npm: its program for Linux on x86-64, and the folder of its policies.
 pub fn cerbos() -> Result<(PathBuf, PathBuf)> {
     let root = template::find_root()?;
-    let (source, folder) = (root.join("bench/peers/cerbos"), root.join("target/release/bench/cerbos"));
+    let (source, folder) = (root.join("bench/peers/cerbos"), root.join("target/bench/cerbos"));
     once(&source, &folder, &["package.json", "package-lock.json"], |fresh| {
         run(Command::new("npm").args(["ci", "--silent", "--no-audit", "--no-fund"]).current_dir(fresh))
     })?;

@@ -15,11 +15,11 @@ use domain::{Group, Label, Problem, Time};
 use lambda_http::http::header;
 
 use crate::answer::Answer;
+use crate::api_key::ShownKey;
 use crate::gate::{
     self, Asked, Caller, Conditions, FreshNumbers, KeyProof, KnownNames, KnownRules, MemberList, NamedList,
     NamedPageFn, Page, PageFn, PlanFn, Proof, Question, ReadFn, Reads, TenantPageFn, VerifyAgain, Who,
 };
-use crate::http::api_key::ShownKey;
 use crate::http::call::Call;
 use crate::http::credential::{self, Credential, Expected, Holder, Keys, Kind};
 use crate::lock;
@@ -202,6 +202,14 @@ impl App {
         let notices = || vec!["Only the operator of this deployment makes tenants.".to_owned()];
         let denial = || Denial { rule: "tenant-creation".to_owned(), action: "tenant:create", notices: notices() };
         if self.anyone_makes_tenants { Ok(()) } else { Err(Problem::Forbidden(denial())) }
+    }
+
+    /// The name of the environment, which API keys show: the parameter `KeyEnvironment` of the stack.
+    ///
+    /// # Errors
+    /// It is not set.
+    pub fn key_environment(&self) -> Result<String, Problem> {
+        variable("KEY_ENVIRONMENT").map_err(Problem::Internal)
     }
 
     /// Makes a change, if the caller may. [`gate::change`] lists the errors.

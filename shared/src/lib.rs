@@ -2,7 +2,7 @@
 //! (`local/tests/floors.rs`):
 //!
 //! 1. `domain`, a package of its own: records and decisions; pure
-//! 2. [`log`], [`answer`], [`trace`]: leaves
+//! 2. [`log`], [`answer`], [`trace`], [`api_key`]: leaves
 //! 3. `table`: the only floor that knows DynamoDB; functions cannot reach it
 //! 4. `secrets`: the only floor that knows Secrets Manager
 //! 5. [`gate`]: the one way to the table: read, decide, write
@@ -13,6 +13,7 @@
 //! 10. [`serve`](serve()): the runtime of a function
 
 pub mod answer;
+pub mod api_key;
 pub mod app;
 pub mod dialect;
 pub mod gate;
@@ -33,7 +34,7 @@ pub use domain::{self, Problem, id, problem};
 pub use gate::{Caller, Deletion, MemberList, NamedList, Page, Plan, Reading, Reads, Step, View, list};
 pub use http::call::{self, Call};
 pub use http::{Dialect, Paging};
-pub use http::{api_key, assertion, credential, json, signature, signing};
+pub use http::{assertion, credential, json, signature, signing};
 pub use serve::{serve, serve_product, serve_public};
 pub use work::Work;
 

@@ -13,7 +13,7 @@ async fn create_api_key(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let (body, conditions) = (call.body(MAX_BODY)?, call.conditions()?);
     let new = users::in_tenant(call, &caller, body, ApiKeyCreation::read)?.key();
-    let (secret, environment) = (api_key::secret()?, api_key::environment()?);
+    let (secret, environment) = (api_key::secret()?, app.key_environment()?);
     app.change(call, &caller, Reads::none().unshown(), &conditions, &|plan| {
         let (key, secret) = plan.make_key(&new, &secret, &environment)?;
         let shown = KeyWithSecret { key: ListedKey::new(&plan.shown_key(&key)), secret: &secret };
@@ -34,7 +34,7 @@ async fn rotate_api_key(app: &App, call: &Call) -> Result<Answer, Problem> {
         let (rotation, id) = (ApiKeyRotation::read(body), body.join(call.path_uuid("id")));
         Ok((rotation?, id?))
     })?;
-    let (secret, environment, seconds) = (api_key::secret()?, api_key::environment()?, rotation.seconds());
+    let (secret, environment, seconds) = (api_key::secret()?, app.key_environment()?, rotation.seconds());
     app.change(call, &caller, Reads::api_key(KeyId::from_uuid_in(id, caller.tenant)), &conditions, &|plan| {
         let (key, secret) = plan.rotate_key(plan.facts().api_key()?, seconds, &secret, &environment);
         let shown = KeyWithSecret { key: ListedKey::new(&plan.shown_key(&key)), secret: &secret };

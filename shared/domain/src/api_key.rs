@@ -1,7 +1,8 @@
 //! An API key: the credential of a machine, with roles of its own.
 
+// Addresses, and no sockets.
+use core::net::IpAddr;
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,8 @@ use crate::catalog::{Catalog, Known};
 use crate::id::{KeyId, RoleId, TenantId, UserId};
 use crate::meta::Meta;
 use crate::policy::eval::Entity;
-use crate::policy::{self, Action, KeyDeed};
+use crate::policy::format::{Uid, Value};
+use crate::policy::{Action, KeyDeed, groups, of_roles, record, string};
 use crate::problem::{Problem, Reference};
 use crate::record::{Change, Record, Tally};
 use crate::time::Time;
@@ -168,8 +170,13 @@ impl Record for ApiKey {
         vec![Action::Key(deed)]
     }
 
-    fn entity(&self, _: TenantId, catalog: &Catalog) -> Entity {
-        policy::api_key(self, catalog)
+    /// Without the limit that its maker is: their decision is one of its own.
+    fn entity(&self, tenant: TenantId, catalog: &Catalog) -> Entity {
+        let status = if self.ended { "ended" } else { "active" };
+        let attributes = [("status", string(status)), ("groups", groups([])), ("manages", groups([]))];
+        let maker = self.maker.map(|maker| ("maker", Value::Entity { uid: Uid::new("Member", maker) }));
+        let attributes = attributes.into_iter().chain(maker).chain(of_roles(&self.roles, catalog));
+        Entity::new(Uid::new("ApiKey", self.id), record(attributes), [Uid::new("Tenant", tenant)].into())
     }
 
     fn tally(before: Option<&Self>, after: Option<&Self>) -> Tally {

@@ -176,6 +176,11 @@ fn of_bits(kind: u8, bits: u64) -> Uuid {
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
+/// SHA-256 of a text, in hex.
+pub fn sha256(text: &str) -> String {
+    hex(&Sha256::digest(text))
+}
+
 /// Bytes in lower case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -21,13 +21,12 @@ pub use action::{Action, KeyDeed};
 pub use text::{MAX_COMPILED_BYTES, MAX_POLICY_BYTES, MAX_POLICY_DEPTH, Refused, check_text, compile};
 pub(crate) use value::{groups, long, record, string, strings};
 
-use crate::api_key::ApiKey;
 use crate::catalog::{Catalog, Entry, Policy};
 use crate::id::{GroupId, RoleId, TenantId};
 use crate::member::Member;
 use crate::problem::Denial;
 use eval::{Entity, Erred, Request};
-use format::{Effect, Record, Rule, Uid, Value};
+use format::{Effect, Record, Rule, Uid};
 
 pub const BASE: &str = include_str!("../policies/base.cedar");
 /// [`BASE`] in the form that functions read. `tests/evaluation.rs` makes it, and compares it with the text.
@@ -176,17 +175,8 @@ pub fn member(member: &Member, catalog: &Catalog) -> Entity {
     Entity::new(Uid::new("Member", member.user), record(attributes), ancestors)
 }
 
-/// An API key as policies know it: without the limit that its maker is.
-pub fn api_key(key: &ApiKey, catalog: &Catalog) -> Entity {
-    let status = if key.ended { "ended" } else { "active" };
-    let attributes = [("status", string(status)), ("groups", groups([])), ("manages", groups([]))];
-    let maker = key.maker.map(|maker| ("maker", Value::Entity { uid: Uid::new("Member", maker) }));
-    let attributes = attributes.into_iter().chain(maker).chain(of_roles(&key.roles, catalog));
-    Entity::new(Uid::new("ApiKey", key.id), record(attributes), [Uid::new("Tenant", key.tenant)].into())
-}
-
 /// The attributes that follow from roles.
-fn of_roles(roles: &BTreeSet<RoleId>, catalog: &Catalog) -> [(&'static str, Value); 4] {
+pub(crate) fn of_roles(roles: &BTreeSet<RoleId>, catalog: &Catalog) -> [(&'static str, format::Value); 4] {
     [
         ("roles", strings(catalog.roles(roles).map(|role| role.name.as_str()))),
         ("rank", long(catalog.rank(roles))),

@@ -251,7 +251,7 @@ fn the_table_says_who_may_make_and_delete_which_role() {
         table(title, deeds.map(|(name, deed)| (name, Action::Key(deed), resource.clone())).into());
     }
     // The principal is a key itself: it may do what its roles allow, and nothing to a key but to see it.
-    let principal = policy::api_key(&api_key(Some(1), [role::OWNER]), &catalog);
+    let principal = api_key(Some(1), [role::OWNER]).entity(ACME, &catalog);
     let user = Member { user: UserId::new(2), ..member([role::USER]) }.entity(ACME, &catalog);
     assert_eq!(decide_for(&catalog, &principal, &Action::UpdateProfile, &user), "allow");
     assert_eq!(decide_for(&catalog, &principal, &Action::DeleteTenant, &tenant), "allow");

@@ -9,11 +9,11 @@ use serde_json::json;
 
 use super::{App, Boxed, variable};
 use crate::answer::Answer;
+use crate::api_key::{self, ShownKey};
 use crate::dialect::oauth::{Client, Introspection, Revoked, ShownToken, Tokens};
 use crate::gate::sessions::{self, GRACE};
 use crate::gate::tokens::{self, Refreshed};
 use crate::gate::{Asked, Reads, budget};
-use crate::http::api_key::{self, ShownKey};
 use crate::http::call::Call;
 use crate::http::credential::{self, Claims, Credential, Holder, Kind};
 use crate::http::signing::{ACCESS, RefreshOf, SESSION, SigningKeys, hash};

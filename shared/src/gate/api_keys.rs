@@ -1,13 +1,14 @@
 //! The API keys of a tenant: who makes one, sees it, and gives it a new secret.
 
 use domain::api_key::{Secret, USED_EVERY};
+use domain::id::sha256;
 use domain::policy::{Action, KeyDeed};
 use domain::{ApiKey, ApiKeyEdit, Catalog, Meta, Problem, Time};
 
 use super::facts::{Facts, Unseen};
 use super::{Asked, Caller, Plan, Reading, Reads, Who};
-use crate::http::api_key;
-use crate::http::signing::hash;
+use crate::answer::Answer;
+use crate::api_key;
 use crate::table::key::{Range, TenantKeys};
 use crate::table::{Condition, decode};
 
@@ -37,8 +38,8 @@ pub struct NewKey {
 pub async fn list(
     asked: &Asked<'_>,
     caller: &Caller,
-    answer: &(dyn Fn(&[ShownApiKey]) -> crate::Answer + Send + Sync),
-) -> Result<crate::Answer, Problem> {
+    answer: &(dyn Fn(&[ShownApiKey]) -> Answer + Send + Sync),
+) -> Result<Answer, Problem> {
     let facts = Facts::read(asked, &Who::Caller(caller), &Reads::none().unshown(), None).await?;
     let range = Range::of(caller.keys().api_keys());
     let (mut keys, mut after) = (Vec::new(), None);
@@ -109,7 +110,7 @@ impl<'f> Plan<'f> {
             roles: [].into(),
             maker,
             networks: new.networks.iter().copied().collect(),
-            secrets: vec![Secret { hash: hash(&text), until: valid_until }],
+            secrets: vec![Secret { hash: sha256(&text), until: valid_until }],
             rotated_at: None,
             valid_until,
             used_at: None,
@@ -132,7 +133,7 @@ impl<'f> Plan<'f> {
         let (Unseen(key), tenant, now) = (&before, self.facts().tenant(), self.facts().now());
         let text = api_key::text(environment, (tenant.id, &tenant.slug), (key.id, key.maker), secret);
         let (valid_until, overlap) = (now.seconds() + lasts, now.seconds() + overlap);
-        let edit = ApiKeyEdit::Rotate { hash: hash(&text), valid_until, overlap, at: now };
+        let edit = ApiKeyEdit::Rotate { hash: sha256(&text), valid_until, overlap, at: now };
         (self.update(before, &edit), text)
     }
 

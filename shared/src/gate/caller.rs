@@ -4,7 +4,7 @@ use domain::id::{KeyId, TenantId, UserId};
 use domain::problem::Denial;
 use domain::{ApiKey, Problem, Time};
 
-use crate::http::api_key::ShownKey;
+use crate::api_key::ShownKey;
 use crate::table::key::{Key, TenantKeys};
 
 /// A member, proven by one or two tokens, or an API key. The gate looks up whether the sessions of the tokens still live, or whether

@@ -6,7 +6,7 @@ use domain::event::Author;
 use domain::id::TenantId;
 use domain::policy::eval::Entity;
 use domain::problem::Denial;
-use domain::{Actor, ApiKey, Member, Problem, Rules, Time, policy};
+use domain::{Actor, ApiKey, Member, Problem, Record, Rules, Time, policy};
 
 use super::Caller;
 use crate::table::fence::Fact;
@@ -95,7 +95,7 @@ impl Principal {
             Acting::Member(_) => return Err(stranger()),
             // A record names no person as the author of what a key does.
             Acting::Key(key, maker) => Self {
-                entities: [policy::api_key(key, rules)]
+                entities: [key.entity(tenant, rules)]
                     .into_iter()
                     .chain(maker.as_deref().map(|it| policy::member(it, rules)))
                     .collect(),

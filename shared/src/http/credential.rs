@@ -12,8 +12,9 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgo
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::{Deserialize, Serialize};
 
+use crate::api_key;
 use crate::http::json::read_strict;
-use crate::http::{api_key, signature};
+use crate::http::signature;
 use crate::lock;
 use domain::Time;
 use domain::id::{KeyId, TenantId, UserId, is_slug, parse_uuid};

@@ -1,6 +1,5 @@
 //! HTTP: a request, its body and its credential.
 
-pub mod api_key;
 pub mod assertion;
 pub mod call;
 pub mod credential;

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use domain::Problem;
-use domain::id::{TenantId, UserId, Uuid, hex};
+pub use domain::id::sha256 as hash;
+use domain::id::{TenantId, UserId, Uuid};
 use ed25519_dalek::SigningKey as Ed25519;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -143,11 +144,6 @@ fn random() -> Result<[u8; 32], Problem> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|why| Problem::Internal(format!("no random bytes: {why}")))?;
     Ok(bytes)
-}
-
-/// SHA-256 of a token, in hex.
-pub fn hash(token: &str) -> String {
-    hex(&Sha256::digest(token))
 }
 
 /// The beginning of refresh tokens, for scanners.

@@ -4,11 +4,8 @@
 //! are missing in a key of the tenant's own. The prefix and the checksum are for scanners that look for secrets in code: they need ask
 //! nobody. Only the hash of the whole text is kept. The secret has 256 random bits, so a slow hash would add nothing.
 
-use domain::id::{KeyId, TenantId, UserId, is_slug};
+use domain::id::{KeyId, TenantId, UserId, is_slug, sha256};
 use domain::problem::Problem;
-
-use crate::app::variable;
-use crate::http::signing::hash;
 
 /// The beginning of all keys.
 const PREFIX: &str = "rk";
@@ -53,7 +50,7 @@ impl ShownKey {
         let (tenant, name) = id.split_once('k')?;
         let tenant = TenantId::parse(tenant)?;
         let (id, maker) = read_name(name, tenant)?;
-        Some(Self { tenant, slug: slug.to_owned(), id, maker, hash: hash(text) })
+        Some(Self { tenant, slug: slug.to_owned(), id, maker, hash: sha256(text) })
     }
 }
 
@@ -98,14 +95,6 @@ pub fn text(
     body + &sum
 }
 
-/// The name of the environment, which keys show: the parameter `KeyEnvironment` of the stack.
-///
-/// # Errors
-/// It is not set.
-pub fn environment() -> Result<String, Problem> {
-    variable("KEY_ENVIRONMENT").map_err(Problem::Internal)
-}
-
 /// Whether a text can name the environment: 1 to 16 of `a-z0-9`.
 fn is_environment(text: &str) -> bool {
     (1..=16).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
@@ -133,7 +122,7 @@ mod tests {
         assert_eq!(secret.len(), SECRET);
         for maker in [Some(UserId::new(3)), None] {
             let text = text("live", (tenant, "acme-2"), (id, maker), &secret);
-            let shown = ShownKey { tenant, slug: "acme-2".to_owned(), id, maker, hash: hash(&text) };
+            let shown = ShownKey { tenant, slug: "acme-2".to_owned(), id, maker, hash: sha256(&text) };
             assert_eq!(ShownKey::read(&text), Some(shown));
             assert!(ShownKey::is_meant(&text) && text.starts_with("rk_live_acme-2_12k7"));
             for at in 0..text.len() {
