@@ -16,7 +16,7 @@ use shared::credential::{
     verify,
 };
 use shared::domain::Time;
-use shared::id::{MembershipId, TenantId, UserId};
+use shared::id::{KeyId, MembershipId, TenantId, UserId};
 
 const NOW: i64 = 1_800_000_000;
 
@@ -824,4 +824,21 @@ fn a_cookie_is_there_once() {
         assert_eq!(cookie([header], "session"), Some(value));
         assert!(check(value, Kind::Session).is_err());
     }
+}
+
+#[test]
+fn a_token_of_an_api_key_says_which_key_and_who_made_it() {
+    let (id, tenant) = (KeyId::new(7), TenantId::new(1));
+    let of_key = |sid: &str| with(with(claims(), "sub", id.uuid_in(tenant).to_string()), "sid", sid);
+    let shown = |sid: &str| check(&token(&of_key(sid)), Kind::Access).unwrap();
+    assert_eq!(shown("7m3").holder, Holder::Key(id, Some(UserId::new(3))));
+    assert_eq!(shown("7").holder, Holder::Key(id, None));
+    assert_eq!(shown("7").session(), None);
+    // The name of another key, none at all, a key of another tenant, and a session token.
+    for sid in ["8m3", "session-1", "7m", "m3", "7m0"] {
+        assert!(check(&token(&of_key(sid)), Kind::Access).is_err(), "{sid}");
+    }
+    let foreign = with(of_key("7m3"), "sub", id.uuid_in(TenantId::new(2)).to_string());
+    assert!(check(&token(&foreign), Kind::Access).is_err());
+    assert!(check(&token(&with(of_key("7m3"), "typ", "session")), Kind::Session).is_err());
 }
