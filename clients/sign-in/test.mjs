@@ -4,11 +4,9 @@
 // calls with it. OWNER is an access token of the tenant's owner.
 
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
-import { createServer } from 'node:http';
 import { setTimeout as after } from 'node:timers/promises';
-import { endAfter, launch } from '../browser/chromium.mjs';
-import { start } from './provider.mjs';
+import { endAfter } from '../browser/chromium.mjs';
+import { startApp } from './app.mjs';
 
 const [api] = process.argv.slice(2);
 const { OWNER } = process.env;
@@ -47,57 +45,7 @@ function exchange(token, nonce) {
 
 const refresh = (token) => call('POST', '/v1/sessions', null, { grant_type: 'refresh_token', refresh_token: token });
 
-// The app's page of return. The browser brings the code there.
-const app = createServer((_, response) => response.setHeader('content-type', 'text/html').end('<title>Back</title>'));
-await new Promise((resolve) => app.listen(0, '127.0.0.1', resolve));
-const redirect = `http://127.0.0.1:${app.address().port}/back`;
-const provider = await start([APP, OTHER_APP], redirect);
-const { authorization_endpoint, token_endpoint } = await (
-  await fetch(`${provider.iss}/.well-known/openid-configuration`)
-).json();
-const browser = await launch();
-
-/** A person signs in at the provider, in a browser of their own. Returns the ID token, and the nonce in it. */
-async function signInAtProvider(email, client) {
-  const [verifier, state, nonce] = [32, 16, 16].map((length) => randomBytes(length).toString('base64url'));
-  const asked = new URL(authorization_endpoint);
-  asked.search = new URLSearchParams({
-    client_id: client,
-    response_type: 'code',
-    redirect_uri: redirect,
-    scope: 'openid email',
-    code_challenge: createHash('sha256').update(verifier).digest('base64url'),
-    code_challenge_method: 'S256',
-    state,
-    nonce,
-  });
-  const context = await browser.newContext();
-  const page = await context.newPage();
-  await page.goto(asked.href);
-  await page.fill('input[name=login]', email);
-  await page.fill('input[name=password]', 'whatever');
-  await page.click('button[type=submit]');
-  // The provider asks whether the app may know the address.
-  await page.waitForSelector('input[name=prompt][value=consent]', { state: 'attached' });
-  await page.click('button[type=submit]');
-  await page.waitForURL((url) => url.href.startsWith(redirect));
-  const back = new URL(page.url()).searchParams;
-  await context.close();
-  assert.deepEqual([back.get('state'), back.get('iss')], [state, provider.iss], 'not the answer to our question');
-  const answer = await fetch(token_endpoint, {
-    method: 'POST',
-    body: new URLSearchParams({
-      grant_type: 'authorization_code',
-      code: back.get('code'),
-      redirect_uri: redirect,
-      client_id: client,
-      code_verifier: verifier,
-    }),
-  });
-  const { id_token: token } = await answer.json();
-  assert(token, `no ID token: ${answer.status}`);
-  return { token, nonce };
-}
+const { iss, signInAtProvider, close } = await startApp([APP, OTHER_APP]);
 
 /** Waits until the product has the provider's keys. */
 async function areFetched(path) {
@@ -113,7 +61,7 @@ try {
   const early = await signInAtProvider('user@acme.example', APP);
   assert.equal((await exchange(early.token, early.nonce)).body.error, 'invalid_target', 'nobody trusts it yet');
 
-  const trusted = { iss: provider.iss, audiences: [APP], domains: ['acme.example'] };
+  const trusted = { iss, audiences: [APP], domains: ['acme.example'] };
   const made = await call('POST', '/v1/issuers', OWNER, trusted);
   assert.equal(made.status, 201, JSON.stringify(made.body));
   issuer = `/v1/issuers/${made.body.id}`;
@@ -128,7 +76,7 @@ try {
   assert.deepEqual([me.status, me.body.email], [200, 'user@acme.example']);
   const { body: mine } = await call('GET', '/v1/sessions', access);
   const current = mine.sessions.find((it) => it.is_current);
-  assert.deepEqual([current.issuer, current.client], [provider.iss, APP]);
+  assert.deepEqual([current.issuer, current.client], [iss, APP]);
   assert(Date.now() - Date.parse(current.authenticated_at) < ALL, `signed in at ${current.authenticated_at}`);
   const asked = await call('POST', '/oauth/introspect', OWNER, { token: access });
   assert.deepEqual([asked.body.active, asked.body.sid], [true, current.id]);
@@ -156,7 +104,5 @@ try {
   console.log('signed in through oidc-provider, and out again');
 } finally {
   if (issuer) await call('DELETE', issuer, OWNER);
-  await browser.close();
-  provider.close();
-  app.close();
+  await close();
 }

@@ -8,10 +8,14 @@ use std::{
 };
 
 use clap::Args;
-use local::{Error, Result, demo, functions::InvokeError, server, template};
+use local::{Error, Options, Result, Server, demo, functions::InvokeError, server, template};
 use serde_json::{Value, json};
 
 use crate::{Build, DYNAMODB, check_address, invoke, load, store_at};
+
+/// The function that makes the keys which sign tokens, and the one that makes the tenant. A new table has no keys yet; where there are
+/// some, the first function does nothing before its time.
+const FUNCTIONS: [&str; 2] = ["keys-rotate", "bootstrap"];
 
 /// The longest name of a stack that CloudFormation takes.
 const MAX_STACK: usize = 128;
@@ -97,21 +101,28 @@ impl Bootstrap {
 /// Gives the request to the function on this machine, and returns its answer, which may be an error. A server must have the table: a
 /// tenant in a table of this process would be gone at once.
 async fn on_this_machine(build: Build, dynamodb: String, request: &Value) -> Result<Value> {
-    const FUNCTION: &str = "bootstrap";
     let (_, template) = load()?;
-    let bin_dir = build.run([FUNCTION])?;
+    let bin_dir = build.run(FUNCTIONS)?;
     store_at(&dynamodb, &template).await?;
-    let (server, _) = invoke::start(&template, bin_dir, Some(dynamodb)).await?;
-    let answer = server.invoke(FUNCTION, request).await;
+    let server = Server::start(Options { dynamodb: Some(dynamodb), ..Options::new(template, bin_dir) }).await?;
+    let [keys, function] = FUNCTIONS;
+    let answer = match by_server(&server, keys, &json!({})).await {
+        Ok(answer) if answer["errorMessage"].is_null() => by_server(&server, function, request).await,
+        other => other,
+    };
     server.shutdown().await;
-    match answer {
+    answer
+}
+
+/// Has a server give an event to a function, and returns the answer.
+async fn by_server(server: &Server, function: &str, event: &Value) -> Result<Value> {
+    match server.invoke(function, event).await {
         Err(InvokeError::Failed(error)) => serde_json::from_str(&error).map_err(|_| Error::from(error)),
-        answer => answer.map_err(|why| format!("`{FUNCTION}` has not answered: {why}").into()),
+        answer => answer.map_err(|why| format!("`{function}` has not answered: {why}").into()),
     }
 }
 
-/// Gives the request to the function of a stack, and returns its answer, which may be an error. Before that it has the keys made that
-/// sign tokens: a new stack may have none yet. Where there are keys, that does nothing before its time.
+/// Gives the request to the function of a stack, and returns its answer, which may be an error.
 fn in_stack(stack: &str, request: &Value) -> Result<Value> {
     let keys = by_sam(stack, "KeysRotateFunction", &json!({}))?;
     if keys["errorMessage"].is_string() { Ok(keys) } else { by_sam(stack, "BootstrapFunction", request) }

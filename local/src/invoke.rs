@@ -1,4 +1,4 @@
-//! The command `invoke`: one function on one event. The command `bootstrap` runs its function in the same way.
+//! The command `invoke`: one function on one event.
 
 use std::{
     fs,
@@ -90,7 +90,7 @@ pub async fn run(options: Invoke) -> Result<()> {
 
 /// Starts what a function needs on this machine. Without the URL of a DynamoDB, its table is an empty one. An empty table gets the
 /// demo tenants.
-pub async fn start(template: &Template, bin_dir: PathBuf, dynamodb: Option<String>) -> Result<(Server, Store)> {
+async fn start(template: &Template, bin_dir: PathBuf, dynamodb: Option<String>) -> Result<(Server, Store)> {
     let server = Server::start(Options { dynamodb, ..Options::new(template.clone(), bin_dir) }).await?;
     let store = Store::new(&server.dynamodb_url(), template.table_name())?;
     demo::fill(&store, shared::now()).await?;

@@ -81,6 +81,9 @@ struct Serve {
     /// Have DynamoDB take these milliseconds for each read and each write, as it does elsewhere
     #[arg(long, value_name = "READ,WRITE")]
     latency: Option<Latency>,
+    /// Make no demo tenants: `bootstrap` makes the first one
+    #[arg(long)]
+    without_demo: bool,
     /// How to tell what happens, on standard error
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = log::Format::Short)]
     log: log::Format,
@@ -203,7 +206,9 @@ async fn serve(options: Serve) -> Result<()> {
         })
         .await?;
         let store = Store::new(&server.dynamodb_url(), template.table_name())?;
-        demo::fill(&store, shared::now()).await?;
+        if !options.without_demo {
+            demo::fill(&store, shared::now()).await?;
+        }
         let credentials = demo::Credentials::issue(&store, &template).await;
         Ok::<_, local::Error>((server, credentials))
     };

@@ -94,6 +94,12 @@ async fn a_key_calls_in_every_dialect_but_that_of_people() {
         let reply = product.users(&key, ACME, (method, path), &[], body).await;
         assert_eq!(reply.status, status, "{method} {path}: {reply:?}");
     }
+    // A policy of the tenant can say that keys may not do a thing.
+    let text = r#"forbid (principal is ApiKey, action == Action::"member:update-profile", resource);"#;
+    product.put_policies(ACME, &[text]).await;
+    let by_key = product.put_user(&key, ACME, USER, &[], json!({ "name": "Uma Forbidden" })).await;
+    assert_eq!(code(&by_key), (403, "tenant-policy-1-0".to_owned()));
+    assert_eq!(product.put_user(&admin, ACME, USER, &[], json!({ "name": "Uma Allowed" })).await.status, 200);
     // A key is in one tenant.
     let other = TenantId::new(2);
     assert_eq!(code(&get(&product, &key, other, "/v1/roles").await), (403, "tenant_mismatch".to_owned()));

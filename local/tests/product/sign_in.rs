@@ -308,6 +308,21 @@ async fn a_session_leads_to_another_tenant_that_knows_the_person() {
     // The same tenant prolongs the session.
     let same = switch(token.clone(), "acme").await.json();
     assert_eq!(claims(text(&same, "access_token"))["sid"], claims(&token)["sid"]);
+    // A session that is older than its tenant allows leads nowhere.
+    let key = TenantKeys(ACME).tenant();
+    let tenant = product.tenant(ACME).await;
+    let mut strict = tenant.clone();
+    strict.settings.session_seconds = Some(300);
+    let begun = session(&product, text(&same, "access_token")).await;
+    let mut old = begun.clone();
+    old.meta.created_at = shared::domain::Time::from_millis(begun.meta.created_at.millis() - 301_000);
+    let at = TenantKeys(ACME).session(USER, &begun.id);
+    for (of_tenant, of_session) in [(&strict, &old), (&tenant, &begun)] {
+        product.store.put(encode(&key, None, of_tenant).unwrap()).await.unwrap();
+        product.store.put(encode(&at, None, of_session).unwrap()).await.unwrap();
+        let status = if of_session.meta == begun.meta { 200 } else { 400 };
+        assert_eq!(switch(token.clone(), "globex").await.status, status);
+    }
     // The end of the session is the end of both ways.
     let access = text(&same, "access_token").to_owned();
     product.users(&access, ACME, ("DELETE", "/v1/sessions/current"), &[], None).await;

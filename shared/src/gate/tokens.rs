@@ -4,7 +4,7 @@ use domain::id::{TenantId, UserId, issuer_uuid};
 use domain::policy::{self, Action};
 use domain::problem::Grant;
 use domain::session::Refresh;
-use domain::{ApiKey, Member, Problem, Session};
+use domain::{ApiKey, Member, Problem, Session, Tenant};
 use futures_util::future::join;
 
 use super::facts::{Facts, Unseen};
@@ -61,11 +61,17 @@ pub async fn of_session(
     session: &str,
 ) -> Result<(Session, Member), Problem> {
     let now = (asked.clock)();
-    let [member_key, session_key] = [TenantKeys(tenant).member(user), TenantKeys(tenant).session(user, session)];
-    let mut found = asked.table.get([member_key.clone(), session_key.clone()]).await?;
+    let keys = TenantKeys(tenant);
+    let [member_key, session_key, tenant_key] = [keys.member(user), keys.session(user, session), keys.tenant()];
+    let wanted = [member_key.clone(), session_key.clone(), tenant_key.clone()];
+    let mut found = asked.table.get(wanted).await?;
     let member: Option<Member> = found.remove(&member_key).map(decode).transpose()?;
     let member = member.filter(|member| member.is_active() && member.has_session(session, now));
     let session: Option<Session> = found.remove(&session_key).map(decode).transpose()?;
+    let tenant: Option<Tenant> = found.remove(&tenant_key).map(decode).transpose()?;
+    let began = |session: &Session| session.meta.created_at.seconds();
+    let is_too_old = |session: &Session| tenant.as_ref().is_none_or(|it| it.is_session_too_old(began(session), now));
+    let session = session.filter(|session| !is_too_old(session));
     let ended = Problem::Grant(Grant::InvalidToken, "the session has ended");
     session.zip(member).ok_or(ended)
 }
