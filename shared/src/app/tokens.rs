@@ -142,19 +142,8 @@ impl App {
         let keys = self.signing.keys(ours.as_ref()).await?;
         let now = facts.now().seconds();
         let lasts = ACCESS.min(key.valid_until - now);
-        let claims = Claims {
-            iss: self.expected.issuer.clone(),
-            aud: self.expected.audience.clone(),
-            sub: id.clone(),
-            tid: caller.tenant.uuid().to_string(),
-            slug: facts.tenant().slug.clone(),
-            sid: api_key::name(key.id, key.maker),
-            exp: now + lasts,
-            iat: now,
-            nbf: now,
-            typ: Kind::Access,
-            started: None,
-        };
+        let whose = (id.clone(), api_key::name(key.id, key.maker));
+        let claims = self.claims(facts.tenant(), whose, Kind::Access, (now, now + lasts));
         Ok(Answer::json(200, &json!(Tokens::new(keys.sign(&claims, &id)?, lasts))))
     }
 
@@ -194,6 +183,23 @@ impl App {
         Ok(verify(Kind::Session).or_else(|_| verify(Kind::Access)).ok())
     }
 
+    /// The claims of a token that is made now: whose it is (`sub`, `sid`), and until when it is good.
+    fn claims(&self, tenant: &Tenant, (sub, sid): (String, String), typ: Kind, (now, exp): (i64, i64)) -> Claims {
+        Claims {
+            iss: self.expected.issuer.clone(),
+            aud: self.expected.audience.clone(),
+            sub,
+            tid: tenant.id.uuid().to_string(),
+            slug: tenant.slug.clone(),
+            sid,
+            exp,
+            iat: now,
+            nbf: now,
+            typ,
+            started: None,
+        }
+    }
+
     /// The answer with the tokens of a session.
     pub(super) fn answer(
         &self,
@@ -205,20 +211,10 @@ impl App {
         cookie: bool,
     ) -> Result<Answer, Problem> {
         let token = |typ, lasts: i64| {
-            let claims = Claims {
-                iss: self.expected.issuer.clone(),
-                aud: self.expected.audience.clone(),
-                sub: user.uuid().to_string(),
-                tid: tenant.id.uuid().to_string(),
-                slug: tenant.slug.clone(),
-                sid: session.id.clone(),
-                exp: (now + lasts).min(session.expires_at),
-                iat: now,
-                nbf: now,
-                typ,
-                started: Some(session.meta.created_at.seconds()),
-            };
-            keys.sign(&claims, &session.client)
+            let whose = (user.uuid().to_string(), session.id.clone());
+            let claims = self.claims(tenant, whose, typ, (now, (now + lasts).min(session.expires_at)));
+            let started = Some(session.meta.created_at.seconds());
+            keys.sign(&Claims { started, ..claims }, &session.client)
         };
         let mut tokens = Tokens::new(token(Kind::Access, ACCESS)?, ACCESS.min(session.expires_at - now)).exchanged();
         let session_token = token(Kind::Session, SESSION)?;

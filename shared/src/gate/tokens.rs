@@ -146,7 +146,7 @@ impl<'f> Reading<'f> {
         let Unseen(key) = facts.api_key().ok()?;
         let acts = |maker| facts.member(Some(maker)).is_ok_and(|Unseen(member)| member.is_active());
         let is_live = key.valid_until > now.seconds() && key.maker.is_none_or(acts);
-        let is_shown = hash.is_none_or(|hash| key.live_secrets(now).any(|secret| secret.hash == hash));
+        let is_shown = hash.is_none_or(|hash| key.has_secret(hash, now));
         (is_live && is_shown).then_some(key)
     }
 }

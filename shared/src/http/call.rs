@@ -81,7 +81,8 @@ pub struct Call {
     pub request_id: String,
     /// The header of X-Ray, if it is well-formed.
     pub trace: Option<String>,
-    /// The tenant and the holder of the first verified credential, for the log.
+    /// The tenant and the holder of the first verified credential, for the log. An API key is verified later, by the gate: in the line of
+    /// a 401 it is only what the key says of itself.
     pub caller: OnceLock<(TenantId, Holder)>,
     pub started: Instant,
     /// When the answer must be on its way.
