@@ -37,6 +37,9 @@ const NOT_SENT = [
   'post /v1/tenant/restore',
   'post /v1/tenant/transfer-ownership',
   'post /v1/users/{id}/restore',
+  // Nobody is invited.
+  'get /v1/invitations/{id}',
+  'post /v1/invitations/{id}/resend',
   // The example is an owner's.
   'patch /v1/roles/{id}',
   // Only an owner may.

@@ -90,6 +90,11 @@ const CALLS: [(&str, &str, &str); 62] = [
     ("POST", "/v1/api-keys/<key>/rotate", "{}"),
     ("POST", "/v1/api-keys/<key>/take-over", ""),
     ("DELETE", "/v1/api-keys/<key>", ""),
+    ("GET", "/v1/invitations/<user>", ""),
+    ("POST", "/v1/invitations/<user>/resend", "{}"),
+    ("DELETE", "/v1/invitations/<user>", ""),
+    ("POST", "/v1/invitations", r#"{"emails": ["n@acme.example"], "roles": ["<role>"], "groups": ["<group>"]}"#),
+    ("POST", "/api/acme/v1/user_invites/create_v2", r#"{"emails": ["n@acme.example"], "group_ids": [<group number>]}"#),
 ];
 
 impl Ids {

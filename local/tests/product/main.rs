@@ -14,6 +14,7 @@ mod docs;
 mod escalation;
 mod failures;
 mod harness;
+mod invitations;
 mod jobs;
 mod life;
 mod lists;

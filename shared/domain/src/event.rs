@@ -13,8 +13,9 @@ use crate::record::{Record, Subject};
 use crate::time::Time;
 
 /// The attributes that belong to the record itself: no event lists them as changed.
-const BOOKKEEPING: [&str; 19] = [
+const BOOKKEEPING: [&str; 20] = [
     "refresh",
+    "secret",
     "secrets",
     "used_at",
     "version",

@@ -3,6 +3,7 @@
 mod api_key;
 mod check;
 mod fields;
+mod invitation;
 mod issuer;
 mod job;
 pub mod operator;
@@ -30,6 +31,10 @@ pub use api_key::{ApiKeyCreation, ApiKeyRotation, ApiKeys, KeyWithSecret, Listed
 pub(crate) use check::tags;
 pub use check::{Check, Explanation, MAX_THING_ID, ShownDecision};
 pub use fields::{STATUSES, UserFields, UserStatus};
+pub use invitation::{
+    Invitations, InvitationsCreation, InvitationsMade, Invitee, InviteeWithSecret, NewLink, ShownInvitation, addresses,
+    state,
+};
 pub use issuer::{IssuerUpdate, IssuerWithKeys, Issuers, NewIssuer, ShownIssuer};
 pub use job::{ShownJob, deletion};
 pub use picture::{DataUri, MAX_PICTURE_BODY, image};

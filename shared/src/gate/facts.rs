@@ -97,7 +97,7 @@ impl Facts {
         let are_shown = reads.pictures.unwrap_or(asked.pictures && !reads.unshown);
         let pictures = reads.members.iter().filter(|_| are_shown);
         let wanted = [&tenant_key].into_iter().chain(&record_key).cloned();
-        let wanted = wanted.chain(who.caller().into_iter().flat_map(Caller::items));
+        let wanted = wanted.chain(who.items());
         let wanted = wanted.chain(reads.members.iter().map(|user| keys.member(*user)));
         let address_key = reads.address.as_ref().map(|email| keys.email(email));
         let external_key = reads.external_id.as_ref().map(|(kind, id)| keys.external_id(kind, id));

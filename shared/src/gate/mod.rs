@@ -15,6 +15,7 @@ mod cursor;
 mod decisions;
 mod deletion;
 mod facts;
+pub mod invitations;
 pub mod issuers;
 pub mod jobs;
 mod known;
@@ -55,6 +56,7 @@ pub use plan::{Plan, Reading, Step};
 pub use principal::Who;
 pub use reads::Reads;
 pub use replay::Recorded;
+pub use seats::SEATS;
 
 use plan::Allowed;
 
