@@ -1,13 +1,13 @@
 //! Tokens for the people of a local table, signed as the functions sign them.
 
 use serde_json::{Value, json};
+use shared::NewSecret;
 use shared::credential::{Claims, Expected, Kind};
 use shared::domain::member::invitation::{Inviter, LASTS};
 use shared::domain::{Member, Meta, Problem, Session, SignIn, Status, Time};
 use shared::id::sha256;
 use shared::signing::SigningKeys;
 use shared::signing::rotation::Published;
-use shared::NewSecret;
 use shared::table::key::{self, TenantKeys};
 use shared::table::{decode, encode};
 

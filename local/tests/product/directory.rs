@@ -19,7 +19,7 @@ const GLOBEX: TenantId = TenantId::new(2);
 struct Ids([(&'static str, String); 10]);
 
 /// The calls with an id in every position. `<user>` stands for the UUID of a user, `<user number>` for the number.
-const CALLS: [(&str, &str, &str); 62] = [
+const CALLS: [(&str, &str, &str); 67] = [
     ("DELETE", "/v1/sessions/0b3e0f5e-33a4-4b0f-9d3c-0d8a6f6e9a10", ""),
     ("DELETE", "/v1/users/<user>/sessions", ""),
     ("GET", "/v1/users/<user>", ""),

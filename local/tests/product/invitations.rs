@@ -7,7 +7,9 @@ use shared::credential::Kind;
 use shared::domain::{Event, Member, Time};
 use shared::id::{TenantId, UserId, sha256};
 
-use crate::harness::{ACME, GLOBEX, NewTenant, Product, Reply};
+use crate::harness::{ACME, NewTenant, Product, Reply};
+
+const GLOBEX: TenantId = TenantId::new(2);
 
 const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 
@@ -85,8 +87,14 @@ async fn somebody_is_invited_and_comes_in() {
     let (id, secret) = admin.invites("nina@new.example", json!({ "groups": [group], "expires_in": 3600 })).await;
     let path = format!("/v1/invitations/{id}");
     let shown = admin.does(200, "GET", &path, None).await;
-    assert_eq!((&shown["status"], &shown["roles"], &shown["ended_at"]), (&json!("pending"), &json!(["user"]), &json!(null)));
-    assert_eq!((&shown["groups"][0]["id"], &shown["invited_by"]["user_id"]), (&json!(group), &json!(UserId::new(2).uuid())));
+    assert_eq!(
+        (&shown["status"], &shown["roles"], &shown["ended_at"]),
+        (&json!("pending"), &json!(["user"]), &json!(null))
+    );
+    assert_eq!(
+        (&shown["groups"][0]["id"], &shown["invited_by"]["user_id"]),
+        (&json!(group), &json!(UserId::new(2).uuid()))
+    );
     let time = |value: &Value| serde_json::from_value::<Time>(value.clone()).unwrap();
     assert_eq!(time(&shown["expires_at"]).seconds() - time(&shown["created_at"]).seconds(), 3600);
     assert!(!shown.to_string().contains("secret") && !shown.to_string().contains(&secret));
@@ -287,7 +295,13 @@ async fn each_address_has_an_answer_of_its_own() {
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(60), counted).await.expect("the seats are counted");
-    let emails = json!(["ann@lines.example", "bob@other.example", "member2@lines.example", "cia@lines.example", "dan@lines.example"]);
+    let emails = json!([
+        "ann@lines.example",
+        "bob@other.example",
+        "member2@lines.example",
+        "cia@lines.example",
+        "dan@lines.example"
+    ]);
     let body = json!({ "emails": emails });
     let invite = async |key: &str| {
         let at = ("POST", "/v1/invitations");
@@ -309,12 +323,16 @@ async fn each_address_has_an_answer_of_its_own() {
 
     // The other dialect counts those who found no seat.
     let path = "/api/lines/v1/user_invites/create_v2";
-    let body = json!({ "emails": ["eva@lines.example", "fay@lines.example", "gus@other.example"], "tenant_role": "ADMIN" });
+    let body =
+        json!({ "emails": ["eva@lines.example", "fay@lines.example", "gus@other.example"], "tenant_role": "ADMIN" });
     owner.does(200, "PATCH", "/v1/tenant", Some(json!({ "settings": { "seats": 7 } }))).await;
     let made = admin.does(200, "POST", path, Some(body)).await;
     let data = &made["data"];
     assert_eq!((data["invites"].as_array().unwrap().len(), &data["capped_amount"]), (1, &json!(1)));
-    assert_eq!((&data["invites"][0]["email"], &data["invites"][0]["tenant_role"]), (&json!("eva@lines.example"), &json!(2)));
+    assert_eq!(
+        (&data["invites"][0]["email"], &data["invites"][0]["tenant_role"]),
+        (&json!("eva@lines.example"), &json!(2))
+    );
     let errors = made["errors"].as_array().unwrap();
     assert!(errors.len() == 1 && errors[0].as_str().unwrap().starts_with("gus@other.example: "), "{made}");
     assert_eq!(accept(&product, text(&data["invites"][0], "secret"), "eva@lines.example").await.status, 200);
@@ -353,7 +371,12 @@ async fn a_hundred_are_invited_at_once_and_listed_in_pages() {
     // Nobody else's tenant is in it.
     let others = By(&product, GLOBEX, product.access("globex", "owner@globex.example").await);
     assert_eq!(others.listed("").await, []);
-    let of_first = product.items().await.iter().filter(|item| item["PK"]["S"] == format!("TENANT#{}#INVITATIONS", tenant.id)).count();
+    let of_first = product
+        .items()
+        .await
+        .iter()
+        .filter(|item| item["PK"]["S"] == format!("TENANT#{}#INVITATIONS", tenant.id))
+        .count();
     assert_eq!(of_first, 100);
 }
 
