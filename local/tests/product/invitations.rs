@@ -298,7 +298,7 @@ async fn each_address_has_an_answer_of_its_own() {
     let emails = json!([
         "ann@lines.example",
         "bob@other.example",
-        "member2@lines.example",
+        "member3@lines.example",
         "cia@lines.example",
         "dan@lines.example"
     ]);
