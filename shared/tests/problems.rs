@@ -70,7 +70,7 @@ fn name(problem: &Problem) -> &'static str {
 }
 
 /// The names of all faults, kept complete in the same way.
-const FAULTS: [&str; 13] = [
+const FAULTS: [&str; 14] = [
     "Missing",
     "Null",
     "Type",
@@ -84,6 +84,7 @@ const FAULTS: [&str; 13] = [
     "Differs",
     "NothingOf",
     "HiddenCharacter",
+    "Policy",
 ];
 
 fn fault_name(wrong: &Wrong) -> &'static str {
@@ -101,6 +102,7 @@ fn fault_name(wrong: &Wrong) -> &'static str {
         Wrong::Differs(_) => FAULTS[10],
         Wrong::NothingOf(_) => FAULTS[11],
         Wrong::HiddenCharacter => FAULTS[12],
+        Wrong::Policy(_) => FAULTS[13],
     }
 }
 

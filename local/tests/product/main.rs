@@ -21,6 +21,7 @@ mod members;
 mod observability;
 mod organization;
 mod permissions;
+mod policies;
 mod races;
 mod roles;
 mod searches;

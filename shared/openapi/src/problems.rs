@@ -133,6 +133,7 @@ pub fn faults() -> Vec<Fault> {
         fault(&["header", "if-match"], Wrong::Syntax("`*` or a list of quoted entity tags")),
         fault(&["body", "organization_id"], Wrong::Differs("`organization_id` of the path")),
         fault(&["body"], Wrong::NothingOf("`name` and `roles`")),
+        fault(&["body", "text"], Wrong::Policy("line 2, column 8: unexpected token `then`".to_owned())),
         Fault { place: vec!["body".into(), "groups".into(), Step::Index(1), "id".into()], wrong: Wrong::Missing },
         Fault {
             place: vec!["body".into(), "permissions".into(), "read".into(), Step::Index(0)],

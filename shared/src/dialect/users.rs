@@ -7,6 +7,7 @@ mod issuer;
 mod job;
 pub mod operator;
 mod picture;
+mod policy;
 mod sessions;
 mod things;
 
@@ -33,6 +34,7 @@ pub use fields::{STATUSES, UserFields, UserStatus};
 pub use issuer::{IssuerUpdate, IssuerWithKeys, Issuers, NewIssuer, ShownIssuer};
 pub use job::{ShownJob, deletion};
 pub use picture::{DataUri, MAX_PICTURE_BODY, image};
+pub use policy::{CedarText, NewPolicy, Policies, ShownPolicy, ShownTrial};
 pub use sessions::Sessions;
 pub use things::*;
 

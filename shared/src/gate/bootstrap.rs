@@ -1,5 +1,5 @@
-//! The first tenant of a deployment, its owner and its issuer; a new owner of a tenant that has lost its owners. Only the operator
-//! asks for these, with rights in the cloud's account: no member could.
+//! The first tenant of a deployment, its owner and its issuer; a new owner of a tenant that has lost its owners, and a way out of its own
+//! policies. Only the operator asks for these, with rights in the cloud's account: no member could.
 
 use domain::event::{Author, Stamp};
 use domain::id::{Kind, MembershipId, TenantId, UserId, hex};
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::policies::disable_all;
 use super::sessions::identity;
 use super::{Asked, Conditions, Plan, Reads, Who};
 use crate::answer::Answer;
@@ -39,6 +40,8 @@ pub enum Request {
     First { slug: String, name: String, owner: NewOwner, issuer: Box<Issuer> },
     /// A new owner of a tenant, by its slug.
     Recover { tenant: String, owner: NewOwner },
+    /// All policies of a tenant out of force, by its slug.
+    DisablePolicies { tenant: String },
     /// An issuer that all tenants trust, new or in place of the one with the same `iss`.
     Trust(Box<Issuer>),
 }
@@ -65,6 +68,7 @@ pub async fn carry_out(asked: &Asked<'_>, request: &Request) -> Result<Value, Pr
     match request {
         Request::First { slug, name, owner, issuer } => first(asked, (slug, name), owner, issuer).await,
         Request::Recover { tenant, owner } => recover(asked, tenant, owner).await,
+        Request::DisablePolicies { tenant } => disable_policies(asked, tenant).await,
         Request::Trust(issuer) => trust(asked, issuer).await,
     }
 }
@@ -222,6 +226,13 @@ async fn recover(asked: &Asked<'_>, slug: &str, owner: &NewOwner) -> Result<Valu
         }
     };
     Ok(answer(&tenant, &member, secret.as_deref()))
+}
+
+/// Breaks the glass: whatever the tenant's policies forbid, its owners can change them again.
+async fn disable_policies(asked: &Asked<'_>, slug: &str) -> Result<Value, Problem> {
+    let tenant = tenant_of(asked, slug).await?;
+    let who = Who::Product(tenant, format!("{OPERATOR}: recovery"));
+    Ok(json!({ "tenant": { "id": tenant.uuid(), "slug": slug }, "disabled_policies": disable_all(asked, &who).await? }))
 }
 
 /// Lets all tenants trust an issuer. Its record belongs to the first tenant.

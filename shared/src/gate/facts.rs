@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use domain::event::Stamp;
 use domain::id::{GroupId, LabelId, MembershipId, RoleId, TenantId, UserId};
-use domain::policy::Action;
 use domain::policy::eval::Entity;
+use domain::policy::{Action, Around};
 use domain::problem::Denial;
 use domain::{Catalog, Known, Member, Names, Problem, Record, Role, Rules, Tenant, Time};
 use uuid::Uuid;
@@ -122,7 +122,7 @@ impl Facts {
             tenant.is_live()?;
         }
         let rules = asked.rules.at(asked, &tenant).await?;
-        let principal = Principal::new(&acting, &rules, tenant.id)?;
+        let principal = Principal::new(&acting, &rules, tenant.id, now)?;
         if let Acting::Key(key, _) = &acting {
             note_use(asked, key, now).await?;
         }
@@ -210,9 +210,9 @@ impl Facts {
         &self.rules
     }
 
-    /// The name of the request's dialect.
-    pub(super) fn dialect(&self) -> &'static str {
-        self.dialect
+    /// What is around each decision of the request.
+    pub(super) fn around(&self) -> Around<'static> {
+        Around { dialect: self.dialect, now: self.now }
     }
 
     /// Somebody who is no member of the tenant.
@@ -327,7 +327,7 @@ impl Facts {
 
     /// Decides on one action. Gives the notices that come with the permission.
     pub(super) fn allow(&self, action: &Action, resource: &Entity) -> Result<Vec<String>, Denial> {
-        self.principal.each(|entity| self.rules.policies.allow(self.dialect, entity, action, resource))
+        self.principal.each(|entity| self.rules.policies.allow(self.around(), entity, action, resource))
     }
 
     /// The key of the answer on record, if the request has an `Idempotency-Key`.

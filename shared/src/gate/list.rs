@@ -29,7 +29,7 @@ use crate::table::Item;
 use crate::table::key::{Range, TenantKeys, folded};
 
 pub(super) use known::page_of;
-pub use named::{NamedList, NamedPage, NamedPageFn, Shown, groups, labels};
+pub use named::{NamedList, NamedPage, NamedPageFn, Shown, groups, labels, policies};
 pub use tenants::{OwnTenant, TenantPage, TenantPageFn, tenants};
 
 use scan::Scan;
@@ -234,7 +234,7 @@ fn by_email(member: &Member, beginning: &str) -> bool {
     member.email.to_lowercase().starts_with(&beginning.to_lowercase())
 }
 
-fn sort_key(item: &Item, name: &str) -> Result<String, Problem> {
+pub(super) fn sort_key(item: &Item, name: &str) -> Result<String, Problem> {
     let text = item.get(name).and_then(|value| value.as_s().ok());
     text.cloned().ok_or_else(|| Problem::Internal(format!("an item without {name}")))
 }

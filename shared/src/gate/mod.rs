@@ -22,6 +22,7 @@ pub mod list;
 mod people;
 mod picture;
 mod plan;
+pub mod policies;
 mod principal;
 mod reads;
 mod removal;

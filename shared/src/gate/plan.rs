@@ -196,6 +196,7 @@ impl<'f> Plan<'f> {
                 self.tenant.labels += tally.labels;
                 self.tenant.issuers += tally.issuers;
                 self.tenant.keys += tally.keys;
+                self.tenant.policies += tally.policies;
                 self.tenant.rules |= tally.rules;
                 self.tenant.names |= tally.names;
                 self.written.push(written);

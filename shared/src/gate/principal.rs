@@ -81,7 +81,7 @@ pub struct Principal {
 impl Principal {
     /// # Errors
     /// [`Problem::Forbidden`]: the member may not act in the tenant.
-    pub(super) fn new(acting: &Acting, rules: &Rules, tenant: TenantId) -> Result<Self, Problem> {
+    pub(super) fn new(acting: &Acting, rules: &Rules, tenant: TenantId, now: Time) -> Result<Self, Problem> {
         let principal = match acting {
             Acting::Product(why) => {
                 Self { entities: Vec::new(), author: Author::Product(why.clone()), actor: None, facts: Vec::new() }
@@ -104,7 +104,7 @@ impl Principal {
                 facts: [Fact::of_key(key)].into_iter().chain(maker.as_deref().map(Fact::authority)).collect(),
             },
         };
-        principal.each(|entity| rules.policies.enter(entity, tenant)).map_err(Problem::Forbidden)?;
+        principal.each(|entity| rules.policies.enter(now, entity, tenant)).map_err(Problem::Forbidden)?;
         Ok(principal)
     }
 

@@ -1,7 +1,7 @@
 //! What a request reads, beside what every request reads.
 
 use domain::MemberEdit;
-use domain::id::{GroupId, JobId, KeyId, LabelId, RoleId, UserId, Uuid};
+use domain::id::{GroupId, JobId, KeyId, LabelId, PolicyId, RoleId, UserId, Uuid};
 
 /// The facts that a request needs beside the tenant, its caller and the answer on record.
 #[derive(Clone, Debug, Default)]
@@ -9,6 +9,7 @@ pub struct Reads {
     pub(super) members: Vec<UserId>,
     pub(super) group: Option<GroupId>,
     pub(super) label: Option<LabelId>,
+    pub(super) policy: Option<PolicyId>,
     /// Groups and labels that must exist.
     pub(super) named: (Vec<GroupId>, Vec<LabelId>),
     pub(super) job: Option<JobId>,
@@ -67,6 +68,11 @@ impl Reads {
     /// A label; `None` for an id that cannot be a label's.
     pub fn label(label: Option<LabelId>) -> Self {
         Self { label, ..Self::default() }
+    }
+
+    /// A policy of the tenant's own; `None` for an id that cannot be a policy's.
+    pub fn policy(policy: Option<PolicyId>) -> Self {
+        Self { policy, ..Self::default() }.unshown()
     }
 
     /// A group, and whether anybody is in it. `None` for an id that cannot be a group's.

@@ -5,7 +5,7 @@ mod issuers;
 use std::borrow::Cow;
 
 use domain::id::{GroupId, JobId, KeyId, Kind, LabelId, PolicyId, RoleId, TenantId, UserId, Uuid, hex};
-use domain::{ApiKey, Group, Job, Member, Record, Role, Subject, Time};
+use domain::{ApiKey, Group, Job, Member, OwnPolicy, Record, Role, Subject, Time};
 use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
@@ -147,8 +147,19 @@ impl TenantKeys {
         Key::alone(&format!("{}#EXTERNAL#{}", self.partition(), kind.to_uppercase()), id)
     }
 
-    pub fn policy(self, policy: PolicyId) -> Key {
+    /// What decides of a policy in force.
+    pub fn deciding(self, policy: PolicyId) -> Key {
         Key::new(self.partition(), format!("CATALOG#POLICY#{policy}"))
+    }
+
+    /// A policy of the tenant's own, with its text.
+    pub fn own_policy(self, policy: PolicyId) -> Key {
+        Key::new(self.partition(), numbered(OwnPolicy::KIND, policy.number()))
+    }
+
+    /// The partition and the prefix of the sort keys of all policies of the tenant's own.
+    pub fn own_policies(self) -> Key {
+        Key::new(self.partition(), "POLICY#")
     }
 
     pub fn member(self, user: UserId) -> Key {

@@ -1,0 +1,132 @@
+//! Policies of a tenant's own: to see them, to try a draft, and to take all out of force.
+
+use domain::policy::draft::Refusal;
+use domain::policy::{self, Action, Policies};
+use domain::problem::{Fault, Wrong};
+use domain::{Member, OwnPolicy, OwnPolicyEdit, Problem};
+
+use super::facts::{Facts, Unseen};
+use super::list::{Page, Shown, opened, sort_key};
+use super::{Asked, Caller, Conditions, Plan, Reading, Reads, Who};
+use crate::answer::Answer;
+use crate::table::decode;
+use crate::table::key::Range;
+
+/// What an author is told whose policy would shut them out.
+const SHUTS_OUT: &str = "it would keep you from changing policies; add an `unless` that leaves `policy:manage` to you";
+
+/// What a draft would refuse one member.
+pub struct Tried<'a> {
+    pub member: &'a Member,
+    pub refused: Vec<Refusal<'a>>,
+}
+
+/// What a draft would refuse the members of a page.
+pub struct Trial<'a> {
+    /// Those whom it would refuse something.
+    pub users: Vec<Tried<'a>>,
+    pub next_cursor: Option<String>,
+    /// Whether it would keep the caller from changing policies.
+    pub shuts_out: bool,
+}
+
+/// Makes the answer from a trial.
+pub type TrialFn<'t> = dyn Fn(&Trial) -> Answer + Send + Sync + 't;
+
+/// Answers with what a draft would refuse a page of the tenant's members, in the order of their numbers. `compiled` is the draft's text,
+/// compiled.
+///
+/// # Errors
+/// As those of [`read`](super::read).
+pub async fn try_out(
+    asked: &Asked<'_>,
+    caller: &Caller,
+    compiled: &str,
+    page: &Page,
+    answer: &TrialFn<'_>,
+) -> Result<Answer, Problem> {
+    let facts = Facts::read(asked, &Who::Caller(caller), &Reads::none().unshown(), None).await?;
+    facts.may_do(&Action::ManagePolicies)?;
+    let (cursors, start) = opened(&facts, page)?;
+    let range = Range::of(caller.keys().members());
+    let after = start.map(|sk| range.at(&sk));
+    let most = i32::try_from(page.limit).unwrap_or(i32::MAX);
+    let (items, more) = asked.table.page(&range, after.as_ref().map(|key| (key, None)), most).await?;
+    let next = items.last().filter(|_| more).map(|item| sort_key(item, "SK")).transpose()?;
+    let members: Vec<Member> = items.into_iter().map(decode).collect::<Result<_, _>>()?;
+    let draft = Policies::draft(compiled);
+    let visible = members.iter().filter(|it| it.is_present() && facts.allow(&Action::Read, &facts.entity(*it)).is_ok());
+    let tried = visible.map(|member| {
+        let refused = facts.rules().refused_by(&draft, facts.around(), member);
+        Tried { member, refused }
+    });
+    let users = tried.filter(|tried| !tried.refused.is_empty()).collect();
+    let next_cursor = next.map(|place| cursors.seal(&place)).transpose()?;
+    Ok(answer(&Trial { users, next_cursor, shuts_out: facts.is_shut_out_by(&draft) }))
+}
+
+/// Takes all policies of a tenant out of force, for the operator: whatever they forbid, the tenant's owners can change them again. Returns
+/// how many were in force.
+///
+/// # Errors
+/// As those of [`change`](super::change).
+pub(super) async fn disable_all(asked: &Asked<'_>, who: &Who<'_>) -> Result<u32, Problem> {
+    let (range, mut after, mut disabled) = (Range::of(who.keys().own_policies()), None, 0);
+    loop {
+        let (items, more) = asked.table.page(&range, after.as_ref().map(|key| (key, None)), 100).await?;
+        after = items.last().map(|item| sort_key(item, "SK")).transpose()?.map(|sk| range.at(&sk));
+        let policies: Vec<OwnPolicy> = items.into_iter().map(decode).collect::<Result<_, _>>()?;
+        for policy in policies.iter().filter(|policy| policy.enabled) {
+            let disable = |plan: &mut Plan| {
+                // Another request may have deleted it meanwhile.
+                if let Ok(policy) = plan.facts().own_policy() {
+                    plan.update(policy, &OwnPolicyEdit::Disable);
+                }
+                Ok(Answer::empty(204).into())
+            };
+            super::change(asked, who, &Reads::policy(Some(policy.id)), &Conditions::default(), &disable).await?;
+            disabled += 1;
+        }
+        if !more {
+            return Ok(disabled);
+        }
+    }
+}
+
+impl Plan<'_> {
+    /// Refuses the plan if this policy would keep its author from changing policies, because no owner could take it back.
+    pub fn leaves_policies_open(&mut self, policy: &OwnPolicy) {
+        let Some(deciding) = policy.deciding() else { return };
+        if self.facts().is_shut_out_by(&Policies::new([&deciding])) {
+            let why = Wrong::Policy(SHUTS_OUT.to_owned());
+            self.refuse(vec![Fault::here(why).within("text").within("body")].into());
+        }
+    }
+}
+
+impl Facts {
+    fn may_do(&self, action: &Action) -> Result<(), Problem> {
+        self.allow(action, &policy::tenant(self.tenant().id)).map(drop).map_err(Problem::Forbidden)
+    }
+
+    /// Whether these policies keep the caller from changing policies.
+    fn is_shut_out_by(&self, policies: &Policies) -> bool {
+        let tenant = policy::tenant(self.tenant().id);
+        let decided = self.principal().each(|entity| {
+            policies.enter(self.now(), entity, self.tenant().id)?;
+            policies.allow(self.around(), entity, &Action::ManagePolicies, &tenant)
+        });
+        decided.is_err()
+    }
+}
+
+impl<'f> Reading<'f> {
+    /// The policy that [`Reads`] named, for who may see policies.
+    ///
+    /// # Errors
+    /// [`Problem::NotFound`], [`Problem::Forbidden`]
+    pub fn own_policy(&self) -> Result<Shown<'f, OwnPolicy>, Problem> {
+        self.facts.may_do(&Action::ReadPolicies)?;
+        self.facts.own_policy().map(|Unseen(policy)| self.facts.shown(policy))
+    }
+}
