@@ -135,17 +135,17 @@ fn each_does_what_its_title_says() {
     it.refuses(false, &it.entity(&contractor), &Action::UpdateProfile, &it.entity(&contractor));
     it.refuses(false, &it.entity(&admin), &Action::UpdateProfile, &it.entity(&user));
     let none = BTreeSet::new;
-    let leave = Action::SetGroups {
+    let leave = |rank| Action::SetGroups {
         joins: none(),
         leaves: [SALES].into(),
         manages: none(),
         adds: BTreeSet::new(),
         removes: BTreeSet::new(),
-        rank: 2,
+        rank,
         gains: BTreeSet::new(),
     };
-    it.refuses(true, &it.entity(&contractor), &leave, &it.entity(&contractor));
-    it.refuses(true, &it.entity(&Member { groups: [SALES].into(), ..user.clone() }), &leave, &it.entity(&inside));
+    it.refuses(true, &it.entity(&contractor), &leave(2), &it.entity(&contractor));
+    it.refuses(true, &it.entity(&Member { groups: [SALES].into(), ..user.clone() }), &leave(1), &it.entity(&inside));
 
     let it = Under::new("Only the company's own addresses become admins");
     let guest = Member { email: "gus@agency.example".to_owned(), ..user.clone() };
