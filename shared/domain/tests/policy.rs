@@ -6,6 +6,8 @@ mod cedar;
 #[path = "policy/chains.rs"]
 mod chains;
 mod common;
+#[path = "policy/facts.rs"]
+mod facts;
 #[path = "policy/invariants.rs"]
 mod invariants;
 #[path = "policy/own.rs"]
