@@ -200,10 +200,9 @@ pub fn member(member: &Member, catalog: &Catalog) -> Entity {
         ("emailDomain", string(member.email.rsplit('@').next().unwrap_or_default())),
     ];
     let attributes = attributes.into_iter().chain(of_roles(&catalog.roles_of(member), catalog));
-    let groups = member.groups.iter().filter(is_in);
-    let mut ancestors: BTreeSet<_> = groups.map(|group| Uid::new("Group", group)).collect();
-    ancestors.insert(Uid::new("Tenant", member.tenant));
-    Entity::new(Uid::new("Member", member.user), record(attributes), ancestors)
+    let mut entity = of_tenant(member.tenant, Uid::new("Member", member.user), record(attributes));
+    entity.ancestors.extend(member.groups.iter().filter(is_in).map(|group| Uid::new("Group", group)));
+    entity
 }
 
 /// The attributes that follow from roles.
@@ -252,6 +251,12 @@ fn base() -> &'static [(String, Rule)] {
 
 /// A thing of a tenant of which policies know nothing else.
 pub(crate) fn named(kind: &'static str, id: impl ToString, tenant: TenantId) -> Entity {
-    let ancestors = [Uid::new("Tenant", tenant)].into();
-    Entity::new(Uid::new(kind, id), Record::new(), ancestors)
+    of_tenant(tenant, Uid::new(kind, id), Record::new())
+}
+
+/// What belongs to a tenant. It is in the tenant, for the scopes of policies, and names it.
+pub(crate) fn of_tenant(tenant: TenantId, uid: Uid, mut attributes: Record) -> Entity {
+    let tenant = Uid::new("Tenant", tenant);
+    attributes.insert(Cow::Borrowed("tenant"), format::Value::Entity { uid: tenant.clone() });
+    Entity::new(uid, attributes, [tenant].into())
 }

@@ -6,6 +6,8 @@ mod cedar;
 #[path = "policy/chains.rs"]
 mod chains;
 mod common;
+#[path = "policy/facts.rs"]
+mod facts;
 #[path = "policy/gallery.rs"]
 mod gallery;
 #[path = "policy/invariants.rs"]

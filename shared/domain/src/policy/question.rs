@@ -129,7 +129,7 @@ impl Rules {
 /// A thing of the product as policies know it.
 pub fn of_product(tenant: TenantId, kind: &str, id: &str) -> Entity {
     let attributes = record([("type", string(kind)), ("id", string(id))]);
-    Entity::new(Uid::new("Thing", format!("{kind}/{id}")), attributes, [Uid::new("Tenant", tenant)].into())
+    super::of_tenant(tenant, Uid::new("Thing", format!("{kind}/{id}")), attributes)
 }
 
 /// The answer about a thing or a person that does not exist.
