@@ -1,6 +1,7 @@
 //! Everything that can stop a request, without HTTP. A dialect that does not answer each problem does not compile.
 
 mod grant;
+mod wrong;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,6 +9,7 @@ use std::fmt;
 use serde::Serialize;
 
 pub use grant::Grant;
+pub use wrong::Wrong;
 
 /// Why a request was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,56 +60,6 @@ pub fn dotted(place: &[Step]) -> String {
         }
     }
     text
-}
-
-/// The fault of a value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wrong {
-    Missing,
-    /// `null`, but the field cannot be cleared.
-    Null,
-    /// Another JSON type than the named one.
-    Type(&'static str),
-    Empty,
-    /// More than so many characters or elements.
-    TooLong(usize),
-    /// A control character, or a character that turns the direction of text.
-    ControlCharacter,
-    /// A character that nobody sees, where no script and no emoji needs it.
-    HiddenCharacter,
-    Uuid,
-    /// Outside of these bounds, both included.
-    OutOfRange(i64, i64),
-    /// Not one of the possible values.
-    NotOneOf(&'static str),
-    /// Not in the named syntax.
-    Syntax(&'static str),
-    /// Differs from the named value.
-    Differs(&'static str),
-    /// One of the named fields must be there.
-    NothingOf(&'static str),
-}
-
-impl fmt::Display for Wrong {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Wrong::Missing => write!(f, "is required"),
-            Wrong::Null => write!(f, "must not be null"),
-            Wrong::Type(name) => write!(f, "must be {name}"),
-            Wrong::Empty => write!(f, "must not be empty"),
-            Wrong::TooLong(most) => write!(f, "must not be longer than {most}"),
-            Wrong::ControlCharacter => {
-                write!(f, "must not have control characters, nor those that turn the direction of text")
-            }
-            Wrong::HiddenCharacter => write!(f, "must not have characters that nobody sees"),
-            Wrong::Uuid => write!(f, "must be a UUID"),
-            Wrong::OutOfRange(least, most) => write!(f, "must be from {least} to {most}"),
-            Wrong::NotOneOf(what) => write!(f, "must be one of {what}"),
-            Wrong::Syntax(what) => write!(f, "must be {what}"),
-            Wrong::Differs(what) => write!(f, "must be the same as {what}"),
-            Wrong::NothingOf(what) => write!(f, "must have at least one of {what}"),
-        }
-    }
 }
 
 /// One fault of a request, and its place.
@@ -226,6 +178,8 @@ pub enum Problem {
     NothingToMatch(&'static str),
     /// 422: the `Idempotency-Key` belongs to another request.
     IdempotencyMismatch,
+    /// One of several changes that are all done or none: its place in the list, from 0, and why it was refused.
+    OfChange(usize, Box<Problem>),
     /// 429, with the seconds after which another try may succeed.
     TooManyRequests(u32),
     /// 503: another try may succeed; the reason is for the log.
@@ -257,6 +211,7 @@ impl Problem {
             Problem::LastOwner => "last_owner",
             Problem::VersionMismatch(_) | Problem::NothingToMatch(_) => "version_mismatch",
             Problem::IdempotencyMismatch => "idempotency_mismatch",
+            Problem::OfChange(_, why) => why.code(),
             Problem::TooManyRequests(_) => "too_many_requests",
             Problem::Unavailable(_) => "unavailable",
             Problem::Internal(_) => "internal",
@@ -280,6 +235,7 @@ impl Problem {
             | Problem::TooManyChanges(_)
             | Problem::LimitReached(..)
             | Problem::DomainNotAllowed => 422,
+            Problem::OfChange(_, why) => why.status(),
             Problem::TooManyRequests(_) => 429,
             Problem::Internal(_) => 500,
             Problem::Unavailable(_) => 503,
@@ -291,6 +247,7 @@ impl Problem {
         match self {
             Problem::Unavailable(cause) | Problem::Internal(cause) => Some(cause),
             Problem::Unauthenticated(cause) | Problem::Grant(_, cause) => Some(cause),
+            Problem::OfChange(_, why) => why.cause(),
             _ => None,
         }
     }
@@ -385,6 +342,7 @@ impl fmt::Display for Problem {
             Problem::IdempotencyMismatch => {
                 f.write_str("the idempotency key was used for another request: take a new one")
             }
+            Problem::OfChange(place, why) => write!(f, "`changes[{place}]`: {why}"),
             Problem::TooManyRequests(_) => f.write_str("too many requests: try again later"),
             Problem::Unavailable(_) => f.write_str("not available at the moment: try again later"),
             Problem::Internal(_) => f.write_str("an internal error"),

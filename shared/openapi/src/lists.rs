@@ -46,6 +46,23 @@ impl Operation {
         self.response(200, "Done", Some((JSON, schema)), &headers);
         self
     }
+
+    /// The body may have so many bytes. Call [`Operation::body`] first.
+    pub fn up_to(mut self, most: usize) -> Self {
+        self.object["requestBody"]["description"] = format!("Up to {} KiB, not compressed.", most / 1024).into();
+        self
+    }
+
+    /// The answer to a success is a list of the answers to several changes.
+    pub fn batch<T: JsonSchema>(mut self) -> Self {
+        let schema = self.schema::<T>(SchemaSettings::draft2020_12().for_serialize());
+        for scope in [Scope::New, Scope::Members, Scope::Several] {
+            self.problems_of(scope);
+        }
+        let headers = ["x-request-id", "policy-notices", "idempotent-replayed"];
+        self.response(200, "Done, as far as the changes were not refused", Some((JSON, schema)), &headers);
+        self
+    }
 }
 
 /// The operation of an organization that the path names.

@@ -1,6 +1,8 @@
 //! `users`: the dialect of our own larger API, too (seed 001).
 
 mod api_key;
+mod batch;
+mod change;
 mod check;
 mod fields;
 mod issuer;
@@ -27,6 +29,8 @@ use crate::http::json::{Faulty, Object, Text};
 use crate::http::{Dialect, Paging};
 
 pub use api_key::{ApiKeyCreation, ApiKeyRotation, ApiKeys, KeyWithSecret, ListedKey};
+pub use batch::{Answered, Answers, Batch, MAX_ANSWER, MAX_BATCH, MAX_RECORDED, MAX_TOGETHER};
+pub use change::{Change, GroupMembership, UserCreation, UserPatch, joining, roles};
 pub(crate) use check::tags;
 pub use check::{Check, Explanation, MAX_THING_ID, ShownDecision};
 pub use fields::{STATUSES, UserFields, UserStatus};
@@ -268,13 +272,20 @@ struct Details<'a> {
     /// How many more there are: 20 are told.
     #[serde(skip_serializing_if = "Option::is_none")]
     more: Option<usize>,
+    /// The place of the refused change among those that are made all or none, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<usize>,
 }
 
 /// `{"code", "message", "details", "notices"}`, always all four.
 fn problem(problem: &Problem) -> (u16, Value) {
-    let mut details = Details::default();
+    let (change, why) = match problem {
+        Problem::OfChange(place, why) => (Some(*place), &**why),
+        why => (None, why),
+    };
+    let mut details = Details { change, ..Details::default() };
     let mut notices: &[String] = &[];
-    match problem {
+    match why {
         Problem::Invalid(faults) => {
             let (fields, more) = by_field(faults);
             (details.fields, details.more) = (Some(fields), more);

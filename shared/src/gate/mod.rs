@@ -29,6 +29,7 @@ mod replay;
 pub mod search;
 mod seats;
 pub mod sessions;
+mod several;
 mod things;
 pub mod tokens;
 

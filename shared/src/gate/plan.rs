@@ -55,8 +55,8 @@ pub struct Plan<'f> {
     /// The session that begins.
     pub(super) begins: Option<Begins>,
     pub(super) accepts: Option<Accepts>,
-    denied: Option<Problem>,
-    refused: Option<Problem>,
+    pub(super) denied: Option<Problem>,
+    pub(super) refused: Option<Problem>,
     notices: Vec<String>,
 }
 

@@ -242,6 +242,12 @@ impl Written {
         TenantKeys(self.event.tenant).event(&self.event.subject, self.event.version)
     }
 
+    /// The keys of the record and of the items that follow from it. A transaction changes an item once.
+    pub fn touched(&self) -> impl Iterator<Item = &Key> {
+        let images = self.before.iter().chain(&self.after);
+        images.flat_map(|image| [&image.key].into_iter().chain(image.links.iter().map(|link| &link.key)))
+    }
+
     /// Whether it is a change of the item of the tenant, which can be in a transaction once.
     pub fn is_of_tenant(&self) -> bool {
         self.before.is_some() && self.event.subject.kind == Tenant::KIND
