@@ -114,7 +114,12 @@ pub async fn change(
         }
         let decide = |facts: &Facts| decide(facts, plan, if_match, conditions.idempotency.as_ref());
         let mut decided = decide(&facts);
-        if decided.is_ok() && facts.take_numbers(asked).await? {
+        if let Ok((_, allowed)) = &decided
+            && facts.wants_numbers()
+        {
+            // Without a number, it is refused for its size, too.
+            transaction(asked.table, &facts, allowed)?;
+            facts.take_numbers(asked).await?;
             decided = decide(&facts);
         }
         let (is_half, allowed) = match decided {
@@ -169,6 +174,23 @@ pub async fn read(asked: &Asked<'_>, caller: &Caller, reads: &Reads, answer: &Re
 /// that other requests rest on.
 async fn commit(asked: &Asked<'_>, facts: &Facts, allowed: &Allowed) -> Result<Committed, Problem> {
     let table = asked.table;
+    let transaction = transaction(table, facts, allowed)?;
+    if !transaction.is_empty() {
+        match table.write(transaction).await? {
+            Committed::Yes => {}
+            Committed::Moved { in_doubt: true } if is_on_record(table, allowed).await? => {}
+            moved => return Ok(moved),
+        }
+    }
+    put_in_force(table, allowed.changed.iter().cloned()).await?;
+    Ok(Committed::Yes)
+}
+
+/// The items of a change, and the facts that must still hold.
+///
+/// # Errors
+/// [`Problem::LimitReached`]: they are more than a transaction takes.
+fn transaction<'a>(table: Table<'a>, facts: &Facts, allowed: &Allowed) -> Result<Transaction<'a>, Problem> {
     let mut transaction = Transaction::new(table);
     if !allowed.written.is_empty() {
         for written in &allowed.written {
@@ -186,12 +208,6 @@ async fn commit(asked: &Asked<'_>, facts: &Facts, allowed: &Allowed) -> Result<C
         let own = allowed.written.iter().find(|written| written.is_of_tenant());
         transaction.tenant(facts.tenant(), &allowed.tenant, own)?;
     }
-    // Whether the transaction commits or not: its outcome can stay unknown.
-    facts.people.spend(asked.numbers);
-    if let Some((tenant, membership)) = facts.new_tenant() {
-        asked.numbers.spend(tenant);
-        asked.numbers.spend(membership);
-    }
     if let Some(accepts) = &allowed.accepts {
         accepts.write(&mut transaction)?;
     }
@@ -202,15 +218,7 @@ async fn commit(asked: &Asked<'_>, facts: &Facts, allowed: &Allowed) -> Result<C
         transaction.put(item, Some(condition))?;
     }
     transaction.fits()?;
-    if !transaction.is_empty() {
-        match table.write(transaction).await? {
-            Committed::Yes => {}
-            Committed::Moved { in_doubt: true } if is_on_record(table, allowed).await? => {}
-            moved => return Ok(moved),
-        }
-    }
-    put_in_force(table, allowed.changed.iter().cloned()).await?;
-    Ok(Committed::Yes)
+    Ok(transaction)
 }
 
 /// Raises the fences of changed facts. After that no request can commit on the older facts. See [`fence`](crate::table::fence).

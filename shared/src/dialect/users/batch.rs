@@ -11,7 +11,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::check::Whom;
-use super::{Change, Failure, GroupMembership, ListedUser, UserCreation, UserPatch, joining, roles};
+use super::{Change, GroupMembership, UserCreation, UserPatch, joining, roles};
 use crate::answer::Answer;
 use crate::gate::{Caller, IfMatch};
 use crate::http::json::{Faulty, Members, Object, Wire};
@@ -228,8 +228,8 @@ pub struct Answered {
 #[schemars(rename = "BatchAnswerBody")]
 #[expect(dead_code, reason = "only its schema is used")]
 enum Content<'a> {
-    User(ListedUser<'a>),
-    Failure(Failure<'a>),
+    User(super::ListedUser<'a>),
+    Failure(super::Failure<'a>),
 }
 
 /// The answers to the changes of a batch.
