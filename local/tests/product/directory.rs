@@ -19,7 +19,7 @@ const GLOBEX: TenantId = TenantId::new(2);
 struct Ids([(&'static str, String); 10]);
 
 /// The calls with an id in every position. `<user>` stands for the UUID of a user, `<user number>` for the number.
-const CALLS: [(&str, &str, &str); 64] = [
+const CALLS: [(&str, &str, &str); 67] = [
     ("DELETE", "/v1/sessions/0b3e0f5e-33a4-4b0f-9d3c-0d8a6f6e9a10", ""),
     ("DELETE", "/v1/users/<user>/sessions", ""),
     ("GET", "/v1/users/<user>", ""),
@@ -72,6 +72,9 @@ const CALLS: [(&str, &str, &str); 64] = [
     ("PATCH", "/v1/labels/<label>", r#"{"name": "X"}"#),
     ("DELETE", "/v1/labels/<label>", ""),
     ("GET", "/v1/jobs/<job>", ""),
+    ("GET", "/v1/jobs/<job>/parts/1", ""),
+    ("PUT", "/v1/users/import/<job>/parts/1", "{}"),
+    ("POST", "/v1/users/import/<job>/start", ""),
     ("POST", "/v1/tenant/transfer-ownership", r#"{"to": "<user>"}"#),
     ("PATCH", "/api/v1/tenant/<acme>/user/<user>", r#"{"roleId": "admin"}"#),
     ("PATCH", "/api/v1/tenant/<acme>/user/726f6c65-6361-8002-8000-000000000003", r#"{"roleId": "<role>"}"#),

@@ -15,6 +15,7 @@ mod docs;
 mod escalation;
 mod failures;
 mod harness;
+mod imports;
 mod jobs;
 mod life;
 mod lists;

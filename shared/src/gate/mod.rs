@@ -14,7 +14,9 @@ mod conditions;
 mod cursor;
 mod decisions;
 mod deletion;
+pub mod exports;
 mod facts;
+pub mod imports;
 pub mod issuers;
 pub mod jobs;
 mod known;
@@ -48,7 +50,9 @@ pub(crate) use conditions::names_tag;
 pub use conditions::{Conditions, Idempotency, IfMatch};
 pub use decisions::{Decision, MAX_QUESTIONS, Question, Subject};
 pub use deletion::Deletion;
+pub use exports::{PartFn, WriteLine};
 pub use facts::{Facts, Unseen, View};
+pub use imports::ReadLines;
 pub use known::{FreshNumbers, KnownNames, KnownRules};
 pub use list::{MemberList, NamedList, NamedPageFn, Page, PageFn, TenantPageFn};
 pub use picture::{MAX_DATA_URI, MAX_PICTURE, NewPicture};
@@ -158,6 +162,15 @@ fn decide(
     Ok((is_half, planned.decide(if_match, idempotency.filter(|_| !is_half), answer)?))
 }
 
+/// Answers as [`change`] would, and changes nothing.
+///
+/// # Errors
+/// As those of [`change`], but for what only the write finds out.
+async fn judge(asked: &Asked<'_>, who: &Who<'_>, reads: &Reads, plan: &PlanFn<'_>) -> Result<Answer, Problem> {
+    let facts = Facts::read(asked, who, reads, None).await?;
+    decide(&facts, plan, None, None).map(|(_, allowed)| allowed.answer)
+}
+
 /// Answers a read, if the caller may see the result.
 ///
 /// # Errors
@@ -213,6 +226,9 @@ fn transaction<'a>(table: Table<'a>, facts: &Facts, allowed: &Allowed) -> Result
     }
     for person in &allowed.persons {
         transaction.person(person)?;
+    }
+    for item in &allowed.items {
+        transaction.put(item.clone(), None)?;
     }
     if let Some((item, condition)) = allowed.record()? {
         transaction.put(item, Some(condition))?;

@@ -109,6 +109,12 @@ impl Reads {
         self
     }
 
+    /// Also the member with an address in the tenant.
+    pub fn and_address(mut self, email: &str) -> Self {
+        self.addresses.push(email.to_owned());
+        self
+    }
+
     /// Also further members.
     pub fn and_members(mut self, users: impl IntoIterator<Item = UserId>) -> Self {
         self.members.extend(users);

@@ -193,7 +193,7 @@ impl Stored for Job {
         let keys = TenantKeys(tenant);
         let key = keys.job(self.id);
         let listed = keys.unfinished(self.id, self.meta.created_at);
-        let item = encode(&key, Some(&listed).filter(|_| self.state != State::Done), self)?;
+        let item = encode(&key, Some(&listed).filter(|_| !matches!(self.state, State::Open | State::Done)), self)?;
         Ok(Image { key, item, links: Vec::new(), version: self.meta.version, fact: None, keeps_links: false })
     }
 

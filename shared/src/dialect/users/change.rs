@@ -27,14 +27,14 @@ impl UserCreation {
         Ok(Self { email: email?, fields })
     }
 
+    /// What the request says, and no more.
+    pub(super) fn plain_edit(self, tenant: TenantId) -> MemberEdit {
+        MemberEdit { email: Some(self.email.0), ..self.fields.edit(tenant) }
+    }
+
     pub fn edit(self, tenant: TenantId) -> MemberEdit {
-        let edit = self.fields.edit(tenant);
-        MemberEdit {
-            email: Some(self.email.0),
-            roles: edit.roles.or(Some(Roles::Default)),
-            status: edit.status.or(Some(Status::Invited)),
-            ..edit
-        }
+        let edit = self.plain_edit(tenant);
+        MemberEdit { roles: edit.roles.or(Some(Roles::Default)), status: edit.status.or(Some(Status::Invited)), ..edit }
     }
 }
 
