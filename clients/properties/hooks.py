@@ -186,7 +186,7 @@ OF_NO_SCHEMA = (
     # A batch: what a change needs by its method, and the body of it.
     "`changes[",
     # The lines of an import.
-    "must be CSV with as many cells as the first line",
+    "must be CSV with as many cells as the line of names",
     "must be one of email, name, first_name, ",
     "the body must not be empty",
 )

@@ -1,6 +1,6 @@
 use serde_json::json;
 use shared::call::MAX_BODY;
-use shared::dialect::users::{self, MAX_PART, NewImport, SentPart, ShownJob, USERS};
+use shared::dialect::users::{self, NewImport, SentPart, ShownJob, USERS};
 use shared::domain::job::MAX_PARTS;
 use shared::id::JobId;
 use shared::{Answer, App, Boxed, Call, Caller, Problem, Reads};
@@ -91,6 +91,7 @@ fn main() -> Result<(), lambda_http::Error> {
 fn description() {
     use openapi::{Operation, schema_of, uuid_in_header};
     use schemars::json_schema;
+    use shared::dialect::users::MAX_PART;
     let operation = |route| {
         let operation = Operation::new(&USERS).route(route);
         operation.header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header())

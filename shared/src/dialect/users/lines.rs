@@ -135,12 +135,12 @@ fn lines(format: Format, text: &str) -> Result<Lines, Fault> {
 
 fn rows(text: &str) -> Result<Lines, Fault> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let broken = |line: usize| {
+    let broken = |line: u64| {
         let place = Step::Name(format!("line {line}").into());
-        Fault::here(Wrong::Syntax("CSV with as many cells as the first line")).within(place)
+        Fault::here(Wrong::Syntax("CSV with as many cells as the line of names")).within(place)
     };
     let mut reader = csv::ReaderBuilder::new().from_reader(text.as_bytes());
-    let names: Vec<String> = reader.headers().map_err(|_| broken(1))?.iter().map(column).collect();
+    let names: Vec<String> = reader.headers().map_err(|_| broken(0))?.iter().map(column).collect();
     for (place, name) in names.iter().enumerate() {
         let is_known = COLUMNS.contains(&name.as_str())
             || PASSED_OVER.contains(&name.as_str())
@@ -150,7 +150,8 @@ fn rows(text: &str) -> Result<Lines, Fault> {
         }
     }
     let row = |row: csv::Result<csv::StringRecord>| {
-        let row = row.map_err(|why| broken(why.position().map_or(1, |at| usize::try_from(at.line()).unwrap_or(1))))?;
+        // As the job counts lines: that of the names is none.
+        let row = row.map_err(|why| broken(why.position().map_or(0, csv::Position::record)))?;
         Ok(object(names.iter().map(String::as_str).zip(row.iter())))
     };
     reader.records().map(row).collect()
@@ -368,7 +369,7 @@ mod tests {
             let fault = lines(Format::Csv, text).unwrap_err();
             domain::problem::dotted(&fault.within("body").place)
         };
-        assert_eq!(place("email\nann@x.example\nben@x.example,2\n"), "line 3");
+        assert_eq!(place("email\r\nann@x.example\r\nben@x.example,2\r\n"), "line 2");
         for (text, column) in [("email,phone\n", "phone"), ("email,Email\n", "email"), ("metadata.\n", "metadata.")] {
             assert_eq!(place(text), column);
         }
