@@ -24,7 +24,7 @@ calls = itertools.count()
 
 ORGANIZATION = "/api/v1/organizations/{organization_id}"
 CREATIONS = {f"POST /v1/{things}" for things in ("users", "roles", "groups", "labels", "tenants", "issuers", "api-keys")}
-CREATIONS.add(f"PUT {ORGANIZATION}/users")
+CREATIONS |= {f"PUT {ORGANIZATION}/users"} | {f"POST /v1/users/{what}" for what in ("batch", "import", "export")}
 # A member whom the run restores, again and again.
 REMOVED = "726f6c65-6361-8002-8000-000000000005"
 # The caller, who must stay.
@@ -66,6 +66,13 @@ def entries(case):
     return [entry for entry in case.body if isinstance(entry, dict)] if is_list else []
 
 
+def changes(case):
+    """The changes of a batch."""
+    is_batch = case.operation.label == "POST /v1/users/batch" and isinstance(case.body, dict)
+    found = case.body.get("changes") if is_batch else None
+    return [change for change in found if isinstance(change, dict)] if isinstance(found, list) else []
+
+
 def of_owner(method, path, body=None):
     headers = {**CALLERS["owner"], "X-Tenant-ID": "726f6c65-6361-8001-8000-000000000001"}
     return session.request(method, URL + path, json=body, headers=headers, timeout=30)
@@ -90,6 +97,9 @@ def before_call(context, case, kwargs):
     for entry in entries(case):
         if str(entry.get("user_id")).lower() in SELF:
             entry["user_id"] = REMOVED
+    for change in changes(case):
+        if str(change.get("id")).lower() in SELF:
+            change["id"] = REMOVED
     if case.operation.label == "POST /v1/users/{id}/restore":
         of_owner("DELETE", f"/v1/users/{REMOVED}")
     # If the credential is under test, the call must stay as it is.
@@ -120,7 +130,9 @@ def after_call(context, case, response):
     """
     if succeeded(response, case):
         removed = [case.path_parameters[REMOVALS[case.operation.label]]] if case.operation.label in REMOVALS else []
-        for user in removed + [entry.get("user_id") for entry in entries(case)]:
+        removed += [entry.get("user_id") for entry in entries(case)]
+        removed += [change.get("id") for change in changes(case) if change.get("method") == "remove"]
+        for user in removed:
             uuid = f"726f6c65-6361-8002-8000-{int(user):012x}" if str(user).isdigit() else user
             of_owner("POST", f"/v1/users/{uuid}/restore")
     if succeeded(response, case) and case.operation.label == "POST /v1/issuers":
@@ -171,6 +183,12 @@ OF_NO_SCHEMA = (
     "the idempotency key was used for another request",
     "the tenant would be left without an active owner",
     "roles and groups together: change them in steps",
+    # A batch: what a change needs by its method, and the body of it.
+    "`changes[",
+    # The lines of an import.
+    "must be CSV with as many cells as the line of names",
+    "must be one of email, name, first_name, ",
+    "the body must not be empty",
 )
 
 

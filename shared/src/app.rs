@@ -18,7 +18,7 @@ use lambda_http::http::header;
 use crate::answer::Answer;
 use crate::api_key::ShownKey;
 use crate::gate::{
-    self, Asked, Caller, Conditions, FreshNumbers, KeyProof, KnownNames, KnownRules, MemberList, Page, PageFn, PlanFn,
+    self, Asked, Caller, Conditions, FreshNumbers, KeyProof, KnownNames, KnownRules, MemberList, Page, PageFn, PartFn, PlanFn,
     Proof, Question, ReadFn, Reads, TenantPageFn, VerifyAgain, Who,
 };
 use crate::http::call::Call;
@@ -254,6 +254,21 @@ impl App {
         Box::pin(async move {
             let check = |item: Option<&Item>| self.verify_again(caller, item);
             gate::list::members(&self.asked(call, &check), caller, wanted, page, answer).await
+        })
+    }
+
+    /// Answers with a part of the results of a job. [`gate::exports::part`] lists the errors.
+    pub fn part<'a>(
+        &'a self,
+        call: &'a Call,
+        caller: &'a Caller,
+        reads: Reads,
+        number: usize,
+        answer: &'a PartFn<'a>,
+    ) -> Boxed<'a, Answer> {
+        Box::pin(async move {
+            let check = |item: Option<&Item>| self.verify_again(caller, item);
+            gate::exports::part(&self.asked(call, &check), caller, &reads, number, answer).await
         })
     }
 

@@ -13,7 +13,7 @@ use shared::problem::{Fault, MAX_TOLD, Reference, Step, Wrong};
 use shared::{Answer, Problem};
 
 /// The names of all problems. A new one makes `name` fail to compile, and then this list too short.
-const PROBLEMS: [&str; 24] = [
+const PROBLEMS: [&str; 25] = [
     "Unauthenticated",
     "InvalidJson",
     "Invalid",
@@ -38,6 +38,7 @@ const PROBLEMS: [&str; 24] = [
     "NothingToMatch",
     "DomainNotAllowed",
     "Grant",
+    "OfChange",
 ];
 
 fn name(problem: &Problem) -> &'static str {
@@ -66,6 +67,7 @@ fn name(problem: &Problem) -> &'static str {
         Problem::NothingToMatch(_) => PROBLEMS[21],
         Problem::DomainNotAllowed => PROBLEMS[22],
         Problem::Grant(..) => PROBLEMS[23],
+        Problem::OfChange(..) => PROBLEMS[24],
     }
 }
 

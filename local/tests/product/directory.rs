@@ -19,7 +19,7 @@ const GLOBEX: TenantId = TenantId::new(2);
 struct Ids([(&'static str, String); 11]);
 
 /// The calls with an id in every position. `<user>` stands for the UUID of a user, `<user number>` for the number.
-const CALLS: [(&str, &str, &str); 65] = [
+const CALLS: [(&str, &str, &str); 70] = [
     ("DELETE", "/v1/sessions/0b3e0f5e-33a4-4b0f-9d3c-0d8a6f6e9a10", ""),
     ("DELETE", "/v1/users/<user>/sessions", ""),
     ("GET", "/v1/users/<user>", ""),
@@ -51,6 +51,16 @@ const CALLS: [(&str, &str, &str); 65] = [
     ("GET", "/v1/users?role=<role>", ""),
     ("POST", "/v1/users", r#"{"email": "n@acme.example", "roles": ["<role>"], "groups": [{"id": "<group>"}]}"#),
     ("POST", "/v1/users", r#"{"email": "n@acme.example", "label": "<label>"}"#),
+    (
+        "POST",
+        "/v1/users/batch",
+        r#"{"changes": [{"method": "add-role", "id": "<user>", "role": "<role>"}], "atomic": true}"#,
+    ),
+    (
+        "POST",
+        "/v1/users/batch",
+        r#"{"changes": [{"method": "join-group", "id": "me", "group": "<group>"}], "atomic": true}"#,
+    ),
     ("GET", "/v1/roles/<role>", ""),
     ("PATCH", "/v1/roles/<role>", r#"{"description": "X"}"#),
     ("DELETE", "/v1/roles/<role>", ""),
@@ -69,6 +79,9 @@ const CALLS: [(&str, &str, &str); 65] = [
     ),
     ("DELETE", "/v1/policies/<policy>", ""),
     ("GET", "/v1/jobs/<job>", ""),
+    ("GET", "/v1/jobs/<job>/parts/1", ""),
+    ("PUT", "/v1/users/import/<job>/parts/1", "{}"),
+    ("POST", "/v1/users/import/<job>/start", ""),
     ("POST", "/v1/tenant/transfer-ownership", r#"{"to": "<user>"}"#),
     ("PATCH", "/api/v1/tenant/<acme>/user/<user>", r#"{"roleId": "admin"}"#),
     ("PATCH", "/api/v1/tenant/<acme>/user/726f6c65-6361-8002-8000-000000000003", r#"{"roleId": "<role>"}"#),

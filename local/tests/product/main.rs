@@ -1,6 +1,7 @@
 //! The product as its callers know it: HTTP in and out, with real function processes and a real engine.
 
 mod api_keys;
+mod batch;
 mod certification;
 mod client;
 mod contract;
@@ -14,6 +15,7 @@ mod docs;
 mod escalation;
 mod failures;
 mod harness;
+mod imports;
 mod jobs;
 mod life;
 mod lists;

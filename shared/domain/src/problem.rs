@@ -82,6 +82,8 @@ pub enum Problem {
     NothingToMatch(&'static str),
     /// 422: the `Idempotency-Key` belongs to another request.
     IdempotencyMismatch,
+    /// One of several changes that are all done or none: its place in the list, from 0, and why it was refused.
+    OfChange(usize, Box<Problem>),
     /// 429, with the seconds after which another try may succeed.
     TooManyRequests(u32),
     /// 503: another try may succeed; the reason is for the log.
@@ -113,6 +115,7 @@ impl Problem {
             Problem::LastOwner => "last_owner",
             Problem::VersionMismatch(_) | Problem::NothingToMatch(_) => "version_mismatch",
             Problem::IdempotencyMismatch => "idempotency_mismatch",
+            Problem::OfChange(_, why) => why.code(),
             Problem::TooManyRequests(_) => "too_many_requests",
             Problem::Unavailable(_) => "unavailable",
             Problem::Internal(_) => "internal",
@@ -136,6 +139,7 @@ impl Problem {
             | Problem::TooManyChanges(_)
             | Problem::LimitReached(..)
             | Problem::DomainNotAllowed => 422,
+            Problem::OfChange(_, why) => why.status(),
             Problem::TooManyRequests(_) => 429,
             Problem::Internal(_) => 500,
             Problem::Unavailable(_) => 503,
@@ -147,6 +151,7 @@ impl Problem {
         match self {
             Problem::Unavailable(cause) | Problem::Internal(cause) => Some(cause),
             Problem::Unauthenticated(cause) | Problem::Grant(_, cause) => Some(cause),
+            Problem::OfChange(_, why) => why.cause(),
             _ => None,
         }
     }
@@ -241,6 +246,7 @@ impl fmt::Display for Problem {
             Problem::IdempotencyMismatch => {
                 f.write_str("the idempotency key was used for another request: take a new one")
             }
+            Problem::OfChange(place, why) => write!(f, "`changes[{place}]`: {why}"),
             Problem::TooManyRequests(_) => f.write_str("too many requests: try again later"),
             Problem::Unavailable(_) => f.write_str("not available at the moment: try again later"),
             Problem::Internal(_) => f.write_str("an internal error"),

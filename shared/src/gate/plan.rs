@@ -55,8 +55,10 @@ pub struct Plan<'f> {
     /// The session that begins.
     pub(super) begins: Option<Begins>,
     pub(super) accepts: Option<Accepts>,
-    denied: Option<Problem>,
-    refused: Option<Problem>,
+    /// Further items, on which nothing rests.
+    pub(super) items: Vec<Item>,
+    pub(super) denied: Option<Problem>,
+    pub(super) refused: Option<Problem>,
     notices: Vec<String>,
 }
 
@@ -74,6 +76,7 @@ impl<'f> Plan<'f> {
             pictures: HashMap::new(),
             begins: None,
             accepts: None,
+            items: Vec::new(),
             denied: None,
             refused: None,
             notices: Vec::new(),
@@ -250,7 +253,8 @@ impl<'f> Plan<'f> {
         tenant.numbers = Some(self.numbers).filter(|numbers| *numbers != self.facts.tenant().numbers);
         let now = self.facts.now();
         let (written, persons, begins, accepts) = (self.written, self.persons, self.begins, self.accepts);
-        Ok(Allowed { written, tenant, changed, persons, begins, accepts, recorded, now, answer })
+        let items = self.items;
+        Ok(Allowed { written, tenant, changed, persons, begins, accepts, items, recorded, now, answer })
     }
 }
 
@@ -274,6 +278,7 @@ pub struct Allowed {
     pub(super) persons: Vec<User>,
     pub(super) begins: Option<Begins>,
     pub(super) accepts: Option<Accepts>,
+    pub(super) items: Vec<Item>,
     recorded: Option<(Key, Recorded)>,
     now: Time,
     pub(super) answer: Answer,

@@ -170,6 +170,20 @@ impl TenantKeys {
         Key::new(self.partition(), numbered(Job::KIND, job.number()))
     }
 
+    /// A part of an import, and a part of the results of a job.
+    pub fn part(self, job: JobId, number: u32) -> Key {
+        Key { sk: numbered("PART", number), ..self.beside_job(job) }
+    }
+
+    pub fn results(self, job: JobId, number: usize) -> Key {
+        Key { sk: format!("RESULTS#{number:010}"), ..self.beside_job(job) }
+    }
+
+    /// The partition of the items beside a job.
+    pub fn beside_job(self, job: JobId) -> Key {
+        Key::new(self.of(&Subject::new(Job::KIND, job)), "")
+    }
+
     /// Where the index lists a job that is not done, among those of all tenants, in the order of their beginnings.
     pub fn unfinished(self, job: JobId, since: Time) -> Key {
         Key { sk: format!("{since}#{}#{job}", self.0), ..unfinished_jobs() }
