@@ -531,6 +531,8 @@ fn rules_notices_and_denials_are_what_cedar_says() {
             Action::ReadSessions,
             Action::EndSessions,
             Action::ManageIssuers { of_deployment: rng.bool() },
+            Action::ReadEvents,
+            Action::WriteEvents,
             Action::StartSession(&SignIn {
                 issuer: some(&mut rng, &["https://id.example", "https://other.example"]).to_owned(),
                 subject: "1".to_owned(),
@@ -542,7 +544,12 @@ fn rules_notices_and_denials_are_what_cedar_says() {
             let tenant = policy::tenant(TenantId::new(1));
             let of_tenant = matches!(
                 action,
-                Action::List(_) | Action::UpdateTenant { .. } | Action::ManageIssuers { .. } | Action::StartSession(_)
+                Action::List(_)
+                    | Action::UpdateTenant { .. }
+                    | Action::ManageIssuers { .. }
+                    | Action::StartSession(_)
+                    | Action::ReadEvents
+                    | Action::WriteEvents
             );
             let resource = if of_tenant { &tenant } else { resource };
             let dialect = some(&mut rng, &cedar::DIALECTS);

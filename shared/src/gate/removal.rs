@@ -13,7 +13,7 @@ use super::jobs::next;
 use super::{Asked, Conditions, Reads, Who};
 use crate::answer::Answer;
 use crate::table::decode;
-use crate::table::key::{self, Key, Range, TenantKeys};
+use crate::table::key::{self, Key, Range, TenantKeys, month_of};
 use crate::table::stored::Stored;
 use crate::table::{Item, key_of};
 
@@ -62,8 +62,7 @@ pub(super) async fn piece(asked: &Asked<'_>, keys: TenantKeys, job: &Job) -> Res
     let progress = &job.progress;
     let month = progress.month.unwrap_or_else(|| month_of(tenant.meta.created_at));
     let (removed, month) = if month <= month_of(now) {
-        let name = format!("{:04}-{:02}", month / 12, month % 12 + 1);
-        let events = keys_of(asked, &Range { in_index: true, ..Range::of(keys.happened_in(&name)) }).await?;
+        let events = keys_of(asked, &Range { in_index: true, ..Range::of(keys.happened_in(month)) }).await?;
         table.clear(&events).await?;
         (events.len(), month + u32::from(events.is_empty()))
     } else {
@@ -136,24 +135,4 @@ async fn keys_of(asked: &Asked<'_>, range: &Range) -> Result<Vec<Key>, Problem> 
 
 fn most() -> i32 {
     i32::try_from(PIECE).unwrap_or(i32::MAX)
-}
-
-/// 12 times the year, and the months of it that are over.
-fn month_of(at: Time) -> u32 {
-    let text = at.to_string();
-    let number =
-        |part: std::ops::Range<usize>| text.get(part).and_then(|it| it.parse::<u32>().ok()).unwrap_or_default();
-    number(0..4) * 12 + number(5..7).saturating_sub(1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn months_are_counted() {
-        assert_eq!(month_of(Time::from_millis(1_705_308_300_000)), 2024 * 12);
-        assert_eq!(month_of(Time::from_millis(1_735_603_200_000)), 2024 * 12 + 11);
-        assert_eq!(month_of(Time::from_millis(1_735_689_600_000)), 2025 * 12);
-    }
 }
