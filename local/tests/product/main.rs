@@ -22,6 +22,7 @@ mod observability;
 mod organization;
 mod permissions;
 mod races;
+mod record;
 mod roles;
 mod searches;
 mod secrecy;

@@ -1,6 +1,5 @@
 //! The audit events of a record, chained by hash.
 
-mod chain;
 mod personal;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,12 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::id::{TenantId, UserId};
+use crate::id::{TenantId, UserId, sha256};
 use crate::problem::Problem;
 use crate::record::{Record, Subject};
 use crate::time::Time;
 
-pub use chain::{Broken, Checked, verify_chain, verify_ended_chain};
 pub use personal::is_personal;
 
 /// The attributes that belong to the record itself: no event lists them as changed. An event names its author by the id alone.
@@ -78,10 +76,20 @@ pub enum Deed {
     Deleted,
 }
 
+impl Deed {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Deed::Created => "created",
+            Deed::Updated => "updated",
+            Deed::Deleted => "deleted",
+        }
+    }
+}
+
 /// One change of a record, kept for good.
 ///
 /// Each event holds the hash of the one before it, and the record holds the hash of the last: a person who removes,
-/// edits or reorders events must break a link, and [`verify_chain`] finds it.
+/// edits or reorders events must break a link, and [`chain`](crate::chain) finds it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     pub tenant: TenantId,
@@ -102,6 +110,41 @@ pub struct Event {
     /// Random text, from which the commitments of its personal values follow. It is gone once they are erased.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub salt: Option<String>,
+}
+
+impl Event {
+    /// Whether its personal values are gone.
+    pub fn is_erased(&self) -> bool {
+        self.salt.is_none() && self.changes.values().any(|change| change.personal)
+    }
+
+    /// The same event with commitments in place of its personal values, and without its salt.
+    #[must_use]
+    pub fn erased(&self) -> Self {
+        let mut event = self.clone();
+        let salt = event.salt.take();
+        for (name, change) in &mut event.changes {
+            // A map comes back from the table in any order.
+            change.from.sort_all_objects();
+            change.to.sort_all_objects();
+            if let Some(salt) = salt.as_ref().filter(|_| change.personal) {
+                change.from = personal::commitment(salt, name, "from", &change.from);
+                change.to = personal::commitment(salt, name, "to", &change.to);
+            }
+        }
+        event
+    }
+
+    /// The text that [`Event::hash`] is of: the erased event as JSON without spaces. Its members are in the order of the type;
+    /// members of values are sorted.
+    pub fn sealed(&self) -> String {
+        serde_json::to_string(&self.erased()).expect("an event is plain JSON")
+    }
+
+    /// SHA-256 of [`Event::sealed`], in hex.
+    pub fn hash(&self) -> String {
+        sha256(&self.sealed())
+    }
 }
 
 /// The place, time and author of a change: all events of one transaction share them.

@@ -64,9 +64,6 @@ pub struct Progress {
     /// The members of the piece under way. A worker that takes over does these again, so that each counts once.
     #[serde(default)]
     pub piece: Vec<UserId>,
-    /// The month whose events are being removed with their tenant: 12 times the year, and the months of it that are over.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub month: Option<u32>,
     pub at: Time,
     /// Why the last piece failed, in words for the tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,7 +73,7 @@ pub struct Progress {
 impl Job {
     /// A job that is not written yet.
     pub fn new(id: JobId, task: Task, now: Time) -> Self {
-        let progress = Progress { turn: 0, done: 0, total: None, piece: Vec::new(), month: None, at: now, error: None };
+        let progress = Progress { turn: 0, done: 0, total: None, piece: Vec::new(), at: now, error: None };
         Self { id, task, state: State::Running, progress, expires_at: None, meta: Meta::new(now) }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::event::{Deed, Stamp, verify_ended_chain};
+use domain::chain::verify_ended_chain;
+use domain::event::{Deed, Stamp};
 use domain::id::{MembershipId, TenantId, UserId};
 use domain::{Author, Broken, Difference, Event, Member, Meta, Record, Subject, Time, role};
 use serde_json::{Value, json};
@@ -223,7 +224,8 @@ fn an_erased_chain_holds_and_names_nobody() {
         assert!(texts.iter().all(|text| !stored.contains(text)) && !stored.contains("salt"), "{stored}");
         assert!(erased[0].is_erased() && !events[0].is_erased());
         // Some of them, and those again.
-        let some: Vec<Event> = events.iter().map(|it| if rng.bool() { it.erased().erased() } else { it.clone() }).collect();
+        let some: Vec<Event> =
+            events.iter().map(|it| if rng.bool() { it.erased().erased() } else { it.clone() }).collect();
         assert_eq!(verify_chain(&member, &some), Ok(()));
     }
 }

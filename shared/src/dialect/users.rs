@@ -2,9 +2,11 @@
 
 mod api_key;
 mod check;
+mod event;
 mod fields;
 mod issuer;
 mod job;
+mod noted;
 pub mod operator;
 mod picture;
 mod sessions;
@@ -29,9 +31,11 @@ use crate::http::{Dialect, Paging};
 pub use api_key::{ApiKeyCreation, ApiKeyRotation, ApiKeys, KeyWithSecret, ListedKey};
 pub(crate) use check::tags;
 pub use check::{Check, Explanation, MAX_THING_ID, ShownDecision};
+pub use event::{ChainCheck, Checkpoints, EVENT_ORDERS, Events, ShownEvent, wanted_events, wanted_subject};
 pub use fields::{STATUSES, UserFields, UserStatus};
 pub use issuer::{IssuerUpdate, IssuerWithKeys, Issuers, NewIssuer, ShownIssuer};
 pub use job::{ShownJob, deletion};
+pub use noted::EventCreation;
 pub use picture::{DataUri, MAX_PICTURE_BODY, image};
 pub use sessions::Sessions;
 pub use things::*;

@@ -234,7 +234,7 @@ fn by_email(member: &Member, beginning: &str) -> bool {
     member.email.to_lowercase().starts_with(&beginning.to_lowercase())
 }
 
-fn sort_key(item: &Item, name: &str) -> Result<String, Problem> {
+pub(super) fn sort_key(item: &Item, name: &str) -> Result<String, Problem> {
     let text = item.get(name).and_then(|value| value.as_s().ok());
     text.cloned().ok_or_else(|| Problem::Internal(format!("an item without {name}")))
 }
@@ -247,6 +247,6 @@ pub(super) fn opened<'a>(facts: &Facts, page: &'a Page) -> Result<(Cursors<'a>, 
 }
 
 /// A defect: we have sealed a place that is none.
-fn lost() -> Problem {
+pub(super) fn lost() -> Problem {
     Problem::Internal("a cursor of ours with no place".to_owned())
 }

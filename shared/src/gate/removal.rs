@@ -3,6 +3,8 @@
 //! Its parts can be repeated, because each only deletes. The tenant's item and the job's come last, in this order: a worker that
 //! takes over finds the job as long as there is anything left.
 
+use std::collections::HashSet;
+
 use domain::id::TenantId;
 use domain::job::change::JobEdit;
 use domain::job::{PIECE, Progress, State, Task};
@@ -13,7 +15,7 @@ use super::jobs::next;
 use super::{Asked, Conditions, Reads, Who};
 use crate::answer::Answer;
 use crate::table::decode;
-use crate::table::key::{self, Key, Range, TenantKeys, month_of};
+use crate::table::key::{self, Key, Range, TenantKeys};
 use crate::table::stored::Stored;
 use crate::table::{Item, key_of};
 
@@ -60,12 +62,10 @@ pub(super) async fn piece(asked: &Asked<'_>, keys: TenantKeys, job: &Job) -> Res
     let tenant: Option<Tenant> = table.get([keys.tenant()]).await?.remove(&keys.tenant()).map(decode).transpose()?;
     let Some(tenant) = tenant else { return table.clear(&[job_key]).await };
     let progress = &job.progress;
-    let month = progress.month.unwrap_or_else(|| month_of(tenant.meta.created_at));
-    let (removed, month) = if month <= month_of(now) {
-        let events = keys_of(asked, &Range { in_index: true, ..Range::of(keys.happened_in(month)) }).await?;
-        table.clear(&events).await?;
-        (events.len(), month + u32::from(events.is_empty()))
-    } else {
+    let events = keys_of(asked, &Range { in_index: true, ..Range::of(keys.record()) }).await?;
+    let heads = events.iter().filter_map(|event| keys.head_beside(event));
+    table.clear(&heads.chain(events.iter().cloned()).collect::<HashSet<_>>().into_iter().collect::<Vec<_>>()).await?;
+    let removed = if events.is_empty() {
         let (items, _) = table.page(&Range::of(keys.all()), None, most()).await?;
         let mut removed = Vec::new();
         for item in items {
@@ -77,14 +77,17 @@ pub(super) async fn piece(asked: &Asked<'_>, keys: TenantKeys, job: &Job) -> Res
         }
         if removed.is_empty() {
             clear(asked, keys.identities()).await?;
+            clear(asked, Key { sk: String::new(), ..keys.checkpoints() }).await?;
             table.clear(&tenant.image(tenant.id)?.side_keys()).await?;
             table.clear(&[keys.tenant()]).await?;
             return table.clear(&[job_key]).await;
         }
         table.clear(&removed).await?;
-        (removed.len(), month)
+        removed.len()
+    } else {
+        events.len()
     };
-    let progress = Progress { done: progress.done + removed, month: Some(month), ..next(progress, now) };
+    let progress = Progress { done: progress.done + removed, ..next(progress, now) };
     table.set_progress(&job_key, State::Running, &progress).await.map(drop)
 }
 

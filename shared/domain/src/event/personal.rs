@@ -5,11 +5,9 @@
 //! commitments: the hash stays, and nobody can try values until one fits.
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
-use super::Event;
 use crate::api_key::ApiKey;
-use crate::id::{hex, sha256};
+use crate::id::sha256;
 use crate::record::{Record, Subject};
 
 /// The attributes that can name a person, in records of all kinds. An event says itself which of its values are personal, so a
@@ -45,41 +43,7 @@ pub(super) fn salt(secret: &str, subject: &Subject, version: u64) -> String {
     sha256(&json!([secret, subject.kind, subject.id, version]).to_string())
 }
 
-fn commitment(salt: &str, attribute: &str, side: &str, value: &Value) -> Value {
+/// What stands for a value, and tells nothing of it without the salt.
+pub(super) fn commitment(salt: &str, attribute: &str, side: &str, value: &Value) -> Value {
     sha256(&json!([salt, attribute, side, value]).to_string()).into()
-}
-
-impl Event {
-    /// Whether its personal values are gone.
-    pub fn is_erased(&self) -> bool {
-        self.salt.is_none() && self.changes.values().any(|change| change.personal)
-    }
-
-    /// The same event with commitments in place of its personal values, and without its salt.
-    #[must_use]
-    pub fn erased(&self) -> Self {
-        let mut event = self.clone();
-        let salt = event.salt.take();
-        for (name, change) in &mut event.changes {
-            // A map comes back from the table in any order.
-            change.from.sort_all_objects();
-            change.to.sort_all_objects();
-            if let Some(salt) = salt.as_ref().filter(|_| change.personal) {
-                change.from = commitment(salt, name, "from", &change.from);
-                change.to = commitment(salt, name, "to", &change.to);
-            }
-        }
-        event
-    }
-
-    /// The text that [`Event::hash`] is of: the erased event as JSON without spaces. Its members are in the order of the type;
-    /// members of values are sorted.
-    pub fn sealed(&self) -> String {
-        serde_json::to_string(&self.erased()).expect("an event is plain JSON")
-    }
-
-    /// SHA-256 of [`Event::sealed`], in hex.
-    pub fn hash(&self) -> String {
-        hex(&Sha256::digest(self.sealed()))
-    }
 }

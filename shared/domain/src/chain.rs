@@ -1,10 +1,10 @@
-//! The check of a chain: versions from 1 without a gap, each linked to the one before, the last to the record.
+//! The check of an audit chain: versions from 1 without a gap, each linked to the one before, the last to the record.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Deed, Event};
+use crate::event::{Deed, Event};
 use crate::id::TenantId;
 use crate::record::{Record, Subject};
 
