@@ -29,13 +29,17 @@ pub fn mask(value: &mut Value, started: Time) {
                 }
             }
             // The hashes of events cover random salts.
-            for name in ["id", "previous", "head", "salt"] {
+            for name in ["id", "previous", "head", "salt", "root"] {
                 if let Some(Value::String(hash)) = members.get_mut(name).filter(|it| is_hash(it)) {
                     *hash = "<hash>".into();
                 }
             }
             if let Some(sealed) = members.get_mut("sealed") {
                 *sealed = "<sealed>".into();
+            }
+            // The end of yesterday.
+            if let Some(until) = members.get_mut("until").filter(|it| it.is_string()) {
+                *until = "<midnight>".into();
             }
             // A key that was made for this server.
             if members.contains_key("kid") {

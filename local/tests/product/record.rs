@@ -224,3 +224,54 @@ async fn a_long_chain_is_verified_in_pieces() {
     // Nothing says why the record is not there.
     assert_eq!((&found["is_intact"], &found["broken_at"]), (&json!(false), &json!(2_101)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_products_own_events_are_in_the_same_record() {
+    let product = Product::start().await;
+    let owner = product.access("acme", "owner@acme.example").await;
+    let post = async |path: &str, body: Value| product.users(&owner, ACME, ("POST", path), &[], Some(body)).await;
+    let role = post("/v1/roles", json!({ "name": "writer", "permissions": [{ "name": "event:write" }] })).await;
+    assert_eq!(role.status, 201);
+    let key = post("/v1/api-keys", json!({ "name": "billing", "roles": ["writer"] })).await.json();
+    let service = key["secret"].as_str().unwrap();
+    let write = async |body: &Value, headers: &[(&str, &str)]| {
+        product.users(service, ACME, ("POST", "/v1/events"), headers, Some(body.clone())).await
+    };
+    let sent = json!({ "type": "invoice", "id": "7", "action": "sent", "user": USER.uuid(), "data": { "to": "Ann" } });
+    let first = write(&sent, &[("idempotency-key", "once")]).await;
+    let again = write(&sent, &[("idempotency-key", "once")]).await;
+    assert_eq!((first.status, again.status, again.json()), (201, 201, first.json()));
+    // The same again is another event.
+    assert_eq!(write(&sent, &[]).await.json()["version"], 2);
+    let paid = write(&json!({ "type": "invoice", "id": "7", "action": "paid" }), &[]).await.json();
+    assert_eq!((&paid["version"], &paid["action"]), (&json!(3), &json!("paid")));
+    assert_eq!(paid["actor"], json!({ "kind": "key", "id": key["id"], "reason": null }));
+    assert_eq!(write(&json!({ "type": "invoice", "id": "8", "action": "sent" }), &[]).await.status, 201);
+    // It may write, and read nothing.
+    let read = product.users(service, ACME, ("GET", "/v1/events"), &[], None).await;
+    assert_eq!((read.status, &read.json()["details"]["action"]), (403, &json!("event:read")));
+
+    let who = (owner.as_str(), ACME);
+    let of_invoice = get(&product, who, first.header("location").unwrap()).await;
+    let of_invoice = of_invoice["data"].as_array().unwrap();
+    let actions: Vec<&Value> = of_invoice.iter().map(|event| &event["action"]).collect();
+    assert_eq!(actions, ["paid", "sent", "sent"]);
+    assert_eq!(of_invoice[1], as_sent(&of_invoice[1]));
+    let sent = pages(&product, who, "/v1/events?subject=thing&action=sent&limit=50").await.concat();
+    assert_eq!(sent.len(), 3);
+    let found = get(&product, who, "/v1/events/verify?subject=thing:invoice:7").await;
+    assert_eq!((&found["checked"], &found["ends_with"]), (&json!(3), &json!("record")));
+    assert_eq!(found["head"], paid["id"]);
+}
+
+/// The event in which an invoice was sent, but for what differs each time.
+fn as_sent(event: &Value) -> Value {
+    let change = |to: Value| json!({ "from": null, "to": to, "is_erased": false });
+    let mut expected = event.clone();
+    expected["subject"] = json!({ "kind": "thing", "id": "invoice:7" });
+    expected["version"] = json!(2);
+    expected["changes"] = json!({
+        "action": change(json!("sent")), "data": change(json!({ "to": "Ann" })), "member": change(json!(USER.uuid())),
+    });
+    expected
+}

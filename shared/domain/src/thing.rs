@@ -14,7 +14,7 @@ use crate::time::Time;
 
 /// The longest type of a thing, the longest id and the longest name of what happened, in characters.
 pub const MAX_TYPE: usize = 50;
-pub const MAX_ID: usize = 200;
+pub const MAX_ID: usize = 180;
 pub const MAX_ACTION: usize = 100;
 
 /// The most bytes of what is said of an event, as JSON, and how deep it may be.

@@ -59,13 +59,13 @@ impl App {
 
     /// Covers the events of the day before with checkpoints, as far as that is due and there is time.
     pub(crate) async fn write_checkpoints(&self, asked: &Asked<'_>, until: Instant) -> Result<Value, Problem> {
-        let Some(round) = checkpoints::due(asked).await? else { return Ok(json!({ "signed": 0 })) };
+        let Some(due) = checkpoints::due(asked).await? else { return Ok(json!({ "signed": 0 })) };
         let ours: Option<Item> = asked.table.get([key::jwks()]).await?.remove(&key::jwks());
         let (keys, now) = (self.signing.keys(ours.as_ref()).await?, (asked.clock)().seconds());
         let kid = keys.kid(now).unwrap_or_default();
         let sign = |statement: &_| keys.sign_statement(statement, now);
         let signer = Signer { iss: &self.expected.issuer, kid, sign: &sign };
-        let (tenants, signed) = checkpoints::work(asked, round, &signer, until).await?;
+        let (tenants, signed) = checkpoints::work(asked, due, &signer, until).await?;
         Ok(json!({ "tenants": tenants, "signed": signed }))
     }
 }

@@ -12,7 +12,6 @@ use domain::{Event, Problem, Tenant, Time};
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
-use super::events::SETTLED_AFTER;
 use super::facts::Facts;
 use super::list::{Page, lost, opened, sort_key};
 use super::plan::with_notices;
@@ -26,6 +25,10 @@ const LANES: u32 = 8;
 
 /// How many events one query reads.
 const PIECE: i32 = 500;
+
+/// How long after the end of a day its round begins, in milliseconds. A checkpoint is for good, so the wait is longer than for others
+/// who follow the record.
+const MARGIN: i64 = 5 * 60 * 1_000;
 
 const DAY: i64 = 24 * 60 * 60 * 1_000;
 
@@ -51,16 +54,26 @@ struct Counter {
     last: u32,
 }
 
+/// A round that is not done, and the last tenant of all.
+pub struct Due {
+    round: Round,
+    last: u32,
+}
+
 /// The round that is due, if one is.
 ///
 /// # Errors
 /// The table cannot be read.
-pub async fn due(asked: &Asked<'_>) -> Result<Option<Round>, Problem> {
-    let settled = (asked.clock)().millis() - SETTLED_AFTER * 1_000;
+pub async fn due(asked: &Asked<'_>) -> Result<Option<Due>, Problem> {
+    let settled = (asked.clock)().millis() - MARGIN;
     let covers_to = Time::from_millis(settled - settled % DAY);
-    let known: Option<Round> = asked.table.read(&key::checkpoint_round()).await?;
+    let (round, counter) = (key::checkpoint_round(), key::counter(Kind::Tenant));
+    let mut found = asked.table.get([round.clone(), counter.clone()]).await?;
+    let counter: Option<Counter> = found.remove(&counter).map(decode).transpose()?;
+    let known: Option<Round> = found.remove(&round).map(decode).transpose()?;
     let round = known.filter(|round| round.covers_to == covers_to).unwrap_or(Round { covers_to, done: 0 });
-    Ok(Some(round).filter(|round| round.done < u32::MAX))
+    let last = counter.unwrap_or_default().last;
+    Ok(Some(Due { round, last }).filter(|due| due.round.done < due.last))
 }
 
 /// Goes on with a round until it is done, or until `until` has passed. Returns how many tenants are done in it, and how many
@@ -70,33 +83,35 @@ pub async fn due(asked: &Asked<'_>) -> Result<Option<Round>, Problem> {
 /// The table cannot be read or written, or an event of a tenant cannot be read. That tenant keeps no other from its checkpoint.
 pub async fn work(
     asked: &Asked<'_>,
-    mut round: Round,
+    Due { mut round, last }: Due,
     signer: &Signer<'_>,
     until: Instant,
 ) -> Result<(u32, usize), Problem> {
-    let counter: Option<Counter> = asked.table.read(&key::counter(Kind::Tenant)).await?;
-    let last = counter.unwrap_or_default().last;
     let (mut signed, mut failed) = (0, None);
     while round.done < last && Instant::now() < until {
-        let lanes: Vec<u32> = (round.done + 1..=last.min(round.done + LANES)).collect();
-        let covered = lanes.iter().filter_map(|number| TenantId::try_from(i64::from(*number)).ok());
-        let covered = join_all(covered.map(|tenant| cover(asked, TenantKeys(tenant), &round, signer, until))).await;
-        for outcome in covered {
-            match outcome {
-                // The time is up in the midst of it.
-                Ok(None) => return Ok((round.done, signed)),
-                Ok(Some(count)) => signed += count,
-                Err(why) => failed = failed.or(Some(why)),
+        let end = last.min(round.done + LANES);
+        let numbers = (round.done + 1..=end).filter_map(|number| TenantId::try_from(i64::from(number)).ok());
+        let mut left: Vec<TenantKeys> = numbers.map(TenantKeys).collect();
+        while !left.is_empty() {
+            let pieces = begun(asked, left, round.covers_to).await?;
+            let read = join_all(pieces.into_iter().map(|piece| piece.read(asked, round.covers_to))).await;
+            let written = join_all(read.into_iter().map(|piece| write(asked, piece, signer))).await;
+            left = Vec::new();
+            for outcome in written {
+                match outcome {
+                    Ok(Written { keys, is_done: false, .. }) => left.push(keys),
+                    Ok(Written { is_signed, .. }) => signed += usize::from(is_signed),
+                    Err(why) => failed = failed.or(Some(why)),
+                }
+            }
+            if !left.is_empty() && Instant::now() >= until {
+                return failed.map_or(Ok((round.done, signed)), Err);
             }
         }
-        round.done += u32::try_from(lanes.len()).unwrap_or(LANES);
+        round.done = end;
         keep_round(asked, &round).await?;
     }
-    let done = round.done;
-    if round.done >= last {
-        keep_round(asked, &Round { done: u32::MAX, ..round }).await?;
-    }
-    failed.map_or(Ok((done, signed)), Err)
+    failed.map_or(Ok((round.done, signed)), Err)
 }
 
 async fn keep_round(asked: &Asked<'_>, round: &Round) -> Result<(), Problem> {
@@ -105,59 +120,71 @@ async fn keep_round(asked: &Asked<'_>, round: &Round) -> Result<(), Problem> {
     asked.table.put_if(encode(&key::checkpoint_round(), None, round)?, further).await.map(drop)
 }
 
-/// Covers the events of a tenant. Returns how many checkpoints were signed; `None` if the time was up.
-async fn cover(
-    asked: &Asked<'_>,
+/// A piece of the events of a tenant.
+struct Piece {
     keys: TenantKeys,
-    round: &Round,
-    signer: &Signer<'_>,
-    until: Instant,
-) -> Result<Option<usize>, Problem> {
-    loop {
-        let (tenant_key, covered_key) = (keys.tenant(), keys.covered());
-        let mut found = asked.table.get([tenant_key.clone(), covered_key.clone()]).await?;
-        let tenant: Option<Tenant> = found.remove(&tenant_key).map(decode).transpose()?;
-        let Some(tenant) = tenant.filter(|tenant| tenant.meta.created_at < round.covers_to) else { return Ok(Some(0)) };
-        let before: Covered = found.remove(&covered_key).map(decode).transpose()?.unwrap_or_default();
-        if before.until >= Some(round.covers_to) {
-            return Ok(Some(0));
+    tenant: Tenant,
+    before: Covered,
+    after: Covered,
+}
+
+/// What became of a piece.
+struct Written {
+    keys: TenantKeys,
+    /// Whether all events of the round are covered.
+    is_done: bool,
+    is_signed: bool,
+}
+
+/// The next pieces of these tenants, as far as they are not done.
+async fn begun(asked: &Asked<'_>, tenants: Vec<TenantKeys>, until: Time) -> Result<Vec<Piece>, Problem> {
+    let mut found = asked.table.get(tenants.iter().flat_map(|keys| [keys.tenant(), keys.covered()])).await?;
+    let mut pieces = Vec::new();
+    for keys in tenants {
+        let tenant: Option<Tenant> = found.remove(&keys.tenant()).map(decode).transpose()?;
+        let before: Option<Covered> = found.remove(&keys.covered()).map(decode).transpose()?;
+        let before = before.unwrap_or_default();
+        // The tenant can be gone.
+        if let Some(tenant) = tenant.filter(|it| it.meta.created_at < until && before.until < Some(until)) {
+            pieces.push(Piece { keys, tenant, after: before.clone(), before });
         }
-        let mut after = further(asked, keys, round.covers_to, &before).await?;
+    }
+    Ok(pieces)
+}
+
+impl Piece {
+    /// Adds the next events to the tree. If there are no more before `until`, the result says so.
+    async fn read(mut self, asked: &Asked<'_>, until: Time) -> Result<Self, Problem> {
+        let (keys, after) = (self.keys, &mut self.after);
+        let within = Some((Time::from_millis(0).to_string(), until.to_string()));
+        let range = Range { in_index: true, within, ..Range::of(keys.record()) };
+        let (key, listed) = (keys.event_listed(&after.place), range.at(&after.place));
+        let (items, more) = asked.table.page(&range, key.as_ref().map(|key| (key, Some(&listed))), PIECE).await?;
+        for item in items {
+            after.place = sort_key(&item, "GSI1SK")?;
+            let event: Event = decode(item)?;
+            after.tree.push(&event.hash());
+        }
+        after.until = Some(until).filter(|_| !more);
         after.turn += 1;
-        let is_due = after.until.is_some() && (after.tree.size > before.signed || before.kid != signer.kid);
-        let checkpoint = if is_due { Some(sign(&tenant, &mut after, signer)?) } else { None };
-        let mut transaction = Transaction::new(asked.table);
-        let same = Condition::new("attribute_not_exists(PK) OR turn = :turn").with(":turn", before.turn)?;
-        transaction.put(encode(&covered_key, None, &after)?, Some(same))?;
-        if let Some(checkpoint) = &checkpoint {
-            let key = keys.checkpoint(checkpoint.says.number);
-            transaction.put(encode(&key, None, checkpoint)?, Some(Condition::new("attribute_not_exists(PK)")))?;
-        }
-        // Another worker can have been quicker.
-        let is_written = asked.table.write(transaction).await? == Committed::Yes;
-        if is_written && after.until == Some(round.covers_to) {
-            return Ok(Some(usize::from(checkpoint.is_some())));
-        }
-        if Instant::now() >= until {
-            return Ok(None);
-        }
+        Ok(self)
     }
 }
 
-/// Adds the next events to the tree. If there are no more before `until`, the result says so.
-async fn further(asked: &Asked<'_>, keys: TenantKeys, until: Time, before: &Covered) -> Result<Covered, Problem> {
-    let mut after = Covered { until: None, ..before.clone() };
-    let within = Some((Time::from_millis(0).to_string(), until.to_string()));
-    let range = Range { in_index: true, within, ..Range::of(keys.record()) };
-    let (key, listed) = (keys.event_listed(&after.place), range.at(&after.place));
-    let (items, more) = asked.table.page(&range, key.as_ref().map(|key| (key, Some(&listed))), PIECE).await?;
-    for item in items {
-        after.place = sort_key(&item, "GSI1SK")?;
-        let event: Event = decode(item)?;
-        after.tree.push(&event.hash());
+/// Writes down how far the events are covered and, if all are, a checkpoint. If another worker was quicker, it writes nothing.
+async fn write(asked: &Asked<'_>, piece: Result<Piece, Problem>, signer: &Signer<'_>) -> Result<Written, Problem> {
+    let Piece { keys, tenant, before, mut after } = piece?;
+    let is_signed = after.until.is_some() && (after.tree.size > before.signed || before.kid != signer.kid);
+    let mut transaction = Transaction::new(asked.table);
+    if is_signed {
+        let checkpoint = sign(&tenant, &mut after, signer)?;
+        let key = keys.checkpoint(checkpoint.says.number);
+        transaction.put(encode(&key, None, &checkpoint)?, Some(Condition::new("attribute_not_exists(PK)")))?;
     }
-    after.until = Some(until).filter(|_| !more);
-    Ok(after)
+    let same = Condition::new("attribute_not_exists(PK) OR turn = :turn").with(":turn", before.turn)?;
+    transaction.put(encode(&keys.covered(), None, &after)?, Some(same))?;
+    let is_written = asked.table.write(transaction).await? == Committed::Yes;
+    Ok(Written { keys, is_done: is_written && after.until.is_some(), is_signed: is_written && is_signed })
 }
 
 fn sign(tenant: &Tenant, covered: &mut Covered, signer: &Signer<'_>) -> Result<Checkpoint, Problem> {
