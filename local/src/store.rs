@@ -16,6 +16,7 @@ use shared::table::key::{self, Key, TenantKeys};
 use shared::table::stored::{Stored, person_items};
 use shared::table::{Item, decode, encode};
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 use crate::{Result, dynamodb};
 
@@ -245,6 +246,7 @@ fn by_seeding(tenant: TenantId, now: Time) -> Stamp {
         author: Author::Product("seed".to_owned()),
         request: "seed".to_owned(),
         transaction: String::new(),
+        secret: Uuid::new_v4().to_string(),
     }
 }
 

@@ -183,7 +183,7 @@ async fn replay(
                 name = format!("{} {id}: {name}", event.subject.kind);
             }
             let from = changes.remove(&name).map_or(change.from, |earlier| earlier.from);
-            changes.insert(name, Difference { from, to: change.to });
+            changes.insert(name, Difference { from, to: change.to, personal: false });
         }
     }
     let by_function = server.take_records().into_iter().filter(|record| record.function.is_some());

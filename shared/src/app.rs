@@ -1,5 +1,6 @@
 //! The state that a function keeps while it is warm: the connection, the keys, the catalogs.
 
+mod events;
 mod keys;
 mod lists;
 mod sign_in;

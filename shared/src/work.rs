@@ -108,6 +108,17 @@ impl App {
         Box::pin(async move { self.rotate_keys(&self.asked_by_product(work), work.event["rotate"] == "now").await })
     }
 
+    /// Covers the events of the day before with checkpoints, as far as that is due and there is time. A later run goes on.
+    ///
+    /// # Errors
+    /// The table cannot be read or written, or there is no key that signs.
+    pub fn checkpoint<'a>(&'a self, work: &'a Work) -> Boxed<'a, Value> {
+        Box::pin(async move {
+            let until = work.started + (work.deadline - work.started).mul_f64(PART);
+            self.write_checkpoints(&self.asked_by_product(work), until).await
+        })
+    }
+
     /// Fetches the keys of the issuers that the records of the table's stream are about, or of those that are due.
     ///
     /// # Errors

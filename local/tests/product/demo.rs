@@ -12,7 +12,8 @@ use crate::harness::{ACME, Product};
 
 /// What differs between two tenants that are made alike: times, authors, hashes, secrets and how long they are good, and numbers that are given to all
 /// tenants together.
-const DIFFERENT: [&str; 18] = [
+const DIFFERENT: [&str; 19] = [
+    "salt",
     "secrets",
     "valid_until",
     "created_at",

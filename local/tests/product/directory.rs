@@ -19,7 +19,7 @@ const GLOBEX: TenantId = TenantId::new(2);
 struct Ids([(&'static str, String); 11]);
 
 /// The calls with an id in every position. `<user>` stands for the UUID of a user, `<user number>` for the number.
-const CALLS: [(&str, &str, &str); 70] = [
+const CALLS: [(&str, &str, &str); 74] = [
     ("DELETE", "/v1/sessions/0b3e0f5e-33a4-4b0f-9d3c-0d8a6f6e9a10", ""),
     ("DELETE", "/v1/users/<user>/sessions", ""),
     ("GET", "/v1/users/<user>", ""),
@@ -106,6 +106,10 @@ const CALLS: [(&str, &str, &str); 70] = [
     ("PATCH", "/v1/issuers/<issuer>", r#"{"clients": ["app"]}"#),
     ("DELETE", "/v1/issuers/<issuer>", ""),
     ("DELETE", "/v1/issuers/<issuer>/keys/1", ""),
+    ("GET", "/v1/users/<user>/events", ""),
+    ("GET", "/v1/users/<user>/events/verify", ""),
+    ("GET", "/v1/events/verify?subject=member:<user>", ""),
+    ("GET", "/v1/events/verify?subject=role:<role>", ""),
     ("GET", "/v1/api-keys/<key>", ""),
     ("POST", "/v1/api-keys/<key>/rotate", "{}"),
     ("POST", "/v1/api-keys/<key>/take-over", ""),

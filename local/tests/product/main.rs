@@ -25,6 +25,7 @@ mod organization;
 mod permissions;
 mod policies;
 mod races;
+mod record;
 mod roles;
 mod searches;
 mod secrecy;

@@ -78,9 +78,6 @@ pub struct Progress {
     /// The members of the piece under way. A worker that takes over does these again, so that each counts once.
     #[serde(default)]
     pub piece: Vec<UserId>,
-    /// The month whose events are being removed with their tenant: 12 times the year, and the months of it that are over.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub month: Option<u32>,
     /// What became of the lines of an import, or how many users were exported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcomes: Option<Outcomes>,
@@ -101,7 +98,6 @@ impl Job {
             done: 0,
             total: None,
             piece: Vec::new(),
-            month: None,
             outcomes: None,
             results: 0,
             at: now,

@@ -531,6 +531,8 @@ fn rules_notices_and_denials_are_what_cedar_says() {
             Action::EndSessions,
             Action::ManageIssuers { of_deployment: rng.bool() },
             if rng.bool() { Action::ReadPolicies } else { Action::ManagePolicies },
+            Action::ReadEvents,
+            Action::WriteEvents,
             Action::StartSession(&SignIn {
                 issuer: some(&mut rng, &["https://id.example", "https://other.example"]).to_owned(),
                 subject: "1".to_owned(),
@@ -548,6 +550,8 @@ fn rules_notices_and_denials_are_what_cedar_says() {
                     | Action::StartSession(_)
                     | Action::ReadPolicies
                     | Action::ManagePolicies
+                    | Action::ReadEvents
+                    | Action::WriteEvents
             );
             let resource = if of_tenant { &tenant } else { resource };
             let dialect = some(&mut rng, &cedar::DIALECTS);

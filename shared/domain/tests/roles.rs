@@ -234,6 +234,8 @@ fn the_table_says_who_may_make_and_delete_which_role() {
         ("manage an issuer of the deployment", Action::ManageIssuers { of_deployment: true }),
         ("sign in to it", Action::StartSession(&sign_in)),
         ("ask about a token of it", Action::Introspect),
+        ("read its record", Action::ReadEvents),
+        ("add to its record", Action::WriteEvents),
     ];
     table("the tenant", asked.into_iter().map(|(name, action)| (name, action, tenant.clone())).collect());
     let deeds = [

@@ -110,6 +110,7 @@ async fn first(
         author: Author::Product(OPERATOR.to_owned()),
         request: asked.request.to_owned(),
         transaction: Uuid::new_v4().to_string(),
+        secret: Uuid::new_v4().to_string(),
     };
     let mut issuer = Issuer { of_deployment: true, ..issuer.clone() };
     let mut made = Tenant::new(tenant, slug, name, &Uuid::new_v4().to_string(), now);
@@ -247,6 +248,7 @@ async fn trust(asked: &Asked<'_>, issuer: &Issuer) -> Result<Value, Problem> {
         author: Author::Product(OPERATOR.to_owned()),
         request: asked.request.to_owned(),
         transaction: Uuid::new_v4().to_string(),
+        secret: Uuid::new_v4().to_string(),
     };
     let meta = before.as_ref().map_or_else(|| issuer.meta.clone(), |before| before.meta().clone());
     let number = before.as_ref().map_or(0, |before| before.number);

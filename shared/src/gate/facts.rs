@@ -184,6 +184,7 @@ impl Facts {
                 author: principal.author.clone(),
                 request: asked.request.to_owned(),
                 transaction: Uuid::new_v4().to_string(),
+                secret: Uuid::new_v4().to_string(),
             },
             tenant,
             rules,

@@ -180,7 +180,7 @@ impl<'a> Filters<'a> {
     /// The sources whose members can match, in the order of the list.
     fn sources(&self, keys: TenantKeys, found: Option<UserId>) -> Vec<Source> {
         let MemberList { sort, descending, built_in, email, external_id, beginning, .. } = self.wanted;
-        let range = |prefix, in_index| Range { prefix, in_index, descending: *descending };
+        let range = |prefix, in_index| Range { in_index, descending: *descending, ..Range::of(prefix) };
         if email.is_some() || external_id.is_some() {
             return found.map(Source::One).into_iter().collect();
         }
@@ -247,6 +247,6 @@ pub(super) fn opened<'a>(facts: &Facts, page: &'a Page) -> Result<(Cursors<'a>, 
 }
 
 /// A defect: we have sealed a place that is none.
-fn lost() -> Problem {
+pub(super) fn lost() -> Problem {
     Problem::Internal("a cursor of ours with no place".to_owned())
 }

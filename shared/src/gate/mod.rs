@@ -10,10 +10,12 @@ pub mod api_keys;
 pub mod bootstrap;
 pub mod budget;
 mod caller;
+pub mod checkpoints;
 mod conditions;
 mod cursor;
 mod decisions;
 mod deletion;
+pub mod events;
 pub mod exports;
 mod facts;
 pub mod imports;
@@ -36,7 +38,7 @@ mod several;
 mod things;
 pub mod tokens;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use domain::{Problem, Time};
 
@@ -111,6 +113,7 @@ pub async fn change(
     // The version was compared when the first half was allowed.
     let mut if_match = conditions.if_match.as_ref();
     loop {
+        let started = Instant::now();
         let mut facts = Facts::read(asked, who, reads, conditions.idempotency.as_ref()).await?;
         if let Some(answer) = facts.replay(conditions.idempotency.as_ref())? {
             // The process that made the change may have died before the change was in force.
@@ -133,7 +136,7 @@ pub async fn change(
             Err(_) if facts.is_answered_since(asked.table, conditions.idempotency.as_ref()).await? => continue,
             Err(refusal) => return Err(refusal),
         };
-        match commit(asked, &facts, &allowed).await? {
+        match commit(asked, &facts, &allowed, started).await? {
             Committed::Yes if is_half => if_match = None,
             Committed::Yes => return Ok(allowed.answer),
             Committed::Taken(what) => return Err(Problem::Exists(what)),
@@ -185,9 +188,11 @@ pub async fn read(asked: &Asked<'_>, caller: &Caller, reads: &Reads, answer: &Re
 }
 
 /// Writes the whole change or nothing, and only if all facts that were read still hold. Then puts in force those changed facts
-/// that other requests rest on.
-async fn commit(asked: &Asked<'_>, facts: &Facts, allowed: &Allowed) -> Result<Committed, Problem> {
-    let table = asked.table;
+/// that other requests rest on. `started` is when the try began.
+async fn commit(asked: &Asked<'_>, facts: &Facts, allowed: &Allowed, started: Instant) -> Result<Committed, Problem> {
+    // Whoever follows the record waits for so long.
+    let deadline = asked.deadline.min(started + Duration::from_secs(events::COMMITTED_WITHIN));
+    let table = Table { deadline, ..asked.table };
     let transaction = transaction(table, facts, allowed)?;
     if !transaction.is_empty() {
         match table.write(transaction).await? {

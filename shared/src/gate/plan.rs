@@ -6,7 +6,8 @@ use domain::id::{Id, UserId};
 use domain::policy::Action;
 use domain::policy::eval::Entity;
 use domain::problem::Fault;
-use domain::{Change, Member, MemberEdit, Numbers, Problem, Role, RoleEdit, Time, User};
+use domain::thing::Happening;
+use domain::{Change, Event, Member, MemberEdit, Numbers, Problem, Role, RoleEdit, Thing, Time, User};
 
 use super::facts::{Facts, Unseen, View};
 use super::list::Shown;
@@ -136,6 +137,20 @@ impl<'f> Plan<'f> {
         self.keep(Some(before), Some(&mut after));
         self.changed.extend(after.fact().filter(|_| of_authority));
         after
+    }
+
+    /// Writes down what happened to a thing of the product. Returns the event, for the answer.
+    ///
+    /// # Errors
+    /// A defect: nothing was written.
+    pub fn note(&mut self, name: &str, happening: &Happening) -> Result<Event, Problem> {
+        let facts = self.facts;
+        match facts.thing() {
+            Some(before) => self.update(before, happening),
+            None => self.create(Thing::new(name, facts.now()), happening),
+        };
+        let event = self.written.last().map(|written| written.event.clone());
+        event.ok_or_else(|| Problem::Internal("an event that was not written".to_owned()))
     }
 
     /// If a role is the default, no other role is.

@@ -18,6 +18,8 @@ pub struct Reads {
     pub(super) issuer: Option<Uuid>,
     pub(super) api_key: Option<KeyId>,
     pub(super) session: Option<(UserId, String)>,
+    /// A thing of the product, by its type and id.
+    pub(super) thing: Option<String>,
     pub(super) holders_of: Option<RoleId>,
     /// Whether anybody is in the group.
     pub(super) is_group_used: bool,
@@ -97,6 +99,11 @@ impl Reads {
     /// An API key; `None` for an id that cannot be a key's.
     pub fn api_key(api_key: Option<KeyId>) -> Self {
         Self { api_key, ..Self::default() }.unshown()
+    }
+
+    /// The end of the chain of a thing of the product's own.
+    pub fn thing(name: &str) -> Self {
+        Self { thing: Some(name.to_owned()), ..Self::default() }.unshown()
     }
 
     /// A session, and its member. `None` for a token that is none.

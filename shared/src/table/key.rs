@@ -1,5 +1,6 @@
 //! Makes every key of the table; no other code does. The README has the chart of keys.
 
+mod events;
 mod issuers;
 
 use std::borrow::Cow;
@@ -10,6 +11,7 @@ use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
+pub use events::*;
 pub use issuers::*;
 
 /// The name of the overloaded index.
@@ -64,12 +66,14 @@ pub struct Range {
     pub prefix: Key,
     pub in_index: bool,
     pub descending: bool,
+    /// The first and the last sort key, if they bound the range in place of a beginning.
+    pub within: Option<(String, String)>,
 }
 
 impl Range {
     /// The items of the table itself, in ascending order.
     pub fn of(prefix: Key) -> Self {
-        Self { prefix, in_index: false, descending: false }
+        Self { prefix, in_index: false, descending: false, within: None }
     }
 
     /// The key of an item with this sort key, in the range.
@@ -303,22 +307,6 @@ impl TenantKeys {
     /// The partition of the items beside a record: its events, its edges.
     fn of(self, subject: &Subject) -> String {
         format!("{}#{}", self.partition(), named(subject))
-    }
-
-    /// The event that made `version` of a record.
-    pub fn event(self, subject: &Subject, version: u64) -> Key {
-        Key::new(self.of(subject), format!("EVENT#{version:010}"))
-    }
-
-    /// Where the index lists the tenant's events by time, a partition a month.
-    pub fn happened(self, at: Time, subject: &Subject, version: u64) -> Key {
-        let at = at.to_string();
-        Key { sk: format!("{at}#{}#{version}", named(subject)), ..self.happened_in(&at[.."2026-11".len()]) }
-    }
-
-    /// The partition of the index that lists the tenant's events of a month.
-    pub fn happened_in(self, month: &str) -> Key {
-        Key::new(format!("{}#EVENTS#{month}", self.partition()), "")
     }
 
     /// The unique address of a member in the tenant, compared without case. All addresses of a tenant are in one partition, in

@@ -80,6 +80,10 @@ pub enum Action<'a> {
     Check,
     /// To ask whether a token of the tenant is good.
     Introspect,
+    /// To read the tenant's record.
+    ReadEvents,
+    /// To add an event of the product's own to the record.
+    WriteEvents,
     /// To use a permission of the product that Rolecall serves; with what the asking service says of it.
     Use(&'a str, &'a Properties),
     Read,
@@ -142,6 +146,8 @@ impl Action<'_> {
             Action::List(_) => "tenant:list-members",
             Action::Check => "decision:check",
             Action::Introspect => "session:introspect",
+            Action::ReadEvents => "event:read",
+            Action::WriteEvents => "event:write",
             Action::Use(..) => "permission:use",
             Action::Read => "member:read",
             Action::UpdateProfile => "member:update-profile",
@@ -232,6 +238,7 @@ impl Action<'_> {
                 ("rank", long(*rank)),
             ]),
             Action::SetIdentity | Action::SetMetadata | Action::Remove => {}
+            Action::ReadEvents | Action::WriteEvents => {}
             Action::ReadSessions | Action::EndSessions => {}
             Action::StartSession(SignIn { issuer, acr, amr, .. }) => {
                 pairs.extend([("issuer", string(issuer)), ("amr", strings(amr.iter().map(String::as_str)))]);

@@ -114,7 +114,7 @@ async fn named<T: Record + DeserializeOwned>(
         Some(_) => numbers.extend(facts.found()),
         None => {
             let prefix = caller.keys().names(T::KIND, beginning);
-            let range = Range { prefix, in_index: false, descending: wanted.descending };
+            let range = Range { descending: wanted.descending, ..Range::of(prefix) };
             let after = start.map(|sk| range.at(&sk));
             let limit = i32::try_from(page.limit).unwrap_or(i32::MAX);
             let (items, more) = asked.table.page(&range, after.as_ref().map(|key| (key, None)), limit).await?;

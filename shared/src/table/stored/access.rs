@@ -1,8 +1,9 @@
-//! The records of who may come in, and of what a tenant forbids: issuers, sessions, API keys and policies.
+//! The records of who may come in, and of what a tenant forbids: issuers, sessions, API keys and policies;
+//! and things of the product.
 
 use domain::event::Stamp;
 use domain::id::TenantId;
-use domain::{Actor, ApiKey, Entry, Issuer, OwnPolicy, Problem, Record, Session};
+use domain::{Actor, ApiKey, Entry, Issuer, OwnPolicy, Problem, Record, Session, Thing};
 
 use super::{Image, Link, Stored, Written, stamp};
 use crate::table::fence::Fact;
@@ -59,6 +60,18 @@ impl Stored for Session {
     fn image(&self, tenant: TenantId) -> Result<Image, Malformed> {
         let key = TenantKeys(tenant).session(self.user, &self.id);
         let item = encode(&key, None, self)?;
+        Ok(Image { key, item, links: Vec::new(), version: self.meta.version, fact: None, keeps_links: false })
+    }
+
+    stamped!();
+}
+
+impl Stored for Thing {
+    /// What happened is in the events: the item has only the end of the chain.
+    fn image(&self, tenant: TenantId) -> Result<Image, Malformed> {
+        let key = TenantKeys(tenant).thing(&self.name);
+        let item =
+            encode(&key, None, &Self { meta: self.meta.clone(), ..Self::new(&self.name, self.meta.created_at) })?;
         Ok(Image { key, item, links: Vec::new(), version: self.meta.version, fact: None, keeps_links: false })
     }
 
