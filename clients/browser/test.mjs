@@ -39,6 +39,9 @@ const NOT_SENT = [
   'post /v1/users/{id}/restore',
   // The example changes what it names, so it can be sent once.
   'post /v1/users/batch',
+  // Nobody is invited.
+  'get /v1/invitations/{id}',
+  'post /v1/invitations/{id}/resend',
   // The example is an owner's.
   'patch /v1/roles/{id}',
   // Only an owner may.

@@ -23,8 +23,10 @@ calls = itertools.count()
 
 
 ORGANIZATION = "/api/v1/organizations/{organization_id}"
-CREATIONS = {f"POST /v1/{things}" for things in ("users", "roles", "groups", "labels", "tenants", "issuers", "api-keys", "events")}
+THINGS = ("users", "roles", "groups", "labels", "tenants", "issuers", "api-keys", "events", "invitations")
+CREATIONS = {f"POST /v1/{things}" for things in THINGS}
 CREATIONS |= {f"PUT {ORGANIZATION}/users"} | {f"POST /v1/users/{what}" for what in ("batch", "import", "export")}
+CREATIONS.add("POST /api/{tenant}/{version}/user_invites/create_v2")
 # A member whom the run restores, again and again.
 REMOVED = "726f6c65-6361-8002-8000-000000000005"
 # The caller, who must stay.
@@ -35,6 +37,8 @@ REMOVALS = {"DELETE /v1/users/{id}": "id", f"DELETE {ORGANIZATION}/users/{{user_
 
 # Operations that give tokens, and a request that they take: it prolongs a session of the caller.
 TOKENS = {"POST /v1/sessions", "POST /oauth/token"}
+# It takes a secret that was sent to somebody, and a token of an identity provider.
+ACCEPTANCE = "POST /v1/invitations/accept"
 PROLONGING = {
     "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
     "subject_token": ADMIN["x-session-token"],
@@ -159,6 +163,7 @@ OF_NO_SCHEMA = (
     "there can be at most ",
     "must be a network such as ",
     "a group that is not there twice",
+    "an address that is not there twice",
     # A form with a list.
     "must be there once at most",
     "groups of which one at most is primary",
@@ -222,7 +227,7 @@ def filter_failure(context, failure, case, response):
     if failure.code == "ST201" and case.operation.label in ("POST /oauth/introspect", "POST /oauth/revoke"):
         return False
     # No schema says which token is good.
-    if failure.code == "ST202" and case.operation.label in TOKENS:
+    if failure.code == "ST202" and case.operation.label in TOKENS | {ACCEPTANCE}:
         return False
     # A request that fits the description, and that the function refuses.
     if failure.code != "ST202" or response.status_code not in (400, 422):
@@ -319,6 +324,12 @@ def api_key():
     return reply.json()["id"]
 
 
+def invited():
+    reply = of_owner("POST", "/v1/invitations", {"emails": [f"spare-{next(spares)}@acme.example"]})
+    assert reply.status_code == 200, f"the owner cannot invite anybody: {reply.text}"
+    return reply.json()["data"][0]["invitation"]["id"]
+
+
 def joined_group():
     """A group that the owner is in: its deletion is a job."""
     group = made("groups")
@@ -342,22 +353,28 @@ SPARED = {
     "DELETE /v1/issuers/{id}": issuer,
     "DELETE /v1/api-keys/{id}": api_key,
     "GET /v1/jobs/{id}": job,
+    "GET /v1/invitations/{id}": invited,
+    "POST /v1/invitations/{id}/resend": invited,
+    "DELETE /v1/invitations/{id}": invited,
 }
 # The demo's roles, groups, API key, and a job that it could have, by their UUIDs.
 DEMO = {
     f"726f6c65-6361-{kind}-8000-00008000000{number}"
     for kind, number in (("8004", 4), ("8004", 5), ("8005", 1), ("8005", 2), ("8009", 1), ("800b", 1))
 }
+# Members whom the examples of invitations name.
+DEMO.update({"726f6c65-6361-8002-8000-000000000003", "726f6c65-6361-8002-8000-00000000000a"})
 # The issuer of the demo tenant's own.
 DEMO.add("726f6c65-6361-800a-a66d-32ec1e21d465")
 
 
-# Only an owner may do these, or the caller would be gone.
+# Only an owner, or somebody who is invited, may do these; or the caller would be gone.
 NOT_FOR_THE_CALLER = {
     "DELETE /v1/tenant",
     "POST /v1/tenant/restore",
     "POST /v1/tenant/transfer-ownership",
     "POST /v1/tenant/leave",
+    ACCEPTANCE,
 }
 
 

@@ -1,5 +1,6 @@
 //! The state that a function keeps while it is warm: the connection, the keys, the catalogs.
 
+mod entry;
 mod events;
 mod keys;
 mod lists;

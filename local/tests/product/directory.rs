@@ -19,7 +19,7 @@ const GLOBEX: TenantId = TenantId::new(2);
 struct Ids([(&'static str, String); 11]);
 
 /// The calls with an id in every position. `<user>` stands for the UUID of a user, `<user number>` for the number.
-const CALLS: [(&str, &str, &str); 74] = [
+const CALLS: [(&str, &str, &str); 79] = [
     ("DELETE", "/v1/sessions/0b3e0f5e-33a4-4b0f-9d3c-0d8a6f6e9a10", ""),
     ("DELETE", "/v1/users/<user>/sessions", ""),
     ("GET", "/v1/users/<user>", ""),
@@ -114,6 +114,11 @@ const CALLS: [(&str, &str, &str); 74] = [
     ("POST", "/v1/api-keys/<key>/rotate", "{}"),
     ("POST", "/v1/api-keys/<key>/take-over", ""),
     ("DELETE", "/v1/api-keys/<key>", ""),
+    ("GET", "/v1/invitations/<user>", ""),
+    ("POST", "/v1/invitations/<user>/resend", "{}"),
+    ("DELETE", "/v1/invitations/<user>", ""),
+    ("POST", "/v1/invitations", r#"{"emails": ["n@acme.example"], "roles": ["<role>"], "groups": ["<group>"]}"#),
+    ("POST", "/api/acme/v1/user_invites/create_v2", r#"{"emails": ["n@acme.example"], "group_ids": [<group number>]}"#),
 ];
 
 impl Ids {

@@ -71,7 +71,7 @@ const CALLERS: [(&str, &[u32]); 9] = [
 /// A call to a way: method, path, body. `<target>` stands for the UUID of a member with the role `plain`, who is in the group that
 /// confers nothing; `<gone>` for that of a removed member who held the prize. The calls of other dialects have their numbers.
 type Way = (&'static str, &'static str, &'static str, &'static str);
-const WAYS: [Way; 32] = [
+const WAYS: [Way; 36] = [
     ("tenant: role", "PATCH", "/api/v1/tenant/<tenant>/user/<target>", r#"{"roleId": "prize"}"#),
     ("users: roles", "PUT", "/v1/users/<target>", r#"{"roles": ["prize"]}"#),
     ("directory: admin", "PUT", "/api/<slug>/v1/users/<target number>", r#"{"role": "ADMIN"}"#),
@@ -107,6 +107,15 @@ const WAYS: [Way; 32] = [
     ("a new member", "POST", "/v1/users", r#"{"email": "new@x.example", "roles": ["prize"]}"#),
     ("a new member, by a group", "POST", "/v1/users", r#"{"email": "new@x.example", "groups": [{"id": "<vault>"}]}"#),
     ("a new member, by default", "POST", "/v1/users", r#"{"email": "new@x.example"}"#),
+    ("an invitation", "POST", "/v1/invitations", r#"{"emails": ["new@x.example"], "roles": ["prize"]}"#),
+    ("an invitation, by a group", "POST", "/v1/invitations", r#"{"emails": ["new@x.example"], "groups": ["<vault>"]}"#),
+    ("an invitation, by default", "POST", "/v1/invitations", r#"{"emails": ["new@x.example"]}"#),
+    (
+        "directory: invitation",
+        "POST",
+        "/api/<slug>/v1/user_invites/create_v2",
+        r#"{"emails": ["new@x.example"], "tenant_role": "ADMIN"}"#,
+    ),
     ("a removed member", "POST", "/v1/users/<gone>/restore", ""),
     (
         "a batch: one role",

@@ -16,6 +16,7 @@ mod escalation;
 mod failures;
 mod harness;
 mod imports;
+mod invitations;
 mod jobs;
 mod life;
 mod lists;

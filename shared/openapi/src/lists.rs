@@ -38,8 +38,13 @@ impl Operation {
     }
 
     /// The answer to a success is a JSON list of new members.
-    pub fn several<T: JsonSchema>(mut self) -> Self {
-        let schema = self.schema::<Vec<T>>(SchemaSettings::draft2020_12().for_serialize());
+    pub fn several<T: JsonSchema>(self) -> Self {
+        self.outcomes::<Vec<T>>()
+    }
+
+    /// The answer says what became of each of several new things.
+    pub fn outcomes<T: JsonSchema>(mut self) -> Self {
+        let schema = self.schema::<T>(SchemaSettings::draft2020_12().for_serialize());
         self.problems_of(Scope::New);
         self.problems_of(Scope::Members);
         let headers = ["x-request-id", "policy-notices", "idempotent-replayed"];

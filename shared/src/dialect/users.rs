@@ -6,6 +6,7 @@ mod change;
 mod check;
 mod event;
 mod fields;
+mod invitation;
 mod issuer;
 mod job;
 mod lines;
@@ -39,6 +40,10 @@ pub(crate) use check::tags;
 pub use check::{Check, Explanation, MAX_THING_ID, ShownDecision};
 pub use event::{ChainCheck, Checkpoints, EVENT_ORDERS, Events, ShownEvent, wanted_events, wanted_subject};
 pub use fields::{STATUSES, UserFields, UserStatus};
+pub use invitation::{
+    Invitations, InvitationsCreation, InvitationsMade, Invitee, InviteeWithSecret, NewLink, ShownInvitation, addresses,
+    state,
+};
 pub use issuer::{IssuerUpdate, IssuerWithKeys, Issuers, NewIssuer, ShownIssuer};
 pub use job::{ShownJob, deletion};
 pub use lines::{ImportedLines, MAX_PART, NewExport, NewImport, SentPart, edits, line};

@@ -2,6 +2,7 @@
 
 use domain::id::{KeyId, TenantId, UserId};
 use domain::job::Starter;
+use domain::member::invitation::Inviter;
 use domain::problem::Denial;
 use domain::{ApiKey, Problem, Time};
 
@@ -115,6 +116,24 @@ impl Caller {
 
     pub(super) fn api_key(&self) -> Option<&KeyProof> {
         if let Identity::Key(key) = &self.identity { Some(key) } else { None }
+    }
+
+    /// The caller as the one who stands for an invitation.
+    pub fn inviter(&self) -> Inviter {
+        match &self.identity {
+            Identity::Member(user) => Inviter::Member(*user),
+            Identity::Key(key) => Inviter::Key(key.id, key.maker),
+        }
+    }
+
+    /// Who stands for an invitation. They do not call now.
+    pub(super) fn of_inviter(inviter: Inviter, tenant: TenantId) -> Self {
+        let key = |id, maker| KeyProof { id, maker, hash: None, address: String::new() };
+        let identity = match inviter {
+            Inviter::Member(user) => Identity::Member(user),
+            Inviter::Key(id, maker) => Identity::Key(key(id, maker)),
+        };
+        Self { tenant, slug: String::new(), identity, proofs: Vec::new() }
     }
 
     /// The caller among all callers of the tenant.

@@ -101,7 +101,7 @@ impl Facts {
         let key_of = |name: &String| caller_name.as_ref().map(|caller| keys.idempotency(caller, name));
         let repeated_keys: Vec<Key> = reads.repeated.iter().filter_map(key_of).collect();
         let wanted = [&tenant_key].into_iter().chain(&record_key).cloned();
-        let wanted = wanted.chain(who.caller().into_iter().flat_map(Caller::items));
+        let wanted = wanted.chain(who.items());
         let wanted = wanted.chain(reads.members.iter().map(|user| keys.member(*user)));
         let address_key = reads.address.as_ref().map(|email| keys.email(email));
         let external_key = reads.external_id.as_ref().map(|(kind, id)| keys.external_id(kind, id));

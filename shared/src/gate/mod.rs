@@ -19,6 +19,7 @@ pub mod events;
 pub mod exports;
 mod facts;
 pub mod imports;
+pub mod invitations;
 pub mod issuers;
 pub mod jobs;
 mod known;
@@ -63,6 +64,7 @@ pub use plan::{Plan, Reading, Step};
 pub use principal::Who;
 pub use reads::Reads;
 pub use replay::Recorded;
+pub use seats::SEATS;
 
 use plan::Allowed;
 

@@ -97,6 +97,12 @@ impl Facts {
         persons.map(|person| person.user).find(|user| self.member(Some(*user)).is_ok())
     }
 
+    /// The number that the person with an address that [`Reads::person`] named has, or gets.
+    pub(super) fn number_of(&self, email: &str) -> Option<UserId> {
+        let mut persons = self.people.persons.iter();
+        persons.find(|person| person.email == email).map(|person| person.user)
+    }
+
     /// The member with an address that [`Reads::addresses`] named.
     ///
     /// # Errors

@@ -10,8 +10,10 @@ use domain::thing::Happening;
 use domain::{Change, Event, Member, MemberEdit, Numbers, Problem, Role, RoleEdit, Thing, Time, User};
 
 use super::facts::{Facts, Unseen, View};
+use super::invitations::Accepts;
 use super::list::Shown;
-use super::sessions::{Accepts, Begins};
+use super::seats::SEATS;
+use super::sessions::Begins;
 use super::{Idempotency, IfMatch, Recorded};
 use crate::answer::Answer;
 use crate::table::fence::Fact;
@@ -223,16 +225,20 @@ impl<'f> Plan<'f> {
         }
     }
 
+    /// # Errors
+    /// Why it is denied, or else refused.
+    pub(super) fn is_allowed(&mut self) -> Result<(), Problem> {
+        self.denied.take().or(self.refused.take()).map_or(Ok(()), Err)
+    }
+
     /// Only this result can be written, and it exists only if every action was allowed.
     pub(super) fn decide(
-        self,
+        mut self,
         if_match: Option<&IfMatch>,
         idempotency: Option<&Idempotency>,
         answer: Answer,
     ) -> Result<Allowed, Problem> {
-        if let Some(why) = self.denied.or(self.refused) {
-            return Err(why);
-        }
+        self.is_allowed()?;
         let (kind, version) = match self.first {
             Some(first) => first,
             // What the product was to do is done already.
@@ -246,7 +252,7 @@ impl<'f> Plan<'f> {
             && self.tenant.seats_taken > 0
             && self.facts.tenant().seats_taken + self.tenant.seats_taken > i64::from(most)
         {
-            return Err(Problem::LimitReached("members who take a seat", most as usize));
+            return Err(Problem::LimitReached(SEATS, most as usize));
         }
         match (if_match, version) {
             (Some(_), None) => return Err(Problem::NothingToMatch(kind)),

@@ -1,6 +1,7 @@
 //! Makes every key of the table; no other code does. The README has the chart of keys.
 
 mod events;
+mod invitations;
 mod issuers;
 
 use std::borrow::Cow;
@@ -12,6 +13,7 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
 pub use events::*;
+pub use invitations::Listed;
 pub use issuers::*;
 
 /// The name of the overloaded index.
@@ -262,11 +264,6 @@ impl TenantKeys {
     /// The partition of all such items.
     pub fn identities(self) -> Key {
         Key::new(format!("{}#IDENTITIES", self.partition()), "")
-    }
-
-    /// The invitation with a secret. The key has the secret's hash.
-    pub fn invitation(self, secret: &str) -> Key {
-        Key::new(self.partition(), format!("INVITATION#{}", hex(&Sha256::digest(secret))))
     }
 
     /// What a session has beside its life.

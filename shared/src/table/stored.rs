@@ -114,6 +114,7 @@ impl Stored for Member {
         // `Written::picture` gives this item its content.
         let edges = edges.chain(self.picture.iter().map(|_| keys.picture(user)));
         let mut links = edges.map(Link::edge).collect::<Result<Vec<_>, _>>()?;
+        links.extend(people::invitation(keys, self)?);
         let mut listed = None;
         if self.is_present() {
             links.push(Link::name(keys.email(&self.email), user, "member with this address")?);
