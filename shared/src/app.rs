@@ -20,8 +20,8 @@ use lambda_http::http::header;
 use crate::answer::Answer;
 use crate::api_key::ShownKey;
 use crate::gate::{
-    self, Asked, Caller, Conditions, FreshNumbers, KeyProof, KnownNames, KnownRules, MemberList, Page, PageFn, PartFn, PlanFn,
-    Proof, Question, ReadFn, Reads, TenantPageFn, VerifyAgain, Who,
+    self, Asked, Caller, Conditions, FreshNumbers, KeyProof, KnownNames, KnownRules, MemberList, Page, PageFn, PartFn,
+    PlanFn, Proof, Question, ReadFn, Reads, TenantPageFn, VerifyAgain, Who,
 };
 use crate::http::call::Call;
 use crate::http::credential::{self, Credential, Expected, Holder, Keys, Kind};

@@ -109,7 +109,7 @@ impl Principal {
             }
             // They are the author of the wish, and not of what happens now.
             Acting::For(acting, why) => {
-                Self { author: Author::Product(why.clone()), actor: None, ..Self::new(acting, rules, tenant)? }
+                Self { author: Author::Product(why.clone()), actor: None, ..Self::new(acting, rules, tenant, now)? }
             }
             Acting::Member(me) if me.is_present() => Self {
                 entities: vec![policy::member(me, rules)],

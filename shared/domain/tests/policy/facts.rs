@@ -25,7 +25,7 @@ struct Facts {
 
 impl Facts {
     fn new(principal: &Entity, action: &Action, resource: Entity) -> Self {
-        let (action, context) = (action.name(), action.context("users"));
+        let (action, context) = (action.name(), action.context(around("users")));
         Self { principal: principal.clone(), action, resource, context }
     }
 
@@ -118,9 +118,8 @@ fn generated(rng: &mut Rng) -> Vec<Facts> {
                     of_all(action, before.entity(ACME, rules));
                 }
             }
-            let conferring = |role: RoleId| {
-                Group { confers: [role].into(), ..Group::new(SALES, "sales", Time::from_millis(0)) }
-            };
+            let conferring =
+                |role: RoleId| Group { confers: [role].into(), ..Group::new(SALES, "sales", Time::from_millis(0)) };
             let (before, after) = (conferring(before.id), conferring(after.id));
             let changes = [
                 Change::Create(&after),
@@ -151,7 +150,8 @@ fn the_facts_are_as_the_proofs_assume() {
             *seen.entry(facts.action).or_insert(0) += 1;
         }
     }
-    let decided = ["member:assign-role", "member:set-groups", "role:create", "role:update", "role:delete", "group:manage"];
+    let decided =
+        ["member:assign-role", "member:set-groups", "role:create", "role:update", "role:delete", "group:manage"];
     assert!(decided.iter().all(|action| seen[action] > 1_000), "{seen:?}");
 }
 
@@ -160,11 +160,41 @@ fn the_facts_are_as_the_proofs_assume() {
 fn facts_that_are_wrong_are_found() {
     let text = |text: &str| Value::Set([Value::String(text.to_owned())].into());
     let edits: [(&str, &str, fn(&mut Facts) -> &mut Attributes, &str, Value); 8] = [
-        ("callers of the highest rank are owners", "member:read", |it| &mut it.principal.attributes, "rank", Value::Long(3)),
-        ("members of the highest rank are owners", "member:read", |it| &mut it.resource.attributes, "rank", Value::Long(3)),
-        ("keys of the highest rank are owners' own", "key:read", |it| &mut it.resource.attributes, "roles", text("owner")),
-        ("nothing is held that is denied", "member:read", |it| &mut it.principal.attributes, "denies", text("member:read")),
-        ("who becomes an owner gets the highest rank", "member:set-groups", |it| &mut it.context, "adds", text("owner")),
+        (
+            "callers of the highest rank are owners",
+            "member:read",
+            |it| &mut it.principal.attributes,
+            "rank",
+            Value::Long(3),
+        ),
+        (
+            "members of the highest rank are owners",
+            "member:read",
+            |it| &mut it.resource.attributes,
+            "rank",
+            Value::Long(3),
+        ),
+        (
+            "keys of the highest rank are owners' own",
+            "key:read",
+            |it| &mut it.resource.attributes,
+            "roles",
+            text("owner"),
+        ),
+        (
+            "nothing is held that is denied",
+            "member:read",
+            |it| &mut it.principal.attributes,
+            "denies",
+            text("member:read"),
+        ),
+        (
+            "who becomes an owner gets the highest rank",
+            "member:set-groups",
+            |it| &mut it.context,
+            "adds",
+            text("owner"),
+        ),
         ("who stops to be an owner was one", "member:assign-role", |it| &mut it.context, "removes", text("owner")),
         ("deleting a role takes that role only", "role:delete", |it| &mut it.context, "removes", text("owner")),
         ("what is gained was not held", "member:assign-role", |it| &mut it.context, "gains", text("member:read")),
