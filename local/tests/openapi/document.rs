@@ -7,7 +7,7 @@ use std::path::Path;
 
 use local::REFUSALS;
 use local::cases::{Case, Cases};
-use local::template::{Function, Route};
+use local::template::Function;
 use local::{Result, Template};
 use serde_json::{Map, Value, json};
 

@@ -81,12 +81,26 @@ async fn a_trial_says_what_the_policy_does() {
     let product = Product::start().await;
     let owner = product.access("acme", "owner@acme.example").await;
     let admin = product.access("acme", "admin@acme.example").await;
+    // A change of the past that it would have refused, and one that it would not.
+    let path = "/v1/users/726f6c65-6361-8002-8000-000000000003";
+    for change in [json!({ "roles": ["user", "auditor"] }), json!({ "first_name": "Una" })] {
+        assert_eq!(call(&product, &admin, "PATCH", path, Some(change)).await.status, 200);
+    }
     let body = Some(json!({ "text": ONLY_OWNERS }));
     let trial = call(&product, &owner, "POST", "/v1/policies/dry-run", body.clone()).await;
     assert_eq!(trial.status, 200, "{}", trial.json());
     let refused = json!([{ "permission": "member:assign-role", "rule": "draft-0", "notices": ["Ask an owner."] }]);
     let trial = trial.json();
     assert_eq!(trial["shuts_you_out"], false);
+    let past = &trial["past"];
+    assert_eq!(
+        (&past["judged"], past["read"].as_u64() > Some(20)),
+        (&json!(2), true),
+        "the seed's are not judged: {past}"
+    );
+    let of_past = past["refused"].as_array().unwrap();
+    assert_eq!((of_past.len(), &of_past[0]["refused"]), (1, &refused), "{past}");
+    assert!(of_past[0]["event"]["changes"]["roles"].is_object(), "{past}");
     let data = trial["data"].as_array().unwrap();
     assert_eq!(data.len(), 1, "of the members, only the admin gives roles, beside the owner: {trial}");
     assert_eq!((&data[0]["email"], &data[0]["refused"]), (&json!("admin@acme.example"), &refused));
@@ -94,7 +108,6 @@ async fn a_trial_says_what_the_policy_does() {
 
     // Nothing was written: the admin still gives roles. Then the policy does what the trial said.
     let give = json!({ "roles": ["user"] });
-    let path = "/v1/users/726f6c65-6361-8002-8000-000000000003";
     let with_role = call(&product, &admin, "PATCH", path, Some(json!({ "roles": ["user", "auditor"] }))).await;
     assert_eq!(with_role.status, 200, "{}", with_role.json());
     let body = json!({ "name": "Only owners give roles", "text": ONLY_OWNERS });

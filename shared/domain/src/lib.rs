@@ -11,6 +11,7 @@ pub mod api_key;
 pub mod catalog;
 pub mod chain;
 pub mod checkpoint;
+pub mod draft;
 pub mod event;
 pub mod group;
 pub mod id;

@@ -3,7 +3,6 @@
 //! The base policies are in `policies/base.cedar`. `policies/schema.cedarschema` has the types that they use.
 
 mod action;
-pub mod draft;
 pub mod eval;
 pub mod format;
 pub mod properties;
@@ -88,6 +87,7 @@ impl Around<'_> {
 /// The policies of one tenant: the base ones and its own.
 #[derive(Debug)]
 pub struct Policies {
+    base: &'static [(String, Rule)],
     /// Each under the name that denials show.
     own: Vec<(String, Rule)>,
     /// The policies of the tenant that cannot be used, by their numbers, and why. While there is one, nothing is allowed,
@@ -98,7 +98,7 @@ pub struct Policies {
 impl Policies {
     /// The base policies and those of a tenant.
     pub fn new<'a>(own: impl IntoIterator<Item = &'a Policy>) -> Self {
-        let mut policies = Self { own: Vec::new(), broken: Vec::new() };
+        let mut policies = Self { base: base(), own: Vec::new(), broken: Vec::new() };
         for policy in own {
             let name = |index: usize| format!("tenant-policy-{}-{index}", policy.id);
             match read_own(&policy.compiled, name) {
@@ -109,11 +109,12 @@ impl Policies {
         policies
     }
 
-    /// The base policies and one that is not in force, compiled. A denial names its statements `draft-0`, `draft-1` and so on.
-    pub fn draft(compiled: &str) -> Self {
+    /// One policy alone that is not in force, compiled: without the base policies, all that it does not forbid is allowed. A denial names
+    /// its statements `draft-0`, `draft-1` and so on.
+    pub(crate) fn draft(compiled: &str) -> Self {
         match read_own(compiled, |index| format!("draft-{index}")) {
-            Ok(own) => Self { own, broken: Vec::new() },
-            Err(why) => Self { own: Vec::new(), broken: vec![(0, why)] },
+            Ok(own) => Self { base: &[], own, broken: Vec::new() },
+            Err(why) => Self { base: &[], own: Vec::new(), broken: vec![(0, why)] },
         }
     }
 
@@ -159,14 +160,14 @@ impl Policies {
         let request = Request::new(uids, context, entities);
 
         let (mut permits, mut forbids) = (Vec::new(), Vec::new());
-        for (name, rule) in base().iter().chain(&self.own) {
+        for (name, rule) in self.base.iter().chain(&self.own) {
             // Cedar skips a policy that errs, even a `forbid`. Here it denies.
             if request.fits(rule).map_err(error)? {
                 let those = if rule.effect == Effect::Forbid { &mut forbids } else { &mut permits };
                 those.push((name, rule));
             }
         }
-        let denied = !forbids.is_empty() || permits.is_empty();
+        let denied = !forbids.is_empty() || (permits.is_empty() && !self.base.is_empty());
         let decided = if denied { forbids } else { permits };
         let mut notices: Vec<String> = Vec::new();
         for notice in decided.iter().filter_map(|(_, rule)| rule.annotations.notice.as_ref()) {

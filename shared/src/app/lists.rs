@@ -60,13 +60,13 @@ impl App {
         &'a self,
         call: &'a Call,
         caller: &'a Caller,
-        compiled: &'a str,
+        draft: (&'a str, usize),
         page: &'a Page,
         answer: &'a TrialFn<'a>,
     ) -> Boxed<'a, Answer> {
         Box::pin(async move {
             let check = |item: Option<&Item>| self.verify_again(caller, item);
-            gate::policies::try_out(&self.asked(call, &check), caller, compiled, page, answer).await
+            gate::policies::try_out(&self.asked(call, &check), caller, draft, page, answer).await
         })
     }
 }

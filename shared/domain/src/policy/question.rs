@@ -51,7 +51,7 @@ impl Rules {
     }
 
     /// The action and the thing, as policies know them. There is no action of a name that the thing does not know.
-    pub(super) fn asked<'a>(
+    pub(crate) fn asked<'a>(
         &'a self,
         tenant: TenantId,
         name: &'a str,

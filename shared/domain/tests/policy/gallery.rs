@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::SignIn;
-use domain::policy::draft::Refusal;
+use domain::draft::{Draft, Refusal};
 use domain::policy::properties::Properties;
 use domain::policy::{Around, KeyDeed};
 use policy_text::admit;
@@ -193,7 +193,7 @@ fn a_trial_tells_what_a_policy_would_refuse() {
     let it = Under::new("No sign-in without a second factor");
     let around = Around { dialect: "users", now: it.time() };
     let told = |text: &str, of: &Member| -> Vec<String> {
-        let refused = it.rules.refused_by(&Policies::draft(&admit(text).unwrap()), around, of);
+        let refused = it.rules.refused_by(&Draft::new(&admit(text).unwrap()), around, of);
         refused.into_iter().map(|Refusal { permission, denial }| format!("{permission} {}", denial.rule)).collect()
     };
     let [owner, admin, user] =

@@ -1,5 +1,6 @@
 //! Policies of a tenant's own.
 
+use domain::draft::Refusal;
 use domain::meta::MAX_NAME;
 use domain::own_policy::{MAX_TEXT, PolicyContent};
 use domain::problem::{Fault, Wrong};
@@ -8,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::event::ShownEvent;
 use crate::gate::list::Shown;
 use crate::gate::policies::Trial;
 use crate::http::json::{Faulty, Object, Text, Wire};
@@ -117,12 +119,33 @@ pub struct Policies<'a> {
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "PolicyTrial"))]
 pub struct ShownTrial<'a> {
+    past: ShownPast<'a>,
     /// Whether the draft would keep the caller from changing policies. Such a policy is refused.
     shuts_you_out: bool,
     /// The members of the page whom it would refuse something that they may do now, in the order of their numbers.
     data: Vec<TriedUser<'a>>,
     /// The `cursor` of the next page of members; null after the last one. A page can be short, or empty.
     next_cursor: Option<&'a str>,
+}
+
+/// The last changes of the tenant.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "PolicyPast"))]
+struct ShownPast<'a> {
+    /// How many events were read.
+    read: usize,
+    /// How many of them were judged: the others are the product's own, or their authors are gone.
+    judged: usize,
+    /// Those that the draft would have refused, the newest first.
+    refused: Vec<RefusedEvent<'a>>,
+}
+
+/// A change that a draft would have refused.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+struct RefusedEvent<'a> {
+    event: ShownEvent<'a>,
+    refused: Vec<ShownRefusal<'a>>,
 }
 
 #[derive(Serialize)]
@@ -137,7 +160,8 @@ struct TriedUser<'a> {
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "PolicyRefusal"))]
 struct ShownRefusal<'a> {
-    /// A permission; or `tenant:enter` (to act in the tenant at all), `policy:manage`, `issuer:manage`, `tenant:delete`.
+    /// A permission; or `tenant:enter` (to act in the tenant at all), `policy:manage`, `issuer:manage`, `tenant:delete`. Of a past change the
+    /// action, which has the name of its permission.
     permission: &'a str,
     /// The statement of the draft that refuses it: `draft-0` is the first one.
     rule: &'a str,
@@ -145,17 +169,30 @@ struct ShownRefusal<'a> {
     notices: &'a [String],
 }
 
+impl<'a> ShownRefusal<'a> {
+    fn all(refused: &'a [Refusal]) -> Vec<Self> {
+        let shown = |refusal: &'a Refusal| Self {
+            permission: refusal.permission,
+            rule: &refusal.denial.rule,
+            notices: &refusal.denial.notices,
+        };
+        refused.iter().map(shown).collect()
+    }
+}
+
 impl<'a> ShownTrial<'a> {
     pub fn new(trial: &'a Trial<'a>) -> Self {
-        let users = trial.users.iter().map(|tried| {
-            let refused = tried.refused.iter().map(|refusal| ShownRefusal {
-                permission: refusal.permission,
-                rule: &refusal.denial.rule,
-                notices: &refusal.denial.notices,
-            });
-            TriedUser { id: tried.member.user.uuid(), email: &tried.member.email, refused: refused.collect() }
+        let users = trial.users.iter().map(|tried| TriedUser {
+            id: tried.member.user.uuid(),
+            email: &tried.member.email,
+            refused: ShownRefusal::all(&tried.refused),
         });
+        let refused = trial.past.refused.iter().map(|past| RefusedEvent {
+            event: ShownEvent::new(past.event, trial.tenant.id, false),
+            refused: ShownRefusal::all(&past.refused),
+        });
+        let past = ShownPast { read: trial.past.read, judged: trial.past.judged, refused: refused.collect() };
         let next_cursor = trial.next_cursor.as_deref();
-        Self { shuts_you_out: trial.shuts_out, data: users.collect(), next_cursor }
+        Self { past, shuts_you_out: trial.shuts_out, data: users.collect(), next_cursor }
     }
 }

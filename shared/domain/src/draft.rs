@@ -1,35 +1,47 @@
-//! What a policy that is not in force yet would refuse.
+//! What a policy that is not in force yet would refuse: members now, and changes of the past.
+
+mod past;
 
 use std::collections::BTreeSet;
 
-use super::eval::Entity;
-use super::properties::Properties;
-use super::question::{Thing, of_product};
-use super::{Action, Around, KeyDeed, Policies, Rules, member, named, record, string, tenant};
 use crate::id::{GroupId, LabelId, MembershipId, RoleId, TenantId, UserId};
 use crate::member::{Member, Status};
+use crate::policy::eval::Entity;
+use crate::policy::properties::Properties;
+use crate::policy::question::{Thing, of_product};
+use crate::policy::{
+    Action, Around, KeyDeed, Policies, Rules, groups, long, member, named, record, string, strings, tenant,
+};
 use crate::problem::Denial;
 use crate::role::{EVERYTHING, Role, USER};
 
 /// The names, beside permissions, of what a draft can refuse: acting in the tenant at all, and what only owners may.
 const BESIDE_PERMISSIONS: [&str; 4] = ["tenant:enter", "policy:manage", "issuer:manage", "tenant:delete"];
 
-/// What a draft would refuse somebody who may do it now.
+/// A policy that is not in force, compiled.
+pub struct Draft(Policies);
+
+/// What a draft refuses, by the name of the permission or of the action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal<'a> {
-    /// The name of a permission, or one of the names beside them.
     pub permission: &'a str,
     pub denial: Denial,
 }
 
+impl Draft {
+    pub fn new(compiled: &str) -> Self {
+        Self(Policies::draft(compiled))
+    }
+}
+
 impl Rules {
-    /// What `draft` would refuse a member who may do it under the present rules: each thing that an owner may, or a permission that they
+    /// What a draft would refuse a member who may do it under the present rules: each thing that an owner may, or a permission that they
     /// hold.
     ///
     /// A permission stands for the least that it allows: one over members for a change of a plain member that changes nothing, one over
     /// roles or groups for a plain role or a group that confers nothing, one of the product for a thing of which nothing is said. If the
     /// draft keeps them from acting at all, only that is told.
-    pub fn refused_by<'a>(&'a self, draft: &Policies, around: Around, of: &Member) -> Vec<Refusal<'a>> {
+    pub fn refused_by<'a>(&'a self, draft: &Draft, around: Around, of: &Member) -> Vec<Refusal<'a>> {
         let principal = member(of, self);
         let held = self.permissions(&self.roles_of(of));
         let names = BESIDE_PERMISSIONS.into_iter().chain(held.into_iter().filter(|name| *name != EVERYTHING));
@@ -39,7 +51,7 @@ impl Rules {
                 "tenant:enter" => policies.enter(around.now, &principal, of.tenant),
                 _ => self.least(policies, around, &principal, (permission, of.tenant)),
             };
-            if let (Ok(_), Err(denial)) = (decide(&self.policies), decide(draft)) {
+            if let (Ok(_), Err(denial)) = (decide(&self.policies), decide(&draft.0)) {
                 refused.push(Refusal { permission, denial });
                 if permission == "tenant:enter" {
                     break;
@@ -68,6 +80,8 @@ impl Rules {
             ("policy", "read") => (Some(Action::ReadPolicies), tenant(of)),
             ("policy", "manage") => (Some(Action::ManagePolicies), tenant(of)),
             ("issuer", "manage") => (Some(Action::ManageIssuers { of_deployment: false }), tenant(of)),
+            ("event", "read") => (Some(Action::ReadEvents), tenant(of)),
+            ("event", "write") => (Some(Action::WriteEvents), tenant(of)),
             ("session", "introspect") => (Some(Action::Introspect), tenant(of)),
             ("decision", "check") => (Some(Action::Check), member(&plain, self)),
             ("key", "create") => (Some(Action::Key(KeyDeed::Create)), key(of)),
@@ -94,12 +108,12 @@ fn key(of: TenantId) -> Entity {
     let none = BTreeSet::<&str>::new;
     let attributes = [
         ("status", string("active")),
-        ("roles", super::strings(none())),
-        ("rank", super::long(1)),
-        ("holds", super::strings(none())),
-        ("denies", super::strings(none())),
-        ("groups", super::groups(&[])),
-        ("manages", super::groups(&[])),
+        ("roles", strings(none())),
+        ("rank", long(1)),
+        ("holds", strings(none())),
+        ("denies", strings(none())),
+        ("groups", groups([])),
+        ("manages", groups([])),
     ];
     Entity { attributes: record(attributes), ..named("ApiKey", "", of) }
 }
