@@ -50,6 +50,9 @@ const NOT_SENT = [
   'post /v1/issuers',
   'patch /v1/issuers/{id}',
   'post /v1/api-keys/{id}/take-over',
+  'post /v1/policies',
+  'put /v1/policies/{id}',
+  'post /v1/policies/dry-run',
   // No job is there.
   'get /v1/jobs/{id}',
   'get /v1/jobs/{id}/parts/{n}',

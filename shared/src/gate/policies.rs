@@ -107,8 +107,8 @@ async fn past<'e>(asked: &Asked<'_>, facts: &Facts, draft: &Draft, events: &'e [
         let id = &event.subject.id;
         match event.subject.kind.as_str() {
             Member::KIND => UserId::parse(id).map(|id| keys.member(id)),
-            Group::KIND => GroupId::parse(id).map(|id| keys.group(id)),
-            ApiKey::KIND => KeyId::parse(id).map(|id| keys.api_key(id)),
+            Group::KIND => GroupId::parse_in(id, tenant).map(|id| keys.group(id)),
+            ApiKey::KIND => KeyId::parse_in(id, tenant).map(|id| keys.api_key(id)),
             _ => None,
         }
     };
@@ -125,7 +125,7 @@ async fn past<'e>(asked: &Asked<'_>, facts: &Facts, draft: &Draft, events: &'e [
     };
     let now = |event: &Event| -> Option<Value> {
         if event.subject.kind == Role::KIND {
-            let role = RoleId::parse(&event.subject.id).and_then(|id| facts.catalog().role(id));
+            let role = RoleId::parse_in(&event.subject.id, tenant).and_then(|id| facts.catalog().role(id));
             return role.and_then(|role| serde_json::to_value(role).ok());
         }
         let item = items.get(&subject_key(event)?)?.clone();
