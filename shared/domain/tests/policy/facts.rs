@@ -74,10 +74,7 @@ fn key(number: u32, roles: BTreeSet<RoleId>) -> ApiKey {
 fn generated(rng: &mut Rng) -> Vec<Facts> {
     let world = World::generate(rng);
     let rules = &world.catalog;
-    let (caller, mut other) = (world.member(rng, 1), world.member(rng, 2));
-    if rng.u8(..6) == 0 {
-        other.deleted_at = Some(Time::from_millis(1));
-    }
+    let (caller, other) = (world.member(rng, 1), world.member(rng, 2));
     let own: BTreeSet<RoleId> = world.some_roles(rng).into_iter().collect();
     let callers = [policy::member(&caller, rules), key(1, own.clone()).entity(ACME, rules)];
     let mut all = Vec::new();
@@ -103,6 +100,12 @@ fn generated(rng: &mut Rng) -> Vec<Facts> {
             }
         }
     }
+    for roles in world.all_sets() {
+        let new = Member { roles, ..world.member(rng, 3) };
+        for action in Member::actions(Change::Create(&new), rules) {
+            of_all(action, new.new_entity(ACME, rules));
+        }
+    }
     let (role_edit, group_edit) = (RoleEdit::default(), GroupEdit::default());
     for before in world.roles.values() {
         for after in world.roles.values() {
@@ -118,9 +121,8 @@ fn generated(rng: &mut Rng) -> Vec<Facts> {
                     of_all(action, before.entity(ACME, rules));
                 }
             }
-            let conferring = |role: RoleId| {
-                Group { confers: [role].into(), ..Group::new(SALES, "sales", Time::from_millis(0)) }
-            };
+            let conferring =
+                |role: RoleId| Group { confers: [role].into(), ..Group::new(SALES, "sales", Time::from_millis(0)) };
             let (before, after) = (conferring(before.id), conferring(after.id));
             let changes = [
                 Change::Create(&after),
@@ -151,7 +153,8 @@ fn the_facts_are_as_the_proofs_assume() {
             *seen.entry(facts.action).or_insert(0) += 1;
         }
     }
-    let decided = ["member:assign-role", "member:set-groups", "role:create", "role:update", "role:delete", "group:manage"];
+    let decided =
+        ["member:assign-role", "member:set-groups", "role:create", "role:update", "role:delete", "group:manage"];
     assert!(decided.iter().all(|action| seen[action] > 1_000), "{seen:?}");
 }
 
@@ -160,11 +163,41 @@ fn the_facts_are_as_the_proofs_assume() {
 fn facts_that_are_wrong_are_found() {
     let text = |text: &str| Value::Set([Value::String(text.to_owned())].into());
     let edits: [(&str, &str, fn(&mut Facts) -> &mut Attributes, &str, Value); 8] = [
-        ("callers of the highest rank are owners", "member:read", |it| &mut it.principal.attributes, "rank", Value::Long(3)),
-        ("members of the highest rank are owners", "member:read", |it| &mut it.resource.attributes, "rank", Value::Long(3)),
-        ("keys of the highest rank are owners' own", "key:read", |it| &mut it.resource.attributes, "roles", text("owner")),
-        ("nothing is held that is denied", "member:read", |it| &mut it.principal.attributes, "denies", text("member:read")),
-        ("who becomes an owner gets the highest rank", "member:set-groups", |it| &mut it.context, "adds", text("owner")),
+        (
+            "callers of the highest rank are owners",
+            "member:read",
+            |it| &mut it.principal.attributes,
+            "rank",
+            Value::Long(3),
+        ),
+        (
+            "members of the highest rank are owners",
+            "member:read",
+            |it| &mut it.resource.attributes,
+            "rank",
+            Value::Long(3),
+        ),
+        (
+            "keys of the highest rank are owners' own",
+            "key:read",
+            |it| &mut it.resource.attributes,
+            "roles",
+            text("owner"),
+        ),
+        (
+            "nothing is held that is denied",
+            "member:read",
+            |it| &mut it.principal.attributes,
+            "denies",
+            text("member:read"),
+        ),
+        (
+            "who becomes an owner gets the highest rank",
+            "member:set-groups",
+            |it| &mut it.context,
+            "adds",
+            text("owner"),
+        ),
         ("who stops to be an owner was one", "member:assign-role", |it| &mut it.context, "removes", text("owner")),
         ("deleting a role takes that role only", "role:delete", |it| &mut it.context, "removes", text("owner")),
         ("what is gained was not held", "member:assign-role", |it| &mut it.context, "gains", text("member:read")),
