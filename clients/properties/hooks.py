@@ -23,8 +23,10 @@ calls = itertools.count()
 
 
 ORGANIZATION = "/api/v1/organizations/{organization_id}"
-CREATIONS = {f"POST /v1/{things}" for things in ("users", "roles", "groups", "labels", "tenants", "issuers", "api-keys")}
-CREATIONS.add(f"PUT {ORGANIZATION}/users")
+THINGS = ("users", "roles", "groups", "labels", "tenants", "issuers", "api-keys", "events", "invitations")
+CREATIONS = {f"POST /v1/{things}" for things in THINGS}
+CREATIONS |= {f"PUT {ORGANIZATION}/users"} | {f"POST /v1/users/{what}" for what in ("batch", "import", "export")}
+CREATIONS.add("POST /api/{tenant}/{version}/user_invites/create_v2")
 # A member whom the run restores, again and again.
 REMOVED = "726f6c65-6361-8002-8000-000000000005"
 # The caller, who must stay.
@@ -35,6 +37,8 @@ REMOVALS = {"DELETE /v1/users/{id}": "id", f"DELETE {ORGANIZATION}/users/{{user_
 
 # Operations that give tokens, and a request that they take: it prolongs a session of the caller.
 TOKENS = {"POST /v1/sessions", "POST /oauth/token"}
+# It takes a secret that was sent to somebody, and a token of an identity provider.
+ACCEPTANCE = "POST /v1/invitations/accept"
 PROLONGING = {
     "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
     "subject_token": ADMIN["x-session-token"],
@@ -66,6 +70,13 @@ def entries(case):
     return [entry for entry in case.body if isinstance(entry, dict)] if is_list else []
 
 
+def changes(case):
+    """The changes of a batch."""
+    is_batch = case.operation.label == "POST /v1/users/batch" and isinstance(case.body, dict)
+    found = case.body.get("changes") if is_batch else None
+    return [change for change in found if isinstance(change, dict)] if isinstance(found, list) else []
+
+
 def of_owner(method, path, body=None):
     headers = {**CALLERS["owner"], "X-Tenant-ID": "726f6c65-6361-8001-8000-000000000001"}
     return session.request(method, URL + path, json=body, headers=headers, timeout=30)
@@ -90,6 +101,9 @@ def before_call(context, case, kwargs):
     for entry in entries(case):
         if str(entry.get("user_id")).lower() in SELF:
             entry["user_id"] = REMOVED
+    for change in changes(case):
+        if str(change.get("id")).lower() in SELF:
+            change["id"] = REMOVED
     if case.operation.label == "POST /v1/users/{id}/restore":
         of_owner("DELETE", f"/v1/users/{REMOVED}")
     # If the credential is under test, the call must stay as it is.
@@ -120,7 +134,9 @@ def after_call(context, case, response):
     """
     if succeeded(response, case):
         removed = [case.path_parameters[REMOVALS[case.operation.label]]] if case.operation.label in REMOVALS else []
-        for user in removed + [entry.get("user_id") for entry in entries(case)]:
+        removed += [entry.get("user_id") for entry in entries(case)]
+        removed += [change.get("id") for change in changes(case) if change.get("method") == "remove"]
+        for user in removed:
             uuid = f"726f6c65-6361-8002-8000-{int(user):012x}" if str(user).isdigit() else user
             of_owner("POST", f"/v1/users/{uuid}/restore")
     if succeeded(response, case) and case.operation.label == "POST /v1/issuers":
@@ -147,6 +163,7 @@ OF_NO_SCHEMA = (
     "there can be at most ",
     "must be a network such as ",
     "a group that is not there twice",
+    "an address that is not there twice",
     # A form with a list.
     "must be there once at most",
     "groups of which one at most is primary",
@@ -171,6 +188,12 @@ OF_NO_SCHEMA = (
     "the idempotency key was used for another request",
     "the tenant would be left without an active owner",
     "roles and groups together: change them in steps",
+    # A batch: what a change needs by its method, and the body of it.
+    "`changes[",
+    # The lines of an import.
+    "must be CSV with as many cells as the line of names",
+    "must be one of email, name, first_name, ",
+    "the body must not be empty",
 )
 
 
@@ -204,7 +227,7 @@ def filter_failure(context, failure, case, response):
     if failure.code == "ST201" and case.operation.label in ("POST /oauth/introspect", "POST /oauth/revoke"):
         return False
     # No schema says which token is good.
-    if failure.code == "ST202" and case.operation.label in TOKENS:
+    if failure.code == "ST202" and case.operation.label in TOKENS | {ACCEPTANCE}:
         return False
     # A request that fits the description, and that the function refuses.
     if failure.code != "ST202" or response.status_code not in (400, 422):
@@ -301,6 +324,12 @@ def api_key():
     return reply.json()["id"]
 
 
+def invited():
+    reply = of_owner("POST", "/v1/invitations", {"emails": [f"spare-{next(spares)}@acme.example"]})
+    assert reply.status_code == 200, f"the owner cannot invite anybody: {reply.text}"
+    return reply.json()["data"][0]["invitation"]["id"]
+
+
 def joined_group():
     """A group that the owner is in: its deletion is a job."""
     group = made("groups")
@@ -324,22 +353,28 @@ SPARED = {
     "DELETE /v1/issuers/{id}": issuer,
     "DELETE /v1/api-keys/{id}": api_key,
     "GET /v1/jobs/{id}": job,
+    "GET /v1/invitations/{id}": invited,
+    "POST /v1/invitations/{id}/resend": invited,
+    "DELETE /v1/invitations/{id}": invited,
 }
 # The demo's roles, groups, API key, and a job that it could have, by their UUIDs.
 DEMO = {
     f"726f6c65-6361-{kind}-8000-00008000000{number}"
     for kind, number in (("8004", 4), ("8004", 5), ("8005", 1), ("8005", 2), ("8009", 1), ("800b", 1))
 }
+# Members whom the examples of invitations name.
+DEMO.update({"726f6c65-6361-8002-8000-000000000003", "726f6c65-6361-8002-8000-00000000000a"})
 # The issuer of the demo tenant's own.
 DEMO.add("726f6c65-6361-800a-a66d-32ec1e21d465")
 
 
-# Only an owner may do these, or the caller would be gone.
+# Only an owner, or somebody who is invited, may do these; or the caller would be gone.
 NOT_FOR_THE_CALLER = {
     "DELETE /v1/tenant",
     "POST /v1/tenant/restore",
     "POST /v1/tenant/transfer-ownership",
     "POST /v1/tenant/leave",
+    ACCEPTANCE,
 }
 
 

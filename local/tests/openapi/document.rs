@@ -7,7 +7,7 @@ use std::path::Path;
 
 use local::REFUSALS;
 use local::cases::{Case, Cases};
-use local::template::{Function, Route};
+use local::template::Function;
 use local::{Result, Template};
 use serde_json::{Map, Value, json};
 
@@ -47,7 +47,7 @@ pub fn document(template: &Template, root: &Path, parts: &Path) -> Result<Value>
                 }
             }
             let mut operation = part["operation"].take();
-            operation["operationId"] = operation_id(function, route).into();
+            operation["operationId"] = route.operation.as_str().into();
             let comment = comment(&code, &key);
             let comment = comment.ok_or_else(|| lacks(&format!("begin its handler's comment with /// `{key}`: …")))?;
             (operation["summary"], operation["description"]) = comment;
@@ -114,16 +114,6 @@ fn part(parts: &Path, function: &Function, route: &str) -> Result<Value> {
         )
         .into()),
     }
-}
-
-/// `UsersUpdateFunction` is `usersUpdate`; of several routes those after the first add the name of their event: `docsPageFile`.
-fn operation_id(function: &Function, route: &Route) -> String {
-    let name = function.resource.strip_suffix("Function").unwrap_or(&function.resource);
-    let mut id = name[..1].to_lowercase() + &name[1..];
-    if function.routes.first() != Some(route) {
-        id += &route.event;
-    }
-    id
 }
 
 /// Summary and description of the handler with a route: its comment's first sentence, and the paragraphs after that.

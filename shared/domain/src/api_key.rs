@@ -86,7 +86,12 @@ impl ApiKey {
     pub fn is_good(&self, address: &str, now: Time) -> bool {
         let is_inside =
             || address.parse::<IpAddr>().is_ok_and(|address| self.networks.iter().any(|it| it.contains(&address)));
-        !self.ended && self.valid_until > now.seconds() && (self.networks.is_empty() || is_inside())
+        self.is_live(now) && (self.networks.is_empty() || is_inside())
+    }
+
+    /// Whether it has neither ended nor expired.
+    pub fn is_live(&self, now: Time) -> bool {
+        !self.ended && self.valid_until > now.seconds()
     }
 
     /// Whether a secret with this hash is good now.

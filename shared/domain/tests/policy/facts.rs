@@ -25,7 +25,7 @@ struct Facts {
 
 impl Facts {
     fn new(principal: &Entity, action: &Action, resource: Entity) -> Self {
-        let (action, context) = (action.name(), action.context("users"));
+        let (action, context) = (action.name(), action.context(around("users")));
         Self { principal: principal.clone(), action, resource, context }
     }
 
