@@ -200,7 +200,7 @@ fn facts_that_are_wrong_are_found() {
         ),
         ("who stops to be an owner was one", "member:assign-role", |it| &mut it.context, "removes", text("owner")),
         ("deleting a role takes that role only", "role:delete", |it| &mut it.context, "removes", text("owner")),
-        ("what is gained was not held", "member:assign-role", |it| &mut it.context, "gains", text("member:read")),
+        ("what is gained was not held", "member:set-groups", |it| &mut it.context, "gains", text("member:read")),
     ];
     let assumed = assumed();
     let rules = Rules::new(1, entries());
