@@ -9,7 +9,9 @@ pub mod text;
 
 use std::collections::BTreeMap;
 
-use cedar_policy::{ActionConstraint, Effect, Entities, EntityUid, Policy, PolicySet, RequestEnv, Schema};
+use cedar_policy::{
+    ActionConstraint, Effect, Entities, EntityUid, Policy, PolicySet, RequestEnv, Schema, ValidationMode, Validator,
+};
 use cedar_policy_symcc::CompiledPolicySet;
 
 pub use prover::{Asked, Prover};
@@ -52,6 +54,11 @@ impl Requests {
             ActionConstraint::In(scopes) => scopes.iter().any(|scope| is_in(kind.action(), scope)),
         };
         (0..self.kinds.len()).filter(|at| fits(&self.kinds[*at])).collect()
+    }
+
+    /// Whether the policies have the types of the schema.
+    pub fn are_valid(&self, policies: &PolicySet) -> bool {
+        Validator::new(self.schema.clone()).validate(policies, ValidationMode::Strict).validation_passed()
     }
 
     /// The policies for one kind of request.
