@@ -240,8 +240,8 @@ async fn replay(
     let sent = event["headers"]["x-request-id"].as_str().filter(|id| !id.contains(' '));
     let request_id = sent.or(event["requestContext"]["requestId"].as_str()).unwrap();
     // A list shows several records; tokens and an empty object show none.
-    let shows_several = answer.body.is_array() || answer.body["data"].is_array();
-    let shows_none = shows_several || answer.body.get("access_token").is_some() || answer.body == json!({});
+    let is_list = ["", "/data", "/data/invites"].iter().any(|it| answer.body.pointer(it).is_some_and(Value::is_array));
+    let shows_none = is_list || answer.body.get("access_token").is_some() || answer.body == json!({});
     check((answer.status_code, shows_none), &answer.headers, request_id, &before, after)
         .map_err(|why| format!("{why}: {answered:#}{log}"))?;
     recorded_or(case, answered, &log)

@@ -1,6 +1,7 @@
 //! Invitations of this dialect: `DTO_user_invite`.
 
 use domain::member::change::{Fields, Groups, MAX_GROUPS, Roles};
+#[cfg(feature = "openapi")]
 use domain::member::invitation::MAX_INVITED;
 use domain::problem::{Fault, Wrong};
 use domain::{MemberEdit, Problem, Time};
@@ -30,11 +31,11 @@ impl InvitesCreation {
     /// The faults of the object.
     pub fn read(object: &mut Object) -> Result<Self, Faulty> {
         let emails = addresses(object, "emails");
-        let group_ids = object.optional::<Vec<i64>>("group_ids");
+        let (group_ids, tenant_role) = (object.optional::<Vec<i64>>("group_ids"), object.optional("tenant_role"));
         if group_ids.as_ref().is_some_and(|groups| groups.len() > MAX_GROUPS) {
             object.refuse(Fault::here(Wrong::TooLong(MAX_GROUPS)).within("group_ids"));
         }
-        Ok(Self { emails: emails?, group_ids, tenant_role: object.optional("tenant_role") })
+        Ok(Self { emails: emails?, group_ids, tenant_role })
     }
 
     /// The addresses, and what each person gets.

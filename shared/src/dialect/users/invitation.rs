@@ -79,7 +79,8 @@ impl InvitationsCreation {
         if groups.as_ref().is_some_and(|groups| groups.len() > MAX_GROUPS) {
             object.refuse(Fault::here(Wrong::TooLong(MAX_GROUPS)).within("groups"));
         }
-        Ok(Self { emails: emails?, roles, groups, expires_in: object.optional("expires_in") })
+        let expires_in = object.optional("expires_in");
+        Ok(Self { emails: emails?, roles, groups, expires_in })
     }
 
     /// The addresses, what each person gets, and how long the invitations are good.
