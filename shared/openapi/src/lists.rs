@@ -87,7 +87,7 @@ impl Operation {
         let schema = self.schema::<T>(SchemaSettings::draft2020_12().for_serialize());
         let headers = ["x-request-id", "policy-notices", "cache-control", "x-content-type-options"];
         self.response(200, "The part", Some((JSON, schema)), &headers);
-        for media_type in ["text/csv; charset=utf-8", "application/x-ndjson"] {
+        for media_type in ["text/csv", "application/x-ndjson"] {
             self.object["responses"]["200"]["content"][media_type] = json!({ "schema": { "type": "string" } });
         }
         self
