@@ -10,6 +10,7 @@
 //! - [`demo`] and [`seed`] fill a table with tenants through [`store`]. [`token`] signs tokens for their people. [`issuer`] is the
 //!   identity provider of the demo tenants.
 //! - [`cases`] reads and records the events of `events/` and their answers.
+//! - [`verify`] checks an export of a tenant's record.
 //! - [`log`] tells the person who started the program about everything that happens.
 //! - [`server`] puts them together. The binary `rolecall` and the tests start it.
 
@@ -36,6 +37,7 @@ mod sources;
 pub mod store;
 pub mod template;
 pub mod token;
+pub mod verify;
 
 pub use gateway::REFUSALS;
 pub use http::Host;

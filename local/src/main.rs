@@ -4,7 +4,7 @@ mod bootstrap;
 mod invoke;
 
 use std::{
-    io,
+    fs, io,
     path::PathBuf,
     process::{self, ExitCode},
     time::Duration,
@@ -18,6 +18,7 @@ use local::{
     store::Store,
     template,
     token::{self, Flaw},
+    verify,
 };
 use shared::credential;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -59,6 +60,17 @@ enum Command {
     Token(Token),
     /// Add a tenant with many members
     Seed(Seed),
+    /// Check an export of a tenant's record: hashes, chains and checkpoints
+    Verify(Verify),
+}
+
+#[derive(Args)]
+struct Verify {
+    /// JSON lines: events with sealed=true, checkpoints, or pages of them
+    export: PathBuf,
+    /// The deployment's public keys, as GET /.well-known/jwks.json shows them
+    #[arg(long, value_name = "FILE")]
+    keys: PathBuf,
 }
 
 #[derive(Args)]
@@ -152,6 +164,7 @@ async fn main() -> ExitCode {
         Command::Bootstrap(options) => bootstrap::run(options).await,
         Command::Token(options) => print_token(options).await,
         Command::Seed(options) => seed(options).await,
+        Command::Verify(options) => verify(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -298,6 +311,13 @@ async fn seed(options: Seed) -> Result<()> {
     }
     bar.finish();
     println!("tenant `{}` has {} members", options.tenant, options.members);
+    Ok(())
+}
+
+fn verify(options: &Verify) -> Result<()> {
+    let read = |path: &PathBuf| fs::read_to_string(path).map_err(|why| format!("{}: {why}", path.display()));
+    let (export, keys) = (read(&options.export)?, read(&options.keys)?);
+    println!("{}", verify::verify(export.lines(), &keys)?);
     Ok(())
 }
 

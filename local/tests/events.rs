@@ -156,7 +156,7 @@ async fn replay(
     let started = shared::now();
     let event = token::fill(&store, &expected, case.event.clone(), started).await;
     let event = event.map_err(|why| why.to_string())?;
-    if let Some((of, first)) = &case.after {
+    for (of, first) in &case.after {
         let first = token::fill(&store, &expected, first.clone(), started).await.map_err(|why| why.to_string())?;
         let answer = server.invoke(of, &first).await.map_err(|why| why.to_string())?;
         // What the product itself invokes answers without a status.
@@ -183,7 +183,7 @@ async fn replay(
                 name = format!("{} {id}: {name}", event.subject.kind);
             }
             let from = changes.remove(&name).map_or(change.from, |earlier| earlier.from);
-            changes.insert(name, Difference { from, to: change.to });
+            changes.insert(name, Difference { from, to: change.to, personal: false });
         }
     }
     let by_function = server.take_records().into_iter().filter(|record| record.function.is_some());

@@ -8,7 +8,7 @@ use lambda_http::LambdaEvent;
 use serde_json::{Value, json};
 
 use crate::app::{App, Boxed};
-use crate::dialect::users::operator;
+use crate::dialect::users::{self, operator};
 use crate::gate::{Asked, bootstrap, issuers, jobs};
 use crate::log::{self, Level};
 use crate::table::key::{self, Key};
@@ -70,7 +70,7 @@ impl App {
             let mut outcome = Ok(Value::Null);
             for (tenant, job) in work.keys().iter().filter_map(key::job_at) {
                 // One job that fails keeps no other from going on.
-                let worked = jobs::work(&asked, tenant, job, until).await;
+                let worked = jobs::work(&asked, (tenant, job), (users::edits, users::line), until).await;
                 outcome = outcome.and_then(|nothing| worked.map(|()| nothing));
             }
             outcome
@@ -106,6 +106,17 @@ impl App {
     /// The table or the secret cannot be read or written, or another rotation is under way. A later run makes it good.
     pub fn rotate<'a>(&'a self, work: &'a Work) -> Boxed<'a, Value> {
         Box::pin(async move { self.rotate_keys(&self.asked_by_product(work), work.event["rotate"] == "now").await })
+    }
+
+    /// Covers the events of the day before with checkpoints, as far as that is due and there is time. A later run goes on.
+    ///
+    /// # Errors
+    /// The table cannot be read or written, or there is no key that signs.
+    pub fn checkpoint<'a>(&'a self, work: &'a Work) -> Boxed<'a, Value> {
+        Box::pin(async move {
+            let until = work.started + (work.deadline - work.started).mul_f64(PART);
+            self.write_checkpoints(&self.asked_by_product(work), until).await
+        })
     }
 
     /// Fetches the keys of the issuers that the records of the table's stream are about, or of those that are due.

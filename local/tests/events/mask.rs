@@ -13,6 +13,10 @@ pub fn is_random(text: &str) -> bool {
     shared::id::parse_uuid(text).is_some_and(|uuid| uuid.get_version_num() == 4)
 }
 
+fn is_hash(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
 /// Puts `<seeded>` and `<now>` in the place of the demo data's time and of times since `started`, and `<cursor>` in the place of
 /// cursors, which a secret of the tenant seals.
 pub fn mask(value: &mut Value, started: Time) {
@@ -23,6 +27,19 @@ pub fn mask(value: &mut Value, started: Time) {
                 if let Some(Value::String(cursor)) = members.get_mut(name).filter(|it| **it != "") {
                     *cursor = "<cursor>".into();
                 }
+            }
+            // The hashes of events cover random salts.
+            for name in ["id", "previous", "head", "salt", "root"] {
+                if let Some(Value::String(hash)) = members.get_mut(name).filter(|it| is_hash(it)) {
+                    *hash = "<hash>".into();
+                }
+            }
+            if let Some(sealed) = members.get_mut("sealed") {
+                *sealed = "<sealed>".into();
+            }
+            // The end of yesterday.
+            if let Some(until) = members.get_mut("until").filter(|it| it.is_string()) {
+                *until = "<midnight>".into();
             }
             // A key that was made for this server.
             if members.contains_key("kid") {

@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use shared::domain::event::{Deed, verify_ended_chain};
+use shared::domain::chain::verify_ended_chain;
+use shared::domain::event::Deed;
 use shared::domain::{Event, Record, Subject, verify_chain};
 use shared::id::TenantId;
 use shared::table::decode;

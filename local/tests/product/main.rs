@@ -1,6 +1,7 @@
 //! The product as its callers know it: HTTP in and out, with real function processes and a real engine.
 
 mod api_keys;
+mod batch;
 mod certification;
 mod client;
 mod contract;
@@ -14,6 +15,7 @@ mod docs;
 mod escalation;
 mod failures;
 mod harness;
+mod imports;
 mod invitations;
 mod jobs;
 mod life;
@@ -22,7 +24,9 @@ mod members;
 mod observability;
 mod organization;
 mod permissions;
+mod policies;
 mod races;
+mod record;
 mod roles;
 mod searches;
 mod secrecy;

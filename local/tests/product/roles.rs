@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use local::front::{Fault, Latency};
 use serde_json::{Value, json};
-use shared::domain::event::verify_ended_chain;
+use shared::domain::chain::verify_ended_chain;
 use shared::domain::{Entry, Event, Role, Subject, Tenant, verify_chain};
 use shared::id::{RoleId, TenantId, UserId};
 use shared::table::fence::FENCES;

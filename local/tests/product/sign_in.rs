@@ -344,7 +344,7 @@ async fn without_the_right_to_the_secret_nobody_signs_in() {
 }
 
 #[test]
-fn two_functions_may_read_the_signing_keys() {
+fn three_functions_may_read_the_signing_keys() {
     let may = |action: &str| -> Vec<String> {
         let template = the_template();
         let functions = template
@@ -353,6 +353,6 @@ fn two_functions_may_read_the_signing_keys() {
             .filter(|function| function.statements.iter().any(|it| it.actions.iter().any(|granted| granted == action)));
         functions.map(|function| function.name).collect()
     };
-    assert_eq!(may("secretsmanager:GetSecretValue"), ["sessions-create", "keys-rotate"]);
+    assert_eq!(may("secretsmanager:GetSecretValue"), ["sessions-create", "checkpoints-write", "keys-rotate"]);
     assert_eq!(may("secretsmanager:PutSecretValue"), ["keys-rotate"]);
 }

@@ -12,7 +12,7 @@ use crate::id::{KeyId, RoleId, TenantId, UserId};
 use crate::meta::Meta;
 use crate::policy::eval::Entity;
 use crate::policy::format::{Uid, Value};
-use crate::policy::{Action, KeyDeed, groups, of_roles, record, string};
+use crate::policy::{Action, KeyDeed, groups, of_roles, of_tenant, record, string};
 use crate::problem::{Problem, Reference};
 use crate::record::{Change, Record, Tally};
 use crate::time::Time;
@@ -187,7 +187,7 @@ impl Record for ApiKey {
         let attributes = [("status", string(status)), ("groups", groups([])), ("manages", groups([]))];
         let maker = self.maker.map(|maker| ("maker", Value::Entity { uid: Uid::new("Member", maker) }));
         let attributes = attributes.into_iter().chain(maker).chain(of_roles(&self.roles, catalog));
-        Entity::new(Uid::new("ApiKey", self.id), record(attributes), [Uid::new("Tenant", tenant)].into())
+        of_tenant(tenant, Uid::new("ApiKey", self.id), record(attributes))
     }
 
     fn tally(before: Option<&Self>, after: Option<&Self>) -> Tally {

@@ -1,19 +1,22 @@
 //! The audit events of a record, chained by hash.
 
+mod personal;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
-use crate::id::{TenantId, UserId, hex};
+use crate::id::{TenantId, UserId, sha256};
 use crate::problem::Problem;
 use crate::record::{Record, Subject};
 use crate::time::Time;
 
-/// The attributes that belong to the record itself: no event lists them as changed.
-const BOOKKEEPING: [&str; 20] = [
+pub use personal::is_personal;
+
+/// The attributes that belong to the record itself: no event lists them as changed. An event names its author by the id alone.
+const BOOKKEEPING: [&str; 21] = [
+    "created_by",
     "refresh",
     "secret",
     "secrets",
@@ -41,6 +44,14 @@ const BOOKKEEPING: [&str; 20] = [
 pub struct Difference {
     pub from: Value,
     pub to: Value,
+    /// Whether the values can name a person. In an erased event they are commitments.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub personal: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// The author of a change.
@@ -66,10 +77,20 @@ pub enum Deed {
     Deleted,
 }
 
+impl Deed {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Deed::Created => "created",
+            Deed::Updated => "updated",
+            Deed::Deleted => "deleted",
+        }
+    }
+}
+
 /// One change of a record, kept for good.
 ///
 /// Each event holds the hash of the one before it, and the record holds the hash of the last: a person who removes,
-/// edits or reorders events must break a link, and [`verify_chain`] finds it.
+/// edits or reorders events must break a link, and [`chain`](crate::chain) finds it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     pub tenant: TenantId,
@@ -87,20 +108,43 @@ pub struct Event {
     pub changes: BTreeMap<String, Difference>,
     /// The hash of the event before, empty for the first.
     pub previous: String,
+    /// Random text, from which the commitments of its personal values follow. It is gone once they are erased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub salt: Option<String>,
 }
 
 impl Event {
-    /// SHA-256, in hex, of the event as JSON without spaces. Its members are in the order of this type; members of values are
-    /// sorted.
-    pub fn hash(&self) -> String {
+    /// Whether its personal values are gone.
+    pub fn is_erased(&self) -> bool {
+        self.salt.is_none() && self.changes.values().any(|change| change.personal)
+    }
+
+    /// The same event with commitments in place of its personal values, and without its salt.
+    #[must_use]
+    pub fn erased(&self) -> Self {
         let mut event = self.clone();
-        for change in event.changes.values_mut() {
+        let salt = event.salt.take();
+        for (name, change) in &mut event.changes {
             // A map comes back from the table in any order.
             change.from.sort_all_objects();
             change.to.sort_all_objects();
+            if let Some(salt) = salt.as_ref().filter(|_| change.personal) {
+                change.from = personal::commitment(salt, name, "from", &change.from);
+                change.to = personal::commitment(salt, name, "to", &change.to);
+            }
         }
-        let bytes = serde_json::to_vec(&event).expect("an event is plain JSON");
-        hex(&Sha256::digest(bytes))
+        event
+    }
+
+    /// The text that [`Event::hash`] is of: the erased event as JSON without spaces. Its members are in the order of the type;
+    /// members of values are sorted.
+    pub fn sealed(&self) -> String {
+        serde_json::to_string(&self.erased()).expect("an event is plain JSON")
+    }
+
+    /// SHA-256 of [`Event::sealed`], in hex.
+    pub fn hash(&self) -> String {
+        sha256(&self.sealed())
     }
 }
 
@@ -112,6 +156,8 @@ pub struct Stamp {
     pub author: Author,
     pub request: String,
     pub transaction: String,
+    /// Random text that is kept nowhere. The salts of the events follow from it.
+    pub secret: String,
 }
 
 impl Stamp {
@@ -127,16 +173,20 @@ impl Stamp {
             (None, None) => return Err(Problem::Internal("an event of no record".to_owned())),
         };
         let meta = before.map(Record::meta);
+        let (subject, version) = (record.subject(), meta.map_or(1, |meta| meta.version + 1));
+        let changes = differences(&subject.kind, &attributes(before)?, &attributes(after)?);
+        let has_personal = changes.values().any(|change| change.personal);
         Ok(Event {
             tenant: self.tenant,
-            subject: record.subject(),
-            version: meta.map_or(1, |meta| meta.version + 1),
+            salt: has_personal.then(|| personal::salt(&self.secret, &subject, version)),
+            subject,
+            version,
             deed,
             at: self.at,
             author: self.author.clone(),
             request: self.request.clone(),
             transaction: self.transaction.clone(),
-            changes: differences(&attributes(before)?, &attributes(after)?),
+            changes,
             previous: meta.map(|meta| meta.head.clone()).unwrap_or_default(),
         })
     }
@@ -150,66 +200,15 @@ fn attributes<R: Serialize>(record: Option<&R>) -> Result<Map<String, Value>, Pr
     }
 }
 
-fn differences(before: &Map<String, Value>, after: &Map<String, Value>) -> BTreeMap<String, Difference> {
+fn differences(kind: &str, before: &Map<String, Value>, after: &Map<String, Value>) -> BTreeMap<String, Difference> {
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let names = names.into_iter().filter(|name| !BOOKKEEPING.contains(&name.as_str()));
     let values = names.map(|name| (name, [before, after].map(|of| of.get(name).unwrap_or(&Value::Null))));
     let different = values.filter(|(_, [from, to])| from != to);
-    different.map(|(name, [from, to])| (name.clone(), Difference { from: from.clone(), to: to.clone() })).collect()
-}
-
-/// The first version at which a chain is broken.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Broken {
-    pub version: u64,
-}
-
-impl fmt::Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "the audit chain is broken at version {}", self.version)
-    }
-}
-
-impl std::error::Error for Broken {}
-
-/// Checks all events of a record, oldest first: versions from 1 without a gap, each linked to the one before, the last to the
-/// record.
-///
-/// # Errors
-/// The first version at which the chain is broken.
-pub fn verify_chain<R: Record>(tenant: TenantId, record: &R, events: &[Event]) -> Result<(), Broken> {
-    let head = verify_links(tenant, &record.subject(), None, events)?;
-    let meta = record.meta();
-    match events.len() as u64 == meta.version && head == meta.head {
-        true => Ok(()),
-        false => Err(Broken { version: meta.version }),
-    }
-}
-
-/// Checks all events of a record that was deleted, oldest first: the last event is the deletion.
-///
-/// # Errors
-/// The first version at which that does not hold.
-pub fn verify_ended_chain(tenant: TenantId, subject: &Subject, events: &[Event]) -> Result<(), Broken> {
-    let last = events.len().max(1) as u64;
-    let head = verify_links(tenant, subject, Some(last), events)?;
-    if head.is_empty() { Err(Broken { version: last }) } else { Ok(()) }
-}
-
-/// The hash of the last event, if the events are in order: a creation first, and a deletion only at `ends`.
-fn verify_links(tenant: TenantId, subject: &Subject, ends: Option<u64>, events: &[Event]) -> Result<String, Broken> {
-    let mut head = String::new();
-    for (version, event) in (1..).zip(events) {
-        let deed = match version {
-            version if Some(version) == ends => Deed::Deleted,
-            1 => Deed::Created,
-            _ => Deed::Updated,
-        };
-        let own = (event.tenant, &event.subject, event.version, event.deed) == (tenant, subject, version, deed);
-        if !own || event.previous != head {
-            return Err(Broken { version });
-        }
-        head = event.hash();
-    }
-    Ok(head)
+    let difference = |name: &String, [from, to]: [&Value; 2]| Difference {
+        from: from.clone(),
+        to: to.clone(),
+        personal: is_personal(kind, name),
+    };
+    different.map(|(name, sides)| (name.clone(), difference(name, sides))).collect()
 }

@@ -256,6 +256,8 @@ pub struct Counts {
     /// API keys that have not ended.
     #[serde(default)]
     pub keys: u32,
+    #[serde(default)]
+    pub policies: u32,
 }
 
 /// The last number of each kind that was given in a tenant. No number is given twice.

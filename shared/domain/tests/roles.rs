@@ -65,7 +65,7 @@ fn decide_on(catalog: &Rules, caller: &Member, action: &Action, resource: Entity
 
 fn decide_for(catalog: &Rules, principal: &Entity, action: &Action, resource: &Entity) -> String {
     let decided = cedar::DIALECTS.map(|dialect| {
-        let ours = catalog.policies.allow(dialect, principal, action, resource);
+        let ours = catalog.policies.allow(common::around(dialect), principal, action, resource);
         assert_eq!(ours, CEDAR.decide(dialect, principal, action, resource), "{principal:?} {resource:?}");
         ours.map_or_else(|denial| denial.rule, |_| "allow".to_owned())
     });
@@ -229,10 +229,14 @@ fn the_table_says_who_may_make_and_delete_which_role() {
         ("change the age of sessions", Action::UpdateTenant { settings: ["session_seconds"].into() }),
         ("delete, restore", Action::DeleteTenant),
         ("make another", Action::CreateTenant),
+        ("see the tenant's policies", Action::ReadPolicies),
+        ("manage the tenant's policies", Action::ManagePolicies),
         ("manage issuers", Action::ManageIssuers { of_deployment: false }),
         ("manage an issuer of the deployment", Action::ManageIssuers { of_deployment: true }),
         ("sign in to it", Action::StartSession(&sign_in)),
         ("ask about a token of it", Action::Introspect),
+        ("read its record", Action::ReadEvents),
+        ("add to its record", Action::WriteEvents),
     ];
     table("the tenant", asked.into_iter().map(|(name, action)| (name, action, tenant.clone())).collect());
     let deeds = [
@@ -270,7 +274,7 @@ fn the_table_says_who_may_make_and_delete_which_role() {
         let properties = Properties::default();
         let thing = Thing::OfProduct { kind: "invoice", id: "7", properties: &properties };
         let may = |caller: &Member| match catalog.may(
-            "users",
+            common::around("users"),
             (&policy::member(caller, &catalog), ACME),
             permission,
             thing,

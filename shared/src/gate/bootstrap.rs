@@ -1,5 +1,5 @@
-//! The first tenant of a deployment, its owner and its issuer; a new owner of a tenant that has lost its owners. Only the operator
-//! asks for these, with rights in the cloud's account: no member could.
+//! The first tenant of a deployment, its owner and its issuer; a new owner of a tenant that has lost its owners, and a way out of its own
+//! policies. Only the operator asks for these, with rights in the cloud's account: no member could.
 
 use std::sync::Mutex;
 
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::invitations::NewSecret;
+use super::policies::disable_all;
 use super::sessions::identity;
 use super::{Asked, Conditions, Plan, Reads, Who};
 use crate::answer::Answer;
@@ -43,6 +44,8 @@ pub enum Request {
     First { slug: String, name: String, owner: NewOwner, issuer: Box<Issuer> },
     /// A new owner of a tenant, by its slug.
     Recover { tenant: String, owner: NewOwner },
+    /// All policies of a tenant out of force, by its slug.
+    DisablePolicies { tenant: String },
     /// An issuer that all tenants trust, new or in place of the one with the same `iss`.
     Trust(Box<Issuer>),
 }
@@ -61,6 +64,7 @@ pub async fn carry_out(asked: &Asked<'_>, request: &Request) -> Result<Value, Pr
     match request {
         Request::First { slug, name, owner, issuer } => first(asked, (slug, name), owner, issuer).await,
         Request::Recover { tenant, owner } => recover(asked, tenant, owner).await,
+        Request::DisablePolicies { tenant } => disable_policies(asked, tenant).await,
         Request::Trust(issuer) => trust(asked, issuer).await,
     }
 }
@@ -92,6 +96,7 @@ async fn first(
         author: Author::Product(OPERATOR.to_owned()),
         request: asked.request.to_owned(),
         transaction: Uuid::new_v4().to_string(),
+        secret: Uuid::new_v4().to_string(),
     };
     let mut issuer = Issuer { of_deployment: true, ..issuer.clone() };
     let mut made = Tenant::new(tenant, slug, name, &Uuid::new_v4().to_string(), now);
@@ -211,6 +216,13 @@ async fn recover(asked: &Asked<'_>, slug: &str, owner: &NewOwner) -> Result<Valu
     Ok(answer(&tenant, &member, secret.as_deref()))
 }
 
+/// Breaks the glass: whatever the tenant's policies forbid, its owners can change them again.
+async fn disable_policies(asked: &Asked<'_>, slug: &str) -> Result<Value, Problem> {
+    let tenant = tenant_of(asked, slug).await?;
+    let who = Who::Product(tenant, format!("{OPERATOR}: recovery"));
+    Ok(json!({ "tenant": { "id": tenant.uuid(), "slug": slug }, "disabled_policies": disable_all(asked, &who).await? }))
+}
+
 /// Lets all tenants trust an issuer. Its record belongs to the first tenant.
 async fn trust(asked: &Asked<'_>, issuer: &Issuer) -> Result<Value, Problem> {
     let first: Option<First> = asked.table.read(&key::bootstrap()).await?;
@@ -223,6 +235,7 @@ async fn trust(asked: &Asked<'_>, issuer: &Issuer) -> Result<Value, Problem> {
         author: Author::Product(OPERATOR.to_owned()),
         request: asked.request.to_owned(),
         transaction: Uuid::new_v4().to_string(),
+        secret: Uuid::new_v4().to_string(),
     };
     let meta = before.as_ref().map_or_else(|| issuer.meta.clone(), |before| before.meta().clone());
     let number = before.as_ref().map_or(0, |before| before.number);

@@ -1,6 +1,7 @@
 //! The caller of a request.
 
 use domain::id::{KeyId, TenantId, UserId};
+use domain::job::Starter;
 use domain::member::invitation::Inviter;
 use domain::problem::Denial;
 use domain::{ApiKey, Problem, Time};
@@ -59,6 +60,26 @@ impl Caller {
     pub(crate) fn of_session(user: UserId, tenant: TenantId, session: String, now: i64) -> Self {
         let proof = Proof { token: String::new(), session, issued: now };
         Self { proofs: vec![proof], ..Self::signing_in(user, tenant) }
+    }
+
+    /// The caller in whose name a job goes on: as they are now, without a session.
+    pub(super) fn of_starter(by: &Starter, tenant: TenantId) -> Self {
+        let identity = match by.key {
+            None => Identity::Member(by.member.unwrap_or(UserId::LAST)),
+            Some(id) => {
+                let address = by.address.clone().unwrap_or_default();
+                Identity::Key(KeyProof { id, maker: by.member, hash: None, address })
+            }
+        };
+        Self { tenant, slug: String::new(), identity, proofs: Vec::new() }
+    }
+
+    /// The caller, as a job names them.
+    pub(super) fn starter(&self) -> Starter {
+        match &self.identity {
+            Identity::Member(user) => Starter { member: Some(*user), key: None, address: None },
+            Identity::Key(key) => Starter { member: key.maker, key: Some(key.id), address: Some(key.address.clone()) },
+        }
     }
 
     /// An API key that was shown, by a client at this address.

@@ -31,7 +31,7 @@ use crate::table::key::{Range, TenantKeys, folded};
 
 pub use invitations::invitations;
 pub(super) use known::page_of;
-pub use named::{NamedList, NamedPage, NamedPageFn, Shown, groups, labels};
+pub use named::{NamedList, NamedPage, NamedPageFn, Shown, groups, labels, policies};
 pub use tenants::{OwnTenant, TenantPage, TenantPageFn, tenants};
 
 use scan::Scan;
@@ -182,7 +182,7 @@ impl<'a> Filters<'a> {
     /// The sources whose members can match, in the order of the list.
     fn sources(&self, keys: TenantKeys, found: Option<UserId>) -> Vec<Source> {
         let MemberList { sort, descending, built_in, email, external_id, beginning, .. } = self.wanted;
-        let range = |prefix, in_index| Range { prefix, in_index, descending: *descending };
+        let range = |prefix, in_index| Range { in_index, descending: *descending, ..Range::of(prefix) };
         if email.is_some() || external_id.is_some() {
             return found.map(Source::One).into_iter().collect();
         }
@@ -236,7 +236,7 @@ fn by_email(member: &Member, beginning: &str) -> bool {
     member.email.to_lowercase().starts_with(&beginning.to_lowercase())
 }
 
-fn sort_key(item: &Item, name: &str) -> Result<String, Problem> {
+pub(super) fn sort_key(item: &Item, name: &str) -> Result<String, Problem> {
     let text = item.get(name).and_then(|value| value.as_s().ok());
     text.cloned().ok_or_else(|| Problem::Internal(format!("an item without {name}")))
 }
@@ -249,6 +249,6 @@ pub(super) fn opened<'a>(facts: &Facts, page: &'a Page) -> Result<(Cursors<'a>, 
 }
 
 /// A defect: we have sealed a place that is none.
-fn lost() -> Problem {
+pub(super) fn lost() -> Problem {
     Problem::Internal("a cursor of ours with no place".to_owned())
 }

@@ -10,11 +10,15 @@ pub mod api_keys;
 pub mod bootstrap;
 pub mod budget;
 mod caller;
+pub mod checkpoints;
 mod conditions;
 mod cursor;
 mod decisions;
 mod deletion;
+pub mod events;
+pub mod exports;
 mod facts;
+pub mod imports;
 pub mod invitations;
 pub mod issuers;
 pub mod jobs;
@@ -23,6 +27,7 @@ pub mod list;
 mod people;
 mod picture;
 mod plan;
+pub mod policies;
 mod principal;
 mod reads;
 mod removal;
@@ -30,10 +35,11 @@ mod replay;
 pub mod search;
 mod seats;
 pub mod sessions;
+mod several;
 mod things;
 pub mod tokens;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use domain::{Problem, Time};
 
@@ -48,7 +54,9 @@ pub(crate) use conditions::names_tag;
 pub use conditions::{Conditions, Idempotency, IfMatch};
 pub use decisions::{Decision, MAX_QUESTIONS, Question, Subject};
 pub use deletion::Deletion;
+pub use exports::{PartFn, WriteLine};
 pub use facts::{Facts, Unseen, View};
+pub use imports::ReadLines;
 pub use known::{FreshNumbers, KnownNames, KnownRules};
 pub use list::{MemberList, NamedList, NamedPageFn, Page, PageFn, TenantPageFn};
 pub use picture::{MAX_DATA_URI, MAX_PICTURE, NewPicture};
@@ -107,6 +115,7 @@ pub async fn change(
     // The version was compared when the first half was allowed.
     let mut if_match = conditions.if_match.as_ref();
     loop {
+        let started = Instant::now();
         let mut facts = Facts::read(asked, who, reads, conditions.idempotency.as_ref()).await?;
         if let Some(answer) = facts.replay(conditions.idempotency.as_ref())? {
             // The process that made the change may have died before the change was in force.
@@ -115,7 +124,12 @@ pub async fn change(
         }
         let decide = |facts: &Facts| decide(facts, plan, if_match, conditions.idempotency.as_ref());
         let mut decided = decide(&facts);
-        if decided.is_ok() && facts.take_numbers(asked).await? {
+        if let Ok((_, allowed)) = &decided
+            && facts.wants_numbers()
+        {
+            // Without a number, it is refused for its size, too.
+            transaction(asked.table, &facts, allowed)?;
+            facts.take_numbers(asked).await?;
             decided = decide(&facts);
         }
         let (is_half, allowed) = match decided {
@@ -124,7 +138,7 @@ pub async fn change(
             Err(_) if facts.is_answered_since(asked.table, conditions.idempotency.as_ref()).await? => continue,
             Err(refusal) => return Err(refusal),
         };
-        match commit(asked, &facts, &allowed).await? {
+        match commit(asked, &facts, &allowed, started).await? {
             Committed::Yes if is_half => if_match = None,
             Committed::Yes => return Ok(allowed.answer),
             Committed::Taken(what) => return Err(Problem::Exists(what)),
@@ -154,6 +168,15 @@ fn decide(
     Ok((is_half, planned.decide(if_match, idempotency.filter(|_| !is_half), answer)?))
 }
 
+/// Answers as [`change`] would, and changes nothing.
+///
+/// # Errors
+/// As those of [`change`], but for what only the write finds out.
+async fn judge(asked: &Asked<'_>, who: &Who<'_>, reads: &Reads, plan: &PlanFn<'_>) -> Result<Answer, Problem> {
+    let facts = Facts::read(asked, who, reads, None).await?;
+    decide(&facts, plan, None, None).map(|(_, allowed)| allowed.answer)
+}
+
 /// Answers a read, if the caller may see the result.
 ///
 /// # Errors
@@ -167,9 +190,28 @@ pub async fn read(asked: &Asked<'_>, caller: &Caller, reads: &Reads, answer: &Re
 }
 
 /// Writes the whole change or nothing, and only if all facts that were read still hold. Then puts in force those changed facts
-/// that other requests rest on.
-async fn commit(asked: &Asked<'_>, facts: &Facts, allowed: &Allowed) -> Result<Committed, Problem> {
-    let table = asked.table;
+/// that other requests rest on. `started` is when the try began.
+async fn commit(asked: &Asked<'_>, facts: &Facts, allowed: &Allowed, started: Instant) -> Result<Committed, Problem> {
+    // Whoever follows the record waits for so long.
+    let deadline = asked.deadline.min(started + Duration::from_secs(events::COMMITTED_WITHIN));
+    let table = Table { deadline, ..asked.table };
+    let transaction = transaction(table, facts, allowed)?;
+    if !transaction.is_empty() {
+        match table.write(transaction).await? {
+            Committed::Yes => {}
+            Committed::Moved { in_doubt: true } if is_on_record(table, allowed).await? => {}
+            moved => return Ok(moved),
+        }
+    }
+    put_in_force(table, allowed.changed.iter().cloned()).await?;
+    Ok(Committed::Yes)
+}
+
+/// The items of a change, and the facts that must still hold.
+///
+/// # Errors
+/// [`Problem::LimitReached`]: they are more than a transaction takes.
+fn transaction<'a>(table: Table<'a>, facts: &Facts, allowed: &Allowed) -> Result<Transaction<'a>, Problem> {
     let mut transaction = Transaction::new(table);
     if !allowed.written.is_empty() {
         for written in &allowed.written {
@@ -187,31 +229,20 @@ async fn commit(asked: &Asked<'_>, facts: &Facts, allowed: &Allowed) -> Result<C
         let own = allowed.written.iter().find(|written| written.is_of_tenant());
         transaction.tenant(facts.tenant(), &allowed.tenant, own)?;
     }
-    // Whether the transaction commits or not: its outcome can stay unknown.
-    facts.people.spend(asked.numbers);
-    if let Some((tenant, membership)) = facts.new_tenant() {
-        asked.numbers.spend(tenant);
-        asked.numbers.spend(membership);
-    }
     if let Some(accepts) = &allowed.accepts {
         accepts.write(&mut transaction)?;
     }
     for person in &allowed.persons {
         transaction.person(person)?;
     }
+    for item in &allowed.items {
+        transaction.put(item.clone(), None)?;
+    }
     if let Some((item, condition)) = allowed.record()? {
         transaction.put(item, Some(condition))?;
     }
     transaction.fits()?;
-    if !transaction.is_empty() {
-        match table.write(transaction).await? {
-            Committed::Yes => {}
-            Committed::Moved { in_doubt: true } if is_on_record(table, allowed).await? => {}
-            moved => return Ok(moved),
-        }
-    }
-    put_in_force(table, allowed.changed.iter().cloned()).await?;
-    Ok(Committed::Yes)
+    Ok(transaction)
 }
 
 /// Raises the fences of changed facts. After that no request can commit on the older facts. See [`fence`](crate::table::fence).

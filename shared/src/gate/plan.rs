@@ -6,7 +6,8 @@ use domain::id::{Id, UserId};
 use domain::policy::Action;
 use domain::policy::eval::Entity;
 use domain::problem::Fault;
-use domain::{Change, Member, MemberEdit, Numbers, Problem, Role, RoleEdit, Time, User};
+use domain::thing::Happening;
+use domain::{Change, Event, Member, MemberEdit, Numbers, Problem, Role, RoleEdit, Thing, Time, User};
 
 use super::facts::{Facts, Unseen, View};
 use super::invitations::Accepts;
@@ -57,8 +58,10 @@ pub struct Plan<'f> {
     /// The session that begins.
     pub(super) begins: Option<Begins>,
     pub(super) accepts: Option<Accepts>,
-    denied: Option<Problem>,
-    refused: Option<Problem>,
+    /// Further items, on which nothing rests.
+    pub(super) items: Vec<Item>,
+    pub(super) denied: Option<Problem>,
+    pub(super) refused: Option<Problem>,
     notices: Vec<String>,
 }
 
@@ -76,6 +79,7 @@ impl<'f> Plan<'f> {
             pictures: HashMap::new(),
             begins: None,
             accepts: None,
+            items: Vec::new(),
             denied: None,
             refused: None,
             notices: Vec::new(),
@@ -135,6 +139,20 @@ impl<'f> Plan<'f> {
         self.keep(Some(before), Some(&mut after));
         self.changed.extend(after.fact().filter(|_| of_authority));
         after
+    }
+
+    /// Writes down what happened to a thing of the product. Returns the event, for the answer.
+    ///
+    /// # Errors
+    /// A defect: nothing was written.
+    pub fn note(&mut self, name: &str, happening: &Happening) -> Result<Event, Problem> {
+        let facts = self.facts;
+        match facts.thing() {
+            Some(before) => self.update(before, happening),
+            None => self.create(Thing::new(name, facts.now()), happening),
+        };
+        let event = self.written.last().map(|written| written.event.clone());
+        event.ok_or_else(|| Problem::Internal("an event that was not written".to_owned()))
     }
 
     /// If a role is the default, no other role is.
@@ -198,6 +216,7 @@ impl<'f> Plan<'f> {
                 self.tenant.labels += tally.labels;
                 self.tenant.issuers += tally.issuers;
                 self.tenant.keys += tally.keys;
+                self.tenant.policies += tally.policies;
                 self.tenant.rules |= tally.rules;
                 self.tenant.names |= tally.names;
                 self.written.push(written);
@@ -255,7 +274,8 @@ impl<'f> Plan<'f> {
         tenant.numbers = Some(self.numbers).filter(|numbers| *numbers != self.facts.tenant().numbers);
         let now = self.facts.now();
         let (written, persons, begins, accepts) = (self.written, self.persons, self.begins, self.accepts);
-        Ok(Allowed { written, tenant, changed, persons, begins, accepts, recorded, now, answer })
+        let items = self.items;
+        Ok(Allowed { written, tenant, changed, persons, begins, accepts, items, recorded, now, answer })
     }
 }
 
@@ -279,6 +299,7 @@ pub struct Allowed {
     pub(super) persons: Vec<User>,
     pub(super) begins: Option<Begins>,
     pub(super) accepts: Option<Accepts>,
+    pub(super) items: Vec<Item>,
     recorded: Option<(Key, Recorded)>,
     now: Time,
     pub(super) answer: Answer,

@@ -102,14 +102,14 @@ pub struct Principal {
 impl Principal {
     /// # Errors
     /// [`Problem::Forbidden`]: the member may not act in the tenant.
-    pub(super) fn new(acting: &Acting, rules: &Rules, tenant: TenantId) -> Result<Self, Problem> {
+    pub(super) fn new(acting: &Acting, rules: &Rules, tenant: TenantId, now: Time) -> Result<Self, Problem> {
         let principal = match acting {
             Acting::Product(why) => {
                 Self { entities: Vec::new(), author: Author::Product(why.clone()), actor: None, facts: Vec::new() }
             }
             // They are the author of the wish, and not of what happens now.
             Acting::For(acting, why) => {
-                Self { author: Author::Product(why.clone()), actor: None, ..Self::new(acting, rules, tenant)? }
+                Self { author: Author::Product(why.clone()), actor: None, ..Self::new(acting, rules, tenant, now)? }
             }
             Acting::Member(me) if me.is_present() => Self {
                 entities: vec![policy::member(me, rules)],
@@ -129,7 +129,7 @@ impl Principal {
                 facts: [Fact::of_key(key)].into_iter().chain(maker.as_deref().map(Fact::authority)).collect(),
             },
         };
-        principal.each(|entity| rules.policies.enter(entity, tenant)).map_err(Problem::Forbidden)?;
+        principal.each(|entity| rules.policies.enter(now, entity, tenant)).map_err(Problem::Forbidden)?;
         Ok(principal)
     }
 

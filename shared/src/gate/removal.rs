@@ -3,6 +3,8 @@
 //! Its parts can be repeated, because each only deletes. The tenant's item and the job's come last, in this order: a worker that
 //! takes over finds the job as long as there is anything left.
 
+use std::collections::HashSet;
+
 use domain::id::TenantId;
 use domain::job::change::JobEdit;
 use domain::job::{PIECE, Progress, State, Task};
@@ -60,13 +62,10 @@ pub(super) async fn piece(asked: &Asked<'_>, keys: TenantKeys, job: &Job) -> Res
     let tenant: Option<Tenant> = table.get([keys.tenant()]).await?.remove(&keys.tenant()).map(decode).transpose()?;
     let Some(tenant) = tenant else { return table.clear(&[job_key]).await };
     let progress = &job.progress;
-    let month = progress.month.unwrap_or_else(|| month_of(tenant.meta.created_at));
-    let (removed, month) = if month <= month_of(now) {
-        let name = format!("{:04}-{:02}", month / 12, month % 12 + 1);
-        let events = keys_of(asked, &Range { in_index: true, ..Range::of(keys.happened_in(&name)) }).await?;
-        table.clear(&events).await?;
-        (events.len(), month + u32::from(events.is_empty()))
-    } else {
+    let events = keys_of(asked, &Range { in_index: true, ..Range::of(keys.record()) }).await?;
+    let heads = events.iter().filter_map(|event| keys.head_beside(event));
+    table.clear(&heads.chain(events.iter().cloned()).collect::<HashSet<_>>().into_iter().collect::<Vec<_>>()).await?;
+    let removed = if events.is_empty() {
         let (items, _) = table.page(&Range::of(keys.all()), None, most()).await?;
         let mut removed = Vec::new();
         for item in items {
@@ -78,14 +77,17 @@ pub(super) async fn piece(asked: &Asked<'_>, keys: TenantKeys, job: &Job) -> Res
         }
         if removed.is_empty() {
             clear(asked, keys.identities()).await?;
+            clear(asked, Key { sk: String::new(), ..keys.checkpoints() }).await?;
             table.clear(&tenant.image(tenant.id)?.side_keys()).await?;
             table.clear(&[keys.tenant()]).await?;
             return table.clear(&[job_key]).await;
         }
         table.clear(&removed).await?;
-        (removed.len(), month)
+        removed.len()
+    } else {
+        events.len()
     };
-    let progress = Progress { done: progress.done + removed, month: Some(month), ..next(progress, now) };
+    let progress = Progress { done: progress.done + removed, ..next(progress, now) };
     table.set_progress(&job_key, State::Running, &progress).await.map(drop)
 }
 
@@ -98,6 +100,9 @@ async fn remove_side(asked: &Asked<'_>, keys: TenantKeys, key: &Key, item: Item)
     } else if of(Group::KIND) {
         let group: Group = decode(item)?;
         (group.image(keys.0)?, Some(keys.members_of(group.id)))
+    } else if of(Job::KIND) {
+        let job: Job = decode(item)?;
+        (job.image(keys.0)?, Some(keys.beside_job(job.id)))
     } else if of(Label::KIND) {
         (decode::<Label>(item)?.image(keys.0)?, None)
     } else if of(ApiKey::KIND) {
@@ -136,24 +141,4 @@ async fn keys_of(asked: &Asked<'_>, range: &Range) -> Result<Vec<Key>, Problem> 
 
 fn most() -> i32 {
     i32::try_from(PIECE).unwrap_or(i32::MAX)
-}
-
-/// 12 times the year, and the months of it that are over.
-fn month_of(at: Time) -> u32 {
-    let text = at.to_string();
-    let number =
-        |part: std::ops::Range<usize>| text.get(part).and_then(|it| it.parse::<u32>().ok()).unwrap_or_default();
-    number(0..4) * 12 + number(5..7).saturating_sub(1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn months_are_counted() {
-        assert_eq!(month_of(Time::from_millis(1_705_308_300_000)), 2024 * 12);
-        assert_eq!(month_of(Time::from_millis(1_735_603_200_000)), 2024 * 12 + 11);
-        assert_eq!(month_of(Time::from_millis(1_735_689_600_000)), 2025 * 12);
-    }
 }

@@ -1,8 +1,9 @@
-//! The things of a tenant that a request names, one of a kind: a group, a label, a job, an issuer, an API key, a session.
+//! The things of a tenant that a request names, one of a kind: a group, a label, a policy, a job, an
+//! issuer, an API key, a session, a thing of the product.
 
 use std::collections::HashMap;
 
-use domain::{ApiKey, Group, Issuer, Job, Label, Problem, Session};
+use domain::{ApiKey, Group, Issuer, Job, Label, OwnPolicy, Problem, Session, Thing};
 use serde::de::DeserializeOwned;
 
 use super::Reads;
@@ -14,21 +15,25 @@ use crate::table::{Item, Malformed, decode};
 pub(super) struct Things {
     pub group: Option<Group>,
     label: Option<Label>,
+    policy: Option<OwnPolicy>,
     pub job: Option<Job>,
     issuer: Option<Issuer>,
     api_key: Option<ApiKey>,
     pub session: Option<Session>,
+    thing: Option<Thing>,
 }
 
 /// Where the named things are, in the order of [`Things`].
-fn places(keys: TenantKeys, reads: &Reads) -> [Option<Key>; 6] {
+fn places(keys: TenantKeys, reads: &Reads) -> [Option<Key>; 8] {
     [
         reads.group.map(|id| keys.group(id)),
         reads.label.map(|id| keys.label(id)),
+        reads.policy.map(|id| keys.own_policy(id)),
         reads.job.map(|id| keys.job(id)),
         reads.issuer.map(|id| keys.issuer(id)),
         reads.api_key.map(|id| keys.api_key(id)),
         reads.session.as_ref().map(|(user, id)| keys.session(*user, id)),
+        reads.thing.as_ref().map(|name| keys.thing(name)),
     ]
 }
 
@@ -43,14 +48,17 @@ impl Things {
     /// # Errors
     /// An item is none of ours.
     pub fn of(keys: TenantKeys, reads: &Reads, found: &mut HashMap<Key, Item>) -> Result<Self, Malformed> {
-        let [group, label, job, issuer, api_key, session] = places(keys, reads);
+        let [group, label, policy, job, issuer, api_key, session, thing] = places(keys, reads);
+        let thing: Option<Thing> = take(found, thing)?;
         Ok(Self {
             group: take(found, group)?,
             label: take(found, label)?,
+            policy: take(found, policy)?,
             job: take(found, job)?,
             issuer: take(found, issuer)?,
             api_key: take(found, api_key)?,
             session: take(found, session)?,
+            thing: thing.map(|thing| Thing { name: reads.thing.clone().unwrap_or_default(), ..thing }),
         })
     }
 }
@@ -84,6 +92,14 @@ impl Facts {
         self.things.label.as_ref().map(Unseen).ok_or(Problem::NotFound("label"))
     }
 
+    /// The policy that [`Reads`] named.
+    ///
+    /// # Errors
+    /// [`Problem::NotFound`]
+    pub fn own_policy(&self) -> Result<Unseen<'_, OwnPolicy>, Problem> {
+        self.things.policy.as_ref().map(Unseen).ok_or(Problem::NotFound("policy"))
+    }
+
     /// The job that [`Reads`] named, or that deletes what [`Reads`] named.
     ///
     /// # Errors
@@ -106,5 +122,9 @@ impl Facts {
     /// [`Problem::NotFound`]
     pub fn api_key(&self) -> Result<Unseen<'_, ApiKey>, Problem> {
         self.things.api_key.as_ref().filter(|key| !key.ended).map(Unseen).ok_or(Problem::NotFound("API key"))
+    }
+    /// The thing of the product that [`Reads`] named, if anything is written down of it.
+    pub(super) fn thing(&self) -> Option<Unseen<'_, Thing>> {
+        self.things.thing.as_ref().map(Unseen)
     }
 }

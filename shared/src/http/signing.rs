@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use domain::Problem;
+use domain::checkpoint::Statement;
 pub use domain::id::sha256 as hash;
 use domain::id::{TenantId, UserId, Uuid};
 use ed25519_dalek::SigningKey as Ed25519;
@@ -25,6 +26,9 @@ pub const ACCESS: i64 = 10 * 60;
 
 /// How long a session token lives, in seconds: 12 hours.
 pub const SESSION: i64 = 12 * 60 * 60;
+
+/// The type of a signed checkpoint, in its header.
+pub const CHECKPOINT: &str = "checkpoint";
 
 /// The content of the secret. It has no `Debug`, so that no log gets it.
 #[derive(Clone, Serialize, Deserialize)]
@@ -87,14 +91,26 @@ impl SigningKeys {
     /// # Errors
     /// A defect: there is no key, or it is none.
     pub fn sign(&self, claims: &Claims, client: &str) -> Result<String, Problem> {
+        let typ = if claims.typ == Kind::Access { ACCESS_TOKEN } else { JWT };
+        let signed = Signed { claims, client_id: client, jti: Uuid::new_v4().to_string() };
+        self.sign_as(typ, &signed, claims.iat)
+    }
+
+    /// A text that says what a checkpoint covers. Its type makes it no token.
+    ///
+    /// # Errors
+    /// As those of [`SigningKeys::sign`].
+    pub fn sign_statement(&self, statement: &Statement, now: i64) -> Result<String, Problem> {
+        self.sign_as(CHECKPOINT, statement, now)
+    }
+
+    fn sign_as(&self, typ: &str, content: &impl Serialize, now: i64) -> Result<String, Problem> {
         let defect = |why: &str| Problem::Internal(format!("the signing secret: {why}"));
-        let key = self.current(claims.iat).ok_or_else(|| defect("no key signs yet"))?;
+        let key = self.current(now).ok_or_else(|| defect("no key signs yet"))?;
         let private = BASE64_STANDARD.decode(&key.pkcs8).map_err(|_| defect("a key is not in base64"))?;
         signature::install();
-        let typ = if claims.typ == Kind::Access { ACCESS_TOKEN } else { JWT };
         let header = Header { kid: Some(key.kid.clone()), typ: Some(typ.to_owned()), ..Header::new(Algorithm::EdDSA) };
-        let signed = Signed { claims, client_id: client, jti: Uuid::new_v4().to_string() };
-        let token = jsonwebtoken::encode(&header, &signed, &EncodingKey::from_ed_der(&private));
+        let token = jsonwebtoken::encode(&header, content, &EncodingKey::from_ed_der(&private));
         token.map_err(|_| defect("a key is none"))
     }
 
@@ -220,6 +236,19 @@ mod tests {
         let now = Time::from_millis(1_100_000);
         assert_eq!(verify(&token, Kind::Access, &set, &expected, now).unwrap().holder, Holder::Member(UserId::new(3)));
         assert!(verify(&token, Kind::Session, &set, &expected, now).is_err());
+        // A checkpoint is no token, whatever it says.
+        let says = Statement {
+            iss: claims.iss.clone(),
+            tenant: claims.tid.clone(),
+            number: 1,
+            until: now,
+            size: 0,
+            root: String::new(),
+        };
+        let checkpoint = keys.sign_statement(&says, 1_100).unwrap();
+        for kind in [Kind::Access, Kind::Session] {
+            assert!(verify(&checkpoint, kind, &set, &expected, now).is_err());
+        }
         // A key that signs later signs nothing now.
         assert!(keys.sign(&Claims { iat: 999, ..claims }, "app").is_err());
     }

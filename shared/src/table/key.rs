@@ -1,16 +1,18 @@
 //! Makes every key of the table; no other code does. The README has the chart of keys.
 
+mod events;
 mod invitations;
 mod issuers;
 
 use std::borrow::Cow;
 
 use domain::id::{GroupId, JobId, KeyId, Kind, LabelId, PolicyId, RoleId, TenantId, UserId, Uuid, hex};
-use domain::{ApiKey, Group, Job, Member, Record, Role, Subject, Time};
+use domain::{ApiKey, Group, Job, Member, OwnPolicy, Record, Role, Subject, Time};
 use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
+pub use events::*;
 pub use invitations::Listed;
 pub use issuers::*;
 
@@ -66,12 +68,14 @@ pub struct Range {
     pub prefix: Key,
     pub in_index: bool,
     pub descending: bool,
+    /// The first and the last sort key, if they bound the range in place of a beginning.
+    pub within: Option<(String, String)>,
 }
 
 impl Range {
     /// The items of the table itself, in ascending order.
     pub fn of(prefix: Key) -> Self {
-        Self { prefix, in_index: false, descending: false }
+        Self { prefix, in_index: false, descending: false, within: None }
     }
 
     /// The key of an item with this sort key, in the range.
@@ -149,8 +153,19 @@ impl TenantKeys {
         Key::alone(&format!("{}#EXTERNAL#{}", self.partition(), kind.to_uppercase()), id)
     }
 
-    pub fn policy(self, policy: PolicyId) -> Key {
+    /// What decides of a policy in force.
+    pub fn deciding(self, policy: PolicyId) -> Key {
         Key::new(self.partition(), format!("CATALOG#POLICY#{policy}"))
+    }
+
+    /// A policy of the tenant's own, with its text.
+    pub fn own_policy(self, policy: PolicyId) -> Key {
+        Key::new(self.partition(), numbered(OwnPolicy::KIND, policy.number()))
+    }
+
+    /// The partition and the prefix of the sort keys of all policies of the tenant's own.
+    pub fn own_policies(self) -> Key {
+        Key::new(self.partition(), "POLICY#")
     }
 
     pub fn member(self, user: UserId) -> Key {
@@ -159,6 +174,20 @@ impl TenantKeys {
 
     pub fn job(self, job: JobId) -> Key {
         Key::new(self.partition(), numbered(Job::KIND, job.number()))
+    }
+
+    /// A part of an import, and a part of the results of a job.
+    pub fn part(self, job: JobId, number: u32) -> Key {
+        Key { sk: numbered("PART", number), ..self.beside_job(job) }
+    }
+
+    pub fn results(self, job: JobId, number: usize) -> Key {
+        Key { sk: format!("RESULTS#{number:010}"), ..self.beside_job(job) }
+    }
+
+    /// The partition of the items beside a job.
+    pub fn beside_job(self, job: JobId) -> Key {
+        Key::new(self.of(&Subject::new(Job::KIND, job)), "")
     }
 
     /// Where the index lists a job that is not done, among those of all tenants, in the order of their beginnings.
@@ -275,22 +304,6 @@ impl TenantKeys {
     /// The partition of the items beside a record: its events, its edges.
     fn of(self, subject: &Subject) -> String {
         format!("{}#{}", self.partition(), named(subject))
-    }
-
-    /// The event that made `version` of a record.
-    pub fn event(self, subject: &Subject, version: u64) -> Key {
-        Key::new(self.of(subject), format!("EVENT#{version:010}"))
-    }
-
-    /// Where the index lists the tenant's events by time, a partition a month.
-    pub fn happened(self, at: Time, subject: &Subject, version: u64) -> Key {
-        let at = at.to_string();
-        Key { sk: format!("{at}#{}#{version}", named(subject)), ..self.happened_in(&at[.."2026-11".len()]) }
-    }
-
-    /// The partition of the index that lists the tenant's events of a month.
-    pub fn happened_in(self, month: &str) -> Key {
-        Key::new(format!("{}#EVENTS#{month}", self.partition()), "")
     }
 
     /// The unique address of a member in the tenant, compared without case. All addresses of a tenant are in one partition, in

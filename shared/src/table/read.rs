@@ -110,20 +110,27 @@ impl Table<'_> {
         most: Option<i32>,
         start: Option<Item>,
     ) -> Result<(Vec<Item>, Option<Item>), Problem> {
-        let Range { prefix: Key { pk, sk }, in_index, descending } = range;
-        let (index, condition) = match in_index {
-            true => (Some(INDEX.to_owned()), "GSI1PK = :pk AND begins_with(GSI1SK, :sk)"),
-            false => (None, "PK = :pk AND begins_with(SK, :sk)"),
+        let Range { prefix: Key { pk, sk }, in_index, descending, within } = range;
+        let (index, of_partition, name) = match in_index {
+            true => (Some(INDEX.to_owned()), "GSI1PK = :pk", "GSI1SK"),
+            false => (None, "PK = :pk", "SK"),
         };
-        // DynamoDB takes no empty text there.
-        let condition = if sk.is_empty() { condition.split(" AND ").next().unwrap_or(condition) } else { condition };
+        let (condition, bounds) = match within {
+            Some((first, last)) => (
+                format!("{of_partition} AND {name} BETWEEN :first AND :last"),
+                vec![(":pk", pk), (":first", first), (":last", last)],
+            ),
+            // DynamoDB takes no empty text there.
+            None if sk.is_empty() => (of_partition.to_owned(), vec![(":pk", pk)]),
+            None => (format!("{of_partition} AND begins_with({name}, :sk)"), vec![(":pk", pk), (":sk", sk)]),
+        };
         let output = self
             .retry("Query", || async {
                 let request = self.client.query().table_name(self.name).set_index_name(index.clone());
                 let request = request.consistent_read(!in_index).scan_index_forward(!descending).set_limit(most);
-                let request = request.key_condition_expression(condition);
-                let values = [(":pk", pk), (":sk", sk)].into_iter().filter(|(_, text)| !text.is_empty());
-                let values = values.map(|(name, text)| (name.to_owned(), AttributeValue::S(text.clone()))).collect();
+                let request = request.key_condition_expression(&condition);
+                let values = bounds.iter().map(|(name, text)| ((*name).to_owned(), AttributeValue::S((*text).clone())));
+                let values = values.collect();
                 let request = request.set_expression_attribute_values(Some(values));
                 let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
                 request.set_exclusive_start_key(start.clone()).send().await.map_err(|why| failure(&why))

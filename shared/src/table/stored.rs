@@ -194,7 +194,7 @@ impl Stored for Job {
         let keys = TenantKeys(tenant);
         let key = keys.job(self.id);
         let listed = keys.unfinished(self.id, self.meta.created_at);
-        let item = encode(&key, Some(&listed).filter(|_| self.state != State::Done), self)?;
+        let item = encode(&key, Some(&listed).filter(|_| !matches!(self.state, State::Open | State::Done)), self)?;
         Ok(Image { key, item, links: Vec::new(), version: self.meta.version, fact: None, keeps_links: false })
     }
 
@@ -241,6 +241,12 @@ impl Written {
     /// The key of the event.
     pub fn event_key(&self) -> Key {
         TenantKeys(self.event.tenant).event(&self.event.subject, self.event.version)
+    }
+
+    /// The keys of the record and of the items that follow from it. A transaction changes an item once.
+    pub fn touched(&self) -> impl Iterator<Item = &Key> {
+        let images = self.before.iter().chain(&self.after);
+        images.flat_map(|image| [&image.key].into_iter().chain(image.links.iter().map(|link| &link.key)))
     }
 
     /// Whether it is a change of the item of the tenant, which can be in a transaction once.

@@ -345,7 +345,7 @@ impl Record for Member {
 }
 
 /// The actions of making somebody a member: each thing that they get is decided as if a member got it.
-fn joining<'a>(after: &Member, catalog: &'a Catalog) -> Vec<Action<'a>> {
+pub(crate) fn joining<'a>(after: &Member, catalog: &'a Catalog) -> Vec<Action<'a>> {
     let blank = Member {
         deleted_at: Some(after.meta.created_at),
         roles: BTreeSet::new(),
@@ -363,7 +363,7 @@ fn joining<'a>(after: &Member, catalog: &'a Catalog) -> Vec<Action<'a>> {
     actions
 }
 
-fn assigning<'a>(before: &Member, after: &Member, catalog: &'a Catalog) -> Action<'a> {
+pub(crate) fn assigning<'a>(before: &Member, after: &Member, catalog: &'a Catalog) -> Action<'a> {
     Action::AssignRole {
         adds: catalog.role_names(&(&after.roles - &before.roles)),
         removes: catalog.role_names(&(&before.roles - &after.roles)),
@@ -372,7 +372,7 @@ fn assigning<'a>(before: &Member, after: &Member, catalog: &'a Catalog) -> Actio
     }
 }
 
-fn grouping<'a>(before: &Member, after: &Member, catalog: &'a Catalog) -> Action<'a> {
+pub(crate) fn grouping<'a>(before: &Member, after: &Member, catalog: &'a Catalog) -> Action<'a> {
     Action::SetGroups {
         joins: &after.groups - &before.groups,
         leaves: &before.groups - &after.groups,

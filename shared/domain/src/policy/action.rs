@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::Around;
 use super::eval::Entity;
 use super::format::{Record, Value};
 use super::properties::Properties;
@@ -65,6 +66,10 @@ pub enum Action<'a> {
     ManageIssuers {
         of_deployment: bool,
     },
+    /// To see the tenant's own policies.
+    ReadPolicies,
+    /// To make, change, try or delete a policy of the tenant's own.
+    ManagePolicies,
     /// To make, see or change an API key.
     Key(KeyDeed),
     /// To make a tenant of one's own.
@@ -75,6 +80,10 @@ pub enum Action<'a> {
     Check,
     /// To ask whether a token of the tenant is good.
     Introspect,
+    /// To read the tenant's record.
+    ReadEvents,
+    /// To add an event of the product's own to the record.
+    WriteEvents,
     /// To use a permission of the product that Rolecall serves; with what the asking service says of it.
     Use(&'a str, &'a Properties),
     Read,
@@ -126,6 +135,8 @@ impl Action<'_> {
             Action::UpdateTenant { .. } => "tenant:update",
             Action::DeleteTenant => "tenant:delete",
             Action::ManageIssuers { .. } => "issuer:manage",
+            Action::ReadPolicies => "policy:read",
+            Action::ManagePolicies => "policy:manage",
             Action::Key(KeyDeed::Create) => "key:create",
             Action::Key(KeyDeed::Read) => "key:read",
             Action::Key(KeyDeed::Rotate) => "key:rotate",
@@ -135,6 +146,8 @@ impl Action<'_> {
             Action::List(_) => "tenant:list-members",
             Action::Check => "decision:check",
             Action::Introspect => "session:introspect",
+            Action::ReadEvents => "event:read",
+            Action::WriteEvents => "event:write",
             Action::Use(..) => "permission:use",
             Action::Read => "member:read",
             Action::UpdateProfile => "member:update-profile",
@@ -177,6 +190,7 @@ impl Action<'_> {
                 | Action::UpdateTenant { .. }
                 | Action::DeleteTenant
                 | Action::ManageIssuers { .. }
+                | Action::ManagePolicies
                 | Action::Key(KeyDeed::Create | KeyDeed::End)
         )
     }
@@ -189,11 +203,12 @@ impl Action<'_> {
         }
     }
 
-    /// The context of the action, which policies read; `dialect` is the dialect's name.
-    pub fn context(&self, dialect: &str) -> Record {
-        let mut pairs = vec![("dialect", string(dialect))];
+    /// The context of the action, which policies read.
+    pub fn context(&self, around: Around) -> Record {
+        let mut pairs = vec![("dialect", string(around.dialect)), ("now", around.time())];
         match self {
             Action::CreateRole | Action::ManageLabels | Action::Read | Action::UpdateProfile => {}
+            Action::ReadPolicies | Action::ManagePolicies => {}
             Action::DeleteTenant | Action::CreateTenant | Action::Check | Action::Introspect | Action::Key(_) => {}
             Action::ManageIssuers { of_deployment } => pairs.push(("ofDeployment", Value::Bool(*of_deployment))),
             Action::Use(permission, properties) => {
@@ -223,6 +238,7 @@ impl Action<'_> {
                 ("rank", long(*rank)),
             ]),
             Action::SetIdentity | Action::SetMetadata | Action::Remove => {}
+            Action::ReadEvents | Action::WriteEvents => {}
             Action::ReadSessions | Action::EndSessions => {}
             Action::StartSession(SignIn { issuer, acr, amr, .. }) => {
                 pairs.extend([("issuer", string(issuer)), ("amr", strings(amr.iter().map(String::as_str)))]);

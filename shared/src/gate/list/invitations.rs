@@ -66,7 +66,7 @@ pub async fn invitations(
 fn range(keys: TenantKeys, state: Option<State>, start: Option<String>, now: Time) -> (Range, Option<String>) {
     let in_index = |listed, descending| {
         let prefix = keys.invitations_listed(listed);
-        Range { prefix, in_index: true, descending }
+        Range { in_index: true, descending, ..Range::of(prefix) }
     };
     match state {
         None => (Range::of(keys.invitations()), start),

@@ -1,5 +1,6 @@
 //! Parameters behind the `?`. Each is a text.
 
+use domain::Time;
 use domain::id::Id;
 use domain::problem::{Fault, Step, Wrong};
 use serde_json::{Map, Value};
@@ -50,6 +51,14 @@ impl<const MAX: usize> Wire for Count<MAX> {
             Some(number @ 1..) if number <= MAX => Ok(Self(number)),
             _ => wrong(Wrong::OutOfRange(1, MAX as i64)),
         }
+    }
+}
+
+/// A moment, as RFC 3339 writes it.
+impl Wire for Time {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        let syntax = Wrong::Syntax("a time such as `2026-11-22T14:40:17Z`");
+        serde_json::from_value(value).or_else(|_| wrong(syntax))
     }
 }
 

@@ -1,8 +1,9 @@
-//! The records of who may come in: issuers, sessions and API keys.
+//! The records of who may come in, and of what a tenant forbids: issuers, sessions, API keys and policies;
+//! and things of the product.
 
 use domain::event::Stamp;
 use domain::id::TenantId;
-use domain::{Actor, ApiKey, Issuer, Problem, Session};
+use domain::{Actor, ApiKey, Entry, Issuer, OwnPolicy, Problem, Record, Session, Thing};
 
 use super::{Image, Link, Stored, Written, stamp};
 use crate::table::fence::Fact;
@@ -39,10 +40,38 @@ impl Stored for ApiKey {
     }
 }
 
+impl Stored for OwnPolicy {
+    fn image(&self, tenant: TenantId) -> Result<Image, Malformed> {
+        let keys = TenantKeys(tenant);
+        let key = keys.own_policy(self.id);
+        let mut links = vec![Link::name(keys.name(Self::KIND, &self.name), self.id, "policy")?];
+        if let Some(policy) = self.deciding() {
+            let key = keys.deciding(self.id);
+            links.push(Link { item: encode(&key, None, &Entry::Policy(policy))?, key, named: None });
+        }
+        let item = encode(&key, None, self)?;
+        Ok(Image { key, item, links, version: self.meta.version, fact: None, keeps_links: false })
+    }
+
+    stamped!();
+}
+
 impl Stored for Session {
     fn image(&self, tenant: TenantId) -> Result<Image, Malformed> {
         let key = TenantKeys(tenant).session(self.user, &self.id);
         let item = encode(&key, None, self)?;
+        Ok(Image { key, item, links: Vec::new(), version: self.meta.version, fact: None, keeps_links: false })
+    }
+
+    stamped!();
+}
+
+impl Stored for Thing {
+    /// What happened is in the events: the item has only the end of the chain.
+    fn image(&self, tenant: TenantId) -> Result<Image, Malformed> {
+        let key = TenantKeys(tenant).thing(&self.name);
+        let item =
+            encode(&key, None, &Self { meta: self.meta.clone(), ..Self::new(&self.name, self.meta.created_at) })?;
         Ok(Image { key, item, links: Vec::new(), version: self.meta.version, fact: None, keeps_links: false })
     }
 

@@ -12,6 +12,7 @@ fn by(at: i64) -> Stamp {
         author: Author::Member(UserId::new(7)),
         request: "r".to_owned(),
         transaction: "t".to_owned(),
+        secret: "s".to_owned(),
     }
 }
 

@@ -1,0 +1,195 @@
+//! Checks an export of a tenant's record, with nothing but the public keys: each hash, each chain, each checkpoint.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use ed25519_dalek::{Signature, VerifyingKey};
+use serde_json::Value;
+use shared::domain::chain::Checked;
+use shared::domain::checkpoint::{Statement, Tree};
+use shared::domain::{Event, Subject, Time};
+use shared::id::{TenantId, sha256};
+use shared::signing::CHECKPOINT;
+use shared::table::key::TenantKeys;
+
+use crate::Result;
+
+/// What holds.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Report {
+    pub events: usize,
+    pub chains: usize,
+    pub checkpoints: usize,
+    /// How many events the last checkpoint covers, and the time before which they are.
+    pub covered: u64,
+    pub until: Time,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Self { events, chains, checkpoints, covered, until } = self;
+        write!(f, "all hold: events {events}, chains {chains}, checkpoints {checkpoints}; ")?;
+        write!(f, "the last checkpoint covers {covered} events, those before {until}")
+    }
+}
+
+/// The content of an export.
+#[derive(Default)]
+struct Export {
+    /// By their places in the order of the record.
+    events: BTreeMap<String, (String, Event)>,
+    /// By their numbers: the statement, and whether one of the keys has signed it.
+    checkpoints: BTreeMap<u64, (Statement, bool)>,
+    tenant: Option<TenantId>,
+}
+
+/// Checks the lines of an export. `keys` is the JWK Set of the deployment.
+///
+/// # Errors
+/// The first thing that does not hold.
+pub fn verify<'a>(lines: impl IntoIterator<Item = &'a str>, keys: &str) -> Result<Report> {
+    let keys = read_keys(keys)?;
+    let mut export = Export::default();
+    for (number, line) in (1..).zip(lines) {
+        let at = |why: String| format!("line {number}: {why}");
+        let line = line.trim();
+        if !line.is_empty() {
+            let value = serde_json::from_str(line).map_err(|_| at("it is no JSON".to_owned()))?;
+            export.take(&value, &keys).map_err(at)?;
+        }
+    }
+    let chains = export.check_chains()?;
+    export.check_checkpoints(chains)
+}
+
+impl Export {
+    /// Takes an event, a checkpoint, or a page of them.
+    fn take(&mut self, value: &Value, keys: &BTreeMap<String, VerifyingKey>) -> std::result::Result<(), String> {
+        if let Some(page) = value["data"].as_array() {
+            return page.iter().try_for_each(|value| self.take(value, keys));
+        }
+        if let Some(signed) = value["signed"].as_str() {
+            let (says, is_signed) = read_checkpoint(signed, keys)?;
+            let known = self.checkpoints.insert(says.number, (says.clone(), is_signed));
+            return match known.is_some_and(|(known, _)| known != says) {
+                true => Err(format!("another checkpoint has the number {}", says.number)),
+                false => Ok(()),
+            };
+        }
+        let (id, event) = read_event(value)?;
+        let tenant = *self.tenant.get_or_insert(event.tenant);
+        if tenant != event.tenant {
+            return Err("an event of another tenant".to_owned());
+        }
+        let place = TenantKeys(tenant).happened(event.at, &event.subject, event.version).sk;
+        let known = self.events.insert(place, (id.clone(), event));
+        match known.is_some_and(|(known, _)| known != id) {
+            true => Err("another event has the same subject, version and time".to_owned()),
+            false => Ok(()),
+        }
+    }
+
+    /// Follows each chain. Returns how many there are.
+    fn check_chains(&self) -> Result<usize> {
+        let mut chains: BTreeMap<(&str, &str), Vec<&Event>> = BTreeMap::new();
+        for (_, event) in self.events.values() {
+            let Subject { kind, id } = &event.subject;
+            chains.entry((kind, id)).or_default().push(event);
+        }
+        for ((kind, id), events) in &mut chains {
+            events.sort_by_key(|event| event.version);
+            let mut checked = Checked::default();
+            for event in events {
+                let next = checked.next(event.tenant, &event.subject, event);
+                next.map_err(|broken| format!("{kind} {id}: {broken}"))?;
+            }
+        }
+        Ok(chains.len())
+    }
+
+    /// Computes the root of each checkpoint. One whose key is not there any more counts if a later one holds.
+    fn check_checkpoints(&self, chains: usize) -> Result<Report> {
+        let Some((last, true)) = self.checkpoints.values().next_back() else {
+            let why =
+                "no checkpoint that one of the keys has signed: nothing shows whether the last events are missing";
+            return Err(why.to_owned().into());
+        };
+        let tenant = self.tenant.map(|tenant| tenant.uuid().to_string());
+        let (mut tree, mut events) = (Tree::default(), self.events.values().peekable());
+        for (says, _) in self.checkpoints.values() {
+            let wrong = |why: String| Err(format!("checkpoint {}: {why}", says.number).into());
+            if tenant.as_ref().is_some_and(|tenant| *tenant != says.tenant) || says.iss != last.iss {
+                return wrong("it is of another tenant".to_owned());
+            }
+            while let Some((id, _)) = events.next_if(|(_, event)| event.at < says.until) {
+                tree.push(id);
+            }
+            if tree.size != says.size {
+                return wrong(format!("it covers {} events, and {} are of that time", says.size, tree.size));
+            }
+            if tree.root() != says.root {
+                return wrong("it covers other events".to_owned());
+            }
+        }
+        let (events, checkpoints) = (self.events.len(), self.checkpoints.len());
+        Ok(Report { events, chains, checkpoints, covered: last.size, until: last.until })
+    }
+}
+
+/// An event whose id is the hash of what it says.
+fn read_event(value: &Value) -> std::result::Result<(String, Event), String> {
+    let (Some(id), Some(sealed)) = (value["id"].as_str(), value["sealed"].as_str()) else {
+        return Err("neither an event with `sealed` nor a checkpoint".to_owned());
+    };
+    let event: Option<Event> = serde_json::from_str(sealed).ok();
+    let event = event.filter(|_| sha256(sealed) == id).ok_or("`id` is not the hash of `sealed`")?;
+    // The values that can name a person are what the commitments are of, if they are there.
+    let mut open = Event { salt: value["salt"].as_str().map(str::to_owned), ..event.clone() };
+    if open.salt.is_some() {
+        for (name, change) in open.changes.iter_mut().filter(|(_, change)| change.personal) {
+            change.from = value["changes"][name]["from"].clone();
+            change.to = value["changes"][name]["to"].clone();
+        }
+    }
+    let shown: BTreeSet<&String> = value["changes"].as_object().into_iter().flat_map(|shown| shown.keys()).collect();
+    match open.hash() == id && shown == event.changes.keys().collect() {
+        true => Ok((id.to_owned(), event)),
+        false => Err("`changes` are not those of `sealed`".to_owned()),
+    }
+}
+
+/// What a checkpoint says, and whether one of the keys has signed it. One of a key that is not there is not signed.
+fn read_checkpoint(
+    signed: &str,
+    keys: &BTreeMap<String, VerifyingKey>,
+) -> std::result::Result<(Statement, bool), String> {
+    let decode = |part: &str| BASE64_URL_SAFE_NO_PAD.decode(part).ok();
+    let read = || {
+        let (content, signature) = signed.rsplit_once('.')?;
+        let (header, payload) = content.split_once('.')?;
+        let header: Value = serde_json::from_slice(&decode(header)?).ok()?;
+        let says: Statement = serde_json::from_slice(&decode(payload)?).ok()?;
+        let is_ours = header["alg"] == "EdDSA" && header["typ"] == CHECKPOINT && header.get("crit").is_none();
+        let signature = Signature::from_slice(&decode(signature)?).ok()?;
+        Some((keys.get(header["kid"].as_str()?), content, signature, says)).filter(|_| is_ours)
+    };
+    let (key, content, signature, says) = read().ok_or("`signed` is no signed checkpoint")?;
+    match key.map(|key| key.verify_strict(content.as_bytes(), &signature)) {
+        Some(Err(_)) => Err("the signature of the checkpoint is wrong".to_owned()),
+        verified => Ok((says, verified.is_some())),
+    }
+}
+
+/// The Ed25519 keys of a JWK Set, by their `kid`.
+fn read_keys(document: &str) -> Result<BTreeMap<String, VerifyingKey>> {
+    let set: Value = serde_json::from_str(document).map_err(|_| "the keys are no JSON".to_owned())?;
+    let key = |jwk: &Value| {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(jwk["x"].as_str()?).ok()?;
+        let key = VerifyingKey::from_bytes(&bytes.try_into().ok()?).ok()?;
+        Some((jwk["kid"].as_str()?.to_owned(), key)).filter(|_| jwk["crv"] == "Ed25519")
+    };
+    let keys: BTreeMap<_, _> = set["keys"].as_array().into_iter().flatten().filter_map(key).collect();
+    if keys.is_empty() { Err("there is no Ed25519 key among the keys".to_owned().into()) } else { Ok(keys) }
+}

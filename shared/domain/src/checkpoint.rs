@@ -1,0 +1,157 @@
+//! Checkpoints: a Merkle tree of all events of a tenant in the order of their times, which grows and never changes.
+//!
+//! It is the tree of RFC 9162, section 2.1: whoever has all events computes the same root. So a checkpoint shows an event that is
+//! missing, even the last one of a chain, or one of a record that is gone.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::id::hex;
+use crate::time::Time;
+
+/// A tree as far as it takes to add a leaf: the roots of its whole subtrees, the largest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tree {
+    /// How many leaves it has.
+    pub size: u64,
+    /// In hex.
+    peaks: Vec<String>,
+}
+
+impl Tree {
+    /// Adds an event, by its hash in hex.
+    pub fn push(&mut self, event: &str) {
+        let mut node = leaf(event);
+        // Each subtree that is whole now becomes half of a larger one.
+        for _ in 0..self.size.trailing_ones() {
+            if let Some(left) = self.peaks.pop() {
+                node = inner(&left, &node);
+            }
+        }
+        self.peaks.push(node);
+        self.size += 1;
+    }
+
+    /// The root, in hex.
+    pub fn root(&self) -> String {
+        let mut peaks = self.peaks.iter().rev();
+        match peaks.next() {
+            None => hex(&Sha256::digest([])),
+            Some(last) => peaks.fold(last.clone(), |right, left| inner(left, &right)),
+        }
+    }
+}
+
+fn leaf(event: &str) -> String {
+    hash(0, &[&bytes(event)])
+}
+
+fn inner(left: &str, right: &str) -> String {
+    hash(1, &[&bytes(left), &bytes(right)])
+}
+
+fn hash(kind: u8, parts: &[&[u8]]) -> String {
+    let mut hasher = Sha256::new_with_prefix([kind]);
+    parts.iter().for_each(|part| hasher.update(part));
+    hex(&hasher.finalize())
+}
+
+/// The bytes of a text in hex. A text that is none is taken as it is: no event has such a hash.
+fn bytes(text: &str) -> Vec<u8> {
+    let pairs = (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok());
+    pairs.collect::<Option<Vec<u8>>>().unwrap_or_else(|| text.as_bytes().to_vec())
+}
+
+/// What a checkpoint says, and what its signature covers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statement {
+    /// The deployment: the `iss` of its tokens.
+    pub iss: String,
+    /// The tenant, by its UUID.
+    pub tenant: String,
+    /// Checkpoints of a tenant are numbered from 1.
+    pub number: u64,
+    /// It covers all events of times before this one, and no others.
+    pub until: Time,
+    /// How many events that are, from the first one of the tenant.
+    pub size: u64,
+    /// The root of the tree of these events.
+    pub root: String,
+}
+
+/// A checkpoint of a tenant's record, kept for good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    #[serde(flatten)]
+    pub says: Statement,
+    /// The statement as a JWS (RFC 7515).
+    pub signed: String,
+}
+
+/// How far the events of a tenant are in its tree.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Covered {
+    pub tree: Tree,
+    /// Behind which event it goes on: a place in the order of times. Empty before the first.
+    pub place: String,
+    /// How many checkpoints there are.
+    pub number: u64,
+    /// How many events the last one covers.
+    pub signed: u64,
+    /// The `kid` of the key that signed it.
+    pub kid: String,
+    /// All events of times before this one are in the tree, if the last piece has come to it.
+    pub until: Option<Time>,
+    /// Raised with each change: of two workers one goes on.
+    pub turn: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the standard defines it.
+    fn root_of(leaves: &[String]) -> String {
+        match leaves {
+            [] => hex(&Sha256::digest([])),
+            [one] => leaf(one),
+            more => {
+                let half = more.len().next_power_of_two() / 2;
+                inner(&root_of(&more[..half]), &root_of(&more[half..]))
+            }
+        }
+    }
+
+    #[test]
+    fn the_tree_is_that_of_the_standard() {
+        let mut tree = Tree::default();
+        let leaves: Vec<String> = (0..100_u8).map(|number| hex(&Sha256::digest([number]))).collect();
+        for (size, leaf) in leaves.iter().enumerate() {
+            assert_eq!(tree.root(), root_of(&leaves[..size]));
+            tree.push(leaf);
+            assert_eq!(tree.peaks.len() as u32, tree.size.count_ones());
+        }
+    }
+
+    /// The values that implementations of Certificate Transparency compare.
+    #[test]
+    fn known_roots() {
+        let leaves =
+            ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"];
+        let roots = [
+            "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+            "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+            "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
+            "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+            "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
+            "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
+            "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
+            "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
+        ];
+        let mut tree = Tree::default();
+        for (leaf, root) in leaves.iter().zip(roots) {
+            tree.push(leaf);
+            assert_eq!(tree.root(), root);
+        }
+    }
+}

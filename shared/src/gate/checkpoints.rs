@@ -1,0 +1,236 @@
+//! Checkpoints of the record: each day the new events of a tenant go into its tree, and the root is signed.
+//!
+//! The work is done in pieces. Each piece writes down how far it has come, and a worker that takes over goes on there. Two workers may
+//! do the same piece at once; one of them writes the next.
+
+use std::time::Instant;
+
+use domain::checkpoint::{Checkpoint, Covered, Statement};
+use domain::id::{Kind, TenantId};
+use domain::policy::{self, Action};
+use domain::{Event, Problem, Tenant, Time};
+use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
+
+use super::facts::Facts;
+use super::list::{Page, lost, opened, sort_key};
+use super::plan::with_notices;
+use super::{Asked, Caller, Reads, Who};
+use crate::answer::Answer;
+use crate::table::key::{self, Range, TenantKeys};
+use crate::table::{Committed, Condition, Transaction, decode, encode};
+
+/// How many tenants are covered side by side.
+const LANES: u32 = 8;
+
+/// How many events one query reads.
+const PIECE: i32 = 500;
+
+/// How long after the end of a day its round begins, in milliseconds. A checkpoint is for good, so the wait is longer than for others
+/// who follow the record.
+const MARGIN: i64 = 5 * 60 * 1_000;
+
+const DAY: i64 = 24 * 60 * 60 * 1_000;
+
+/// Signs a statement, under the key with the `kid`.
+pub struct Signer<'a> {
+    pub iss: &'a str,
+    pub kid: &'a str,
+    pub sign: &'a (dyn Fn(&Statement) -> Result<String, Problem> + Send + Sync),
+}
+
+/// How far the round of a day is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Round {
+    /// The end of the day before: the round covers the events before it.
+    covers_to: Time,
+    /// The last tenant of those that are done.
+    done: u32,
+}
+
+/// The number that a counter gave last.
+#[derive(Default, Deserialize)]
+struct Counter {
+    last: u32,
+}
+
+/// A round that is not done, and the last tenant of all.
+pub struct Due {
+    round: Round,
+    last: u32,
+}
+
+/// The round that is due, if one is.
+///
+/// # Errors
+/// The table cannot be read.
+pub async fn due(asked: &Asked<'_>) -> Result<Option<Due>, Problem> {
+    let settled = (asked.clock)().millis() - MARGIN;
+    let covers_to = Time::from_millis(settled - settled % DAY);
+    let (round, counter) = (key::checkpoint_round(), key::counter(Kind::Tenant));
+    let mut found = asked.table.get([round.clone(), counter.clone()]).await?;
+    let counter: Option<Counter> = found.remove(&counter).map(decode).transpose()?;
+    let known: Option<Round> = found.remove(&round).map(decode).transpose()?;
+    let round = known.filter(|round| round.covers_to == covers_to).unwrap_or(Round { covers_to, done: 0 });
+    let last = counter.unwrap_or_default().last;
+    Ok(Some(Due { round, last }).filter(|due| due.round.done < due.last))
+}
+
+/// Goes on with a round until it is done, or until `until` has passed. Returns how many tenants are done in it, and how many
+/// checkpoints were signed.
+///
+/// # Errors
+/// The table cannot be read or written, or an event of a tenant cannot be read. That tenant keeps no other from its checkpoint.
+pub async fn work(
+    asked: &Asked<'_>,
+    Due { mut round, last }: Due,
+    signer: &Signer<'_>,
+    until: Instant,
+) -> Result<(u32, usize), Problem> {
+    let (mut signed, mut failed) = (0, None);
+    while round.done < last && Instant::now() < until {
+        let end = last.min(round.done + LANES);
+        let numbers = (round.done + 1..=end).filter_map(|number| TenantId::try_from(i64::from(number)).ok());
+        let mut left: Vec<TenantKeys> = numbers.map(TenantKeys).collect();
+        while !left.is_empty() {
+            let pieces = begun(asked, left, round.covers_to).await?;
+            let read = join_all(pieces.into_iter().map(|piece| piece.read(asked, round.covers_to))).await;
+            let written = join_all(read.into_iter().map(|piece| write(asked, piece, signer))).await;
+            left = Vec::new();
+            for outcome in written {
+                match outcome {
+                    Ok(Written { keys, is_done: false, .. }) => left.push(keys),
+                    Ok(Written { is_signed, .. }) => signed += usize::from(is_signed),
+                    Err(why) => failed = failed.or(Some(why)),
+                }
+            }
+            if !left.is_empty() && Instant::now() >= until {
+                return failed.map_or(Ok((round.done, signed)), Err);
+            }
+        }
+        round.done = end;
+        keep_round(asked, &round).await?;
+    }
+    failed.map_or(Ok((round.done, signed)), Err)
+}
+
+async fn keep_round(asked: &Asked<'_>, round: &Round) -> Result<(), Problem> {
+    let further = Condition::new("attribute_not_exists(PK) OR covers_to < :covers_to OR done <= :done");
+    let further = further.with(":covers_to", round.covers_to)?.with(":done", round.done)?;
+    asked.table.put_if(encode(&key::checkpoint_round(), None, round)?, further).await.map(drop)
+}
+
+/// A piece of the events of a tenant.
+struct Piece {
+    keys: TenantKeys,
+    tenant: Tenant,
+    before: Covered,
+    after: Covered,
+}
+
+/// What became of a piece.
+struct Written {
+    keys: TenantKeys,
+    /// Whether all events of the round are covered.
+    is_done: bool,
+    is_signed: bool,
+}
+
+/// The next pieces of these tenants, as far as they are not done.
+async fn begun(asked: &Asked<'_>, tenants: Vec<TenantKeys>, until: Time) -> Result<Vec<Piece>, Problem> {
+    let mut found = asked.table.get(tenants.iter().flat_map(|keys| [keys.tenant(), keys.covered()])).await?;
+    let mut pieces = Vec::new();
+    for keys in tenants {
+        let tenant: Option<Tenant> = found.remove(&keys.tenant()).map(decode).transpose()?;
+        let before: Option<Covered> = found.remove(&keys.covered()).map(decode).transpose()?;
+        let before = before.unwrap_or_default();
+        // The tenant can be gone.
+        if let Some(tenant) = tenant.filter(|it| it.meta.created_at < until && before.until < Some(until)) {
+            pieces.push(Piece { keys, tenant, after: before.clone(), before });
+        }
+    }
+    Ok(pieces)
+}
+
+impl Piece {
+    /// Adds the next events to the tree. If there are no more before `until`, the result says so.
+    async fn read(mut self, asked: &Asked<'_>, until: Time) -> Result<Self, Problem> {
+        let (keys, after) = (self.keys, &mut self.after);
+        let within = Some((Time::from_millis(0).to_string(), until.to_string()));
+        let range = Range { in_index: true, within, ..Range::of(keys.record()) };
+        let (key, listed) = (keys.event_listed(&after.place), range.at(&after.place));
+        let (items, more) = asked.table.page(&range, key.as_ref().map(|key| (key, Some(&listed))), PIECE).await?;
+        for item in items {
+            after.place = sort_key(&item, "GSI1SK")?;
+            let event: Event = decode(item)?;
+            after.tree.push(&event.hash());
+        }
+        after.until = Some(until).filter(|_| !more);
+        after.turn += 1;
+        Ok(self)
+    }
+}
+
+/// Writes down how far the events are covered and, if all are, a checkpoint. If another worker was quicker, it writes nothing.
+async fn write(asked: &Asked<'_>, piece: Result<Piece, Problem>, signer: &Signer<'_>) -> Result<Written, Problem> {
+    let Piece { keys, tenant, before, mut after } = piece?;
+    let is_signed = after.until.is_some() && (after.tree.size > before.signed || before.kid != signer.kid);
+    let mut transaction = Transaction::new(asked.table);
+    if is_signed {
+        let checkpoint = sign(&tenant, &mut after, signer)?;
+        let key = keys.checkpoint(checkpoint.says.number);
+        transaction.put(encode(&key, None, &checkpoint)?, Some(Condition::new("attribute_not_exists(PK)")))?;
+    }
+    let same = Condition::new("attribute_not_exists(PK) OR turn = :turn").with(":turn", before.turn)?;
+    transaction.put(encode(&keys.covered(), None, &after)?, Some(same))?;
+    let is_written = asked.table.write(transaction).await? == Committed::Yes;
+    Ok(Written { keys, is_done: is_written && after.until.is_some(), is_signed: is_written && is_signed })
+}
+
+fn sign(tenant: &Tenant, covered: &mut Covered, signer: &Signer<'_>) -> Result<Checkpoint, Problem> {
+    covered.number += 1;
+    covered.signed = covered.tree.size;
+    signer.kid.clone_into(&mut covered.kid);
+    let says = Statement {
+        iss: signer.iss.to_owned(),
+        tenant: tenant.id.uuid().to_string(),
+        number: covered.number,
+        until: covered.until.ok_or_else(lost)?,
+        size: covered.tree.size,
+        root: covered.tree.root(),
+    };
+    Ok(Checkpoint { signed: (signer.sign)(&says)?, says })
+}
+
+/// One page of checkpoints, the newest first.
+pub struct CheckpointPage {
+    pub checkpoints: Vec<Checkpoint>,
+    pub next_cursor: Option<String>,
+}
+
+/// Makes the answer from a page of checkpoints.
+pub type CheckpointPageFn<'p> = dyn Fn(&CheckpointPage) -> Answer + Send + Sync + 'p;
+
+/// Answers with a page of the tenant's checkpoints.
+///
+/// # Errors
+/// [`Problem::Unauthenticated`], [`Problem::Forbidden`], [`Problem::Invalid`] (the cursor).
+pub async fn list(
+    asked: &Asked<'_>,
+    caller: &Caller,
+    page: &Page,
+    answer: &CheckpointPageFn<'_>,
+) -> Result<Answer, Problem> {
+    let facts = Facts::read(asked, &Who::Caller(caller), &Reads::none().unshown(), None).await?;
+    let tenant = policy::tenant(facts.tenant().id);
+    let notices = facts.allow(&Action::ReadEvents, &tenant).map_err(Problem::Forbidden)?;
+    let (cursors, start) = opened(&facts, page)?;
+    let range = Range { descending: true, ..Range::of(caller.keys().checkpoints()) };
+    let after = start.map(|sk| range.at(&sk));
+    let limit = i32::try_from(page.limit).unwrap_or(i32::MAX);
+    let (items, more) = asked.table.page(&range, after.as_ref().map(|key| (key, None)), limit).await?;
+    let next = items.last().filter(|_| more).map(|item| sort_key(item, "SK")).transpose()?;
+    let next_cursor = next.map(|place| cursors.seal(&place)).transpose()?;
+    let checkpoints = items.into_iter().map(decode).collect::<Result<_, _>>()?;
+    Ok(with_notices(answer(&CheckpointPage { checkpoints, next_cursor }), &notices))
+}

@@ -1,0 +1,162 @@
+//! The check of a chain of events: versions without a gap, hashes that fit, and the end of the chain.
+
+use domain::chain::{Broken, Checked};
+use domain::id::{GroupId, JobId, KeyId, LabelId, RoleId, UserId, parse_uuid};
+use domain::{ApiKey, Event, Group, Issuer, Job, Label, Member, Problem, Record, Role, Subject, Tenant, Thing};
+use serde::Deserialize;
+
+use super::{Of, enter, subject_of};
+use crate::answer::Answer;
+use crate::gate::list::{Page, lost, opened};
+use crate::gate::plan::with_notices;
+use crate::gate::{Asked, Caller};
+use crate::table::decode;
+use crate::table::key::{Key, Range, TenantKeys};
+
+/// How many events one request checks at most.
+pub const CHECKED_AT_ONCE: i32 = 1_000;
+
+/// How a chain ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// With the version that the record has.
+    Record,
+    /// With the deletion of the record.
+    Deletion,
+    /// The record has expired. Only a checkpoint would show a lost end.
+    Open,
+}
+
+/// What the check of a chain has found.
+pub struct Verified<'a> {
+    pub subject: &'a Subject,
+    pub tenant: &'a Tenant,
+    /// How far the chain holds.
+    pub checked: Checked,
+    pub outcome: Outcome,
+    pub next_cursor: Option<String>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The chain holds as far as it was checked, and there is more to check.
+    Further,
+    /// It holds to its end.
+    Ended(Ending),
+    Broken(Broken),
+}
+
+/// Makes the answer from what was found.
+pub type VerifiedFn<'p> = dyn Fn(&Verified) -> Answer + Send + Sync + 'p;
+
+/// The part of a record's item in which its chain ends.
+#[derive(Deserialize)]
+struct Head {
+    version: u64,
+    head: String,
+    /// Of an issuer: which of several entries with the same `iss` it is.
+    #[serde(default)]
+    number: Option<u32>,
+}
+
+/// Checks the chain of one subject, up to [`CHECKED_AT_ONCE`] events behind the cursor.
+///
+/// # Errors
+/// As those of [`list`](super::list); [`Problem::NotFound`]: there is no such record, and there was none.
+pub async fn verify(
+    asked: &Asked<'_>,
+    caller: &Caller,
+    of: &Of,
+    page: &Page,
+    answer: &VerifiedFn<'_>,
+) -> Result<Answer, Problem> {
+    let (facts, notices) = enter(asked, caller, of).await?;
+    let (cursors, start) = opened(&facts, page)?;
+    let subject = subject_of(of).ok_or(Problem::NotFound("record"))?;
+    let (keys, tenant) = (caller.keys(), facts.tenant());
+    let mut checked = match &start {
+        Some(place) => serde_json::from_str(place).map_err(|_| lost())?,
+        None => Checked::default(),
+    };
+    let outcome = loop {
+        let before = checked.version;
+        let (broken, more) = check_further(asked, keys, &subject, &mut checked).await?;
+        if let Some(broken) = broken {
+            break Outcome::Broken(broken);
+        }
+        if more {
+            break Outcome::Further;
+        }
+        // The record is read behind its events, so it knows all of them. If it knows one more, that was written meanwhile.
+        let head = head_of(asked, keys, &subject).await?;
+        match head {
+            None if checked.version == 0 => return Err(Problem::NotFound("record")),
+            None if checked.is_ended => break Outcome::Ended(Ending::Deletion),
+            None if can_expire(keys, &subject) => break Outcome::Ended(Ending::Open),
+            None => break Outcome::Broken(Broken { version: checked.version + 1 }),
+            Some(head) if head.version > checked.version && checked.version > before => {}
+            Some(head) => match checked.ends_with(head.version, &head.head) {
+                Ok(()) => break Outcome::Ended(Ending::Record),
+                Err(broken) => break Outcome::Broken(broken),
+            },
+        }
+    };
+    let place = serde_json::to_string(&checked).map_err(|_| lost())?;
+    let next_cursor = matches!(outcome, Outcome::Further).then(|| cursors.seal(&place)).transpose()?;
+    Ok(with_notices(answer(&Verified { subject: &subject, tenant, checked, outcome, next_cursor }), &notices))
+}
+
+/// Checks the events behind those that are checked. Returns where the chain is broken, and whether there is more to check.
+async fn check_further(
+    asked: &Asked<'_>,
+    keys: TenantKeys,
+    subject: &Subject,
+    checked: &mut Checked,
+) -> Result<(Option<Broken>, bool), Problem> {
+    let range = Range::of(keys.events_of(subject));
+    let after = Some(keys.event(subject, checked.version)).filter(|_| checked.version > 0);
+    let (items, more) = asked.table.page(&range, after.as_ref().map(|key| (key, None)), CHECKED_AT_ONCE).await?;
+    for item in items {
+        // What is no event any more breaks the chain, too.
+        let broken = Broken { version: checked.version + 1 };
+        let next = decode::<Event>(item).map_err(|_| broken).and_then(|event| checked.next(keys.0, subject, &event));
+        if let Err(broken) = next {
+            return Ok((Some(broken), false));
+        }
+    }
+    Ok((None, more))
+}
+
+/// The end of a chain as its record has it, if the record is there.
+async fn head_of(asked: &Asked<'_>, keys: TenantKeys, subject: &Subject) -> Result<Option<Head>, Problem> {
+    let Some((key, number)) = record_of(keys, subject) else { return Ok(None) };
+    let head: Option<Head> = asked.table.read(&key).await?;
+    Ok(head.filter(|head| number.is_none() || head.number.unwrap_or_default() == number.unwrap_or_default()))
+}
+
+/// Whether the record of a chain goes without a deletion.
+fn can_expire(keys: TenantKeys, subject: &Subject) -> bool {
+    subject.kind == Job::KIND || record_of(keys, subject).is_none()
+}
+
+/// The item of the record that a chain is of; of an issuer also which entry. `None` for a kind whose records expire.
+fn record_of(keys: TenantKeys, subject: &Subject) -> Option<(Key, Option<u32>)> {
+    let number: Option<u32> = subject.id.parse().ok();
+    let id = number.map(i64::from);
+    let key = match subject.kind.as_str() {
+        Tenant::KIND => Some(keys.tenant()),
+        Member::KIND => id.and_then(|id| UserId::try_from(id).ok()).map(|id| keys.member(id)),
+        Role::KIND => id.and_then(|id| RoleId::try_from(id).ok()).map(|id| keys.role(id)),
+        Group::KIND => id.and_then(|id| GroupId::try_from(id).ok()).map(|id| keys.group(id)),
+        Label::KIND => id.and_then(|id| LabelId::try_from(id).ok()).map(|id| keys.label(id)),
+        Job::KIND => id.and_then(|id| JobId::try_from(id).ok()).map(|id| keys.job(id)),
+        Thing::KIND => Some(keys.thing(&subject.id)),
+        ApiKey::KIND => id.and_then(|id| KeyId::try_from(id).ok()).map(|id| keys.api_key(id)),
+        Issuer::KIND => {
+            let (uuid, number) = subject.id.split_once('.')?;
+            return Some((keys.issuer(parse_uuid(uuid)?), Some(number.parse().ok()?)));
+        }
+        _ => None,
+    };
+    key.map(|key| (key, None))
+}
