@@ -10,6 +10,7 @@ ACTIONS is {"users-update": ["dynamodb:BatchGetItem", ...], ...}, as the tests o
 import json
 import logging
 import os
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -25,6 +26,11 @@ TEMPLATE = Path(__file__).parent.parent / "template.yaml"
 # The most resources in one stack of CloudFormation, and the most that we use of them.
 RESOURCES = 500
 OURS = 470
+# The most characters of a role's policies, and of the alias of a function in one: its name has 64 at most, and commas and quotes 3.
+ROLE = 10240 - 200
+LONGEST_ARN = len("arn:aws-us-gov:lambda:us-gov-west-1:123456789012:function::live") + 64 + 3
+# SAM would drop all but the origins if they stood in the properties of the API and the origins were computed.
+CORS = {"allowOrigins", "allowCredentials", "allowMethods", "allowHeaders", "exposeHeaders", "maxAge"}
 # Rights of every function beside its statements: it may write its log and its traces, and send to the queue.
 MANAGED = {"service-role/AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess"}
 # What the poller of a stream does with the rights of its function.
@@ -136,6 +142,27 @@ def grants(file):
     print(f"{len(functions)} functions are granted what they use")
 
 
+def faults_of_api(resources):
+    """What a gateway would lack of the routes in the template, and what it may call beside them."""
+    body = resources["Api"]["Properties"]["Body"]
+    if set(body["x-amazon-apigateway-cors"]) != CORS:
+        yield f"CORS has {sorted(body['x-amazon-apigateway-cors'])}"
+    integrations = body["components"]["x-amazon-apigateway-integrations"].values()
+    called = {alias for it in integrations for alias in re.findall(r"/functions/\$\{(\w+)\}/invocations", it["uri"]["Fn::Sub"])}
+    policies = resources["ApiRole"]["Properties"]["Policies"]
+    granted = [as_list(it["Resource"]) for policy in policies for it in policy["PolicyDocument"]["Statement"]]
+    granted = [resource["Ref"] for listed in granted for resource in listed]
+    aliases = {name for name, it in resources.items() if it["Type"] == "AWS::Lambda::Alias"}
+    yield from (f"{name}: the API calls it, and it is no alias" for name in sorted(called - aliases))
+    yield from (f"{name}: the API calls it and may not" for name in sorted(called - set(granted)))
+    yield from (f"{name}: the API may call it and does not" for name in sorted(set(granted) - called))
+    if (most := len(granted) * LONGEST_ARN) > ROLE:
+        yield f"ApiRole may have {ROLE} characters, and could have {most}: give a second role the half of the functions"
+    for name, it in resources.items():
+        if it["Type"] == "AWS::Lambda::Permission" and it["Properties"]["Principal"] == "apigateway.amazonaws.com":
+            yield f"{name}: ApiRole makes it needless"
+
+
 def stack(out):
     result = transformed()
     Path(out).write_text(json.dumps(result, indent=2))
@@ -146,6 +173,7 @@ def stack(out):
     fixed = len(resources) - each * len(functions)
     print(f"{len(resources)} resources: {fixed}, and {each} a function; {(OURS - fixed) // each} functions fit")
     fail([f"{len(resources)} resources are more than {OURS}"] if len(resources) > OURS else [])
+    fail(faults_of_api(resources))
 
     def raise_revision(template):
         template["Globals"]["Function"]["Environment"]["Variables"]["REVISION"] = "another"
@@ -191,7 +219,7 @@ def faults_in(elf, architecture):
 
 
 def fail(faults):
-    if faults:
+    if faults := list(faults):
         sys.exit("\n".join(faults))
 
 

@@ -146,9 +146,10 @@ async fn one(
     (method, path, body): &(&str, &str, &str),
     new: u32,
 ) -> Result<f64> {
-    // All members but the owner and the admin, spread over the whole tenant.
-    let place = u64::from(new) * 7919 % u64::from(size - 2);
-    let place = u32::try_from(place).unwrap_or_default();
+    // As many members of each tenant, spread over the whole of it: a member whom no call has met costs the machine's caches more, and
+    // a large tenant would have more of those.
+    let apart = (size - 2) / (LEAST - 2);
+    let place = new % (LEAST - 2) * apart;
     let fill = |text: &str| {
         let text = text.replace("{id}", &tenant.user_id(place).uuid().to_string()).replace("{slug}", tenant.slug());
         let text = text.replace("{user}", &role::USER.uuid_in(tenant.id()).to_string());

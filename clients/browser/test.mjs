@@ -37,6 +37,11 @@ const NOT_SENT = [
   'post /v1/tenant/restore',
   'post /v1/tenant/transfer-ownership',
   'post /v1/users/{id}/restore',
+  // The example changes what it names, so it can be sent once.
+  'post /v1/users/batch',
+  // Nobody is invited.
+  'get /v1/invitations/{id}',
+  'post /v1/invitations/{id}/resend',
   // The example is an owner's.
   'patch /v1/roles/{id}',
   // Only an owner may.
@@ -45,8 +50,14 @@ const NOT_SENT = [
   'post /v1/issuers',
   'patch /v1/issuers/{id}',
   'post /v1/api-keys/{id}/take-over',
+  'post /v1/policies',
+  'put /v1/policies/{id}',
+  'post /v1/policies/dry-run',
   // No job is there.
   'get /v1/jobs/{id}',
+  'get /v1/jobs/{id}/parts/{n}',
+  'put /v1/users/import/{id}/parts/{n}',
+  'post /v1/users/import/{id}/start',
   // The answer is no JSON.
   'get /v1/users/{id}/picture',
   'put /api/v1/organizations/{organization_id}/users',

@@ -23,8 +23,10 @@ calls = itertools.count()
 
 
 ORGANIZATION = "/api/v1/organizations/{organization_id}"
-CREATIONS = {f"POST /v1/{things}" for things in ("users", "roles", "groups", "labels", "tenants", "issuers", "api-keys", "events")}
-CREATIONS.add(f"PUT {ORGANIZATION}/users")
+THINGS = ("users", "roles", "groups", "labels", "tenants", "issuers", "api-keys", "events", "invitations", "policies")
+CREATIONS = {f"POST /v1/{things}" for things in THINGS}
+CREATIONS |= {f"PUT {ORGANIZATION}/users"} | {f"POST /v1/users/{what}" for what in ("batch", "import", "export")}
+CREATIONS.add("POST /api/{tenant}/{version}/user_invites/create_v2")
 # A member whom the run restores, again and again.
 REMOVED = "726f6c65-6361-8002-8000-000000000005"
 # The caller, who must stay.
@@ -35,6 +37,8 @@ REMOVALS = {"DELETE /v1/users/{id}": "id", f"DELETE {ORGANIZATION}/users/{{user_
 
 # Operations that give tokens, and a request that they take: it prolongs a session of the caller.
 TOKENS = {"POST /v1/sessions", "POST /oauth/token"}
+# It takes a secret that was sent to somebody, and a token of an identity provider.
+ACCEPTANCE = "POST /v1/invitations/accept"
 PROLONGING = {
     "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
     "subject_token": ADMIN["x-session-token"],
@@ -66,14 +70,26 @@ def entries(case):
     return [entry for entry in case.body if isinstance(entry, dict)] if is_list else []
 
 
+def changes(case):
+    """The changes of a batch."""
+    is_batch = case.operation.label == "POST /v1/users/batch" and isinstance(case.body, dict)
+    found = case.body.get("changes") if is_batch else None
+    return [change for change in found if isinstance(change, dict)] if isinstance(found, list) else []
+
+
 def of_owner(method, path, body=None):
     headers = {**CALLERS["owner"], "X-Tenant-ID": "726f6c65-6361-8001-8000-000000000001"}
     return session.request(method, URL + path, json=body, headers=headers, timeout=30)
 
 
 def is_of_owner(case):
-    """Only an owner may manage issuers, and take over API keys, so the owner makes these calls."""
-    return case.operation.path.startswith(("/v1/issuers", "/v1/api-keys"))
+    """Only an owner may manage issuers and policies, and take over API keys, so the owner makes these calls."""
+    return case.operation.path.startswith(("/v1/issuers", "/v1/api-keys", "/v1/policies"))
+
+
+# The operations that take Cedar text, and a text that they take: it forbids nothing that the run does.
+POLICIES = {"POST /v1/policies", "PUT /v1/policies/{id}", "POST /v1/policies/dry-run"}
+CEDAR = 'forbid (principal, action == Action::"label:manage", resource) when { principal.rank > 3 };'
 
 
 @schemathesis.hook
@@ -87,9 +103,14 @@ def before_call(context, case, kwargs):
     spare_the_callers_sessions(case)
     if case.operation.label in TOKENS and case.meta.generation.mode.name == "POSITIVE" and next(calls) % 2:
         case.body = dict(PROLONGING)
+    if case.operation.label in POLICIES and case.meta.generation.mode.name == "POSITIVE" and next(calls) % 2:
+        case.body["text"] = CEDAR
     for entry in entries(case):
         if str(entry.get("user_id")).lower() in SELF:
             entry["user_id"] = REMOVED
+    for change in changes(case):
+        if str(change.get("id")).lower() in SELF:
+            change["id"] = REMOVED
     if case.operation.label == "POST /v1/users/{id}/restore":
         of_owner("DELETE", f"/v1/users/{REMOVED}")
     # If the credential is under test, the call must stay as it is.
@@ -120,7 +141,9 @@ def after_call(context, case, response):
     """
     if succeeded(response, case):
         removed = [case.path_parameters[REMOVALS[case.operation.label]]] if case.operation.label in REMOVALS else []
-        for user in removed + [entry.get("user_id") for entry in entries(case)]:
+        removed += [entry.get("user_id") for entry in entries(case)]
+        removed += [change.get("id") for change in changes(case) if change.get("method") == "remove"]
+        for user in removed:
             uuid = f"726f6c65-6361-8002-8000-{int(user):012x}" if str(user).isdigit() else user
             of_owner("POST", f"/v1/users/{uuid}/restore")
     if succeeded(response, case) and case.operation.label == "POST /v1/issuers":
@@ -129,6 +152,9 @@ def after_call(context, case, response):
     if succeeded(response, case) and case.operation.label == "POST /v1/api-keys":
         # A tenant can have 250.
         of_owner("DELETE", f"/v1/api-keys/{response.json()['id']}")
+    if succeeded(response, case) and case.operation.label == "POST /v1/policies":
+        # A tenant can have 100.
+        of_owner("DELETE", f"/v1/policies/{response.json()['id']}")
     if succeeded(response, case) and case.operation.label == "PATCH /v1/tenant":
         of_owner("PATCH", "/v1/tenant", {"settings": {"allowed_domains": []}})
     if response.status_code == 403:
@@ -147,6 +173,7 @@ OF_NO_SCHEMA = (
     "there can be at most ",
     "must be a network such as ",
     "a group that is not there twice",
+    "an address that is not there twice",
     # A form with a list.
     "must be there once at most",
     "groups of which one at most is primary",
@@ -171,6 +198,14 @@ OF_NO_SCHEMA = (
     "the idempotency key was used for another request",
     "the tenant would be left without an active owner",
     "roles and groups together: change them in steps",
+    # A batch: what a change needs by its method, and the body of it.
+    "`changes[",
+    # The lines of an import.
+    "must be CSV with as many cells as the line of names",
+    "must be one of email, name, first_name, ",
+    "the body must not be empty",
+    # Cedar text.
+    "is no policy that a tenant can have",
 )
 
 
@@ -204,7 +239,7 @@ def filter_failure(context, failure, case, response):
     if failure.code == "ST201" and case.operation.label in ("POST /oauth/introspect", "POST /oauth/revoke"):
         return False
     # No schema says which token is good.
-    if failure.code == "ST202" and case.operation.label in TOKENS:
+    if failure.code == "ST202" and case.operation.label in TOKENS | {ACCEPTANCE}:
         return False
     # A request that fits the description, and that the function refuses.
     if failure.code != "ST202" or response.status_code not in (400, 422):
@@ -295,10 +330,28 @@ def issuer():
     return reply.json()["id"]
 
 
+def policy():
+    new = {"name": f"spare {next(spares)}", "text": CEDAR}
+    reply = of_owner("POST", "/v1/policies", new)
+    if reply.status_code == 422:
+        # A tenant can have 100: deletions that were refused have left some.
+        for spare in of_owner("GET", "/v1/policies?q=spare&limit=200").json()["data"]:
+            of_owner("DELETE", f"/v1/policies/{spare['id']}")
+        reply = of_owner("POST", "/v1/policies", new)
+    assert reply.status_code == 201, f"the owner cannot make a policy: {reply.text}"
+    return reply.json()["id"]
+
+
 def api_key():
     reply = of_owner("POST", "/v1/api-keys", {"name": f"spare {next(spares)}", "roles": ["user"]})
     assert reply.status_code == 201, f"the owner cannot make an API key: {reply.text}"
     return reply.json()["id"]
+
+
+def invited():
+    reply = of_owner("POST", "/v1/invitations", {"emails": [f"spare-{next(spares)}@acme.example"]})
+    assert reply.status_code == 200, f"the owner cannot invite anybody: {reply.text}"
+    return reply.json()["data"][0]["invitation"]["id"]
 
 
 def joined_group():
@@ -322,24 +375,31 @@ SPARED = {
     "DELETE /v1/groups/{id}": joined_group,
     "DELETE /v1/roles/{id}": lambda: made("roles"),
     "DELETE /v1/issuers/{id}": issuer,
+    "DELETE /v1/policies/{id}": policy,
     "DELETE /v1/api-keys/{id}": api_key,
     "GET /v1/jobs/{id}": job,
+    "GET /v1/invitations/{id}": invited,
+    "POST /v1/invitations/{id}/resend": invited,
+    "DELETE /v1/invitations/{id}": invited,
 }
-# The demo's roles, groups, API key, and a job that it could have, by their UUIDs.
+# The demo's roles, groups, policy, API key, and a job that it could have, by their UUIDs.
 DEMO = {
     f"726f6c65-6361-{kind}-8000-00008000000{number}"
-    for kind, number in (("8004", 4), ("8004", 5), ("8005", 1), ("8005", 2), ("8009", 1), ("800b", 1))
+    for kind, number in (("8004", 4), ("8004", 5), ("8005", 1), ("8005", 2), ("8007", 1), ("8009", 1), ("800b", 1))
 }
+# Members whom the examples of invitations name.
+DEMO.update({"726f6c65-6361-8002-8000-000000000003", "726f6c65-6361-8002-8000-00000000000a"})
 # The issuer of the demo tenant's own.
 DEMO.add("726f6c65-6361-800a-a66d-32ec1e21d465")
 
 
-# Only an owner may do these, or the caller would be gone.
+# Only an owner, or somebody who is invited, may do these; or the caller would be gone.
 NOT_FOR_THE_CALLER = {
     "DELETE /v1/tenant",
     "POST /v1/tenant/restore",
     "POST /v1/tenant/transfer-ownership",
     "POST /v1/tenant/leave",
+    ACCEPTANCE,
 }
 
 

@@ -1,4 +1,5 @@
-//! The command `bootstrap`: it asks the function of that name for the first tenant and its owner, or for a new owner. The function runs
+//! The command `bootstrap`: it asks the function of that name for the first tenant and its owner, for a new owner, or for a way out
+//! of a tenant's policies. The function runs
 //! on this machine or in a stack on AWS, where `sam` invokes it with the operator's credentials.
 
 use std::{
@@ -26,19 +27,19 @@ pub struct Bootstrap {
     #[arg(long, value_name = "SLUG", value_parser = demo::check_slug, required_unless_present = "event")]
     tenant: Option<String>,
     /// Name of the tenant
-    #[arg(long, required_unless_present_any = ["event", "recover"])]
+    #[arg(long, required_unless_present_any = ["event", "recover", "disable_policies"])]
     name: Option<String>,
     /// Address of the owner
-    #[arg(long, value_parser = check_address, required_unless_present = "event")]
+    #[arg(long, value_parser = check_address, required_unless_present_any = ["event", "disable_policies"])]
     email: Option<String>,
     /// The `sub` under which the issuer knows the owner. Without it, the answer has the secret of an invitation
     #[arg(long, value_name = "SUB", requires = "issuer")]
     subject: Option<String>,
     /// The `iss` of the identity provider: all tenants will trust it. With --recover, the one that knows the --subject
-    #[arg(long, value_name = "URL", required_unless_present_any = ["event", "recover"])]
+    #[arg(long, value_name = "URL", required_unless_present_any = ["event", "recover", "disable_policies"])]
     issuer: Option<String>,
     /// A value of `aud` that is ours, in tokens of the issuer; may be repeated
-    #[arg(long = "audience", value_name = "AUD", required_unless_present_any = ["event", "recover"])]
+    #[arg(long = "audience", value_name = "AUD", required_unless_present_any = ["event", "recover", "disable_policies"])]
     audiences: Vec<String>,
     /// A domain whose addresses the issuer knows; may be repeated
     #[arg(long = "domain", value_name = "DOMAIN")]
@@ -46,8 +47,11 @@ pub struct Bootstrap {
     /// Make a new owner of a tenant that has lost its owners
     #[arg(long, conflicts_with_all = ["name", "audiences", "domains"])]
     recover: bool,
+    /// Take all policies of a tenant out of force: they keep even its owners from changing them
+    #[arg(long, conflicts_with_all = ["name", "email", "subject", "issuer", "audiences", "domains", "recover"])]
+    disable_policies: bool,
     /// File of the whole request in JSON, - for standard input: for what has no option here
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["tenant", "name", "email", "subject", "issuer", "audiences", "domains", "recover"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["tenant", "name", "email", "subject", "issuer", "audiences", "domains", "recover", "disable_policies"])]
     event: Option<PathBuf>,
     /// Ask the function of this stack on AWS, by `sam remote invoke`
     #[arg(long, value_name = "NAME", value_parser = check_stack, conflicts_with_all = ["dynamodb", "release", "bin_dir"])]
@@ -79,6 +83,9 @@ impl Bootstrap {
     fn request(&self) -> Result<Value> {
         if let Some(file) = &self.event {
             return invoke::read_event(file);
+        }
+        if self.disable_policies {
+            return Ok(json!({ "recover": { "tenant": self.tenant, "disable_policies": true } }));
         }
         let mut owner = json!({ "email": self.email });
         if let Some(subject) = &self.subject {

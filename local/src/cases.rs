@@ -20,8 +20,8 @@
 //! - In a string, `{{3 times ab}}` means `ababab`. An element of a list that contains `{{1 to 50}}` means 50 elements, each
 //!   with its number.
 //!
-//! - `after` names a case whose event the function gets first: `case`, or `function/case` for one of another function. Beside
-//!   `cases`, it is that of `success`. `invoke --case` does not send that one.
+//! - `after` names a case whose event the function gets first: `case`, or `function/case` for one of another function. The case
+//!   before that one comes first, too. Beside `cases`, it is that of `success`. `invoke --case` does not send them.
 //!
 //! `roundTrips` lists the calls to the table that a function may make when it has just started: it makes all of them, or only
 //! the first ones. A case can have its own list; else it has the list of its base.
@@ -66,8 +66,8 @@ pub struct Case {
     /// It has `statusCode`, `headers`, `body`, and `changes` if the function changed something. `None` if nothing is recorded
     /// yet.
     pub answer: Option<Value>,
-    /// The function of the case that comes first, and its event.
-    pub after: Option<(String, Value)>,
+    /// The functions of the cases that come first, in their order, and their events.
+    pub after: Vec<(String, Value)>,
     /// The calls of the table that the function may make when it has just started: all of them or the first ones.
     pub round_trips: Vec<String>,
 }
@@ -115,20 +115,22 @@ impl Cases {
         let answer = answer.0.exists().then(|| read(&answer.0, &answer.1)).transpose()?;
         let round_trips = document.round_trips.clone();
         let after = document.after.clone();
-        let success = Case { name: success(), event: read(&event.0, &event.1)?, answer, after: None, round_trips };
+        let success =
+            Case { name: success(), event: read(&event.0, &event.1)?, answer, after: Vec::new(), round_trips };
         let mut cases = Self { folder, shown, success, document };
-        cases.success.after = after.map(|first| cases.first(&first, &[])).transpose()?;
+        cases.success.after = after.map(|first| cases.first(&first, &[])).transpose()?.unwrap_or_default();
         Ok(cases)
     }
 
-    /// The function and the event of the case that comes before others.
-    fn first(&self, name: &str, derived: &[&str]) -> Result<(String, Value)> {
+    /// The functions and the events of the case that comes before others, and of those before it.
+    fn first(&self, name: &str, derived: &[&str]) -> Result<Vec<(String, Value)>> {
         let root = self.folder.ancestors().nth(2).unwrap_or(&self.folder);
         let own = self.folder.file_name().unwrap_or_default().to_string_lossy();
-        match name.split_once('/') {
-            Some((function, name)) => Ok((function.to_owned(), Self::load(root, function)?.get(name)?.event)),
-            None => Ok((own.into_owned(), self.get_below(name, derived)?.event)),
-        }
+        let (function, case) = match name.split_once('/') {
+            Some((function, name)) => (function.to_owned(), Self::load(root, function)?.get(name)?),
+            None => (own.into_owned(), self.get_below(name, derived)?),
+        };
+        Ok([case.after, vec![(function, case.event)]].concat())
     }
 
     /// All of them, `success` first and the others in the order of the file.
@@ -165,6 +167,7 @@ impl Cases {
         let answer = entry.answer.map(|answer| whole(&answer, base.answer.as_ref(), name)).transpose().map_err(at)?;
         let round_trips = entry.round_trips.unwrap_or(base.round_trips);
         let after = entry.after.map(|first| self.first(&first, &[derived, &[name]].concat())).transpose()?;
+        let after = after.unwrap_or_default();
         Ok(Case { name: name.to_owned(), event, answer, after, round_trips })
     }
 

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::json;
 use shared::credential::Kind as TokenKind;
 use shared::domain::api_key::Secret;
+use shared::domain::own_policy::PolicyContent;
 use shared::domain::{
-    ApiKey, Group, Label, Member, Meta, Permission, Policy, Role, Status, Tenant, Time, User, policy, role,
+    ApiKey, Group, Label, Member, Meta, OwnPolicy, Permission, Role, Status, Tenant, Time, User, role,
 };
 use shared::gate::NewPicture;
 use shared::id::{GroupId, KeyId, Kind, LabelId, MembershipId, PolicyId, RoleId, TenantId, UserId, is_slug};
@@ -21,6 +22,16 @@ const POLICY: &str = r#"@notice("Only the owner appoints admins at Globex.")
 forbid (principal, action == Action::"member:assign-role", resource)
 when { context.adds.contains("admin") }
 unless { principal.roles.contains("owner") };
+"#;
+
+/// What it forbids, nobody but an owner may do while it is in force.
+pub const FREEZE: &str = r#"@notice("Nothing changes until the new year.")
+forbid (principal, action, resource)
+when { context.now.seconds < 1798761600 }
+unless {
+  principal.roles.contains("owner") ||
+  action in [Action::"tenant:enter", Action::"tenant:sign-in", Action::"tenant:list-members", Action::"member:read"]
+};
 "#;
 
 /// The slugs of the demo tenants.
@@ -44,7 +55,7 @@ pub async fn fill(store: &Store, now: Time) -> Result<()> {
 pub fn items(now: Time) -> Result<Vec<Item>> {
     let (acme, globex) = (TenantId::new(1), TenantId::new(2));
     let mut items = tenant_items(tenant(acme, SLUGS[0], "Acme", now), &acme_things(now))?;
-    items.extend(tenant_items(tenant(globex, SLUGS[1], "Globex", now), &globex_things())?);
+    items.extend(tenant_items(tenant(globex, SLUGS[1], "Globex", now), &globex_things(now))?);
     items.extend(issuer::items(now)?);
     let people = [
         ("owner@acme.example", "Olivia", "Owner"),
@@ -153,7 +164,8 @@ fn acme_things(now: Time) -> Things {
         roles: vec![billing_manager, auditor],
         groups: [(1, "Engineering"), (2, "Support")].map(group).into(),
         labels: [(1, "Engineer"), (2, "Designer")].map(label).into(),
-        policies: Vec::new(),
+        // Not in force: an owner can enable it to see what it does.
+        policies: vec![policy("Freeze", FREEZE, false, now)],
         issuers: vec![issuer::of_acme(now)],
         api_keys: vec![api_key(now)],
     }
@@ -179,10 +191,15 @@ fn api_key(now: Time) -> ApiKey {
     }
 }
 
-fn globex_things() -> Things {
-    let compiled = policy::check_text(POLICY).expect("the demo's policy is one that may be");
-    let policy = Policy { id: PolicyId::new(1), text: POLICY.to_owned(), compiled };
-    Things { policies: vec![policy], ..Things::default() }
+fn globex_things(now: Time) -> Things {
+    Things { policies: vec![policy("Only the owner appoints admins", POLICY, true, now)], ..Things::default() }
+}
+
+/// The first policy of a tenant.
+fn policy(name: &str, text: &str, enabled: bool, now: Time) -> OwnPolicy {
+    let compiled = policy_text::admit(text).expect("the demo's policy is one that may be");
+    let content = PolicyContent { name: name.to_owned(), description: None, text: text.to_owned(), compiled, enabled };
+    OwnPolicy::new(PolicyId::new(1), content, now)
 }
 
 fn tenant(id: TenantId, slug: &str, name: &str, now: Time) -> Tenant {

@@ -102,7 +102,7 @@ mod tests {
         pub(crate) fn of(stage: &str, routes: &[&str]) -> Self {
             let route = |text: &&str| {
                 let (method, path) = text.split_once(' ').unwrap();
-                (Route { event: "Http".into(), method: method.into(), path: path.into() }, text.to_string())
+                (Route { operation: text.to_string(), method: method.into(), path: path.into() }, text.to_string())
             };
             Self { stage: stage.into(), routes: routes.iter().map(route).collect() }
         }

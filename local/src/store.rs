@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, ReturnValue, WriteRequ
 use serde_json::json;
 use shared::domain::event::Stamp;
 use shared::domain::tenant::Counts;
-use shared::domain::{ApiKey, Author, Entry, Group, Issuer, Label, Member, Numbers, Policy, Role, Tenant, Time, User};
+use shared::domain::{ApiKey, Author, Group, Issuer, Label, Member, Numbers, OwnPolicy, Role, Tenant, Time, User};
 use shared::gate::NewPicture;
 use shared::id::{Id, TenantId, UserId};
 use shared::table::key::{self, Key, TenantKeys};
@@ -169,7 +169,7 @@ pub struct Things {
     pub roles: Vec<Role>,
     pub groups: Vec<Group>,
     pub labels: Vec<Label>,
-    pub policies: Vec<Policy>,
+    pub policies: Vec<OwnPolicy>,
     pub issuers: Vec<Issuer>,
     pub api_keys: Vec<ApiKey>,
 }
@@ -194,8 +194,7 @@ pub fn tenant_items(mut tenant: Tenant, things: &Things) -> Result<Vec<Item>> {
         items.extend(record_items(id, key, now)?);
     }
     for policy in &things.policies {
-        let entry = Entry::Policy(policy.clone());
-        items.push(encode(&TenantKeys(id).policy(policy.id), None, &entry).map_err(said)?);
+        items.extend(record_items(id, policy, now)?);
     }
     let last = |ids: &mut dyn Iterator<Item = u32>, none: u32| ids.max().unwrap_or(none);
     tenant.numbers = Numbers {
@@ -213,6 +212,7 @@ pub fn tenant_items(mut tenant: Tenant, things: &Things) -> Result<Vec<Item>> {
         labels: count(things.labels.len()),
         issuers: count(things.issuers.len()),
         keys: count(things.api_keys.len()),
+        policies: count(things.policies.len()),
     };
     items.extend(record_items(id, &tenant, now)?);
     Ok(items)

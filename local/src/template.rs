@@ -5,11 +5,12 @@
 //! resources (alarms, queues) and outputs. Of CloudFormation's intrinsic functions it has those that the template uses
 //! (`resolve.rs`).
 
+mod api;
 mod resolve;
 mod resources;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     time::Duration,
@@ -38,7 +39,7 @@ pub struct Template {
     pub functions: Vec<Function>,
 }
 
-/// A `CorsConfiguration`: it says which pages of other origins may call, and how.
+/// The CORS of an API: it says which pages of other origins may call, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cors {
     /// Each is a scheme and a host, without wildcards.
@@ -107,8 +108,8 @@ pub struct StreamSource {
 /// A route of the HTTP API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// The name of the function's event.
-    pub event: String,
+    /// The `operationId`.
+    pub operation: String,
     /// For example `PATCH`.
     pub method: String,
     /// For example `/v1/users/{id}`.
@@ -185,19 +186,22 @@ impl Template {
     }
 
     fn refuse_repetition(&self) -> Result<()> {
-        let (mut names, mut routes) = (BTreeMap::new(), BTreeMap::new());
+        let (mut names, mut routes, mut operations) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         for function in &self.functions {
             if let Some(other) = names.insert(&function.name, &function.resource) {
                 let (name, resource) = (&function.name, &function.resource);
                 return Err(format!("{resource}.CodeUri: {other} is named `{name}` too").into());
             }
-            for Route { method, path, .. } in &function.routes {
+            for Route { operation, method, path } in &function.routes {
                 // For API Gateway, two routes are the same if they differ only in the names of their variables.
                 let shape: Vec<_> =
                     path.split('/').map(|segment| if segment.starts_with('{') { "{}" } else { segment }).collect();
                 if let Some(other) = routes.insert((method, shape), &function.resource) {
                     let resource = &function.resource;
-                    return Err(format!("{resource}.Events: {other} has the route `{method} {path}` too").into());
+                    return Err(format!("{resource}: {other} has the route `{method} {path}` too").into());
+                }
+                if !operations.insert(operation) {
+                    return Err(format!("{method} {path}: another route is named `{operation}`, too").into());
                 }
             }
         }

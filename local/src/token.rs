@@ -1,14 +1,17 @@
 //! Tokens for the people of a local table, signed as the functions sign them.
 
 use serde_json::{Value, json};
+use shared::NewSecret;
 use shared::credential::{Claims, Expected, Kind};
-use shared::domain::{Meta, Session, SignIn, Time};
+use shared::domain::member::invitation::{Inviter, LASTS};
+use shared::domain::{Member, Meta, Problem, Session, SignIn, Status, Time};
+use shared::id::sha256;
 use shared::signing::SigningKeys;
 use shared::signing::rotation::Published;
-use shared::table::encode;
 use shared::table::key::{self, TenantKeys};
+use shared::table::{decode, encode};
 
-use crate::store::Store;
+use crate::store::{Store, record_items};
 use crate::{Result, Template, demo, issuer, secrets};
 
 /// The lifetime of a token if the caller gives none, in seconds.
@@ -121,13 +124,18 @@ pub async fn issue(
 }
 
 /// Replaces placeholders such as `{{access acme admin@acme.example}}` in an event by tokens. A placeholder has a kind, a tenant
-/// and a user, and then `ended`, `expired` or `forged` if the token must not be good.
+/// and a user, and then `ended`, `expired` or `forged` if the token must not be good. `{{invitation acme user@acme.example
+/// admin@acme.example}}` becomes the secret of an invitation that the second user has sent to the first.
 pub async fn fill(store: &Store, expected: &Expected, event: Value, now: Time) -> Result<Value> {
     let mut text = event.to_string();
     while let Some((before, rest)) = text.split_once("{{") {
         let (what, after) = rest.split_once("}}").ok_or("`{{` without `}}` in the event".to_owned())?;
         let words: Vec<&str> = what.split_whitespace().collect();
         let (&[kind, slug, email], flaw) = words.split_first_chunk::<3>().ok_or_else(|| unknown(what))?;
+        if let ("invitation", [inviter]) = (kind, flaw) {
+            text = format!("{before}{}{after}", invite(store, slug, email, inviter, now).await?);
+            continue;
+        }
         let kind = match kind {
             "access" => Some(Kind::Access),
             "session" => Some(Kind::Session),
@@ -150,6 +158,21 @@ pub async fn fill(store: &Store, expected: &Expected, event: Value, now: Time) -
     serde_json::from_str(&text).map_err(|error| format!("the event: {error}").into())
 }
 
+/// Makes a member an invited one, in the name of another. Returns the secret of the invitation.
+async fn invite(store: &Store, slug: &str, email: &str, inviter: &str, now: Time) -> Result<String> {
+    let (tenant, user) = demo::find(store, slug, email).await?;
+    let (_, inviter) = demo::find(store, slug, inviter).await?;
+    let said = |why: Problem| why.to_string();
+    let item = store.get(&TenantKeys(tenant).member(user)).await?.ok_or_else(|| format!("no member {email}"))?;
+    let member: Member = decode(item).map_err(|why| why.to_string())?;
+    let new = NewSecret::new(Some(Inviter::Member(inviter)), LASTS).map_err(said)?;
+    let (invitation, secret) = new.of(tenant, user, now);
+    let hash = Some(sha256(&secret));
+    let invited = Member { status: Status::Invited, invitation: Some(invitation), secret: hash, ..member };
+    store.put_all(record_items(tenant, &invited, now)?).await?;
+    Ok(secret)
+}
+
 /// An ID token of the demo's identity provider.
 async fn id_token(store: &Store, email: &str, flaw: Flaw, now: Time) -> Result<String> {
     let past = now.seconds() - 3600;
@@ -170,5 +193,5 @@ fn with_signature_of(token: &str, other: &str) -> String {
 }
 
 fn unknown(what: &str) -> crate::Error {
-    format!("`{{{{{what}}}}}` in the event: say `access`, `session` or `id_token`, a tenant, a user, and perhaps `ended`, `expired` or `forged`").into()
+    format!("`{{{{{what}}}}}` in the event: say `access`, `session` or `id_token`, a tenant, a user, and perhaps `ended`, `expired` or `forged`; or `invitation`, a tenant, a user, and who has invited them").into()
 }

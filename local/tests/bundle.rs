@@ -69,10 +69,11 @@ fn in_template() -> BTreeSet<String> {
 
 /// Cedar's parser would be a tenth of a function, and half of its start.
 #[test]
-fn no_function_has_cedar() {
+fn only_what_writes_and_tries_policies_has_cedar() {
     let mut cargo = functions::cargo();
     cargo.args(["tree", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}"]);
-    cargo.args(in_template().iter().flat_map(|name| ["--package", name.as_str()]));
+    let others = in_template().into_iter().filter(|name| !["policies-write", "policies-dry-run"].contains(&&**name));
+    cargo.args(others.flat_map(|name| ["--package".to_owned(), name]));
     let output = cargo.current_dir(find_root().unwrap()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let packages = String::from_utf8(output.stdout).unwrap();

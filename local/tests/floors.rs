@@ -28,8 +28,8 @@ const FOUNDATION: [&str; 2] = ["now", "lock"];
 /// The packages that `domain` may use: none knows HTTP, AWS, a clock or a random number.
 const PURE: [&str; 11] =
     ["core", "std", "crate", "super", "ipnet", "serde", "serde_json", "sha2", "time", "uuid", "Self"];
-/// The packages that only tests and writers of policies use.
-const PURE_BY_FEATURE: [&str; 2] = ["cedar_policy", "schemars"];
+/// The packages that only tests use.
+const PURE_BY_FEATURE: [&str; 1] = ["schemars"];
 /// The parts of `std` that are not pure.
 const IMPURE: [&str; 8] =
     ["std::net", "std::fs", "std::env", "std::process", "SystemTime", "Instant", "std::io", "async "];

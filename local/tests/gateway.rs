@@ -25,19 +25,37 @@ use hyper_util::{client::legacy::Client as HttpClient, rt::TokioExecutor};
 use local::{Options, Server, Template, functions, log::Entry};
 use serde_json::{Value, json};
 
-const TEMPLATE: &str = r#"
+const TEMPLATE: &str = r##"
 Resources:
   Api:
     Type: AWS::Serverless::HttpApi
     Properties:
       StageName: main
-      CorsConfiguration:
-        AllowOrigins: [https://app.example, https://other.example]
-        AllowCredentials: true
-        AllowMethods: [GET, POST]
-        AllowHeaders: [authorization, if-match]
-        ExposeHeaders: [etag, x-request-id]
-        MaxAge: 60
+      DefinitionBody:
+        openapi: 3.0.1
+        x-amazon-apigateway-cors:
+          allowOrigins: [https://app.example, https://other.example]
+          allowCredentials: true
+          allowMethods: [GET, POST]
+          allowHeaders: [authorization, if-match]
+          exposeHeaders: [etag, x-request-id]
+          maxAge: 60
+        paths:
+          "/probe/{id}":
+            parameters: [{ name: id, in: path, required: true }]
+            post: { operationId: probe, x-amazon-apigateway-integration: { $ref: "#/components/x-amazon-apigateway-integrations/probe" } }
+        components:
+          x-amazon-apigateway-integrations:
+            probe:
+              type: aws_proxy
+              httpMethod: POST
+              payloadFormatVersion: "2.0"
+              credentials: !GetAtt ApiRole.Arn
+              uri: !Sub "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${ProbeFunctionAliaslive}/invocations"
+  ApiRole:
+    Type: AWS::IAM::Role
+    Properties:
+      Policies: [{ PolicyDocument: { Statement: { Effect: Allow, Action: lambda:InvokeFunction, Resource: !Ref ProbeFunction.Alias } } }]
   Table:
     Type: AWS::DynamoDB::Table
     Properties:
@@ -58,13 +76,12 @@ Resources:
       Timeout: 2
       MemorySize: 256
       Environment: { Variables: { TABLE: !Ref Table, ISSUER: an issuer, AUDIENCE: an audience } }
-      Events: { Http: { Type: HttpApi, Properties: { Method: POST, Path: "/probe/{id}" } } }
       Policies:
         - Statement:
             - Effect: Allow
               Action: [dynamodb:GetItem, dynamodb:UpdateItem, dynamodb:ConditionCheckItem]
               Resource: !GetAtt Table.Arn
-"#;
+"##;
 
 fn template() -> Template {
     Template::parse(TEMPLATE).unwrap()

@@ -1,7 +1,9 @@
 //! The state that a function keeps while it is warm: the connection, the keys, the catalogs.
 
+mod entry;
 mod events;
 mod keys;
+mod lists;
 mod sign_in;
 mod tokens;
 
@@ -12,14 +14,14 @@ use std::time::{Duration, Instant};
 use aws_sdk_dynamodb::Client;
 use domain::id::UserId;
 use domain::problem::Denial;
-use domain::{Group, Label, Problem, Time};
+use domain::{Problem, Time};
 use lambda_http::http::header;
 
 use crate::answer::Answer;
 use crate::api_key::ShownKey;
 use crate::gate::{
-    self, Asked, Caller, Conditions, FreshNumbers, KeyProof, KnownNames, KnownRules, MemberList, NamedList,
-    NamedPageFn, Page, PageFn, PlanFn, Proof, Question, ReadFn, Reads, TenantPageFn, VerifyAgain, Who,
+    self, Asked, Caller, Conditions, FreshNumbers, KeyProof, KnownNames, KnownRules, MemberList, Page, PageFn, PartFn,
+    PlanFn, Proof, Question, ReadFn, Reads, TenantPageFn, VerifyAgain, Who,
 };
 use crate::http::call::Call;
 use crate::http::credential::{self, Credential, Expected, Holder, Keys, Kind};
@@ -257,33 +259,18 @@ impl App {
         })
     }
 
-    /// Answers with a page of the tenant's groups. [`gate::list::groups`] lists the errors.
-    pub fn groups<'a>(
+    /// Answers with a part of the results of a job. [`gate::exports::part`] lists the errors.
+    pub fn part<'a>(
         &'a self,
         call: &'a Call,
         caller: &'a Caller,
-        wanted: &'a NamedList,
-        page: &'a Page,
-        answer: &'a NamedPageFn<'a, Group>,
+        reads: Reads,
+        number: usize,
+        answer: &'a PartFn<'a>,
     ) -> Boxed<'a, Answer> {
         Box::pin(async move {
             let check = |item: Option<&Item>| self.verify_again(caller, item);
-            gate::list::groups(&self.asked(call, &check), caller, wanted, page, answer).await
-        })
-    }
-
-    /// Answers with a page of the tenant's labels. [`gate::list::labels`] lists the errors.
-    pub fn labels<'a>(
-        &'a self,
-        call: &'a Call,
-        caller: &'a Caller,
-        wanted: &'a NamedList,
-        page: &'a Page,
-        answer: &'a NamedPageFn<'a, Label>,
-    ) -> Boxed<'a, Answer> {
-        Box::pin(async move {
-            let check = |item: Option<&Item>| self.verify_again(caller, item);
-            gate::list::labels(&self.asked(call, &check), caller, wanted, page, answer).await
+            gate::exports::part(&self.asked(call, &check), caller, &reads, number, answer).await
         })
     }
 

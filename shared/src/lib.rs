@@ -31,6 +31,7 @@ pub mod work;
 pub use answer::Answer;
 pub use app::{App, Boxed};
 pub use domain::{self, Problem, id, problem};
+pub use gate::invitations::{Invitees, NewSecret};
 pub use gate::{Caller, Deletion, MemberList, NamedList, Page, Plan, Reading, Reads, Step, View, list};
 pub use http::call::{self, Call};
 pub use http::{Dialect, Paging};

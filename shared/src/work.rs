@@ -8,7 +8,7 @@ use lambda_http::LambdaEvent;
 use serde_json::{Value, json};
 
 use crate::app::{App, Boxed};
-use crate::dialect::users::operator;
+use crate::dialect::users::{self, operator};
 use crate::gate::{Asked, bootstrap, issuers, jobs};
 use crate::log::{self, Level};
 use crate::table::key::{self, Key};
@@ -70,7 +70,7 @@ impl App {
             let mut outcome = Ok(Value::Null);
             for (tenant, job) in work.keys().iter().filter_map(key::job_at) {
                 // One job that fails keeps no other from going on.
-                let worked = jobs::work(&asked, tenant, job, until).await;
+                let worked = jobs::work(&asked, (tenant, job), (users::edits, users::line), until).await;
                 outcome = outcome.and_then(|nothing| worked.map(|()| nothing));
             }
             outcome

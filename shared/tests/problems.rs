@@ -13,7 +13,7 @@ use shared::problem::{Fault, MAX_TOLD, Reference, Step, Wrong};
 use shared::{Answer, Problem};
 
 /// The names of all problems. A new one makes `name` fail to compile, and then this list too short.
-const PROBLEMS: [&str; 24] = [
+const PROBLEMS: [&str; 25] = [
     "Unauthenticated",
     "InvalidJson",
     "Invalid",
@@ -38,6 +38,7 @@ const PROBLEMS: [&str; 24] = [
     "NothingToMatch",
     "DomainNotAllowed",
     "Grant",
+    "OfChange",
 ];
 
 fn name(problem: &Problem) -> &'static str {
@@ -66,11 +67,12 @@ fn name(problem: &Problem) -> &'static str {
         Problem::NothingToMatch(_) => PROBLEMS[21],
         Problem::DomainNotAllowed => PROBLEMS[22],
         Problem::Grant(..) => PROBLEMS[23],
+        Problem::OfChange(..) => PROBLEMS[24],
     }
 }
 
 /// The names of all faults, kept complete in the same way.
-const FAULTS: [&str; 13] = [
+const FAULTS: [&str; 14] = [
     "Missing",
     "Null",
     "Type",
@@ -84,6 +86,7 @@ const FAULTS: [&str; 13] = [
     "Differs",
     "NothingOf",
     "HiddenCharacter",
+    "Policy",
 ];
 
 fn fault_name(wrong: &Wrong) -> &'static str {
@@ -101,6 +104,7 @@ fn fault_name(wrong: &Wrong) -> &'static str {
         Wrong::Differs(_) => FAULTS[10],
         Wrong::NothingOf(_) => FAULTS[11],
         Wrong::HiddenCharacter => FAULTS[12],
+        Wrong::Policy(_) => FAULTS[13],
     }
 }
 

@@ -10,9 +10,14 @@ use shared::dialect::OAUTH;
 ///
 /// `POST /oauth/revoke`: ends the session of an access token, a session token or a refresh token (RFC 7009). From the next request on, all
 /// its tokens are refused. The answer is the same for a token that is none.
+///
+/// `POST /v1/invitations/accept`: accepts an invitation by its secret, and signs the person in. The secret is good once. The member who
+/// sent it must be able to give at this moment all that the person gets. If the tenant's setting `acceptance` is `address`, the identity
+/// provider must have verified the address that was invited, and a session token of ours does not do.
 fn main() -> Result<(), lambda_http::Error> {
     shared::serve(&OAUTH, |app, call| match call.route.as_str() {
         "POST /oauth/revoke" => app.revoke(call),
+        "POST /v1/invitations/accept" => app.accept_invitation(call),
         _ => app.tokens(call),
     })
 }
@@ -23,4 +28,5 @@ fn description() {
     Operation::new(&OAUTH).route("POST /v1/sessions").tokens(openapi::JSON).describe();
     Operation::new(&OAUTH).route("POST /oauth/token").tokens(openapi::FORM).describe();
     Operation::new(&OAUTH).route("POST /oauth/revoke").revocation().describe();
+    Operation::new(&OAUTH).route("POST /v1/invitations/accept").acceptance().describe();
 }

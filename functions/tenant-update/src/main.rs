@@ -3,7 +3,7 @@ use shared::call::MAX_BODY;
 use shared::dialect::users::{self, Tenant, USERS};
 use shared::domain::meta::{MAX_EXTERNAL_ID, MAX_NAME};
 use shared::domain::tenant::change::SettingsEdit;
-use shared::domain::tenant::{Inviters, MAX_DOMAINS, MAX_SEATS, SESSION_SECONDS};
+use shared::domain::tenant::{Acceptance, Inviters, MAX_DOMAINS, MAX_SEATS, SESSION_SECONDS};
 use shared::domain::{Patch, TenantEdit};
 use shared::json::{Domain, Faulty, MetadataPatch, Object, Text, Wire, Within};
 use shared::problem::{Fault, Wrong};
@@ -29,6 +29,9 @@ struct Settings {
     /// Who may invite, of those who have the permission: all of them, members of rank 2 or higher, or owners. Only an owner may
     /// change it.
     inviters: Option<Who>,
+    /// Who may accept an invitation, of those who have its secret: everybody (`link`), or whose identity provider has verified that
+    /// the address is theirs (`address`). Only an owner may change it.
+    acceptance: Option<Accepting>,
     /// The most members who take a seat: an invited member does, a deactivated one does not. Members who are there stay. A limit is
     /// in force once they are counted; `null` removes it. Only an owner may change it.
     seats: Patch<Within<1, MAX_SEATS>>,
@@ -47,6 +50,16 @@ impl Wire for Who {
     }
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "Acceptance"))]
+struct Accepting(Acceptance);
+
+impl Wire for Accepting {
+    fn read(value: Value) -> Result<Self, Vec<Fault>> {
+        let named = Acceptance::ALL.into_iter().find(|it| value.as_str() == Some(it.as_str()));
+        named.map(Self).ok_or_else(|| vec![Fault::here(Wrong::NotOneOf("link, address"))])
+    }
+}
+
 impl Wire for Settings {
     fn read(value: Value) -> Result<Self, Vec<Fault>> {
         Object::read(value)?.all(|object| {
@@ -55,7 +68,8 @@ impl Wire for Settings {
                 object.refuse(Fault::here(Wrong::TooLong(MAX_DOMAINS)).within("allowed_domains"));
             }
             let (seats, session_seconds) = (object.clearable("seats"), object.clearable("session_seconds"));
-            Ok(Self { allowed_domains, inviters: object.optional("inviters"), seats, session_seconds })
+            let (inviters, acceptance) = (object.optional("inviters"), object.optional("acceptance"));
+            Ok(Self { allowed_domains, inviters, acceptance, seats, session_seconds })
         })
     }
 }
@@ -65,6 +79,7 @@ impl Settings {
         SettingsEdit {
             allowed_domains: self.allowed_domains.map(|domains| domains.into_iter().map(|it| it.0).collect()),
             inviters: self.inviters.map(|who| who.0),
+            acceptance: self.acceptance.map(|who| who.0),
             seats: self.seats.map(|seats| seats.0),
             session_seconds: self.session_seconds.map(|seconds| seconds.0),
         }
@@ -94,7 +109,7 @@ impl Body {
 
 /// `PATCH /v1/tenant`: changes the tenant of the credential.
 ///
-/// Needs `tenant:update`, and for `inviters`, `seats` and `session_seconds` the role `owner`.
+/// Needs `tenant:update`, and for `inviters`, `acceptance`, `seats` and `session_seconds` the role `owner`.
 async fn update_tenant(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let (body, conditions) = (call.body(MAX_BODY)?, call.conditions()?);

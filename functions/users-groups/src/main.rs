@@ -1,23 +1,9 @@
 use shared::call::MAX_BODY;
-use shared::dialect::users::{self, USERS};
-use shared::domain::MemberEdit;
-use shared::domain::member::change::{Fields, Groups};
+use shared::dialect::users::{self, Change, GroupMembership, USERS};
+use shared::domain::member::change::Groups;
 use shared::id::GroupId;
-use shared::json::{Faulty, Object};
-use shared::{Answer, App, Boxed, Call, Problem, Reads};
-
-/// How the user is in the group.
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "GroupMembership"))]
-struct Body {
-    /// Whether the user manages the group. It stays if it is not given.
-    is_admin: Option<bool>,
-}
-
-impl Body {
-    fn read(body: &mut Object) -> Result<Self, Faulty> {
-        Ok(Self { is_admin: body.optional("is_admin") })
-    }
-}
+use shared::json::Object;
+use shared::{Answer, App, Boxed, Call, Problem};
 
 /// `PUT /v1/users/{id}/groups/{group}`: puts a user into a group. The body can be left out.
 ///
@@ -45,18 +31,11 @@ async fn change_groups(
     let conditions = call.conditions()?;
     let (user, group, body) = users::in_tenant(call, &caller, body, |parts| {
         let (user, group) = (parts.join(users::user(call, &caller)), parts.join(call.path_uuid("group")));
-        Ok((user?, group?, Body::read(parts)?))
+        Ok((user?, group?, GroupMembership::read(parts)?))
     })?;
-    let edit = MemberEdit {
-        groups: Some(change(GroupId::from_uuid_in(group, caller.tenant), body.is_admin)),
-        fields: Fields { groups: "group", ..Fields::default() },
-        ..MemberEdit::default()
-    };
-    app.change(call, &caller, Reads::member(user).naming(&edit), &conditions, &|plan| {
-        let member = plan.update(plan.facts().member(user)?, &edit);
-        Ok(users::shown(&plan.view(&member)).into())
-    })
-    .await
+    let edit = users::joining(change, GroupId::from_uuid_in(group, caller.tenant), body.is_admin);
+    let change = Change::Update(user, Box::new(edit));
+    app.change(call, &caller, change.reads(), &conditions, &|plan| Ok(change.plan(plan, false)?.into())).await
 }
 
 fn answer<'a>(app: &'a App, call: &'a Call) -> Boxed<'a, Answer> {
@@ -81,7 +60,7 @@ fn description() {
             .header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header())
     };
     operation("PUT /v1/users/{id}/groups/{group}")
-        .optional_body(Body::read)
+        .optional_body(GroupMembership::read)
         .limited()
         .answer::<users::User>()
         .describe();

@@ -1,6 +1,5 @@
-use shared::dialect::users::{self, USERS};
-use shared::id::UserId;
-use shared::{Answer, App, Boxed, Call, Caller, Problem, Reads};
+use shared::dialect::users::{self, Change, USERS};
+use shared::{Answer, App, Boxed, Call, Caller, Problem};
 
 /// `DELETE /v1/users/{id}`: removes a user from the tenant, or with `me` the caller.
 ///
@@ -11,7 +10,7 @@ use shared::{Answer, App, Boxed, Call, Caller, Problem, Reads};
 async fn remove_user(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let user = users::in_tenant(call, &caller, call.parts(), |parts| parts.join(users::user(call, &caller)))?;
-    remove(app, call, &caller, user).await
+    change(app, call, &caller, Change::Remove(user)).await
 }
 
 /// `POST /v1/tenant/leave`: removes the caller from the tenant.
@@ -20,16 +19,12 @@ async fn remove_user(app: &App, call: &Call) -> Result<Answer, Problem> {
 async fn leave_tenant(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     users::in_tenant(call, &caller, call.parts(), |_| Ok(()))?;
-    remove(app, call, &caller, Some(caller.user()?)).await
+    change(app, call, &caller, Change::Remove(Some(caller.user()?))).await
 }
 
-async fn remove(app: &App, call: &Call, caller: &Caller, user: Option<UserId>) -> Result<Answer, Problem> {
+async fn change(app: &App, call: &Call, caller: &Caller, change: Change) -> Result<Answer, Problem> {
     let conditions = call.conditions()?;
-    app.change(call, caller, Reads::member(user).unshown(), &conditions, &|plan| {
-        plan.remove_member(plan.facts().member(user)?);
-        Ok(Answer::empty(204).into())
-    })
-    .await
+    app.change(call, caller, change.reads(), &conditions, &|plan| Ok(change.plan(plan, false)?.into())).await
 }
 
 /// `POST /v1/users/{id}/restore`: makes a removed user a member again.
@@ -40,13 +35,8 @@ async fn remove(app: &App, call: &Call, caller: &Caller, user: Option<UserId>) -
 /// Needs `member:invite`, and `member:set-status` unless the user was invited.
 async fn restore_user(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
-    let conditions = call.conditions()?;
     let user = users::in_tenant(call, &caller, call.parts(), |parts| parts.join(users::user(call, &caller)))?;
-    app.change(call, &caller, Reads::member(user), &conditions, &|plan| {
-        let member = plan.restore(plan.facts().removed(user)?);
-        Ok(users::shown(&plan.view(&member)).into())
-    })
-    .await
+    change(app, call, &caller, Change::Restore(user)).await
 }
 
 fn answer<'a>(app: &'a App, call: &'a Call) -> Boxed<'a, Answer> {

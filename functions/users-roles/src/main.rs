@@ -1,7 +1,7 @@
-use shared::dialect::users::{self, USERS};
-use shared::domain::member::change::{Fields, MemberEdit, Roles};
+use shared::dialect::users::{self, Change, USERS};
+use shared::domain::member::change::Roles;
 use shared::id::RoleId;
-use shared::{Answer, App, Boxed, Call, Problem, Reads};
+use shared::{Answer, App, Boxed, Call, Problem};
 
 /// `PUT /v1/users/{id}/roles/{role}`: gives a member one role more. A role that they have stays.
 ///
@@ -24,16 +24,9 @@ async fn change_roles(app: &App, call: &Call, change: fn(Option<RoleId>) -> Role
         let (user, role) = (parts.join(users::user(call, &caller)), parts.join(call.path_uuid("role")));
         Ok((user?, role?))
     })?;
-    let edit = MemberEdit {
-        roles: Some(change(RoleId::from_uuid_in(role, caller.tenant))),
-        fields: Fields { roles: "role", ..Fields::default() },
-        ..MemberEdit::default()
-    };
-    app.change(call, &caller, Reads::member(user), &conditions, &|plan| {
-        let member = plan.update(plan.facts().member(user)?, &edit);
-        Ok(users::shown(&plan.view(&member)).into())
-    })
-    .await
+    let edit = users::roles(change, RoleId::from_uuid_in(role, caller.tenant));
+    let change = Change::Update(user, Box::new(edit));
+    app.change(call, &caller, change.reads(), &conditions, &|plan| Ok(change.plan(plan, false)?.into())).await
 }
 
 fn answer<'a>(app: &'a App, call: &'a Call) -> Boxed<'a, Answer> {

@@ -1,10 +1,10 @@
 #[cfg(test)]
 use serde_json::{Value, json};
 use shared::call::MAX_BODY;
-use shared::dialect::users::{self, USERS, UserFields};
+use shared::dialect::users::{self, Change, USERS, UserPatch};
 use shared::domain::member::change::{Fields, MAX_ROLES, MemberEdit, Roles};
-use shared::id::{TenantId, UserId};
-use shared::json::{Address, Faulty, Object, Text};
+use shared::id::UserId;
+use shared::json::{Faulty, Object, Text};
 use shared::problem::{Fault, Wrong};
 use shared::{Answer, App, Boxed, Call, Problem, Reads};
 
@@ -70,25 +70,6 @@ async fn update_user(app: &App, call: &Call) -> Result<Answer, Problem> {
     .await
 }
 
-/// The fields to change. Those that are not given stay.
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "UserPatch"))]
-struct Patch {
-    /// The user's address in this tenant.
-    email: Option<Address>,
-    #[cfg_attr(test, schemars(flatten))]
-    fields: UserFields,
-}
-
-impl Patch {
-    fn read(body: &mut Object) -> Result<Self, Faulty> {
-        Ok(Self { email: body.optional("email"), fields: UserFields::read(body) })
-    }
-
-    fn edit(self, tenant: TenantId) -> MemberEdit {
-        MemberEdit { email: self.email.map(|email| email.0), ..self.fields.edit(tenant) }
-    }
-}
-
 /// `PATCH /v1/users/{id}`: changes a user, or with `me` the caller.
 ///
 /// Needs `member:update-profile` for names, label and language, `member:set-identity` for the address and the external id,
@@ -98,14 +79,11 @@ async fn patch_user(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let (body, conditions) = (call.body(MAX_BODY)?, call.conditions()?);
     let (edit, user) = users::in_tenant(call, &caller, body, |body| {
-        let (read, user) = (Patch::read(body), body.join(users::user(call, &caller)));
+        let (read, user) = (UserPatch::read(body), body.join(users::user(call, &caller)));
         Ok((read?.edit(caller.tenant), user?))
     })?;
-    app.change(call, &caller, Reads::member(user).naming(&edit), &conditions, &|plan| {
-        let member = plan.update(plan.facts().member(user)?, &edit);
-        Ok(users::shown(&plan.view(&member)).into())
-    })
-    .await
+    let change = Change::Update(user, Box::new(edit));
+    app.change(call, &caller, change.reads(), &conditions, &|plan| Ok(change.plan(plan, false)?.into())).await
 }
 
 fn answer<'a>(app: &'a App, call: &'a Call) -> Boxed<'a, Answer> {
@@ -126,7 +104,7 @@ fn description() {
         .route("PATCH /v1/users/{id}")
         .path("id", "The user's UUID, or `me` for the caller.", user_or_me())
         .header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header())
-        .body(Patch::read)
+        .body(UserPatch::read)
         .limited()
         .named()
         .answer::<users::User>()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{
-    Cors, Function, Kind, Route, Source, Statement, StreamSource, Template,
+    Function, Kind, Route, Source, Statement, StreamSource, Template,
     resolve::{Resolver, intrinsic, parameters},
 };
 use crate::{Error, Result, sources};
@@ -33,7 +33,7 @@ const FUNCTION: [&str; 16] = [
 
 /// The same for an `AWS::Serverless::HttpApi`.
 const API: [&str; 5] = [
-    "CorsConfiguration",
+    "DefinitionBody",
     "StageName",
     // These mean nothing:
     "AccessLogSettings",
@@ -62,28 +62,27 @@ pub(super) fn read(root: &Value) -> Result<Template> {
     let (api, api_properties) = reader.only("AWS::Serverless::HttpApi")?.unwrap_or(("", &Value::Null));
     only_known(api_properties, &API, api)?;
     only_known(&root["Globals"], &["Function"], "Globals")?;
+    let body = (&api_properties["DefinitionBody"], format!("{api}.DefinitionBody"));
+    let routes = reader.routes(body.0, &body.1)?;
     let functions = resources.iter().filter(|(_, resource)| resource["Type"] == "AWS::Serverless::Function");
     Ok(Template {
         stage: match &api_properties["StageName"] {
             Value::Null => "$default".into(),
             stage => reader.0.text(stage, &format!("{api}.StageName"))?,
         },
-        cors: match &api_properties["CorsConfiguration"] {
-            Value::Null => None,
-            cors => Some(reader.cors(cors, &format!("{api}.CorsConfiguration"))?),
-        },
+        cors: reader.cors(body.0, &body.1)?,
         table: reader.table(table, properties)?,
         time_to_live: match properties.get("TimeToLiveSpecification") {
             None => None,
             Some(value) => Some(reader.0.resolve(value, &format!("{table}.TimeToLiveSpecification"))?),
         },
         functions: functions
-            .map(|(name, resource)| reader.function(name, resource, &root["Globals"]["Function"]))
+            .map(|(name, resource)| reader.function(name, resource, &root["Globals"]["Function"], &routes))
             .collect::<Result<_>>()?,
     })
 }
 
-struct Reader<'a>(Resolver<'a>);
+pub(super) struct Reader<'a>(pub(super) Resolver<'a>);
 
 /// In every method, `at` is the place of the value, for messages: `UsersUpdateFunction.Policies[0].Action`.
 impl<'a> Reader<'a> {
@@ -97,32 +96,6 @@ impl<'a> Reader<'a> {
                 Ok(Some((name, &resource["Properties"])))
             }
             (None, _) => Ok(None),
-        }
-    }
-
-    fn cors(&self, cors: &Value, at: &str) -> Result<Cors> {
-        let known = ["AllowOrigins", "AllowMethods", "AllowHeaders", "ExposeHeaders", "AllowCredentials", "MaxAge"];
-        only_known(cors, &known, at)?;
-        let value = |property: &str| self.0.resolve(&cors[property], &format!("{at}.{property}"));
-        let texts = |property: &str| {
-            let values = value(property)?;
-            let texts: Option<Vec<_>> = list(&values).map(|value| value.as_str().map(String::from)).collect();
-            texts.ok_or_else(|| Error::from(format!("{at}.{property}: not a list of texts")))
-        };
-        let origins = texts("AllowOrigins")?;
-        match origins.iter().find(|origin| origin.contains('*')) {
-            Some(origin) => Err(format!("{at}.AllowOrigins: wildcards are not supported: `{origin}`").into()),
-            None => Ok(Cors {
-                origins,
-                methods: texts("AllowMethods")?,
-                headers: texts("AllowHeaders")?,
-                exposed: texts("ExposeHeaders")?,
-                credentials: value("AllowCredentials")? == true,
-                max_age: match value("MaxAge")? {
-                    Value::Null => 0,
-                    seconds => seconds.as_u64().ok_or_else(|| format!("{at}.MaxAge: not a whole number"))?,
-                },
-            }),
         }
     }
 
@@ -140,7 +113,13 @@ impl<'a> Reader<'a> {
         Ok(input)
     }
 
-    fn function(&self, resource: &str, definition: &Value, globals: &Value) -> Result<Function> {
+    fn function(
+        &self,
+        resource: &str,
+        definition: &Value,
+        globals: &Value,
+        routes: &[(String, Route)],
+    ) -> Result<Function> {
         unconditional(resource, definition)?;
         let mut properties = globals.clone();
         merge(&mut properties, &definition["Properties"]);
@@ -166,11 +145,14 @@ impl<'a> Reader<'a> {
         let environment = entries(&properties["Environment"]["Variables"])
             .map(|(name, value)| Ok((name.clone(), self.0.text(value, &at(&format!("Environment.{name}")))?)))
             .collect::<Result<_>>()?;
-        let (mut routes, mut sources) = (Vec::new(), Vec::new());
+        let own = routes.iter().filter(|(function, _)| function == resource);
+        let routes: Vec<_> = own.map(|(_, route)| route.clone()).collect();
+        let mut sources = Vec::new();
         for (name, event) in entries(&properties["Events"]) {
             let at = at(&format!("Events.{name}"));
             match event["Type"].as_str() {
-                Some("HttpApi") => routes.push(self.route(event, &at)?),
+                // SAM would make a permission for each, and CloudFormation takes 500 resources.
+                Some("HttpApi") => return Err(format!("{at}: write the route in the DefinitionBody of the API").into()),
                 Some("DynamoDB") => sources.push(self.stream(&event["Properties"], &at)?),
                 Some("Schedule") => sources.push(self.schedule(&event["Properties"], &at)?),
                 _ => return Err(format!("{at}: events of type {} are not supported", event["Type"]).into()),
@@ -178,7 +160,7 @@ impl<'a> Reader<'a> {
         }
         // Only the operator invokes a function of the product that has no event.
         if routes.is_empty() && sources.is_empty() && definition["Metadata"]["Kind"] != "product" {
-            return Err(format!("{}: no event, so nothing can call it", at("Events")).into());
+            return Err(format!("{resource}: no route and no event, so nothing can call it").into());
         }
         let kind = match &definition["Metadata"]["Kind"] {
             Value::Null => None,
@@ -211,19 +193,6 @@ impl<'a> Reader<'a> {
             return Err(format!("{at}: `{uri}` names no folder of a function").into());
         }
         Ok(name.into())
-    }
-
-    fn route(&self, event: &Value, at: &str) -> Result<Route> {
-        let properties = &event["Properties"];
-        only_known(properties, &["ApiId", "Method", "Path"], at)?;
-        let text = |property: &str| self.0.text(&properties[property], &format!("{at}.{property}"));
-        let (method, path) = (text("Method")?, text("Path")?);
-        let mut segments = path.split('/');
-        if segments.next() != Some("") || !segments.all(is_segment) {
-            return Err(format!("{at}.Path: `{path}` is not a path of text and whole variables").into());
-        }
-        let event = at.rsplit('.').next().unwrap_or_default().to_owned();
-        Ok(Route { event, method: method.to_ascii_uppercase(), path })
     }
 
     fn stream(&self, properties: &Value, at: &str) -> Result<Source> {
@@ -315,12 +284,6 @@ fn attributes(condition: &Value, at: &str) -> Result<Option<Vec<String>>> {
     }
 }
 
-/// Says whether a segment is text or `{name}`.
-fn is_segment(segment: &str) -> bool {
-    let name = segment.strip_prefix('{').and_then(|inner| inner.strip_suffix('}'));
-    name != Some("") && !name.unwrap_or(segment).contains(['{', '}', '+'])
-}
-
 fn unconditional(name: &str, resource: &Value) -> Result<()> {
     match &resource["Condition"] {
         Value::Null => Ok(()),
@@ -328,7 +291,7 @@ fn unconditional(name: &str, resource: &Value) -> Result<()> {
     }
 }
 
-fn only_known(object: &Value, known: &[&str], at: &str) -> Result<()> {
+pub(super) fn only_known(object: &Value, known: &[&str], at: &str) -> Result<()> {
     if !object.is_object() && !object.is_null() {
         return Err(format!("{at}: not a map").into());
     }
@@ -352,7 +315,7 @@ fn merge(base: &mut Value, over: &Value) {
 }
 
 /// Returns the elements of a list. Null has no elements, and any other value is its own only element.
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn list(value: &Value) -> impl Iterator<Item = &Value> {
     match value {
         Value::Array(values) => values.as_slice(),
         Value::Null => &[],
@@ -361,6 +324,6 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
     .iter()
 }
 
-fn entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+pub(super) fn entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
     value.as_object().into_iter().flatten()
 }

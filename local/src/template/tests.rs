@@ -14,31 +14,64 @@ const TABLE: &str = "  Table:
       TimeToLiveSpecification: { AttributeName: expires_at, Enabled: true }
 ";
 
-/// Parses a template with one function that has these `properties`.
-fn parse(properties: &str) -> Result<Template> {
-    let text = format!(
+/// A route of the function `thing-get`.
+const ROUTE: &str = "'/t/{id}': { parameters: [{ name: id, in: path, required: true }], get: { operationId: thingGet,
+    x-amazon-apigateway-integration: { $ref: '#/components/x-amazon-apigateway-integrations/thing-get' } } }";
+
+/// An API with these paths and this more in its body, whose routes all go to the function `thing-get`.
+fn api(paths: &str, more: &str) -> String {
+    format!(
+        "Resources:
+  Api:
+    Type: AWS::Serverless::HttpApi
+    Properties:
+      StageName: main
+      AccessLogSettings: !Cidr nonsense
+      DefinitionBody:
+        openapi: 3.0.1
+        paths: {{ {paths} }}
+        components:
+          x-amazon-apigateway-integrations:
+            thing-get:
+              type: aws_proxy
+              httpMethod: POST
+              payloadFormatVersion: '2.0'
+              credentials: !GetAtt ApiRole.Arn
+              uri: !Sub 'arn:${{AWS::Partition}}:apigateway:${{AWS::Region}}:lambda:path/2015-03-31/functions/${{ThingGetFunctionAliaslive}}/invocations'
+        {more}
+  ApiRole:
+    Type: AWS::IAM::Role
+    Properties:
+      Policies: [{{ PolicyDocument: {{ Statement: [{{ Effect: Allow, Action: lambda:InvokeFunction, Resource: [!Ref ThingGetFunction.Alias] }}] }} }}]
+"
+    )
+}
+
+/// A template with one function that has these `properties`, and one route.
+fn text(properties: &str) -> String {
+    format!(
         "Parameters:
   Origins: {{ Type: String, Default: 'a,b' }}
 Globals:
   Function:
     Timeout: 10
     Environment: {{ Variables: {{ TABLE: !Ref Table, LEVEL: info }} }}
-Resources:
-  Api: {{ Type: AWS::Serverless::HttpApi, Properties: {{ StageName: main }} }}
-  Alarm: {{ Type: AWS::CloudWatch::Alarm, Properties: !Cidr nonsense }}
+{}  Alarm: {{ Type: AWS::CloudWatch::Alarm, Properties: !Cidr nonsense }}
 {TABLE}  ThingGetFunction:
     Type: AWS::Serverless::Function
     Properties: {{ CodeUri: functions/thing-get/, {properties} }}
-"
-    );
-    Template::parse(&text)
+",
+        api(ROUTE, "")
+    )
+}
+
+fn parse(properties: &str) -> Result<Template> {
+    Template::parse(&text(properties))
 }
 
 fn refusal(properties: &str) -> String {
     parse(properties).unwrap_err().to_string()
 }
-
-const EVENTS: &str = "Events: { Http: { Type: HttpApi, Properties: { Method: get, Path: '/t/{id}' } } }";
 
 #[test]
 fn the_template_of_the_repository_is_understood() {
@@ -54,7 +87,7 @@ fn the_template_of_the_repository_is_understood() {
 
 #[test]
 fn the_table_is_what_create_table_takes() {
-    let template = parse(EVENTS).unwrap();
+    let template = parse("").unwrap();
     assert_eq!(
         template.table,
         json!({
@@ -69,10 +102,10 @@ fn the_table_is_what_create_table_takes() {
 
 #[test]
 fn globals_are_merged_and_functions_resolved() {
-    let template = parse(&format!(
-        "{EVENTS}, MemorySize: 512, Environment: {{ Variables: {{ LEVEL: debug, SIZE: 7,
-               ORIGINS: {{ Ref: Origins }}, TEXT: !Sub '${{Table.Arn}}/index/${{Table}}/${{AWS::Region}}' }} }}"
-    ))
+    let template = parse(
+        "MemorySize: 512, Environment: { Variables: { LEVEL: debug, SIZE: 7,
+               ORIGINS: { Ref: Origins }, TEXT: !Sub '${Table.Arn}/index/${Table}/${AWS::Region}' } }",
+    )
     .unwrap();
     let function = &template.functions[0];
     assert_eq!((function.timeout, function.memory), (Duration::from_secs(10), 512));
@@ -120,15 +153,14 @@ fn parameters_have_their_defaults() {
 
 #[test]
 fn the_api_says_which_pages_may_call() {
-    let parse = |api: &str| {
-        let text = format!(
-            "Parameters: {{ Origins: {{ Type: String, Default: 'https://a,https://b' }} }}\nResources:
-  Api: {{ Type: AWS::Serverless::HttpApi, Properties: {{ {api} }} }}\n{TABLE}"
-        );
-        Template::parse(&text)
+    let parse = |cors: &str| {
+        let parameters = "Parameters: { Origins: { Type: String, Default: 'https://a,https://b' } }\n";
+        let function = "  ThingGetFunction: { Type: AWS::Serverless::Function, Properties: { CodeUri: thing-get } }\n";
+        let body = api(ROUTE, &format!("x-amazon-apigateway-cors: {cors}"));
+        Template::parse(&format!("{parameters}{body}{TABLE}{function}"))
     };
-    let cors = "AllowOrigins: !Split [',', !Ref Origins], AllowHeaders: [etag], AllowCredentials: true, MaxAge: 60";
-    let template = parse(&format!("CorsConfiguration: {{ {cors} }}, AccessLogSettings: !Cidr nonsense")).unwrap();
+    let cors = "{ allowOrigins: !Split [',', !Ref Origins], allowHeaders: [etag], allowCredentials: true, maxAge: 60 }";
+    let template = parse(cors).unwrap();
     let expected = Cors {
         origins: vec!["https://a".into(), "https://b".into()],
         methods: vec![],
@@ -137,38 +169,98 @@ fn the_api_says_which_pages_may_call() {
         credentials: true,
         max_age: 60,
     };
-    assert_eq!((template.stage.as_str(), template.cors), ("$default", Some(expected)));
-    for (api, expected) in [
-        ("Auth: {}", "Api.Auth: not supported"),
-        ("CorsConfiguration: true", "Api.CorsConfiguration: not a map"),
-        ("CorsConfiguration: { AllowAll: true }", "Api.CorsConfiguration.AllowAll: not supported"),
-        ("CorsConfiguration: { MaxAge: long }", "Api.CorsConfiguration.MaxAge: not a whole number"),
-        (
-            "CorsConfiguration: { AllowOrigins: ['https://*'] }",
-            "Api.CorsConfiguration.AllowOrigins: wildcards are not supported: `https://*`",
-        ),
+    assert_eq!(template.cors, Some(expected));
+    let at = "Api.DefinitionBody.x-amazon-apigateway-cors";
+    for (cors, expected) in [
+        ("true", ": not a map"),
+        ("{ allowAll: true }", ".allowAll: not supported"),
+        ("{ maxAge: long }", ".maxAge: not a whole number"),
+        ("{ allowOrigins: ['https://*'] }", ".allowOrigins: wildcards are not supported: `https://*`"),
     ] {
-        assert_eq!(parse(api).unwrap_err().to_string(), expected);
+        assert_eq!(parse(cors).unwrap_err().to_string(), format!("{at}{expected}"));
     }
-    let globals = format!("Globals: {{ HttpApi: {{ Auth: {{}} }} }}\nResources:\n{TABLE}");
-    let error = Template::parse(&globals).unwrap_err().to_string();
-    assert_eq!(error, "Globals.HttpApi: not supported");
+    assert_eq!(Template::parse(&format!("Resources:\n{TABLE}")).unwrap().stage, "$default");
+    for (before, expected) in [
+        ("Globals: { HttpApi: { Auth: {} } }\nResources:", "Globals.HttpApi: not supported"),
+        ("Resources:\n  Api: { Type: AWS::Serverless::HttpApi, Properties: { Auth: {} } }", "Api.Auth: not supported"),
+    ] {
+        assert_eq!(Template::parse(&format!("{before}\n{TABLE}")).unwrap_err().to_string(), expected);
+    }
+}
+
+/// The template with another text somewhere in its API.
+fn with(from: &str, to: &str) -> Result<Template> {
+    let text = text("");
+    assert!(text.contains(from), "{from}");
+    Template::parse(&text.replace(from, to))
 }
 
 #[test]
 fn a_function_may_have_several_routes() {
-    let route = |path: &str| format!("{{ Type: HttpApi, Properties: {{ Method: get, Path: '{path}' }} }}");
-    let template = parse(&format!("Events: {{ A: {}, B: {} }}", route("/"), route("/f/{id}/x"))).unwrap();
-    let route = |event: &str, path: &str| Route { event: event.into(), method: "GET".into(), path: path.into() };
-    assert_eq!(template.functions[0].routes, [route("A", "/"), route("B", "/f/{id}/x")]);
+    let more = "paths: { /: { get: { operationId: things, x-amazon-apigateway-integration:
+        { $ref: '#/components/x-amazon-apigateway-integrations/thing-get' } } }, ";
+    let template = with("paths: { ", more).unwrap();
+    let route =
+        |operation: &str, path: &str| Route { operation: operation.into(), method: "GET".into(), path: path.into() };
+    assert_eq!(template.functions[0].routes, [route("things", "/"), route("thingGet", "/t/{id}")]);
+}
+
+#[test]
+fn a_route_that_is_not_understood_is_refused_by_name() {
+    let at = "Api.DefinitionBody";
+    for (from, to, expected) in [
+        ("'/t/{id}'", "'/v{version}'", format!("{at}.paths./v{{version}}: not a path of text and whole variables")),
+        ("'/t/{id}'", "'/t/{id+}'", format!("{at}.paths./t/{{id+}}: not a path of text and whole variables")),
+        ("'/t/{id}'", "'/t/{key}'", format!("{at}.paths./t/{{key}}.parameters: not the variables of the path")),
+        ("get: {", "head: {", format!("{at}.paths./t/{{id}}.head: none of delete, get, patch, post, put")),
+        ("operationId: thingGet", "a: 1", format!("{at}.paths./t/{{id}}.get.a: not supported")),
+        ("operationId: thingGet,", "", format!("{at}.paths./t/{{id}}.get.operationId: not text")),
+        (
+            "integrations/thing-get'",
+            "integrations/thing'",
+            format!(
+                "{at}.paths./t/{{id}}.get: no integration is named `#/components/x-amazon-apigateway-integrations/thing`"
+            ),
+        ),
+        ("'2.0'", "'1.0'", "the integration `thing-get`: payloadFormatVersion is not 2.0".into()),
+        (
+            "FunctionAliaslive",
+            "Function.Arn",
+            "the integration `thing-get`: its uri is not that of the alias `live` of `thing-get`".into(),
+        ),
+        ("[!Ref ThingGetFunction.Alias]", "['*']", "the integration `thing-get`: its role may not call it".into()),
+        ("ApiRole.Arn", "Table.Arn", "the integration `thing-get`: its role may not call it".into()),
+        (
+            "            thing-get:",
+            "            thing-put: {}\n            thing-get:",
+            format!("{at}.components: no route has the integration `thing-put`"),
+        ),
+    ] {
+        assert_eq!(with(from, to).unwrap_err().to_string(), expected, "{to}");
+    }
+}
+
+#[test]
+fn one_route_belongs_to_one_function() {
+    let second = |path: &str, operation: &str| {
+        let parameters = "parameters: [{ name: key, in: path, required: true }]";
+        let integration =
+            "x-amazon-apigateway-integration: { $ref: '#/components/x-amazon-apigateway-integrations/thing-get' }";
+        let to =
+            format!("paths: {{ '{path}': {{ {parameters}, get: {{ operationId: {operation}, {integration} }} }}, ");
+        with("paths: { ", &to).unwrap_err().to_string()
+    };
+    assert_eq!(second("/t/{key}", "other"), "ThingGetFunction: ThingGetFunction has the route `GET /t/{id}` too");
+    assert_eq!(second("/u/{key}", "thingGet"), "GET /t/{id}: another route is named `thingGet`, too");
 }
 
 #[test]
 fn a_function_says_who_may_call_it() {
     let kind = |metadata: &str| {
         let text = format!(
-            "Resources:\n{TABLE}  ThingGetFunction: {{ Type: AWS::Serverless::Function, {metadata}
-Properties: {{ CodeUri: functions/thing-get/, {EVENTS} }} }}\n"
+            "{}{TABLE}  ThingGetFunction: {{ Type: AWS::Serverless::Function, {metadata}
+Properties: {{ CodeUri: functions/thing-get/ }} }}\n",
+            api(ROUTE, "")
         );
         Template::parse(&text).map(|template| template.functions[0].kind)
     };
@@ -183,7 +275,7 @@ Properties: {{ CodeUri: functions/thing-get/, {EVENTS} }} }}\n"
 fn statements_are_lists_or_single() {
     let policies =
         "Policies: { Statement: { Effect: Allow, Action: 'dynamodb:*', Resource: [!Sub '${Table.Arn}/*', x] } }";
-    let template = parse(&format!("{EVENTS}, {policies}")).unwrap();
+    let template = parse(policies).unwrap();
     assert_eq!(
         template.functions[0].statements,
         [Statement {
@@ -196,27 +288,22 @@ fn statements_are_lists_or_single() {
 
 #[test]
 fn what_is_not_understood_is_refused_by_name() {
-    let statement = |rest: &str| format!("{EVENTS}, Policies: [{{ Statement: [{{ {rest} }}] }}]");
+    let statement = |rest: &str| format!("Policies: [{{ Statement: [{{ {rest} }}] }}]");
     for (properties, expected) in [
-        ("Timeout: 3".into(), "ThingGetFunction.Events: no event, so nothing can call it"),
         (
             "Events: { Queue: { Type: SQS } }".into(),
             "ThingGetFunction.Events.Queue: events of type \"SQS\" are not supported",
         ),
         (
-            "Events: { A: { Type: HttpApi, Properties: { Method: GET, Path: /a, Auth: {} } } }".into(),
-            "ThingGetFunction.Events.A.Auth: not supported",
+            "Events: { Http: { Type: HttpApi, Properties: { Method: GET, Path: /a } } }".into(),
+            "ThingGetFunction.Events.Http: write the route in the DefinitionBody of the API",
         ),
         (
-            "Events: { A: { Type: HttpApi, Properties: { Method: GET, Path: '/v{version}' } } }".into(),
-            "ThingGetFunction.Events.A.Path: `/v{version}` is not a path of text and whole variables",
-        ),
-        (
-            format!("{EVENTS}, Policies: AmazonDynamoDBFullAccess"),
+            "Policies: AmazonDynamoDBFullAccess".into(),
             "ThingGetFunction.Policies[0]: the managed policy `AmazonDynamoDBFullAccess` is not supported, write its statements",
         ),
         (
-            format!("{EVENTS}, Policies: [{{ DynamoDBCrudPolicy: {{ TableName: !Ref Table }} }}]"),
+            "Policies: [{ DynamoDBCrudPolicy: { TableName: !Ref Table } }]".into(),
             "ThingGetFunction.Policies[0].DynamoDBCrudPolicy: not supported",
         ),
         (
@@ -239,33 +326,26 @@ fn what_is_not_understood_is_refused_by_name() {
             statement("Effect: Allow, Action: a, Resource: !ImportValue x"),
             "ThingGetFunction.Policies[0].Statement[0].Resource: Fn::ImportValue is not supported, or not of this form",
         ),
-        ("Events: { A: { Type: HttpApi } }".into(), "ThingGetFunction.Events.A.Method: not text"),
+        ("Role: arn".into(), "ThingGetFunction.Role: not supported"),
+        ("Layers: [arn]".into(), "ThingGetFunction.Layers: not supported"),
+        ("Timeout: soon".into(), "ThingGetFunction.Timeout: not a whole number"),
         (
-            "Events: { A: { Type: HttpApi, Properties: { Method: GET, Path: '/f/{path+}' } } }".into(),
-            "ThingGetFunction.Events.A.Path: `/f/{path+}` is not a path of text and whole variables",
-        ),
-        (format!("{EVENTS}, Role: arn"), "ThingGetFunction.Role: not supported"),
-        (format!("{EVENTS}, Layers: [arn]"), "ThingGetFunction.Layers: not supported"),
-        (format!("{EVENTS}, Timeout: soon"), "ThingGetFunction.Timeout: not a whole number"),
-        (
-            format!("{EVENTS}, Environment: {{ Variables: {{ X: !GetAtt Table.StreamArn }} }}"),
+            "Environment: { Variables: { X: !GetAtt Table.StreamArn } }".into(),
             "ThingGetFunction.Environment.X: the attribute `Table.StreamArn` is not supported",
         ),
         (
-            format!("{EVENTS}, Environment: {{ Variables: {{ X: !Ref Tabel }} }}"),
+            "Environment: { Variables: { X: !Ref Tabel } }".into(),
             "ThingGetFunction.Environment.X: nothing is named `Tabel`",
         ),
     ] {
         assert_eq!(refusal(&properties), expected);
     }
-}
-
-#[test]
-fn one_route_belongs_to_one_function() {
-    let two = "Events: {
-            A: { Type: HttpApi, Properties: { Method: GET, Path: '/t/{id}' } },
-            B: { Type: HttpApi, Properties: { Method: GET, Path: '/t/{key}' } } }";
-    assert_eq!(refusal(two), "ThingGetFunction.Events: ThingGetFunction has the route `GET /t/{key}` too");
+    let unreachable = text("").replace(
+        "ThingGetFunction:",
+        "Other: { Type: AWS::Serverless::Function, Properties: { CodeUri: other } }\n  ThingGetFunction:",
+    );
+    let error = Template::parse(&unreachable).unwrap_err().to_string();
+    assert_eq!(error, "Other: no route and no event, so nothing can call it");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use local::REFUSALS;
 use local::cases::{Case, Cases};
-use local::template::{Function, Route};
+use local::template::Function;
 use local::{Result, Template};
 use serde_json::{Map, Value, json};
 
@@ -47,7 +47,7 @@ pub fn document(template: &Template, root: &Path, parts: &Path) -> Result<Value>
                 }
             }
             let mut operation = part["operation"].take();
-            operation["operationId"] = operation_id(function, route).into();
+            operation["operationId"] = route.operation.as_str().into();
             let comment = comment(&code, &key);
             let comment = comment.ok_or_else(|| lacks(&format!("begin its handler's comment with /// `{key}`: …")))?;
             (operation["summary"], operation["description"]) = comment;
@@ -116,16 +116,6 @@ fn part(parts: &Path, function: &Function, route: &str) -> Result<Value> {
     }
 }
 
-/// `UsersUpdateFunction` is `usersUpdate`; of several routes those after the first add the name of their event: `docsPageFile`.
-fn operation_id(function: &Function, route: &Route) -> String {
-    let name = function.resource.strip_suffix("Function").unwrap_or(&function.resource);
-    let mut id = name[..1].to_lowercase() + &name[1..];
-    if function.routes.first() != Some(route) {
-        id += &route.event;
-    }
-    id
-}
-
 /// Summary and description of the handler with a route: its comment's first sentence, and the paragraphs after that.
 fn comment(code: &str, route: &str) -> Option<(Value, Value)> {
     let start = format!("/// `{route}`: ");
@@ -183,25 +173,30 @@ fn cases(root: &Path, function: &str) -> Result<Vec<Case>> {
 
 /// The recorded events and answers are the examples.
 fn give_examples(operation: &mut Value, cases: &[&Case]) -> std::result::Result<(), String> {
-    let mut recorded: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
+    // By status and media type.
+    let mut recorded: BTreeMap<(String, String), Map<String, Value>> = BTreeMap::new();
     for case in cases {
         let answer = case.answer.as_ref().ok_or_else(|| format!("the event `{}` has no recorded answer", case.name))?;
         let status = answer["statusCode"].to_string();
         if operation["responses"].get(&status).is_none() {
             return Err(format!("the answer to the event `{}` is {status}, which is not described", case.name));
         }
-        let of_status = recorded.entry(status).or_default();
+        let media_type = answer["headers"]["content-type"].as_str().and_then(|it| it.split(';').next());
+        let of_status = recorded.entry((status, media_type.unwrap_or(JSON).to_owned())).or_default();
         if of_status.len() < SHOWN {
             let mut body = answer["body"].clone();
             give_times(&mut body);
             of_status.insert(case.name.clone(), json!({ "value": body }));
         }
     }
-    for (status, examples) in recorded {
+    for ((status, of_type), examples) in &recorded {
         // A 204 has no content.
-        let content = operation["responses"][&status].get_mut("content").and_then(Value::as_object_mut);
-        for content in content.into_iter().flat_map(Map::values_mut) {
-            content["examples"] = examples.clone().into();
+        let content = operation["responses"][status].get_mut("content").and_then(Value::as_object_mut);
+        for (media_type, content) in content.into_iter().flatten() {
+            // An image of one type stands for those of the others.
+            if media_type == of_type || !recorded.contains_key(&(status.clone(), media_type.clone())) {
+                content["examples"] = examples.clone().into();
+            }
         }
     }
     let Some(success) = cases.iter().find(|case| case.name.starts_with("success")) else { return Ok(()) };

@@ -145,6 +145,11 @@ async fn the_demo_tenant_is_what_the_functions_make() {
             call("POST", path.split('?').next().unwrap(), Some(json!({ "name": thing["name"] }))).await;
         }
     }
+    for policy in read("/v1/policies").await["data"].as_array().unwrap() {
+        let names = ["name", "text", "enabled"];
+        let body: Map<String, Value> = names.iter().map(|name| ((*name).to_owned(), policy[*name].clone())).collect();
+        call("POST", "/v1/policies", Some(body.into())).await;
+    }
     for issuer in read("/v1/issuers").await["issuers"].as_array().unwrap() {
         if issuer["of_deployment"] == false {
             let names = ["iss", "audiences", "algorithms", "domains"];

@@ -7,7 +7,7 @@ use shared::credential::Kind;
 use shared::domain::group::MAX_GROUPS;
 use shared::domain::tenant::Counts;
 use shared::domain::{Group, Tenant};
-use shared::id::{GroupId, JobId, KeyId, LabelId, RoleId, TenantId, UserId, issuer_uuid};
+use shared::id::{GroupId, JobId, KeyId, LabelId, PolicyId, RoleId, TenantId, UserId, issuer_uuid};
 use shared::table::encode;
 use shared::table::key::TenantKeys;
 
@@ -16,10 +16,10 @@ use crate::harness::{ACME, Product};
 const GLOBEX: TenantId = TenantId::new(2);
 
 /// Ids by their kinds, as UUIDs and as the numbers of some dialects.
-struct Ids([(&'static str, String); 10]);
+struct Ids([(&'static str, String); 11]);
 
 /// The calls with an id in every position. `<user>` stands for the UUID of a user, `<user number>` for the number.
-const CALLS: [(&str, &str, &str); 66] = [
+const CALLS: [(&str, &str, &str); 79] = [
     ("DELETE", "/v1/sessions/0b3e0f5e-33a4-4b0f-9d3c-0d8a6f6e9a10", ""),
     ("DELETE", "/v1/users/<user>/sessions", ""),
     ("GET", "/v1/users/<user>", ""),
@@ -51,6 +51,16 @@ const CALLS: [(&str, &str, &str); 66] = [
     ("GET", "/v1/users?role=<role>", ""),
     ("POST", "/v1/users", r#"{"email": "n@acme.example", "roles": ["<role>"], "groups": [{"id": "<group>"}]}"#),
     ("POST", "/v1/users", r#"{"email": "n@acme.example", "label": "<label>"}"#),
+    (
+        "POST",
+        "/v1/users/batch",
+        r#"{"changes": [{"method": "add-role", "id": "<user>", "role": "<role>"}], "atomic": true}"#,
+    ),
+    (
+        "POST",
+        "/v1/users/batch",
+        r#"{"changes": [{"method": "join-group", "id": "me", "group": "<group>"}], "atomic": true}"#,
+    ),
     ("GET", "/v1/roles/<role>", ""),
     ("PATCH", "/v1/roles/<role>", r#"{"description": "X"}"#),
     ("DELETE", "/v1/roles/<role>", ""),
@@ -61,7 +71,17 @@ const CALLS: [(&str, &str, &str); 66] = [
     ("DELETE", "/v1/groups/<group>", ""),
     ("PATCH", "/v1/labels/<label>", r#"{"name": "X"}"#),
     ("DELETE", "/v1/labels/<label>", ""),
+    ("GET", "/v1/policies/<policy>", ""),
+    (
+        "PUT",
+        "/v1/policies/<policy>",
+        r#"{"name": "X", "text": "forbid (principal, action == Action::\"label:manage\", resource);"}"#,
+    ),
+    ("DELETE", "/v1/policies/<policy>", ""),
     ("GET", "/v1/jobs/<job>", ""),
+    ("GET", "/v1/jobs/<job>/parts/1", ""),
+    ("PUT", "/v1/users/import/<job>/parts/1", "{}"),
+    ("POST", "/v1/users/import/<job>/start", ""),
     ("POST", "/v1/tenant/transfer-ownership", r#"{"to": "<user>"}"#),
     ("PATCH", "/api/v1/tenant/<acme>/user/<user>", r#"{"roleId": "admin"}"#),
     ("PATCH", "/api/v1/tenant/<acme>/user/726f6c65-6361-8002-8000-000000000003", r#"{"roleId": "<role>"}"#),
@@ -94,6 +114,11 @@ const CALLS: [(&str, &str, &str); 66] = [
     ("POST", "/v1/api-keys/<key>/rotate", "{}"),
     ("POST", "/v1/api-keys/<key>/take-over", ""),
     ("DELETE", "/v1/api-keys/<key>", ""),
+    ("GET", "/v1/invitations/<user>", ""),
+    ("POST", "/v1/invitations/<user>/resend", "{}"),
+    ("DELETE", "/v1/invitations/<user>", ""),
+    ("POST", "/v1/invitations", r#"{"emails": ["n@acme.example"], "roles": ["<role>"], "groups": ["<group>"]}"#),
+    ("POST", "/api/acme/v1/user_invites/create_v2", r#"{"emails": ["n@acme.example"], "group_ids": [<group number>]}"#),
 ];
 
 impl Ids {
@@ -109,6 +134,7 @@ impl Ids {
             ("<group number>", number.to_string()),
             ("<label number>", number.to_string()),
             ("<issuer>", issuer_uuid(&format!("https://id-{number}.example")).to_string()),
+            ("<policy>", PolicyId::new(number).uuid_in(tenant).to_string()),
             ("<key>", KeyId::new(number).uuid_in(tenant).to_string()),
         ])
     }
@@ -151,6 +177,11 @@ async fn ids_of_another_tenant_are_answered_like_ids_that_do_not_exist() {
         for number in 0..count {
             theirs("POST", path, Some(json!({ "name": format!("Globex {number}") }))).await;
         }
+    }
+    for number in 1..7 {
+        let text = r#"forbid (principal, action == Action::"label:manage", resource);"#;
+        let body = json!({ "name": format!("Globex {number}"), "text": text, "enabled": false });
+        theirs("POST", "/v1/policies", Some(body)).await;
     }
     theirs("POST", "/v1/issuers", Some(json!({ "iss": "https://id-7.example", "audiences": ["app"] }))).await;
     for _ in 0..7 {
@@ -221,7 +252,7 @@ async fn there_can_be_only_so_many() {
 
     let tenant = product.tenant(ACME).await;
     let full = Tenant {
-        counts: Counts { groups: MAX_GROUPS as u32, labels: 1_000, issuers: 20, keys: 250 },
+        counts: Counts { groups: MAX_GROUPS as u32, labels: 1_000, issuers: 20, keys: 250, policies: 100 },
         ..tenant.clone()
     };
     product.store.put(encode(&TenantKeys(ACME).tenant(), None, &full).unwrap()).await.unwrap();
@@ -230,6 +261,9 @@ async fn there_can_be_only_so_many() {
         assert_eq!((over.status, &over.json()["code"]), (422, &json!("limit_reached")), "{path}");
     }
     let over = call("POST", "/v1/api-keys", json!({ "name": "One more", "roles": ["user"] })).await;
+    assert_eq!((over.status, &over.json()["code"]), (422, &json!("limit_reached")));
+    let text = r#"forbid (principal, action == Action::"label:manage", resource);"#;
+    let over = call("POST", "/v1/policies", json!({ "name": "One more", "text": text })).await;
     assert_eq!((over.status, &over.json()["code"]), (422, &json!("limit_reached")));
     product.store.put(encode(&TenantKeys(ACME).tenant(), None, &tenant).unwrap()).await.unwrap();
     assert_eq!(call("POST", "/v1/groups", json!({ "name": "One more" })).await.status, 201);

@@ -9,7 +9,7 @@ use local::store;
 use serde_json::{Value, json};
 use shared::credential::Kind as Credential;
 use shared::domain::{Catalog, Entry, Member, User, role};
-use shared::id::{GroupId, Kind, MembershipId, RoleId, UserId};
+use shared::id::{GroupId, Kind, MembershipId, RoleId, TenantId, UserId};
 use shared::table::decode;
 use shared::table::key::TenantKeys;
 
@@ -71,7 +71,7 @@ const CALLERS: [(&str, &[u32]); 9] = [
 /// A call to a way: method, path, body. `<target>` stands for the UUID of a member with the role `plain`, who is in the group that
 /// confers nothing; `<gone>` for that of a removed member who held the prize. The calls of other dialects have their numbers.
 type Way = (&'static str, &'static str, &'static str, &'static str);
-const WAYS: [Way; 27] = [
+const WAYS: [Way; 36] = [
     ("tenant: role", "PATCH", "/api/v1/tenant/<tenant>/user/<target>", r#"{"roleId": "prize"}"#),
     ("users: roles", "PUT", "/v1/users/<target>", r#"{"roles": ["prize"]}"#),
     ("directory: admin", "PUT", "/api/<slug>/v1/users/<target number>", r#"{"role": "ADMIN"}"#),
@@ -107,9 +107,69 @@ const WAYS: [Way; 27] = [
     ("a new member", "POST", "/v1/users", r#"{"email": "new@x.example", "roles": ["prize"]}"#),
     ("a new member, by a group", "POST", "/v1/users", r#"{"email": "new@x.example", "groups": [{"id": "<vault>"}]}"#),
     ("a new member, by default", "POST", "/v1/users", r#"{"email": "new@x.example"}"#),
+    ("an invitation", "POST", "/v1/invitations", r#"{"emails": ["new@x.example"], "roles": ["prize"]}"#),
+    ("an invitation, by a group", "POST", "/v1/invitations", r#"{"emails": ["new@x.example"], "groups": ["<vault>"]}"#),
+    ("an invitation, by default", "POST", "/v1/invitations", r#"{"emails": ["new@x.example"]}"#),
+    (
+        "directory: invitation",
+        "POST",
+        "/api/<slug>/v1/user_invites/create_v2",
+        r#"{"emails": ["new@x.example"], "tenant_role": "ADMIN"}"#,
+    ),
     ("a removed member", "POST", "/v1/users/<gone>/restore", ""),
+    (
+        "a batch: one role",
+        "POST",
+        "/v1/users/batch",
+        r#"{"changes": [{"method": "add-role", "id": "<target>", "role": "<prize>"}]}"#,
+    ),
+    (
+        "a batch: joining a group, oneself, too",
+        "POST",
+        "/v1/users/batch",
+        r#"{"atomic": true, "changes": [{"method": "update", "id": "<target>", "body": {"name": "T"}}, {"method": "join-group", "id": "me", "group": "<vault>"}]}"#,
+    ),
+    (
+        "a batch: a new member",
+        "POST",
+        "/v1/users/batch",
+        r#"{"atomic": true, "changes": [{"method": "create", "body": {"email": "new@x.example", "roles": ["prize"]}}]}"#,
+    ),
+    ("a batch: a removed member", "POST", "/v1/users/batch", r#"{"changes": [{"method": "restore", "id": "<gone>"}]}"#),
+    // What becomes of the lines of `IMPORTED` comes behind the status.
+    ("an import", "POST", "/v1/users/import", r#"{"on_existing": "update"}"#),
     ("the tenant", "POST", "/v1/tenant/transfer-ownership", r#"{"to": "<target>"}"#),
 ];
+
+/// The lines of an import: somebody new, the target, and the caller.
+const IMPORTED: &str = r#"{"email": "new@x.example", "roles": ["prize"]}
+{"email": "m9@<slug>.example", "groups": [{"id": "<vault>"}]}
+{"email": "<caller>", "roles": ["owner"]}
+"#;
+
+/// Adds lines to an import, starts it and lets it be done. Returns what became of each line.
+async fn import(product: &Product, headers: &[(&str, &str)], made: &Value, lines: &str) -> String {
+    let id = made["id"].as_str().unwrap();
+    let mut of_lines = headers.to_vec();
+    of_lines.retain(|(name, _)| *name != "content-type");
+    of_lines.push(("content-type", "application/x-ndjson"));
+    let part = product.call("PUT", &format!("/v1/users/import/{id}/parts/1"), &of_lines, lines.to_owned()).await;
+    assert_eq!(part.status, 200, "{}", part.json());
+    let started = product.call("POST", &format!("/v1/users/import/{id}/start"), headers, "").await;
+    assert_eq!(started.status, 202, "{}", started.json());
+    run_job(product, started.json()["subject"].as_str().unwrap()).await;
+    let told = product.call("GET", &format!("/v1/jobs/{id}/parts/1"), headers, "").await.json();
+    let told = told["data"].as_array().unwrap().iter();
+    told.map(|line| format!(", {}", line["code"].as_str().or(line["outcome"].as_str()).unwrap())).collect()
+}
+
+/// Lets the first job of a tenant be done.
+async fn run_job(product: &Product, tenant: &str) {
+    let tenant = TenantId::from_uuid(tenant.parse().unwrap()).unwrap();
+    let keys = json!({ "PK": { "S": format!("TENANT#{tenant}") }, "SK": { "S": "JOB#0000000001" } });
+    let event = json!({ "Records": [{ "dynamodb": { "Keys": keys } }] });
+    product.server.invoke("jobs-run", &event).await.unwrap();
+}
 
 /// A tenant with the callers, the target and the removed member, in this order behind the two of `new_tenant`.
 async fn fill(product: &Product, slug: &str) -> (NewTenant, Vec<UserId>) {
@@ -206,10 +266,15 @@ async fn attempt(
     let before = powers(product, tenant).await;
     let reply = product.call(method, &filled(path), &headers, filled(body)).await;
     if reply.status == 202 {
-        let keys = json!({ "PK": { "S": format!("TENANT#{}", tenant.id) }, "SK": { "S": "JOB#0000000001" } });
-        let event = json!({ "Records": [{ "dynamodb": { "Keys": keys } }] });
-        product.server.invoke("jobs-run", &event).await.unwrap();
+        run_job(product, &of_tenant).await;
     }
+    let lines = match (*path, reply.status) {
+        ("/v1/users/import", 201) => {
+            let lines = filled(IMPORTED).replace("<caller>", &email);
+            import(product, &headers, &reply.json(), &lines).await
+        }
+        _ => String::new(),
+    };
     let after = powers(product, tenant).await;
     let caller = before.iter().find(|(user, ..)| *user == users[place]).unwrap();
     for (user, rank, names) in &after {
@@ -223,8 +288,14 @@ async fn attempt(
     assert!(product.tenant(tenant.id).await.owners >= 1);
     // So the next caller can try in the same tenant.
     assert!(reply.status < 300 || before == after, "refused, and something has changed");
-    let rule = reply.json()["details"]["rule"].as_str().map(|rule| format!(" {rule}"));
-    (format!("{}{}", reply.status, rule.unwrap_or_default()), reply.status < 300)
+    // A change of a batch that is made on its own has a status of its own.
+    let body = reply.json();
+    let (status, body) = match body["data"][0]["status"].as_u64() {
+        Some(status) => (status, &body["data"][0]["body"]),
+        None => (reply.status.into(), &body),
+    };
+    let rule = body["details"]["rule"].as_str().map(|rule| format!(" {rule}"));
+    (format!("{status}{}{lines}", rule.unwrap_or_default()), status < 300)
 }
 
 #[tokio::test(flavor = "multi_thread")]

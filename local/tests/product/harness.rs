@@ -20,7 +20,7 @@ use local::{Options, Server, Template, demo, functions, routes::Router, template
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shared::credential::Kind;
-use shared::domain::{Event, Member, Policy, Subject, Tenant, policy, verify_chain};
+use shared::domain::{Event, Member, Policy, Subject, Tenant, verify_chain};
 use shared::id::{PolicyId, RoleId, TenantId, UserId};
 use shared::table::key::{Key, TenantKeys};
 use shared::table::{decode, encode};
@@ -384,9 +384,9 @@ impl Product {
     /// Gives a tenant policies of its own.
     pub async fn put_policies(&self, tenant: TenantId, texts: &[&str]) {
         for (text, number) in texts.iter().zip(1..) {
-            let (id, compiled) = (PolicyId::new(number), policy::check_text(text).unwrap());
-            let policy = shared::domain::Entry::Policy(Policy { id, text: (*text).to_owned(), compiled });
-            self.store.put(encode(&TenantKeys(tenant).policy(id), None, &policy).unwrap()).await.unwrap();
+            let (id, compiled) = (PolicyId::new(number), policy_text::check_text(text).unwrap());
+            let policy = shared::domain::Entry::Policy(Policy { id, compiled });
+            self.store.put(encode(&TenantKeys(tenant).deciding(id), None, &policy).unwrap()).await.unwrap();
         }
         self.move_catalog(tenant).await;
     }

@@ -1,6 +1,7 @@
 //! The product as its callers know it: HTTP in and out, with real function processes and a real engine.
 
 mod api_keys;
+mod batch;
 mod certification;
 mod client;
 mod contract;
@@ -14,6 +15,8 @@ mod docs;
 mod escalation;
 mod failures;
 mod harness;
+mod imports;
+mod invitations;
 mod jobs;
 mod life;
 mod lists;
@@ -21,6 +24,7 @@ mod members;
 mod observability;
 mod organization;
 mod permissions;
+mod policies;
 mod races;
 mod record;
 mod roles;

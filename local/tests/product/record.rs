@@ -259,6 +259,9 @@ async fn the_products_own_events_are_in_the_same_record() {
     assert_eq!(of_invoice[1], as_sent(&of_invoice[1]));
     let sent = pages(&product, who, "/v1/events?subject=thing&action=sent&limit=50").await.concat();
     assert_eq!(sent.len(), 3);
+    let by_key = format!("/v1/events?actor=key:{}&limit=50", key["id"].as_str().unwrap());
+    let by_key = pages(&product, who, &by_key).await.concat();
+    assert_eq!(by_key.len(), 4, "{by_key:?}");
     let found = get(&product, who, "/v1/events/verify?subject=thing:invoice:7").await;
     assert_eq!((&found["checked"], &found["ends_with"]), (&json!(3), &json!("record")));
     assert_eq!(found["head"], paid["id"]);

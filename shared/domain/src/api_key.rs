@@ -12,7 +12,7 @@ use crate::id::{KeyId, RoleId, TenantId, UserId};
 use crate::meta::Meta;
 use crate::policy::eval::Entity;
 use crate::policy::format::{Uid, Value};
-use crate::policy::{Action, KeyDeed, groups, of_roles, record, string};
+use crate::policy::{Action, KeyDeed, groups, of_roles, of_tenant, record, string};
 use crate::problem::{Problem, Reference};
 use crate::record::{Change, Record, Tally};
 use crate::time::Time;
@@ -86,7 +86,12 @@ impl ApiKey {
     pub fn is_good(&self, address: &str, now: Time) -> bool {
         let is_inside =
             || address.parse::<IpAddr>().is_ok_and(|address| self.networks.iter().any(|it| it.contains(&address)));
-        !self.ended && self.valid_until > now.seconds() && (self.networks.is_empty() || is_inside())
+        self.is_live(now) && (self.networks.is_empty() || is_inside())
+    }
+
+    /// Whether it has neither ended nor expired.
+    pub fn is_live(&self, now: Time) -> bool {
+        !self.ended && self.valid_until > now.seconds()
     }
 
     /// Whether a secret with this hash is good now.
@@ -182,7 +187,7 @@ impl Record for ApiKey {
         let attributes = [("status", string(status)), ("groups", groups([])), ("manages", groups([]))];
         let maker = self.maker.map(|maker| ("maker", Value::Entity { uid: Uid::new("Member", maker) }));
         let attributes = attributes.into_iter().chain(maker).chain(of_roles(&self.roles, catalog));
-        Entity::new(Uid::new("ApiKey", self.id), record(attributes), [Uid::new("Tenant", tenant)].into())
+        of_tenant(tenant, Uid::new("ApiKey", self.id), record(attributes))
     }
 
     fn tally(before: Option<&Self>, after: Option<&Self>) -> Tally {

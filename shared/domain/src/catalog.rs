@@ -10,12 +10,11 @@ use crate::member::Member;
 use crate::role::{self, Permission, Role};
 use crate::tenant::{Inviters, Tenant};
 
-/// Cedar text of the tenant, `forbid` only.
+/// The part of a tenant's policy that decides.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     pub id: PolicyId,
-    pub text: String,
-    /// The compiled form, which functions read. `policy::check_text` makes it when the text is written.
+    /// The compiled form of the text, which functions read. The package `policy-text` makes it when the text is written.
     #[serde(default)]
     pub compiled: String,
 }
@@ -41,6 +40,8 @@ pub struct Catalog {
     pub inviters: Inviters,
     roles: BTreeMap<RoleId, Role>,
     groups: BTreeMap<GroupId, Standing>,
+    /// How long the compiled form of each policy is, in bytes.
+    policies: BTreeMap<PolicyId, usize>,
 }
 
 /// The names of groups and labels of a tenant. They are no part of the catalog, because a tenant can have thousands of them: a
@@ -79,16 +80,16 @@ impl Catalog {
     /// The catalog of a tenant's own entries and the built-in roles.
     pub fn new(version: u64, entries: impl IntoIterator<Item = Entry>) -> Self {
         let mut roles: BTreeMap<_, _> = Role::built_in().map(|role| (role.id, role)).collect();
-        let mut groups = BTreeMap::new();
+        let (mut groups, mut policies) = (BTreeMap::new(), BTreeMap::new());
         for entry in entries {
             match entry {
                 Entry::Role(role) => drop(roles.insert(role.id, *role)),
                 Entry::Group { id, standing } => drop(groups.insert(id, standing)),
-                // `policy::Rules` has the policies.
-                Entry::Policy(_) => {}
+                // `policy::Rules` has the policies themselves.
+                Entry::Policy(policy) => drop(policies.insert(policy.id, policy.compiled.len())),
             }
         }
-        Self { version, inviters: Inviters::default(), roles, groups }
+        Self { version, inviters: Inviters::default(), roles, groups, policies }
     }
 
     pub fn role(&self, id: RoleId) -> Option<&Role> {
@@ -161,6 +162,11 @@ impl Catalog {
     /// How many roles are the tenant's own.
     pub fn own_roles(&self) -> usize {
         self.roles.len() - role::BUILT_IN.len()
+    }
+
+    /// How many bytes the policies in force have together in their compiled form, without this one.
+    pub fn compiled_bytes(&self, without: PolicyId) -> usize {
+        self.policies.iter().filter(|(id, _)| **id != without).map(|(_, bytes)| bytes).sum()
     }
 
     /// The role of a new member, if the request names none.

@@ -15,9 +15,10 @@ use crate::time::Time;
 pub use personal::is_personal;
 
 /// The attributes that belong to the record itself: no event lists them as changed. An event names its author by the id alone.
-const BOOKKEEPING: [&str; 20] = [
+const BOOKKEEPING: [&str; 21] = [
     "created_by",
     "refresh",
+    "secret",
     "secrets",
     "used_at",
     "version",

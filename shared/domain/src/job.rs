@@ -1,12 +1,17 @@
 //! A job: work on many records. Its request is answered at once, and a function of the product does the work in pieces.
 
 pub mod change;
+mod lines;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::{GroupId, JobId, RoleId, UserId};
 use crate::meta::Meta;
 use crate::time::Time;
+
+pub use lines::{Format, LINES, Line, MAX_LINES, MAX_PARTS, OPEN_SECONDS, OnExisting, Outcome, Outcomes, Starter};
 
 /// How many members a piece of a job has.
 pub const PIECE: usize = 100;
@@ -26,12 +31,18 @@ pub enum Task {
     CountSeats,
     /// Removes everything of a tenant that was deleted and that nobody has restored in time, the record too.
     RemoveTenant,
+    /// Adds users, or changes those who are members already, in the name of the caller who has made the import.
+    ImportUsers { by: Starter, on_existing: OnExisting, dry_run: bool },
+    /// Writes down the users whom the caller may see.
+    ExportUsers { by: Starter, format: Format },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "JobState"))]
 pub enum State {
+    /// An import that was not started yet: its lines are added.
+    Open,
     Running,
     /// A piece has failed. The sweep lets the job run again.
     Waiting,
@@ -44,7 +55,10 @@ pub struct Job {
     pub task: Task,
     pub state: State,
     pub progress: Progress,
-    /// Seconds since the epoch; the table's TTL attribute. Set once the job is done.
+    /// The parts of an import by their numbers: how many lines each has.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    parts: BTreeMap<String, usize>,
+    /// Seconds since the epoch; the table's TTL attribute. Set while an import is not started, and once the job is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<i64>,
     #[serde(flatten)]
@@ -64,6 +78,12 @@ pub struct Progress {
     /// The members of the piece under way. A worker that takes over does these again, so that each counts once.
     #[serde(default)]
     pub piece: Vec<UserId>,
+    /// What became of the lines of an import, or how many users were exported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcomes: Option<Outcomes>,
+    /// How many parts of results there are.
+    #[serde(default)]
+    pub results: usize,
     pub at: Time,
     /// Why the last piece failed, in words for the tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,7 +93,20 @@ pub struct Progress {
 impl Job {
     /// A job that is not written yet.
     pub fn new(id: JobId, task: Task, now: Time) -> Self {
-        let progress = Progress { turn: 0, done: 0, total: None, piece: Vec::new(), at: now, error: None };
-        Self { id, task, state: State::Running, progress, expires_at: None, meta: Meta::new(now) }
+        let progress = Progress {
+            turn: 0,
+            done: 0,
+            total: None,
+            piece: Vec::new(),
+            outcomes: None,
+            results: 0,
+            at: now,
+            error: None,
+        };
+        let (state, expires_at) = match task {
+            Task::ImportUsers { .. } => (State::Open, Some(now.seconds() + OPEN_SECONDS)),
+            _ => (State::Running, None),
+        };
+        Self { id, task, state, progress, parts: BTreeMap::new(), expires_at, meta: Meta::new(now) }
     }
 }

@@ -1,8 +1,8 @@
 //! The records and decisions of Rolecall. This package is pure: it has no HTTP, no AWS, no clock and no random numbers.
 //!
 //! - [`id`], [`time`], [`text`], [`problem`], [`sign_in`]: leaves
-//! - [`tenant`], [`member`], [`role`], [`group`], [`label`], [`job`], [`session`], [`issuer`], [`api_key`], [`thing`], with [`meta`]: the
-//!   records; [`catalog`]: everything that decides in a tenant
+//! - [`tenant`], [`member`], [`role`], [`group`], [`label`], [`job`], [`session`], [`issuer`], [`api_key`], [`own_policy`], [`thing`],
+//!   with [`meta`]: the records; [`catalog`]: everything that decides in a tenant
 //! - [`policy`]: the decision, by Cedar policies
 //! - [`record`]: the trait of all records; [`event`], [`chain`]: the audit chain of a record; [`checkpoint`]: a tree of all events
 //! - [`member::change`], [`role::change`], [`group::change`], [`tenant::change`]: the edits of a record, and the actions of an edit
@@ -11,6 +11,7 @@ pub mod api_key;
 pub mod catalog;
 pub mod chain;
 pub mod checkpoint;
+pub mod draft;
 pub mod event;
 pub mod group;
 pub mod id;
@@ -20,6 +21,7 @@ pub mod label;
 pub mod language;
 pub mod member;
 pub mod meta;
+pub mod own_policy;
 pub mod policy;
 pub mod problem;
 pub mod record;
@@ -47,6 +49,7 @@ pub use language::Language;
 pub use member::change::MemberEdit;
 pub use member::{MAX_SESSIONS, Member, Status};
 pub use meta::{Actor, Meta, Metadata, MetadataEdit, Patch};
+pub use own_policy::{OwnPolicy, OwnPolicyEdit};
 pub use policy::Rules;
 pub use problem::{Fault, Problem};
 pub use record::{Change, Record, Subject, Tally};

@@ -2,6 +2,7 @@
 
 mod apply;
 pub mod change;
+pub mod invitation;
 pub mod picture;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::id::{GroupId, LabelId, MembershipId, RoleId, TenantId, UserId};
+use crate::member::invitation::Invitation;
 use crate::member::picture::Picture;
 use crate::meta::{Actor, Meta, Metadata};
 use crate::role;
@@ -68,6 +70,12 @@ pub struct Member {
     pub picture: Option<Picture>,
     pub roles: BTreeSet<RoleId>,
     pub status: Status,
+    /// How the person can come in, or has come in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invitation: Option<Invitation>,
+    /// SHA-256 of the secret that accepts the invitation, in hex; `None` if nobody can accept it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
     // INVARIANT: `manages` and `primary_group` lie within `groups`.
     pub groups: BTreeSet<GroupId>,
     pub manages: BTreeSet<GroupId>,
@@ -110,6 +118,8 @@ impl Member {
             picture: None,
             roles: BTreeSet::new(),
             status: Status::Active,
+            invitation: None,
+            secret: None,
             groups: BTreeSet::new(),
             manages: BTreeSet::new(),
             primary_group: None,

@@ -7,8 +7,6 @@ pub mod eval;
 pub mod format;
 pub mod properties;
 pub mod question;
-#[cfg(feature = "cedar")]
-mod text;
 mod value;
 
 use std::borrow::Cow;
@@ -17,14 +15,13 @@ use std::ops::Deref;
 use std::sync::LazyLock;
 
 pub use action::{Action, KeyDeed};
-#[cfg(feature = "cedar")]
-pub use text::{MAX_COMPILED_BYTES, MAX_POLICY_BYTES, MAX_POLICY_DEPTH, Refused, check_text, compile};
 pub(crate) use value::{groups, long, record, string, strings};
 
 use crate::catalog::{Catalog, Entry, Policy};
 use crate::id::{GroupId, RoleId, TenantId};
 use crate::member::Member;
 use crate::problem::Denial;
+use crate::time::Time;
 use eval::{Entity, Erred, Request};
 use format::{Effect, Record, Rule, Uid};
 
@@ -65,9 +62,32 @@ impl Deref for Rules {
     }
 }
 
+/// What is around a decision, beside who does what to whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Around<'a> {
+    /// The dialect's name.
+    pub dialect: &'a str,
+    pub now: Time,
+}
+
+impl Around<'_> {
+    /// The time in the form that policies read. All of it is UTC: a function has no time zones.
+    fn time(&self) -> format::Value {
+        let seconds = self.now.seconds();
+        let days = seconds / 86_400;
+        format::Value::Record(record([
+            ("seconds", format::Value::Long(seconds)),
+            ("hour", format::Value::Long(seconds % 86_400 / 3_600)),
+            // The first day of 1970 was a Thursday.
+            ("weekday", format::Value::Long((days + 3) % 7 + 1)),
+        ]))
+    }
+}
+
 /// The policies of one tenant: the base ones and its own.
 #[derive(Debug)]
 pub struct Policies {
+    base: &'static [(String, Rule)],
     /// Each under the name that denials show.
     own: Vec<(String, Rule)>,
     /// The policies of the tenant that cannot be used, by their numbers, and why. While there is one, nothing is allowed,
@@ -78,14 +98,24 @@ pub struct Policies {
 impl Policies {
     /// The base policies and those of a tenant.
     pub fn new<'a>(own: impl IntoIterator<Item = &'a Policy>) -> Self {
-        let mut policies = Self { own: Vec::new(), broken: Vec::new() };
+        let mut policies = Self { base: base(), own: Vec::new(), broken: Vec::new() };
         for policy in own {
-            match read_own(policy) {
+            let name = |index: usize| format!("tenant-policy-{}-{index}", policy.id);
+            match read_own(&policy.compiled, name) {
                 Ok(rules) => policies.own.extend(rules),
                 Err(why) => policies.broken.push((policy.id.number(), why)),
             }
         }
         policies
+    }
+
+    /// One policy alone that is not in force, compiled: without the base policies, all that it does not forbid is allowed. A denial names
+    /// its statements `draft-0`, `draft-1` and so on.
+    pub(crate) fn draft(compiled: &str) -> Self {
+        match read_own(compiled, |index| format!("draft-{index}")) {
+            Ok(own) => Self { base: &[], own, broken: Vec::new() },
+            Err(why) => Self { base: &[], own: Vec::new(), broken: vec![(0, why)] },
+        }
     }
 
     /// The policies of the tenant that cannot be used, and why.
@@ -94,21 +124,22 @@ impl Policies {
     }
 
     /// Whether `principal` may act in the tenant at all.
-    pub fn enter(&self, principal: &Entity, tenant: TenantId) -> Result<Vec<String>, Denial> {
-        self.decide("tenant:enter", principal, &[], &Uid::new("Tenant", tenant), Record::new())
+    pub fn enter(&self, now: Time, principal: &Entity, tenant: TenantId) -> Result<Vec<String>, Denial> {
+        let context = record([("now", Around { dialect: "", now }.time())]);
+        self.decide("tenant:enter", principal, &[], &Uid::new("Tenant", tenant), context)
     }
 
     /// Whether `principal` may do `action` to `resource`; the notices that come with the permission.
     pub fn allow(
         &self,
-        dialect: &str,
+        around: Around,
         principal: &Entity,
         action: &Action,
         resource: &Entity,
     ) -> Result<Vec<String>, Denial> {
         let beside = action.entities();
         let known: Vec<&Entity> = [resource].into_iter().chain(&beside).collect();
-        self.decide(action.name(), principal, &known, &resource.uid, action.context(dialect))
+        self.decide(action.name(), principal, &known, &resource.uid, action.context(around))
     }
 
     fn decide(
@@ -129,14 +160,14 @@ impl Policies {
         let request = Request::new(uids, context, entities);
 
         let (mut permits, mut forbids) = (Vec::new(), Vec::new());
-        for (name, rule) in base().iter().chain(&self.own) {
+        for (name, rule) in self.base.iter().chain(&self.own) {
             // Cedar skips a policy that errs, even a `forbid`. Here it denies.
             if request.fits(rule).map_err(error)? {
                 let those = if rule.effect == Effect::Forbid { &mut forbids } else { &mut permits };
                 those.push((name, rule));
             }
         }
-        let denied = !forbids.is_empty() || permits.is_empty();
+        let denied = !forbids.is_empty() || (permits.is_empty() && !self.base.is_empty());
         let decided = if denied { forbids } else { permits };
         let mut notices: Vec<String> = Vec::new();
         for notice in decided.iter().filter_map(|(_, rule)| rule.annotations.notice.as_ref()) {
@@ -167,12 +198,12 @@ pub fn member(member: &Member, catalog: &Catalog) -> Entity {
         ("status", string(member.status.as_str())),
         ("groups", groups(member.groups.iter().filter(is_in))),
         ("manages", groups(member.manages.iter().filter(is_in))),
+        ("emailDomain", string(member.email.rsplit('@').next().unwrap_or_default())),
     ];
     let attributes = attributes.into_iter().chain(of_roles(&catalog.roles_of(member), catalog));
-    let groups = member.groups.iter().filter(is_in);
-    let mut ancestors: BTreeSet<_> = groups.map(|group| Uid::new("Group", group)).collect();
-    ancestors.insert(Uid::new("Tenant", member.tenant));
-    Entity::new(Uid::new("Member", member.user), record(attributes), ancestors)
+    let mut entity = of_tenant(member.tenant, Uid::new("Member", member.user), record(attributes));
+    entity.ancestors.extend(member.groups.iter().filter(is_in).map(|group| Uid::new("Group", group)));
+    entity
 }
 
 /// The attributes that follow from roles.
@@ -196,14 +227,13 @@ pub fn action_entity(action: &str) -> Entity {
     Entity::new(Uid::new("Action", action), Record::new(), group.into_iter().collect())
 }
 
-/// Reads one policy item of a tenant, which may hold several statements; each gets a name that names the item.
-fn read_own(policy: &Policy) -> Result<Vec<(String, Rule)>, &'static str> {
-    let rules = format::read(&policy.compiled).map_err(|_| "not compiled, or for another version")?;
+/// Reads one compiled policy of a tenant, which may have several statements; each gets a name.
+fn read_own(compiled: &str, name: impl Fn(usize) -> String) -> Result<Vec<(String, Rule)>, &'static str> {
+    let rules = format::read(compiled).map_err(|_| "not compiled, or for another version")?;
     if rules.iter().any(|rule| rule.effect == Effect::Permit) {
         return Err("a permit");
     }
-    let named = |(index, rule)| (format!("tenant-policy-{}-{index}", policy.id), rule);
-    Ok(rules.into_iter().enumerate().map(named).collect())
+    Ok(rules.into_iter().enumerate().map(|(index, rule)| (name(index), rule)).collect())
 }
 
 /// Reads the base policies, so that the first decision need not.
@@ -222,6 +252,12 @@ fn base() -> &'static [(String, Rule)] {
 
 /// A thing of a tenant of which policies know nothing else.
 pub(crate) fn named(kind: &'static str, id: impl ToString, tenant: TenantId) -> Entity {
-    let ancestors = [Uid::new("Tenant", tenant)].into();
-    Entity::new(Uid::new(kind, id), Record::new(), ancestors)
+    of_tenant(tenant, Uid::new(kind, id), Record::new())
+}
+
+/// What belongs to a tenant. It is in the tenant, for the scopes of policies, and names it.
+pub(crate) fn of_tenant(tenant: TenantId, uid: Uid, mut attributes: Record) -> Entity {
+    let tenant = Uid::new("Tenant", tenant);
+    attributes.insert(Cow::Borrowed("tenant"), format::Value::Entity { uid: tenant.clone() });
+    Entity::new(uid, attributes, [tenant].into())
 }

@@ -36,7 +36,7 @@ pub const MAX_PERMISSIONS: usize = 200;
 pub const MAX_PERMISSIONS_OF_ALL: usize = 5_000;
 
 /// The product's own permissions, each with the lowest rank that holds it and its description.
-const PERMISSIONS: [(&str, u8, &str); 24] = [
+const PERMISSIONS: [(&str, u8, &str); 25] = [
     (EVERYTHING, 3, "Everything, whatever it is called"),
     ("member:read", 1, "See the members of the tenant"),
     ("member:update-profile", 2, "Change names and profession of a member"),
@@ -55,6 +55,7 @@ const PERMISSIONS: [(&str, u8, &str); 24] = [
     ("group:manage", 2, "Define, change and delete groups"),
     ("label:manage", 2, "Define, change and delete labels"),
     ("tenant:update", 2, "Change the name, the metadata and the settings of the tenant"),
+    ("policy:read", 2, "See the tenant's own policies"),
     ("decision:check", 2, "Ask what other members may do"),
     ("session:introspect", 2, "Ask whether a token of the tenant is good"),
     ("event:read", 2, "Read the tenant's record"),

@@ -74,6 +74,8 @@ pub struct Settings {
     pub allowed_domains: BTreeSet<String>,
     #[serde(default, skip_serializing_if = "Inviters::is_default")]
     pub inviters: Inviters,
+    #[serde(default, skip_serializing_if = "Acceptance::is_default")]
+    pub acceptance: Acceptance,
     /// The most members who take a seat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seats: Option<u32>,
@@ -103,6 +105,33 @@ impl Inviters {
             Inviters::Permitted => "permitted",
             Inviters::Admins => "admins",
             Inviters::Owners => "owners",
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Who may accept an invitation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub enum Acceptance {
+    /// Everybody who has its secret.
+    #[default]
+    Link,
+    /// Who has its secret, and whose issuer has verified that the address is theirs.
+    Address,
+}
+
+impl Acceptance {
+    pub const ALL: [Self; 2] = [Self::Link, Self::Address];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Acceptance::Link => "link",
+            Acceptance::Address => "address",
         }
     }
 
@@ -227,6 +256,8 @@ pub struct Counts {
     /// API keys that have not ended.
     #[serde(default)]
     pub keys: u32,
+    #[serde(default)]
+    pub policies: u32,
 }
 
 /// The last number of each kind that was given in a tenant. No number is given twice.

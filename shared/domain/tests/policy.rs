@@ -6,6 +6,10 @@ mod cedar;
 #[path = "policy/chains.rs"]
 mod chains;
 mod common;
+#[path = "policy/facts.rs"]
+mod facts;
+#[path = "policy/gallery.rs"]
+mod gallery;
 #[path = "policy/invariants.rs"]
 mod invariants;
 #[path = "policy/own.rs"]
@@ -20,17 +24,17 @@ use std::str::FromStr;
 use cedar_policy::{PolicySet, Schema, ValidationMode, Validator};
 use domain::group::Standing;
 use domain::id::{GroupId, MembershipId, PolicyId, RoleId, TenantId, UserId};
+use domain::own_policy::MAX_TEXT;
 use domain::policy::eval::Entity;
 use domain::policy::question::Thing;
-use domain::policy::{
-    self, Action, BASE, MAX_POLICY_BYTES, MAX_POLICY_DEPTH, NOT_PERMITTED, POLICY_ERROR, Policies, Refused, check_text,
-};
+use domain::policy::{self, Action, BASE, NOT_PERMITTED, POLICY_ERROR, Policies, format};
 use domain::problem::Denial;
 use domain::tenant::Inviters;
 use domain::{Entry, Member, Permission, Policy, Role, Rules, Status, Time, role};
 use fastrand::Rng;
+use policy_text::{MAX_POLICY_DEPTH, Refused, SCHEMA, check_text};
 
-const SCHEMA: &str = include_str!("../policies/schema.cedarschema");
+use common::{around, now};
 
 const SALES: GroupId = GroupId::new(1);
 const SUPPORT: GroupId = GroupId::new(2);
@@ -89,7 +93,7 @@ fn decide(
     target: &Member,
 ) -> Result<Vec<String>, Denial> {
     let (principal, resource) = (policy::member(caller, catalog), policy::member(target, catalog));
-    catalog.policies.allow(dialect, &principal, action, &resource)
+    catalog.policies.allow(around(dialect), &principal, action, &resource)
 }
 
 // ---- The base policies
@@ -274,7 +278,7 @@ fn members_are_listed_by_who_may_read_all_of_them_or_manages_the_group() {
                     && (dialect != "directory" || rules.rank(&roles) >= 2)
                     && (holds.contains("member:read") || managed && !denies.contains("member:read"));
                 let principal = policy::member(&caller, rules);
-                let decision = rules.policies.allow(dialect, &principal, &Action::List(group), &tenant);
+                let decision = rules.policies.allow(around(dialect), &principal, &Action::List(group), &tenant);
                 assert_eq!(decision.is_ok(), expected, "{name}, {group:?}, {dialect}: {decision:?}");
                 allowed += u32::from(expected);
             }
@@ -332,7 +336,7 @@ fn the_policy_is_the_table() {
             }
             rows.push(row);
         }
-        let enter = cell(catalog.policies.enter(&policy::member(&caller, &catalog), TenantId::new(1)));
+        let enter = cell(catalog.policies.enter(now(), &policy::member(&caller, &catalog), TenantId::new(1)));
         match enter == "allow" {
             true => text.push_str(&common::columns(&rows)),
             // A caller who may not enter may do nothing else, either.
@@ -365,14 +369,14 @@ fn a_question_gets_the_answer_of_the_table() {
             for (ask_name, action) in &least {
                 let decision = decide(&catalog, "users", &caller, &asks[*ask_name](&catalog, target), target);
                 let principal = policy::member(&caller, &catalog);
-                let enter = catalog.policies.enter(&principal, TenantId::new(1));
-                let asked = catalog.may("users", (&principal, TenantId::new(1)), action, Thing::Member(target));
+                let enter = catalog.policies.enter(now(), &principal, TenantId::new(1));
+                let asked = catalog.may(around("users"), (&principal, TenantId::new(1)), action, Thing::Member(target));
                 assert_eq!(asked, enter.and(decision), "{action}: {caller:?} {target:?}");
             }
         }
     }
     let owner = policy::member(&member(1, [role::OWNER]), &catalog);
-    let nothing = catalog.may("users", (&owner, TenantId::new(1)), "fly", Thing::Tenant);
+    let nothing = catalog.may(around("users"), (&owner, TenantId::new(1)), "fly", Thing::Tenant);
     assert_eq!(nothing.unwrap_err().rule, NOT_PERMITTED);
 }
 
@@ -387,7 +391,7 @@ fn the_table_is_what_cedar_decides() {
             for (ask_name, ask) in asks() {
                 let action = ask(&catalog, target);
                 for dialect in cedar::DIALECTS {
-                    let ours = catalog.policies.allow(dialect, &principal, &action, &resource);
+                    let ours = catalog.policies.allow(around(dialect), &principal, &action, &resource);
                     let cedars = cedar.decide(dialect, &principal, &action, &resource);
                     assert_eq!(ours, cedars, "{caller_name}, {ask_name}: {target:?} in {dialect:?}");
                 }

@@ -65,7 +65,7 @@ fn decide_on(catalog: &Rules, caller: &Member, action: &Action, resource: Entity
 
 fn decide_for(catalog: &Rules, principal: &Entity, action: &Action, resource: &Entity) -> String {
     let decided = cedar::DIALECTS.map(|dialect| {
-        let ours = catalog.policies.allow(dialect, principal, action, resource);
+        let ours = catalog.policies.allow(common::around(dialect), principal, action, resource);
         assert_eq!(ours, CEDAR.decide(dialect, principal, action, resource), "{principal:?} {resource:?}");
         ours.map_or_else(|denial| denial.rule, |_| "allow".to_owned())
     });
@@ -224,10 +224,13 @@ fn the_table_says_who_may_make_and_delete_which_role() {
         ("change", Action::UpdateTenant { settings: BTreeSet::new() }),
         ("change the domains", Action::UpdateTenant { settings: ["allowed_domains"].into() }),
         ("change who may invite", Action::UpdateTenant { settings: ["allowed_domains", "inviters"].into() }),
+        ("change who may accept", Action::UpdateTenant { settings: ["acceptance"].into() }),
         ("change the seats", Action::UpdateTenant { settings: ["seats"].into() }),
         ("change the age of sessions", Action::UpdateTenant { settings: ["session_seconds"].into() }),
         ("delete, restore", Action::DeleteTenant),
         ("make another", Action::CreateTenant),
+        ("see the tenant's policies", Action::ReadPolicies),
+        ("manage the tenant's policies", Action::ManagePolicies),
         ("manage issuers", Action::ManageIssuers { of_deployment: false }),
         ("manage an issuer of the deployment", Action::ManageIssuers { of_deployment: true }),
         ("sign in to it", Action::StartSession(&sign_in)),
@@ -271,7 +274,7 @@ fn the_table_says_who_may_make_and_delete_which_role() {
         let properties = Properties::default();
         let thing = Thing::OfProduct { kind: "invoice", id: "7", properties: &properties };
         let may = |caller: &Member| match catalog.may(
-            "users",
+            common::around("users"),
             (&policy::member(caller, &catalog), ACME),
             permission,
             thing,

@@ -38,12 +38,69 @@ impl Operation {
     }
 
     /// The answer to a success is a JSON list of new members.
-    pub fn several<T: JsonSchema>(mut self) -> Self {
-        let schema = self.schema::<Vec<T>>(SchemaSettings::draft2020_12().for_serialize());
+    pub fn several<T: JsonSchema>(self) -> Self {
+        self.outcomes::<Vec<T>>()
+    }
+
+    /// The answer says what became of each of several new things.
+    pub fn outcomes<T: JsonSchema>(mut self) -> Self {
+        let schema = self.schema::<T>(SchemaSettings::draft2020_12().for_serialize());
         self.problems_of(Scope::New);
         self.problems_of(Scope::Members);
         let headers = ["x-request-id", "policy-notices", "idempotent-replayed"];
         self.response(200, "Done", Some((JSON, schema)), &headers);
+        self
+    }
+
+    /// The body may have so many bytes. Call [`Operation::body`] first.
+    pub fn up_to(mut self, most: usize) -> Self {
+        self.object["requestBody"]["description"] = format!("Up to {} KiB, not compressed.", most / 1024).into();
+        self
+    }
+
+    /// A write with a body of lines, of so many bytes.
+    pub fn lines_body(mut self, most: usize) -> Self {
+        let text = json_schema!({ "type": "string" });
+        self = self.with_body(&text).up_to(most);
+        let content = &mut self.object["requestBody"]["content"];
+        *content = json!({});
+        for media_type in ["text/csv", "application/x-ndjson", "application/jsonl"] {
+            content[media_type] = json!({ "schema": text });
+        }
+        let response = &mut self.object["responses"]["415"]["description"];
+        *response =
+            response.as_str().unwrap_or_default().replace("is not `application/json`", "is none of the body's").into();
+        self
+    }
+
+    /// A job goes on with the work after the answer. The job has a version.
+    pub fn accepted_version<T: JsonSchema>(mut self) -> Self {
+        self = self.limited().accepted::<T>();
+        self.problems_of(Scope::New);
+        self.component("headers", "etag", header("etag"));
+        self.object["responses"]["202"]["headers"]["etag"] = json!({ "$ref": "#/components/headers/etag" });
+        self
+    }
+
+    /// The answer to a success is a part of the results of a job: `T`, or lines.
+    pub fn part_of_job<T: JsonSchema>(mut self) -> Self {
+        let schema = self.schema::<T>(SchemaSettings::draft2020_12().for_serialize());
+        let headers = ["x-request-id", "policy-notices", "cache-control", "x-content-type-options"];
+        self.response(200, "The part", Some((JSON, schema)), &headers);
+        for media_type in ["text/csv", "application/x-ndjson"] {
+            self.object["responses"]["200"]["content"][media_type] = json!({ "schema": { "type": "string" } });
+        }
+        self
+    }
+
+    /// The answer to a success is a list of the answers to several changes.
+    pub fn batch<T: JsonSchema>(mut self) -> Self {
+        let schema = self.schema::<T>(SchemaSettings::draft2020_12().for_serialize());
+        for scope in [Scope::New, Scope::Members, Scope::Several] {
+            self.problems_of(scope);
+        }
+        let headers = ["x-request-id", "policy-notices", "idempotent-replayed"];
+        self.response(200, "Done, as far as the changes were not refused", Some((JSON, schema)), &headers);
         self
     }
 }

@@ -49,7 +49,7 @@ impl Operation {
     }
 
     /// The parameters of a list that comes in pages.
-    pub(crate) fn pages(mut self) -> Self {
+    pub fn pages(mut self) -> Self {
         let paging = self.dialect.map_or(Paging::IN_SNAKE_CASE, |dialect| dialect.paging);
         let limit = json_schema!({ "type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": paging.default });
         self = self.query(paging.limit, "How many a page has at most. It can have less.", limit);

@@ -27,6 +27,8 @@ pub(crate) enum Scope {
     Secrets,
     /// Those that give tokens.
     Tokens,
+    /// Those that make several changes, all or none.
+    Several,
 }
 
 pub(crate) fn scope_of(problem: &Problem) -> Scope {
@@ -51,6 +53,7 @@ pub(crate) fn scope_of(problem: &Problem) -> Scope {
         Problem::InUse(_) => Scope::OldRoles,
         Problem::SecretAlreadyShown(_) => Scope::Secrets,
         Problem::Grant(..) => Scope::Tokens,
+        Problem::OfChange(..) => Scope::Several,
     }
 }
 
@@ -86,6 +89,7 @@ pub(crate) fn meaning(problem: &Problem) -> &'static str {
         Problem::NothingToMatch(_) => "there is no version yet that `If-Match` could name",
         Problem::VersionMismatch(_) => "the version is none that `If-Match` names",
         Problem::IdempotencyMismatch => "the `Idempotency-Key` was used for another request",
+        Problem::OfChange(..) => "a change of several that are done together was refused, so none of them was made",
         Problem::TooManyRequests(_) => "there are too many requests",
         Problem::Unavailable(_) => "the table gave no good answer in time",
         Problem::Internal(_) => "a failure of ours",
@@ -133,6 +137,7 @@ pub fn faults() -> Vec<Fault> {
         fault(&["header", "if-match"], Wrong::Syntax("`*` or a list of quoted entity tags")),
         fault(&["body", "organization_id"], Wrong::Differs("`organization_id` of the path")),
         fault(&["body"], Wrong::NothingOf("`name` and `roles`")),
+        fault(&["body", "text"], Wrong::Policy("line 2, column 8: unexpected token `then`".to_owned())),
         Fault { place: vec!["body".into(), "groups".into(), Step::Index(1), "id".into()], wrong: Wrong::Missing },
         Fault {
             place: vec!["body".into(), "permissions".into(), "read".into(), Step::Index(0)],
@@ -180,6 +185,8 @@ pub fn problems() -> Vec<Problem> {
         Problem::VersionMismatch("member"),
         Problem::NothingToMatch("role"),
         Problem::IdempotencyMismatch,
+        Problem::OfChange(3, Box::new(Problem::VersionMismatch("member"))),
+        Problem::OfChange(0, Box::new(Problem::Exists("member with this address"))),
         Problem::TooManyRequests(1),
         Problem::Unavailable(CAUSE.to_owned()),
         Problem::Internal(CAUSE.to_owned()),

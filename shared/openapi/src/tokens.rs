@@ -4,7 +4,7 @@ use domain::Problem;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::json;
-use shared::dialect::oauth::{Introspection, Revoked, ShownToken, TokenForm, Tokens};
+use shared::dialect::oauth::{Acceptance, Introspection, Revoked, ShownToken, TokenForm, Tokens};
 
 use crate::problems::{Scope, problems, scope_of};
 use crate::words::header;
@@ -27,8 +27,16 @@ impl Operation {
 
     /// A request for tokens. A function takes a form and JSON with the same members. The reference names one of them, because
     /// generators stumble over two.
-    pub fn tokens(mut self, media_type: &'static str) -> Self {
-        self = self.form::<TokenForm>(media_type);
+    pub fn tokens(self, media_type: &'static str) -> Self {
+        self.form::<TokenForm>(media_type).signed_in()
+    }
+
+    /// A request that accepts an invitation.
+    pub fn acceptance(self) -> Self {
+        self.form::<Acceptance>(JSON).signed_in()
+    }
+
+    fn signed_in(mut self) -> Self {
         let schema = self.schema::<Tokens>(SchemaSettings::draft2020_12().for_serialize());
         let headers = ["x-request-id", "cache-control", "pragma", "policy-notices", "set-cookie"];
         self.response(200, "A session, and its tokens", Some((JSON, schema)), &headers);

@@ -11,6 +11,7 @@ use super::{App, Boxed};
 use crate::answer::Answer;
 use crate::dialect::oauth::{Client, Exchange, TokenRequest};
 use crate::gate::api_keys::{self, ShownApiKey};
+use crate::gate::invitations::{self, Accepting, ShownSecret};
 use crate::gate::issuers::{self, IssuerKeys, Trusted};
 use crate::gate::sessions::{self, EXCHANGED, Exchanged, GRACE, Live, Target, Trust};
 use crate::gate::tokens::{self, Refreshed};
@@ -46,6 +47,19 @@ impl App {
         })
     }
 
+    /// Answers somebody who accepts an invitation: they are signed in from now on.
+    ///
+    /// # Errors
+    /// As those of [`App::tokens`].
+    pub fn accept_invitation<'a>(&'a self, call: &'a Call) -> Boxed<'a, Answer> {
+        Box::pin(async move {
+            let exchange = Exchange::of_invitation(call)?;
+            self.spend(call, &exchange.token).await?;
+            let answer = self.exchange(call, &exchange).await?;
+            Ok(answer.uncached().with_header(header::PRAGMA.as_str(), "no-cache"))
+        })
+    }
+
     async fn exchange(&self, call: &Call, exchange: &Exchange) -> Result<Answer, Problem> {
         if exchange.cookie && !self.takes_cookies(call) {
             return Err(Problem::Grant(Grant::InvalidToken, "a cookie for a foreign page"));
@@ -55,7 +69,7 @@ impl App {
         if token.issuer()? == self.expected.issuer {
             return self.switch(call, &asked, exchange).await;
         }
-        let mut trust = sessions::trust(&asked, &exchange.target, token.issuer()?, token.subject()?).await?;
+        let mut trust = sessions::trust(&asked, &target(exchange), token.issuer()?, token.subject()?).await?;
         let keys = trust.keys.as_deref().ok_or(Problem::Grant(Grant::InvalidToken, UNKNOWN_KEY));
         let now = (self.clock)().seconds();
         let proved = keys.and_then(|keys| token.verify(&trust.issuer, keys, exchange.nonce.as_deref(), now));
@@ -63,14 +77,14 @@ impl App {
             issuers::ask_for_keys(&asked, &trust.issuer.iss).await?;
         }
         let proved = proved?;
-        let user = match (trust.known, &exchange.invitation) {
-            (None, Some(secret)) => {
+        let user = match &exchange.invitation {
+            Some(secret) => {
                 let identity = (trust.issuer.iss.as_str(), proved.sign_in.subject.as_str());
-                let user = sessions::accept(&asked, trust.tenant()?, identity, secret).await?;
+                let user = accept(&asked, &trust, secret, identity, proved.email.as_deref()).await?;
                 trust.known = Some(user);
                 user
             }
-            _ => self.person(&asked, &trust, &proved).await?,
+            None => self.person(&asked, &trust, &proved).await?,
         };
         let once = Some((proved.hash.clone(), proved.expires));
         let begun = self.begin(call, &asked, (&trust, user), (proved.sign_in, &proved.client), once, exchange.cookie);
@@ -186,12 +200,20 @@ impl App {
         let of_key = Problem::Grant(Grant::InvalidToken, "a token of an API key");
         let (who, session) = shown.session().ok_or(of_key)?;
         let (session, member) = tokens::of_session(asked, who, session).await?;
-        let target = match &exchange.target {
+        let target = match &target(exchange) {
             Target::Only => Target::Tenant(shown.tenant),
             Target::Slug(slug) if *slug == shown.slug => Target::Tenant(shown.tenant),
             target => target.clone(),
         };
-        let trust = sessions::trust(asked, &target, &session.sign_in.issuer, &session.sign_in.subject).await?;
+        let identity = (session.sign_in.issuer.as_str(), session.sign_in.subject.as_str());
+        let mut trust = sessions::trust(asked, &target, identity.0, identity.1).await?;
+        if let Some(secret) = &exchange.invitation {
+            // A session does not say which address its issuer has verified.
+            let user = accept(asked, &trust, secret, identity, None).await?;
+            trust.known = Some(user);
+            let how = (session.sign_in.clone(), session.client.as_str());
+            return self.begin(call, asked, (&trust, user), how, None, exchange.cookie).await;
+        }
         if trust.tenant()? == shown.tenant {
             return self.prolong(call, asked, (&trust, &session, &member), exchange.cookie).await;
         }
@@ -285,6 +307,28 @@ impl App {
             Ok(answer(&issuer, keys.as_ref()))
         })
     }
+}
+
+/// The tenant of a sign-in. An invitation says of which tenant it is.
+fn target(exchange: &Exchange) -> Target {
+    match (&exchange.target, exchange.invitation.as_deref().and_then(ShownSecret::read)) {
+        (Target::Only, Some(shown)) => Target::Tenant(shown.tenant),
+        (target, _) => target.clone(),
+    }
+}
+
+/// Accepts an invitation to the tenant of a sign-in.
+async fn accept(
+    asked: &Asked<'_>,
+    trust: &Trust,
+    secret: &str,
+    identity: (&str, &str),
+    verified: Option<&str>,
+) -> Result<UserId, Problem> {
+    let tenant = trust.tenant()?;
+    let shown = ShownSecret::read(secret).filter(|shown| shown.tenant == tenant);
+    let shown = shown.ok_or(Problem::Grant(Grant::Denied, "no invitation to this tenant"))?;
+    invitations::accept(asked, &shown, &Accepting { identity, known: trust.known, verified }).await
 }
 
 /// When a session ends that is used now, in seconds since the epoch.

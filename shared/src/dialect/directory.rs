@@ -1,6 +1,7 @@
 //! `directory`: `{"data", "errors"}`, numbers for ids and enums (seed 002).
 
 mod filters;
+mod invites;
 #[cfg(feature = "openapi")]
 mod schema;
 
@@ -24,6 +25,7 @@ pub static DIRECTORY: Dialect =
 const PAGING: Paging = Paging { limit: "take", has_numbers: true, ..Paging::IN_SNAKE_CASE };
 
 pub use filters::{KEYS, MAX_FILTER, ORDERS, wanted};
+pub use invites::{Invite, InvitesCreation, WrappedInvites};
 
 /// Checks the version in the path.
 ///

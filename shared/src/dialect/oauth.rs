@@ -92,6 +92,24 @@ pub struct TokenForm {
     client_secret: Option<String>,
 }
 
+/// The members of a request that accepts an invitation, for the API reference; [`Exchange::of_invitation`] reads them.
+#[cfg(feature = "openapi")]
+#[derive(schemars::JsonSchema, serde::Deserialize)]
+#[schemars(rename = "InvitationAcceptance")]
+#[allow(dead_code, reason = "only its schema is used")]
+pub struct Acceptance {
+    /// The secret of the invitation. It says which tenant invites.
+    invitation: String,
+    /// The token of an identity provider that the tenant trusts, or a session token of ours.
+    subject_token: String,
+    /// What that is: `urn:ietf:params:oauth:token-type:id_token`, `…:access_token` or `…:jwt`.
+    subject_token_type: String,
+    /// The `nonce` that the identity provider was given.
+    nonce: Option<String>,
+    /// `true` if the session token comes as a cookie. Only for pages of an allowed origin, and in JSON.
+    cookie: Option<bool>,
+}
+
 /// A request for tokens.
 #[derive(Debug)]
 pub enum TokenRequest {
@@ -210,6 +228,20 @@ impl ShownToken {
 pub struct Revoked {}
 
 impl Exchange {
+    /// A token exchange that accepts an invitation.
+    ///
+    /// # Errors
+    /// The faults of the body.
+    pub fn of_invitation(call: &Call) -> Result<Self, Problem> {
+        Ok(call.form(MAX_BODY)?.all(|body| {
+            let exchange = Self::read(body)?;
+            if exchange.invitation.is_none() {
+                body.refuse(Fault::here(Wrong::Missing).within("invitation"));
+            }
+            Ok(exchange)
+        })?)
+    }
+
     fn read(body: &mut Object) -> Result<Self, Faulty> {
         let token = body.required("subject_token");
         let kind = body.required("subject_token_type");

@@ -1,14 +1,19 @@
 //! `users`: the dialect of our own larger API, too (seed 001).
 
 mod api_key;
+mod batch;
+mod change;
 mod check;
 mod event;
 mod fields;
+mod invitation;
 mod issuer;
 mod job;
+mod lines;
 mod noted;
 pub mod operator;
 mod picture;
+mod policy;
 mod sessions;
 mod things;
 
@@ -29,14 +34,22 @@ use crate::http::json::{Faulty, Object, Text};
 use crate::http::{Dialect, Paging};
 
 pub use api_key::{ApiKeyCreation, ApiKeyRotation, ApiKeys, KeyWithSecret, ListedKey};
+pub use batch::{Answered, Answers, Batch, MAX_ANSWER, MAX_BATCH, MAX_RECORDED, MAX_TOGETHER};
+pub use change::{Change, GroupMembership, UserCreation, UserPatch, joining, roles};
 pub(crate) use check::tags;
 pub use check::{Check, Explanation, MAX_THING_ID, ShownDecision};
 pub use event::{ChainCheck, Checkpoints, EVENT_ORDERS, Events, ShownEvent, wanted_events, wanted_subject};
 pub use fields::{STATUSES, UserFields, UserStatus};
+pub use invitation::{
+    Invitations, InvitationsCreation, InvitationsMade, Invitee, InviteeWithSecret, NewLink, ShownInvitation, addresses,
+    state,
+};
 pub use issuer::{IssuerUpdate, IssuerWithKeys, Issuers, NewIssuer, ShownIssuer};
 pub use job::{ShownJob, deletion};
+pub use lines::{ImportedLines, MAX_PART, NewExport, NewImport, SentPart, edits, line};
 pub use noted::EventCreation;
 pub use picture::{DataUri, MAX_PICTURE_BODY, image};
+pub use policy::{CedarText, NewPolicy, Policies, ShownPolicy, ShownTrial};
 pub use sessions::Sessions;
 pub use things::*;
 
@@ -272,13 +285,20 @@ struct Details<'a> {
     /// How many more there are: 20 are told.
     #[serde(skip_serializing_if = "Option::is_none")]
     more: Option<usize>,
+    /// The place of the refused change among those that are made all or none, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<usize>,
 }
 
 /// `{"code", "message", "details", "notices"}`, always all four.
 fn problem(problem: &Problem) -> (u16, Value) {
-    let mut details = Details::default();
+    let (change, why) = match problem {
+        Problem::OfChange(place, why) => (Some(*place), &**why),
+        why => (None, why),
+    };
+    let mut details = Details { change, ..Details::default() };
     let mut notices: &[String] = &[];
-    match problem {
+    match why {
         Problem::Invalid(faults) => {
             let (fields, more) = by_field(faults);
             (details.fields, details.more) = (Some(fields), more);

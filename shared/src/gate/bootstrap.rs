@@ -1,17 +1,22 @@
-//! The first tenant of a deployment, its owner and its issuer; a new owner of a tenant that has lost its owners. Only the operator
-//! asks for these, with rights in the cloud's account: no member could.
+//! The first tenant of a deployment, its owner and its issuer; a new owner of a tenant that has lost its owners, and a way out of its own
+//! policies. Only the operator asks for these, with rights in the cloud's account: no member could.
+
+use std::sync::Mutex;
 
 use domain::event::{Author, Stamp};
-use domain::id::{Kind, MembershipId, TenantId, UserId, hex};
+use domain::id::{Kind, MembershipId, TenantId, UserId, sha256};
 use domain::member::change::{Fields, Roles};
 use domain::{Issuer, Member, MemberEdit, Problem, Record, Status, Tenant, User, role};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::invitations::NewSecret;
+use super::policies::disable_all;
 use super::sessions::identity;
 use super::{Asked, Conditions, Plan, Reads, Who};
 use crate::answer::Answer;
+use crate::lock;
 use crate::table::key::{self, TenantKeys};
 use crate::table::stored::{Reference, Stored};
 use crate::table::{Committed, Condition, Transaction, decode, encode};
@@ -39,6 +44,8 @@ pub enum Request {
     First { slug: String, name: String, owner: NewOwner, issuer: Box<Issuer> },
     /// A new owner of a tenant, by its slug.
     Recover { tenant: String, owner: NewOwner },
+    /// All policies of a tenant out of force, by its slug.
+    DisablePolicies { tenant: String },
     /// An issuer that all tenants trust, new or in place of the one with the same `iss`.
     Trust(Box<Issuer>),
 }
@@ -49,14 +56,6 @@ struct First {
     tenant: TenantId,
 }
 
-/// An invitation, under the hash of its secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Invitation {
-    pub user: UserId,
-    /// In seconds since the epoch; the table's TTL attribute.
-    pub expires_at: i64,
-}
-
 /// Does what the operator asks for.
 ///
 /// # Errors
@@ -65,18 +64,9 @@ pub async fn carry_out(asked: &Asked<'_>, request: &Request) -> Result<Value, Pr
     match request {
         Request::First { slug, name, owner, issuer } => first(asked, (slug, name), owner, issuer).await,
         Request::Recover { tenant, owner } => recover(asked, tenant, owner).await,
+        Request::DisablePolicies { tenant } => disable_policies(asked, tenant).await,
         Request::Trust(issuer) => trust(asked, issuer).await,
     }
-}
-
-/// The secret of a new invitation, and the item that has its hash.
-fn invitation(asked: &Asked<'_>, keys: TenantKeys, user: UserId) -> Result<(String, crate::table::Item), Problem> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|why| Problem::Internal(format!("no random bytes: {why}")))?;
-    let secret = format!("inv_{}", hex(&bytes));
-    let key = keys.invitation(&secret);
-    let invitation = Invitation { user, expires_at: (asked.clock)().seconds() + INVITED };
-    Ok((secret, encode(&key, None, &invitation)?))
 }
 
 async fn first(
@@ -110,9 +100,13 @@ async fn first(
     };
     let mut issuer = Issuer { of_deployment: true, ..issuer.clone() };
     let mut made = Tenant::new(tenant, slug, name, &Uuid::new_v4().to_string(), now);
+    let (invitation, secret) = NewSecret::new(None, INVITED)?.of(tenant, user, now);
+    let secret = Some(secret).filter(|_| owner.subject.is_none());
     let mut member = Member {
         roles: [role::OWNER].into(),
         status: if owner.subject.is_some() { Status::Active } else { Status::Invited },
+        invitation: secret.as_ref().map(|_| invitation),
+        secret: secret.as_deref().map(sha256),
         ..Member::new(membership, tenant, user, &owner.email, now)
     };
     // An invited owner is none yet.
@@ -130,18 +124,10 @@ async fn first(
     if known.is_none() {
         transaction.person(&User::new(user, &owner.email, now))?;
     }
-    let secret = match &owner.subject {
-        Some(subject) => {
-            let iss = owner.issuer.as_ref().unwrap_or(&issuer.iss);
-            transaction.put(identity(&keys.identity(iss, subject), iss, subject, &member)?, None)?;
-            None
-        }
-        None => {
-            let (secret, item) = invitation(asked, keys, user)?;
-            transaction.put(item, None)?;
-            Some(secret)
-        }
-    };
+    if let Some(subject) = &owner.subject {
+        let iss = owner.issuer.as_ref().unwrap_or(&issuer.iss);
+        transaction.put(identity(&keys.identity(iss, subject), iss, subject, &member)?, None)?;
+    }
     match asked.table.write(transaction).await? {
         Committed::Yes => {}
         Committed::Taken(what) => return Err(Problem::Exists(what)),
@@ -186,43 +172,55 @@ async fn recover(asked: &Asked<'_>, slug: &str, owner: &NewOwner) -> Result<Valu
         fields: Fields { roles: "roles", ..Fields::default() },
         ..MemberEdit::default()
     };
-    let shown = std::sync::Mutex::new(None);
+    let (shown, new) = (Mutex::new(None), NewSecret::new(None, INVITED)?);
     let plan = |plan: &mut Plan| {
         let facts = plan.facts();
+        let mut secret = None;
         let made = match facts.person(&owner.email) {
             Some(user) => {
                 // A member who has signed in before needs no invitation.
-                let edit = MemberEdit { email: None, status: Some(Status::Active), ..edit.clone() };
-                plan.update(facts.member(Some(user))?, &edit)
+                let status = Some(Status::Active);
+                let member = facts.member(Some(user))?;
+                if owner.subject.is_none() {
+                    let (edit, text) = new.edit(facts, user, &MemberEdit { email: None, status, ..edit.clone() });
+                    secret = Some(text);
+                    plan.update(member, &edit)
+                } else {
+                    plan.update(member, &MemberEdit { email: None, status, ..edit.clone() })
+                }
+            }
+            None if owner.subject.is_none() => {
+                let (member, text) = plan.invite(&edit, &new)?;
+                secret = Some(text);
+                member
             }
             None => plan.add_member(&edit)?,
         };
-        *crate::lock(&shown) = Some((facts.tenant().clone(), made));
+        *lock(&shown) = Some((facts.tenant().clone(), made, secret));
         Ok(Answer::empty(204).into())
     };
     super::change(asked, &who, &Reads::person(&owner.email).unshown(), &Conditions::default(), &plan).await?;
-    let made = crate::lock(&shown).take();
-    let (tenant, member) = made.ok_or_else(|| Problem::Internal("no owner was made".to_owned()))?;
+    let made = lock(&shown).take();
+    let (tenant, member, secret) = made.ok_or_else(|| Problem::Internal("no owner was made".to_owned()))?;
     let keys = TenantKeys(tenant.id);
-    let secret = match (&owner.subject, &owner.issuer) {
-        (Some(subject), Some(iss)) => {
-            let at = keys.identity(iss, subject);
-            let item = identity(&at, iss, subject, &member)?;
-            if !asked.table.put_if(item, Condition::new("attribute_not_exists(PK)")).await? {
-                let known: Option<Reference<_>> = asked.table.read(&at).await?;
-                if known.is_none_or(|known| known.number != member.user) {
-                    return Err(Problem::Exists("member with this `sub`"));
-                }
+    if let (Some(subject), Some(iss)) = (&owner.subject, &owner.issuer) {
+        let at = keys.identity(iss, subject);
+        let item = identity(&at, iss, subject, &member)?;
+        if !asked.table.put_if(item, Condition::new("attribute_not_exists(PK)")).await? {
+            let known: Option<Reference<_>> = asked.table.read(&at).await?;
+            if known.is_none_or(|known| known.number != member.user) {
+                return Err(Problem::Exists("member with this `sub`"));
             }
-            None
         }
-        _ => {
-            let (secret, item) = invitation(asked, keys, member.user)?;
-            asked.table.put_if(item, Condition::new("attribute_not_exists(PK)")).await?;
-            Some(secret)
-        }
-    };
+    }
     Ok(answer(&tenant, &member, secret.as_deref()))
+}
+
+/// Breaks the glass: whatever the tenant's policies forbid, its owners can change them again.
+async fn disable_policies(asked: &Asked<'_>, slug: &str) -> Result<Value, Problem> {
+    let tenant = tenant_of(asked, slug).await?;
+    let who = Who::Product(tenant, format!("{OPERATOR}: recovery"));
+    Ok(json!({ "tenant": { "id": tenant.uuid(), "slug": slug }, "disabled_policies": disable_all(asked, &who).await? }))
 }
 
 /// Lets all tenants trust an issuer. Its record belongs to the first tenant.

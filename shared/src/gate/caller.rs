@@ -1,6 +1,8 @@
 //! The caller of a request.
 
 use domain::id::{KeyId, TenantId, UserId};
+use domain::job::Starter;
+use domain::member::invitation::Inviter;
 use domain::problem::Denial;
 use domain::{ApiKey, Problem, Time};
 
@@ -60,6 +62,26 @@ impl Caller {
         Self { proofs: vec![proof], ..Self::signing_in(user, tenant) }
     }
 
+    /// The caller in whose name a job goes on: as they are now, without a session.
+    pub(super) fn of_starter(by: &Starter, tenant: TenantId) -> Self {
+        let identity = match by.key {
+            None => Identity::Member(by.member.unwrap_or(UserId::LAST)),
+            Some(id) => {
+                let address = by.address.clone().unwrap_or_default();
+                Identity::Key(KeyProof { id, maker: by.member, hash: None, address })
+            }
+        };
+        Self { tenant, slug: String::new(), identity, proofs: Vec::new() }
+    }
+
+    /// The caller, as a job names them.
+    pub(super) fn starter(&self) -> Starter {
+        match &self.identity {
+            Identity::Member(user) => Starter { member: Some(*user), key: None, address: None },
+            Identity::Key(key) => Starter { member: key.maker, key: Some(key.id), address: Some(key.address.clone()) },
+        }
+    }
+
     /// An API key that was shown, by a client at this address.
     pub(crate) fn key(shown: ShownKey, address: &str) -> Self {
         let ShownKey { tenant, slug, id, maker, hash } = shown;
@@ -94,6 +116,24 @@ impl Caller {
 
     pub(super) fn api_key(&self) -> Option<&KeyProof> {
         if let Identity::Key(key) = &self.identity { Some(key) } else { None }
+    }
+
+    /// The caller as the one who stands for an invitation.
+    pub fn inviter(&self) -> Inviter {
+        match &self.identity {
+            Identity::Member(user) => Inviter::Member(*user),
+            Identity::Key(key) => Inviter::Key(key.id, key.maker),
+        }
+    }
+
+    /// Who stands for an invitation. They do not call now.
+    pub(super) fn of_inviter(inviter: Inviter, tenant: TenantId) -> Self {
+        let key = |id, maker| KeyProof { id, maker, hash: None, address: String::new() };
+        let identity = match inviter {
+            Inviter::Member(user) => Identity::Member(user),
+            Inviter::Key(id, maker) => Identity::Key(key(id, maker)),
+        };
+        Self { tenant, slug: String::new(), identity, proofs: Vec::new() }
     }
 
     /// The caller among all callers of the tenant.

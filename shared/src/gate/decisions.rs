@@ -314,7 +314,7 @@ impl Facts {
     }
 
     fn may(&self, asker: Asker, action: &str, thing: Thing) -> Result<Vec<String>, Denial> {
-        self.each(asker, |entity| self.rules().may(self.dialect(), (entity, self.tenant().id), action, thing))
+        self.each(asker, |entity| self.rules().may(self.around(), (entity, self.tenant().id), action, thing))
     }
 
     /// Whether somebody may make an edit of a member: the notices that come with the permission. The edit may be about something else
@@ -332,9 +332,9 @@ impl Facts {
         let actions = Member::actions(Change::Update { before, after: &after, edit }, self.catalog());
         let (policies, resource) = (&self.rules().policies, self.entity(before));
         let decided = self.each(asker, |principal| {
-            let mut notices = policies.enter(principal, self.tenant().id)?;
+            let mut notices = policies.enter(self.now(), principal, self.tenant().id)?;
             for action in &actions {
-                notices.extend(policies.allow(self.dialect(), principal, action, &resource)?);
+                notices.extend(policies.allow(self.around(), principal, action, &resource)?);
             }
             Ok(notices)
         });

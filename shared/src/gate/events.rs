@@ -47,10 +47,13 @@ pub enum By {
 }
 
 impl By {
-    fn is(self, author: &Author) -> bool {
-        match (self, author) {
+    /// Whether they are the author of an event.
+    fn is(self, event: &Event) -> bool {
+        match (self, &event.author) {
             (By::Member(user), Author::Member(author) | Author::User(author)) => user == Some(*author),
-            (By::Key(key), Author::Key(author)) => key.is_some_and(|key| key.to_string() == *author),
+            (By::Key(key), Author::Key(author)) => {
+                key.is_some_and(|key| key.uuid_in(event.tenant).to_string() == *author)
+            }
             (By::Product, Author::Product(_)) => true,
             _ => false,
         }
@@ -81,7 +84,7 @@ impl EventList {
         let is_within = self.from.is_none_or(|from| event.at >= from) && self.to.is_none_or(|to| event.at < to);
         is_of
             && is_within
-            && self.by.is_none_or(|by| by.is(&event.author))
+            && self.by.is_none_or(|by| by.is(event))
             && self.action.as_deref().is_none_or(|action| action == action_of(event))
     }
 
@@ -157,4 +160,22 @@ fn subject_of(of: &Of) -> Option<Subject> {
         Of::Subject(subject) => Some(subject.clone()),
         Of::Member(user) => user.map(|user| Subject::new(Member::KIND, user)),
     }
+}
+
+/// The newest events of a tenant, the last one first.
+///
+/// # Errors
+/// The table cannot be read.
+pub(super) async fn newest(
+    asked: &Asked<'_>,
+    keys: crate::table::key::TenantKeys,
+    now: Time,
+    limit: usize,
+) -> Result<Vec<Event>, Problem> {
+    if limit == 0 {
+        return Ok(Vec::new());
+    }
+    let wanted = EventList { of: Of::All, by: None, action: None, from: None, to: None, ascending: false };
+    let scan = Scan { table: asked.table, keys, now, wanted: &wanted, limit };
+    Ok(scan.of_all(None).await?.0)
 }

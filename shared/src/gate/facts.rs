@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use domain::event::Stamp;
 use domain::id::{GroupId, LabelId, MembershipId, RoleId, TenantId, UserId};
-use domain::policy::Action;
 use domain::policy::eval::Entity;
+use domain::policy::{Action, Around};
 use domain::problem::Denial;
 use domain::{Catalog, Known, Member, Names, Problem, Record, Role, Rules, Tenant, Time};
 use uuid::Uuid;
@@ -80,6 +80,8 @@ pub struct Facts {
     /// The caller among all callers of the tenant.
     caller_name: Option<String>,
     recorded: Option<Recorded>,
+    /// Further answers on record.
+    pub(super) repeated: Vec<Recorded>,
 }
 
 impl Facts {
@@ -96,12 +98,15 @@ impl Facts {
             idempotency.and_then(|it| caller_name.as_ref().map(|caller| keys.idempotency(caller, &it.key)));
         let are_shown = reads.pictures.unwrap_or(asked.pictures && !reads.unshown);
         let pictures = reads.members.iter().filter(|_| are_shown);
+        let key_of = |name: &String| caller_name.as_ref().map(|caller| keys.idempotency(caller, name));
+        let repeated_keys: Vec<Key> = reads.repeated.iter().filter_map(key_of).collect();
         let wanted = [&tenant_key].into_iter().chain(&record_key).cloned();
-        let wanted = wanted.chain(who.caller().into_iter().flat_map(Caller::items));
+        let wanted = wanted.chain(who.items());
         let wanted = wanted.chain(reads.members.iter().map(|user| keys.member(*user)));
         let address_key = reads.address.as_ref().map(|email| keys.email(email));
         let external_key = reads.external_id.as_ref().map(|(kind, id)| keys.external_id(kind, id));
         let wanted = wanted.chain(address_key.clone()).chain(external_key.clone()).chain(People::keys(keys, reads));
+        let wanted = wanted.chain(repeated_keys.iter().cloned());
         let slug_key = reads.new_tenant.as_ref().map(|slug| key::slug(slug));
         let once_key = reads.once.as_ref().map(|hash| key::exchanged(hash));
         let wanted = wanted.chain(Things::keys(keys, reads)).chain(slug_key.clone()).chain(once_key.clone());
@@ -122,13 +127,15 @@ impl Facts {
             tenant.is_live()?;
         }
         let rules = asked.rules.at(asked, &tenant).await?;
-        let principal = Principal::new(&acting, &rules, tenant.id)?;
+        let principal = Principal::new(&acting, &rules, tenant.id, now)?;
         if let Acting::Key(key, _) = &acting {
             note_use(asked, key, now).await?;
         }
 
         let mut take = |key: &Key| -> Option<Item> { found.remove(key) };
         let recorded: Option<Recorded> = record_key.and_then(|key| take(&key)).map(decode).transpose()?;
+        let repeated = repeated_keys.iter().filter_map(&mut take).map(decode);
+        let repeated: Vec<Recorded> = repeated.collect::<Result<_, _>>()?;
         let (mut members, mut pictures) = (HashMap::new(), HashMap::new());
         for user in &reads.members {
             let member: Option<Member> = take(&keys.member(*user)).map(decode).transpose()?;
@@ -196,6 +203,7 @@ impl Facts {
             caller: who.caller().and_then(Caller::member),
             caller_name,
             recorded: recorded.filter(|recorded| recorded.expires_at > now.seconds()),
+            repeated: repeated.into_iter().filter(|it| it.expires_at > now.seconds()).collect(),
         })
     }
 
@@ -211,9 +219,9 @@ impl Facts {
         &self.rules
     }
 
-    /// The name of the request's dialect.
-    pub(super) fn dialect(&self) -> &'static str {
-        self.dialect
+    /// What is around each decision of the request.
+    pub(super) fn around(&self) -> Around<'static> {
+        Around { dialect: self.dialect, now: self.now }
     }
 
     /// Somebody who is no member of the tenant.
@@ -328,7 +336,7 @@ impl Facts {
 
     /// Decides on one action. Gives the notices that come with the permission.
     pub(super) fn allow(&self, action: &Action, resource: &Entity) -> Result<Vec<String>, Denial> {
-        self.principal.each(|entity| self.rules.policies.allow(self.dialect, entity, action, resource))
+        self.principal.each(|entity| self.rules.policies.allow(self.around(), entity, action, resource))
     }
 
     /// The key of the answer on record, if the request has an `Idempotency-Key`.

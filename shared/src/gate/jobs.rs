@@ -16,7 +16,8 @@ use domain::{GroupEdit, Job, Member, MemberEdit, Problem, Time, group};
 use futures_util::future::join_all;
 
 use super::facts::Unseen;
-use super::{Asked, Conditions, PlanFn, Reads, Who, removal, seats};
+use super::imports::{self, ReadLines};
+use super::{Asked, Conditions, PlanFn, Reads, Who, WriteLine, exports, removal, seats};
 use crate::answer::Answer;
 use crate::table::decode;
 use crate::table::key::{self, Key, Range, TenantKeys};
@@ -31,17 +32,24 @@ pub const STALLED_SECONDS: i64 = 5 * 60;
 ///
 /// # Errors
 /// A piece has failed, and the job waits.
-pub async fn work(asked: &Asked<'_>, tenant: TenantId, id: JobId, until: Instant) -> Result<(), Problem> {
+pub async fn work(
+    asked: &Asked<'_>,
+    (tenant, id): (TenantId, JobId),
+    lines: (ReadLines, WriteLine),
+    until: Instant,
+) -> Result<(), Problem> {
     loop {
         let key = TenantKeys(tenant).job(id);
         let job: Option<Job> = asked.table.read(&key).await?;
         let Some(job) = job.filter(|job| job.state == State::Running) else { return Ok(()) };
         let worker = Worker { asked, keys: TenantKeys(tenant), job: &job };
-        let done = match job.task {
-            Task::DeleteRole { role, reassign_to } => worker.piece(Lost::Role(role, reassign_to)).await,
-            Task::DeleteGroup { group } => worker.piece(Lost::Group(group)).await,
+        let done = match &job.task {
+            Task::DeleteRole { role, reassign_to } => worker.piece(Lost::Role(*role, *reassign_to)).await,
+            Task::DeleteGroup { group } => worker.piece(Lost::Group(*group)).await,
             Task::CountSeats => seats::piece(&worker).await,
             Task::RemoveTenant => removal::piece(asked, TenantKeys(tenant), &job).await,
+            Task::ImportUsers { .. } => imports::piece(&worker, lines.0).await,
+            Task::ExportUsers { .. } => exports::piece(&worker, lines.1).await,
         };
         if let Err(why) = done {
             let error = Some(why.to_string());
@@ -222,7 +230,7 @@ impl Worker<'_> {
             // Another worker can have been quicker.
             if unseen.0.state != State::Done {
                 delete(plan);
-                plan.update(unseen, &JobEdit { done_at: Some(facts.now()) });
+                plan.update(unseen, &JobEdit { done_at: Some(facts.now()), ..JobEdit::default() });
             }
             Ok(Answer::empty(204).into())
         })

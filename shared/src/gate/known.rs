@@ -118,37 +118,35 @@ impl KnownNames {
 pub struct FreshNumbers(Mutex<HashMap<u8, Vec<u32>>>);
 
 impl FreshNumbers {
-    /// Makes sure that there is a number of this kind.
+    /// Takes a number of this kind.
     pub(super) async fn reserve_one<const KIND: u8>(&self, table: Table<'_>, kind: Kind) -> Result<Id<KIND>, Problem> {
         let number = self.reserve(table, kind, 1).await?.pop();
         number.ok_or_else(|| Problem::Internal("no number was reserved".to_owned()))
     }
 
-    /// Makes sure that there are so many numbers of this kind.
+    /// Takes so many numbers of this kind. Nobody else gets them, also if they stay unused: changes can be made side by side.
     pub(super) async fn reserve<const KIND: u8>(
         &self,
         table: Table<'_>,
         kind: Kind,
         count: usize,
     ) -> Result<Vec<Id<KIND>>, Problem> {
-        let left = || lock(&self.0).get(&KIND).map_or(0, Vec::len);
-        while left() < count {
+        let mut numbers = self.take::<KIND>(count);
+        while numbers.len() < count {
             let first = table.allocate(kind, BLOCK).await?;
             // They stand before the others, because those are used from the end.
-            let block = (first..first + BLOCK).rev();
-            drop(lock(&self.0).entry(KIND).or_default().splice(..0, block));
+            drop(lock(&self.0).entry(KIND).or_default().splice(..0, (first..first + BLOCK).rev()));
+            numbers.extend(self.take::<KIND>(count - numbers.len()));
         }
-        let numbers: Vec<u32> =
-            lock(&self.0).get(&KIND).map(|left| left.iter().rev().take(count).copied().collect()).unwrap_or_default();
         let id = |number: u32| Id::try_from(i64::from(number));
         let ids = numbers.into_iter().map(id).collect::<Result<_, _>>();
         ids.map_err(|_| Problem::LimitReached("ids of a kind", i32::MAX as usize))
     }
 
-    /// Takes a number away, because a request is about to use it.
-    pub(super) fn spend<const KIND: u8>(&self, number: Id<KIND>) {
-        if let Some(left) = lock(&self.0).get_mut(&KIND) {
-            left.retain(|it| *it != number.number());
-        }
+    /// At most so many of those that are left, the smallest first.
+    fn take<const KIND: u8>(&self, most: usize) -> Vec<u32> {
+        let mut left = lock(&self.0);
+        let left = left.entry(KIND).or_default();
+        left.split_off(left.len().saturating_sub(most)).into_iter().rev().collect()
     }
 }

@@ -7,6 +7,7 @@
 //! A page that a client asks for by its number is whole: it costs all pages before it, too. If the gate would have to
 //! read more than [`MAX_COUNTED`] items, it refuses the page.
 
+mod invitations;
 mod known;
 mod named;
 pub(super) mod scan;
@@ -28,8 +29,9 @@ use crate::answer::Answer;
 use crate::table::Item;
 use crate::table::key::{Range, TenantKeys, folded};
 
+pub use invitations::invitations;
 pub(super) use known::page_of;
-pub use named::{NamedList, NamedPage, NamedPageFn, Shown, groups, labels};
+pub use named::{NamedList, NamedPage, NamedPageFn, Shown, groups, labels, policies};
 pub use tenants::{OwnTenant, TenantPage, TenantPageFn, tenants};
 
 use scan::Scan;

@@ -16,7 +16,10 @@ mod cursor;
 mod decisions;
 mod deletion;
 pub mod events;
+pub mod exports;
 mod facts;
+pub mod imports;
+pub mod invitations;
 pub mod issuers;
 pub mod jobs;
 mod known;
@@ -24,6 +27,7 @@ pub mod list;
 mod people;
 mod picture;
 mod plan;
+pub mod policies;
 mod principal;
 mod reads;
 mod removal;
@@ -31,6 +35,7 @@ mod replay;
 pub mod search;
 mod seats;
 pub mod sessions;
+mod several;
 mod things;
 pub mod tokens;
 
@@ -49,7 +54,9 @@ pub(crate) use conditions::names_tag;
 pub use conditions::{Conditions, Idempotency, IfMatch};
 pub use decisions::{Decision, MAX_QUESTIONS, Question, Subject};
 pub use deletion::Deletion;
+pub use exports::{PartFn, WriteLine};
 pub use facts::{Facts, Unseen, View};
+pub use imports::ReadLines;
 pub use known::{FreshNumbers, KnownNames, KnownRules};
 pub use list::{MemberList, NamedList, NamedPageFn, Page, PageFn, TenantPageFn};
 pub use picture::{MAX_DATA_URI, MAX_PICTURE, NewPicture};
@@ -57,6 +64,7 @@ pub use plan::{Plan, Reading, Step};
 pub use principal::Who;
 pub use reads::Reads;
 pub use replay::Recorded;
+pub use seats::SEATS;
 
 use plan::Allowed;
 
@@ -116,7 +124,12 @@ pub async fn change(
         }
         let decide = |facts: &Facts| decide(facts, plan, if_match, conditions.idempotency.as_ref());
         let mut decided = decide(&facts);
-        if decided.is_ok() && facts.take_numbers(asked).await? {
+        if let Ok((_, allowed)) = &decided
+            && facts.wants_numbers()
+        {
+            // Without a number, it is refused for its size, too.
+            transaction(asked.table, &facts, allowed)?;
+            facts.take_numbers(asked).await?;
             decided = decide(&facts);
         }
         let (is_half, allowed) = match decided {
@@ -155,6 +168,15 @@ fn decide(
     Ok((is_half, planned.decide(if_match, idempotency.filter(|_| !is_half), answer)?))
 }
 
+/// Answers as [`change`] would, and changes nothing.
+///
+/// # Errors
+/// As those of [`change`], but for what only the write finds out.
+async fn judge(asked: &Asked<'_>, who: &Who<'_>, reads: &Reads, plan: &PlanFn<'_>) -> Result<Answer, Problem> {
+    let facts = Facts::read(asked, who, reads, None).await?;
+    decide(&facts, plan, None, None).map(|(_, allowed)| allowed.answer)
+}
+
 /// Answers a read, if the caller may see the result.
 ///
 /// # Errors
@@ -173,6 +195,23 @@ async fn commit(asked: &Asked<'_>, facts: &Facts, allowed: &Allowed, started: In
     // Whoever follows the record waits for so long.
     let deadline = asked.deadline.min(started + Duration::from_secs(events::COMMITTED_WITHIN));
     let table = Table { deadline, ..asked.table };
+    let transaction = transaction(table, facts, allowed)?;
+    if !transaction.is_empty() {
+        match table.write(transaction).await? {
+            Committed::Yes => {}
+            Committed::Moved { in_doubt: true } if is_on_record(table, allowed).await? => {}
+            moved => return Ok(moved),
+        }
+    }
+    put_in_force(table, allowed.changed.iter().cloned()).await?;
+    Ok(Committed::Yes)
+}
+
+/// The items of a change, and the facts that must still hold.
+///
+/// # Errors
+/// [`Problem::LimitReached`]: they are more than a transaction takes.
+fn transaction<'a>(table: Table<'a>, facts: &Facts, allowed: &Allowed) -> Result<Transaction<'a>, Problem> {
     let mut transaction = Transaction::new(table);
     if !allowed.written.is_empty() {
         for written in &allowed.written {
@@ -190,31 +229,20 @@ async fn commit(asked: &Asked<'_>, facts: &Facts, allowed: &Allowed, started: In
         let own = allowed.written.iter().find(|written| written.is_of_tenant());
         transaction.tenant(facts.tenant(), &allowed.tenant, own)?;
     }
-    // Whether the transaction commits or not: its outcome can stay unknown.
-    facts.people.spend(asked.numbers);
-    if let Some((tenant, membership)) = facts.new_tenant() {
-        asked.numbers.spend(tenant);
-        asked.numbers.spend(membership);
-    }
     if let Some(accepts) = &allowed.accepts {
         accepts.write(&mut transaction)?;
     }
     for person in &allowed.persons {
         transaction.person(person)?;
     }
+    for item in &allowed.items {
+        transaction.put(item.clone(), None)?;
+    }
     if let Some((item, condition)) = allowed.record()? {
         transaction.put(item, Some(condition))?;
     }
     transaction.fits()?;
-    if !transaction.is_empty() {
-        match table.write(transaction).await? {
-            Committed::Yes => {}
-            Committed::Moved { in_doubt: true } if is_on_record(table, allowed).await? => {}
-            moved => return Ok(moved),
-        }
-    }
-    put_in_force(table, allowed.changed.iter().cloned()).await?;
-    Ok(Committed::Yes)
+    Ok(transaction)
 }
 
 /// Raises the fences of changed facts. After that no request can commit on the older facts. See [`fence`](crate::table::fence).

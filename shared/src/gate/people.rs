@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::facts::{Facts, Unseen};
 use super::plan::Plan;
-use super::{Asked, FreshNumbers, Reads};
+use super::{Asked, Reads};
 use crate::table::key::{self, Key, TenantKeys};
 use crate::table::stored::{Reference, Stored};
 use crate::table::{Item, decode};
@@ -83,14 +83,6 @@ impl People {
         }
         Ok(people)
     }
-
-    /// These numbers are used now, or may be.
-    pub fn spend(&self, numbers: &FreshNumbers) {
-        for person in &self.persons {
-            numbers.spend(person.membership);
-            numbers.spend(person.user);
-        }
-    }
 }
 
 impl Facts {
@@ -105,6 +97,12 @@ impl Facts {
         persons.map(|person| person.user).find(|user| self.member(Some(*user)).is_ok())
     }
 
+    /// The number that the person with an address that [`Reads::person`] named has, or gets.
+    pub(super) fn number_of(&self, email: &str) -> Option<UserId> {
+        let mut persons = self.people.persons.iter();
+        persons.find(|person| person.email == email).map(|person| person.user)
+    }
+
     /// The member with an address that [`Reads::addresses`] named.
     ///
     /// # Errors
@@ -117,8 +115,8 @@ impl Facts {
     }
 
     /// Takes numbers for new persons, memberships or a tenant, once the change is allowed: no refused request takes any. Until
-    /// then the last possible numbers stand for them. Returns whether there were any to take.
-    pub(super) async fn take_numbers(&mut self, asked: &Asked<'_>) -> Result<bool, Problem> {
+    /// then the last possible numbers stand for them.
+    pub(super) async fn take_numbers(&mut self, asked: &Asked<'_>) -> Result<(), Problem> {
         let (numbers, persons) = (asked.numbers, &mut self.people.persons);
         let new = persons.iter().filter(|person| person.is_new).count();
         let mut users = numbers.reserve(asked.table, Kind::User, new).await?.into_iter();
@@ -133,7 +131,12 @@ impl Facts {
             *tenant = numbers.reserve_one(asked.table, Kind::Tenant).await?;
             *membership = numbers.reserve_one(asked.table, Kind::Membership).await?;
         }
-        Ok(!self.people.persons.is_empty() || self.new_tenant.is_some())
+        Ok(())
+    }
+
+    /// Whether the request is about new persons, memberships or a tenant.
+    pub(super) fn wants_numbers(&self) -> bool {
+        !self.people.persons.is_empty() || self.new_tenant.is_some()
     }
 }
 

@@ -10,8 +10,10 @@ use domain::thing::Happening;
 use domain::{Change, Event, Member, MemberEdit, Numbers, Problem, Role, RoleEdit, Thing, Time, User};
 
 use super::facts::{Facts, Unseen, View};
+use super::invitations::Accepts;
 use super::list::Shown;
-use super::sessions::{Accepts, Begins};
+use super::seats::SEATS;
+use super::sessions::Begins;
 use super::{Idempotency, IfMatch, Recorded};
 use crate::answer::Answer;
 use crate::table::fence::Fact;
@@ -56,8 +58,10 @@ pub struct Plan<'f> {
     /// The session that begins.
     pub(super) begins: Option<Begins>,
     pub(super) accepts: Option<Accepts>,
-    denied: Option<Problem>,
-    refused: Option<Problem>,
+    /// Further items, on which nothing rests.
+    pub(super) items: Vec<Item>,
+    pub(super) denied: Option<Problem>,
+    pub(super) refused: Option<Problem>,
     notices: Vec<String>,
 }
 
@@ -75,6 +79,7 @@ impl<'f> Plan<'f> {
             pictures: HashMap::new(),
             begins: None,
             accepts: None,
+            items: Vec::new(),
             denied: None,
             refused: None,
             notices: Vec::new(),
@@ -211,6 +216,7 @@ impl<'f> Plan<'f> {
                 self.tenant.labels += tally.labels;
                 self.tenant.issuers += tally.issuers;
                 self.tenant.keys += tally.keys;
+                self.tenant.policies += tally.policies;
                 self.tenant.rules |= tally.rules;
                 self.tenant.names |= tally.names;
                 self.written.push(written);
@@ -219,16 +225,20 @@ impl<'f> Plan<'f> {
         }
     }
 
+    /// # Errors
+    /// Why it is denied, or else refused.
+    pub(super) fn is_allowed(&mut self) -> Result<(), Problem> {
+        self.denied.take().or(self.refused.take()).map_or(Ok(()), Err)
+    }
+
     /// Only this result can be written, and it exists only if every action was allowed.
     pub(super) fn decide(
-        self,
+        mut self,
         if_match: Option<&IfMatch>,
         idempotency: Option<&Idempotency>,
         answer: Answer,
     ) -> Result<Allowed, Problem> {
-        if let Some(why) = self.denied.or(self.refused) {
-            return Err(why);
-        }
+        self.is_allowed()?;
         let (kind, version) = match self.first {
             Some(first) => first,
             // What the product was to do is done already.
@@ -242,7 +252,7 @@ impl<'f> Plan<'f> {
             && self.tenant.seats_taken > 0
             && self.facts.tenant().seats_taken + self.tenant.seats_taken > i64::from(most)
         {
-            return Err(Problem::LimitReached("members who take a seat", most as usize));
+            return Err(Problem::LimitReached(SEATS, most as usize));
         }
         match (if_match, version) {
             (Some(_), None) => return Err(Problem::NothingToMatch(kind)),
@@ -264,7 +274,8 @@ impl<'f> Plan<'f> {
         tenant.numbers = Some(self.numbers).filter(|numbers| *numbers != self.facts.tenant().numbers);
         let now = self.facts.now();
         let (written, persons, begins, accepts) = (self.written, self.persons, self.begins, self.accepts);
-        Ok(Allowed { written, tenant, changed, persons, begins, accepts, recorded, now, answer })
+        let items = self.items;
+        Ok(Allowed { written, tenant, changed, persons, begins, accepts, items, recorded, now, answer })
     }
 }
 
@@ -288,6 +299,7 @@ pub struct Allowed {
     pub(super) persons: Vec<User>,
     pub(super) begins: Option<Begins>,
     pub(super) accepts: Option<Accepts>,
+    pub(super) items: Vec<Item>,
     recorded: Option<(Key, Recorded)>,
     now: Time,
     pub(super) answer: Answer,

@@ -17,6 +17,8 @@ use crate::table::{Item, decode};
 #[derive(Clone, Debug)]
 pub enum Who<'a> {
     Caller(&'a Caller),
+    /// The product, for a member or a key who has asked for it before, and why. They are judged as they are now.
+    For(&'a Caller, String),
     /// The product itself, in a tenant, and why. It carries out what was decided before.
     Product(TenantId, String),
 }
@@ -24,6 +26,7 @@ pub enum Who<'a> {
 /// The records of who asks.
 pub(super) enum Acting {
     Product(String),
+    For(Box<Acting>, String),
     Member(Box<Member>),
     /// An API key, and who made it; without them if it is the tenant's own.
     Key(Box<ApiKey>, Option<Box<Member>>),
@@ -32,7 +35,7 @@ pub(super) enum Acting {
 impl Who<'_> {
     pub(super) fn keys(&self) -> TenantKeys {
         match self {
-            Who::Caller(caller) => caller.keys(),
+            Who::Caller(caller) | Who::For(caller, _) => caller.keys(),
             Who::Product(tenant, _) => TenantKeys(*tenant),
         }
     }
@@ -40,7 +43,15 @@ impl Who<'_> {
     pub(super) fn caller(&self) -> Option<&Caller> {
         match self {
             Who::Caller(caller) => Some(caller),
-            Who::Product(..) => None,
+            Who::For(..) | Who::Product(..) => None,
+        }
+    }
+
+    /// The items that tell what they may do now.
+    pub(super) fn items(&self) -> Vec<Key> {
+        match self {
+            Who::Caller(caller) | Who::For(caller, _) => caller.items(),
+            Who::Product(..) => Vec::new(),
         }
     }
 
@@ -50,21 +61,31 @@ impl Who<'_> {
     /// [`Problem::Unauthenticated`]
     pub(super) fn acting(&self, found: &HashMap<Key, Item>, now: Time) -> Result<Acting, Problem> {
         let caller = match self {
-            Who::Caller(caller) => caller,
+            Who::Caller(caller) | Who::For(caller, _) => caller,
             Who::Product(_, why) => return Ok(Acting::Product(why.clone())),
         };
         let keys = self.keys();
         let member = |user| found.get(&keys.member(user)).cloned().map(decode::<Member>).transpose();
-        let Some(proof) = caller.api_key() else {
+        let acting = if let Some(proof) = caller.api_key() {
+            let key: Option<ApiKey> = found.get(&keys.api_key(proof.id)).cloned().map(decode).transpose()?;
+            let key = key.ok_or(Problem::Unauthenticated("no such API key"))?;
+            match self {
+                // The key does not call: it has shown no secret, and comes from nowhere.
+                Who::For(..) if !key.is_live(now) => return Err(stranger()),
+                Who::For(..) => {}
+                _ => proof.proves(&key, now)?,
+            }
+            let maker = key.maker.map(|maker| member(maker)?.ok_or_else(stranger)).transpose()?;
+            Acting::Key(key.into(), maker.map(Box::new))
+        } else {
             let me = member(caller.user()?)?;
             let me = me.filter(|me| caller.proofs.iter().all(|proof| me.has_session(&proof.session, now)));
-            return me.map(|me| Acting::Member(me.into())).ok_or(Problem::Unauthenticated("the session has ended"));
+            Acting::Member(me.ok_or(Problem::Unauthenticated("the session has ended"))?.into())
         };
-        let key: Option<ApiKey> = found.get(&keys.api_key(proof.id)).cloned().map(decode).transpose()?;
-        let key = key.ok_or(Problem::Unauthenticated("no such API key"))?;
-        proof.proves(&key, now)?;
-        let maker = key.maker.map(|maker| member(maker)?.ok_or_else(stranger)).transpose()?;
-        Ok(Acting::Key(key.into(), maker.map(Box::new)))
+        Ok(match self {
+            Who::For(_, why) => Acting::For(acting.into(), why.clone()),
+            _ => acting,
+        })
     }
 }
 
@@ -81,10 +102,14 @@ pub struct Principal {
 impl Principal {
     /// # Errors
     /// [`Problem::Forbidden`]: the member may not act in the tenant.
-    pub(super) fn new(acting: &Acting, rules: &Rules, tenant: TenantId) -> Result<Self, Problem> {
+    pub(super) fn new(acting: &Acting, rules: &Rules, tenant: TenantId, now: Time) -> Result<Self, Problem> {
         let principal = match acting {
             Acting::Product(why) => {
                 Self { entities: Vec::new(), author: Author::Product(why.clone()), actor: None, facts: Vec::new() }
+            }
+            // They are the author of the wish, and not of what happens now.
+            Acting::For(acting, why) => {
+                Self { author: Author::Product(why.clone()), actor: None, ..Self::new(acting, rules, tenant, now)? }
             }
             Acting::Member(me) if me.is_present() => Self {
                 entities: vec![policy::member(me, rules)],
@@ -104,7 +129,7 @@ impl Principal {
                 facts: [Fact::of_key(key)].into_iter().chain(maker.as_deref().map(Fact::authority)).collect(),
             },
         };
-        principal.each(|entity| rules.policies.enter(entity, tenant)).map_err(Problem::Forbidden)?;
+        principal.each(|entity| rules.policies.enter(now, entity, tenant)).map_err(Problem::Forbidden)?;
         Ok(principal)
     }
 

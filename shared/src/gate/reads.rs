@@ -1,7 +1,9 @@
 //! What a request reads, beside what every request reads.
 
 use domain::MemberEdit;
-use domain::id::{GroupId, JobId, KeyId, LabelId, RoleId, UserId, Uuid};
+use domain::id::{GroupId, JobId, KeyId, LabelId, PolicyId, RoleId, UserId, Uuid};
+
+use super::Idempotency;
 
 /// The facts that a request needs beside the tenant, its caller and the answer on record.
 #[derive(Clone, Debug, Default)]
@@ -9,6 +11,7 @@ pub struct Reads {
     pub(super) members: Vec<UserId>,
     pub(super) group: Option<GroupId>,
     pub(super) label: Option<LabelId>,
+    pub(super) policy: Option<PolicyId>,
     /// Groups and labels that must exist.
     pub(super) named: (Vec<GroupId>, Vec<LabelId>),
     pub(super) job: Option<JobId>,
@@ -34,6 +37,8 @@ pub struct Reads {
     /// Whether the pictures of members are read, if that does not follow from the dialect.
     pub(super) pictures: Option<bool>,
     pub(super) of_deleted_tenant: bool,
+    /// The keys of further answers on record of the caller.
+    pub(super) repeated: Vec<String>,
 }
 
 impl Reads {
@@ -69,6 +74,11 @@ impl Reads {
     /// A label; `None` for an id that cannot be a label's.
     pub fn label(label: Option<LabelId>) -> Self {
         Self { label, ..Self::default() }
+    }
+
+    /// A policy of the tenant's own; `None` for an id that cannot be a policy's.
+    pub fn policy(policy: Option<PolicyId>) -> Self {
+        Self { policy, ..Self::default() }.unshown()
     }
 
     /// A group, and whether anybody is in it. `None` for an id that cannot be a group's.
@@ -112,15 +122,40 @@ impl Reads {
         self
     }
 
+    /// Also the member with an address in the tenant.
+    pub fn and_address(mut self, email: &str) -> Self {
+        self.addresses.push(email.to_owned());
+        self
+    }
+
     /// Also further members.
     pub fn and_members(mut self, users: impl IntoIterator<Item = UserId>) -> Self {
         self.members.extend(users);
         self
     }
 
+    /// Also what the other one reads of members and persons, and the groups and labels that it names.
+    pub fn and(mut self, other: Self) -> Self {
+        self.members.extend(other.members);
+        self.named.0.extend(other.named.0);
+        self.named.1.extend(other.named.1);
+        // Of an address in two spellings, the plan refuses the second.
+        self.persons.extend(other.persons);
+        self.persons.sort_unstable();
+        self.persons.dedup();
+        self
+    }
+
     /// Also the groups and the label that an edit refers to.
-    pub fn naming(self, edit: &MemberEdit) -> Self {
-        Self { named: (edit.named_groups(), edit.named_label().into_iter().collect()), ..self }
+    pub fn naming(mut self, edit: &MemberEdit) -> Self {
+        self.named.0.extend(edit.named_groups());
+        self.named.1.extend(edit.named_label());
+        self
+    }
+
+    /// Also the answers on record to a request of so many changes, and to each of them.
+    pub fn repeated(self, idempotency: Option<&Idempotency>, changes: usize) -> Self {
+        Self { repeated: idempotency.map(|asked| asked.with_changes(changes)).unwrap_or_default(), ..self }
     }
 
     /// The same for an answer that shows no member: without pictures, which cost up to 64 read units, and without the names of

@@ -100,6 +100,9 @@ async fn remove_side(asked: &Asked<'_>, keys: TenantKeys, key: &Key, item: Item)
     } else if of(Group::KIND) {
         let group: Group = decode(item)?;
         (group.image(keys.0)?, Some(keys.members_of(group.id)))
+    } else if of(Job::KIND) {
+        let job: Job = decode(item)?;
+        (job.image(keys.0)?, Some(keys.beside_job(job.id)))
     } else if of(Label::KIND) {
         (decode::<Label>(item)?.image(keys.0)?, None)
     } else if of(ApiKey::KIND) {

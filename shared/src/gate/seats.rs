@@ -16,6 +16,9 @@ use crate::table::key::{Range, TenantKeys};
 /// How many members a piece of the count has.
 const PIECE: i32 = 100;
 
+/// The things of which there are as many as the limit says.
+pub const SEATS: &str = "members who take a seat";
+
 impl Plan<'_> {
     /// Changes the caller's tenant. If there is a limit of seats from now on, a job starts to count them.
     ///

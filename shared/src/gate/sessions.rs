@@ -5,10 +5,9 @@ use domain::member::change::Ending;
 use domain::policy::Action;
 use domain::problem::Grant;
 use domain::session::Unchanging;
-use domain::{Issuer, Member, MemberEdit, Problem, Session, Status};
+use domain::{Issuer, Member, MemberEdit, Problem, Session};
 use serde::{Deserialize, Serialize};
 
-use super::bootstrap::Invitation;
 use super::facts::{Facts, Unseen};
 use super::issuers::{IssuerKeys, KEYS_LAST};
 use super::{Asked, Caller, Conditions, Plan, Reads, Who};
@@ -107,54 +106,6 @@ pub async fn member_at(asked: &Asked<'_>, tenant: TenantId, email: &str) -> Resu
     Ok(found.map(|it| it.number))
 }
 
-/// Accepts an invitation by its secret: the member is active from now on, and the issuer's `sub` is theirs.
-///
-/// # Errors
-/// [`Problem::Grant`]: there is no such invitation.
-pub async fn accept(
-    asked: &Asked<'_>,
-    tenant: TenantId,
-    (iss, sub): (&str, &str),
-    secret: &str,
-) -> Result<UserId, Problem> {
-    let key = TenantKeys(tenant).invitation(secret);
-    let invitation: Option<Invitation> = asked.table.read(&key).await?;
-    let now = (asked.clock)().seconds();
-    let counts = |it: &Invitation| it.expires_at > now;
-    let invitation = invitation.filter(counts).ok_or(Problem::Grant(Grant::Denied, "no such invitation"))?;
-    let who = Who::Product(tenant, "an invitation was accepted".to_owned());
-    let edit = MemberEdit { status: Some(Status::Active), ..MemberEdit::default() };
-    let plan = |plan: &mut Plan| {
-        let member = plan.update(plan.facts().member(Some(invitation.user))?, &edit);
-        let identity = (iss.to_owned(), sub.to_owned());
-        plan.accepts = Some(Accepts { key: key.clone(), invitation: invitation.clone(), now, identity, member });
-        Ok(Answer::empty(204).into())
-    };
-    let reads = Reads::member(Some(invitation.user)).unshown();
-    super::change(asked, &who, &reads, &Conditions::default(), &plan).await?;
-    Ok(invitation.user)
-}
-
-/// An invitation that is accepted.
-pub struct Accepts {
-    key: Key,
-    invitation: Invitation,
-    now: i64,
-    identity: (String, String),
-    member: Member,
-}
-
-impl Accepts {
-    pub(super) fn write(&self, transaction: &mut Transaction<'_>) -> Result<(), Problem> {
-        // It expires now: the table's TTL deletes it.
-        let over = Invitation { expires_at: self.now, ..self.invitation.clone() };
-        let [before, after] = [encode(&self.key, None, &self.invitation)?, encode(&self.key, None, &over)?];
-        let same = Condition::new("expires_at = :before").with(":before", self.invitation.expires_at)?;
-        transaction.change(&self.key, &before, &after, same)?;
-        link(transaction, &self.identity, &self.member)
-    }
-}
-
 /// A token of an issuer that has given a session: it gives no second one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exchanged {
@@ -228,7 +179,11 @@ impl Begins {
 }
 
 /// From now on an issuer's `sub` signs in as a member. If it signs in as anybody already, that is a condition that does not hold.
-fn link(transaction: &mut Transaction<'_>, (iss, sub): &(String, String), member: &Member) -> Result<(), Problem> {
+pub(super) fn link(
+    transaction: &mut Transaction<'_>,
+    (iss, sub): &(String, String),
+    member: &Member,
+) -> Result<(), Problem> {
     let key = TenantKeys(member.tenant).identity(iss, sub);
     transaction.put(identity(&key, iss, sub, member)?, Some(Condition::new("attribute_not_exists(PK)")))
 }

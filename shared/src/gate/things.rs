@@ -1,8 +1,9 @@
-//! The things of a tenant that a request names, one of a kind: a group, a label, a job, an issuer, an API key, a session, a thing of the product.
+//! The things of a tenant that a request names, one of a kind: a group, a label, a policy, a job, an
+//! issuer, an API key, a session, a thing of the product.
 
 use std::collections::HashMap;
 
-use domain::{ApiKey, Group, Issuer, Job, Label, Problem, Session, Thing};
+use domain::{ApiKey, Group, Issuer, Job, Label, OwnPolicy, Problem, Session, Thing};
 use serde::de::DeserializeOwned;
 
 use super::Reads;
@@ -14,6 +15,7 @@ use crate::table::{Item, Malformed, decode};
 pub(super) struct Things {
     pub group: Option<Group>,
     label: Option<Label>,
+    policy: Option<OwnPolicy>,
     pub job: Option<Job>,
     issuer: Option<Issuer>,
     api_key: Option<ApiKey>,
@@ -22,10 +24,11 @@ pub(super) struct Things {
 }
 
 /// Where the named things are, in the order of [`Things`].
-fn places(keys: TenantKeys, reads: &Reads) -> [Option<Key>; 7] {
+fn places(keys: TenantKeys, reads: &Reads) -> [Option<Key>; 8] {
     [
         reads.group.map(|id| keys.group(id)),
         reads.label.map(|id| keys.label(id)),
+        reads.policy.map(|id| keys.own_policy(id)),
         reads.job.map(|id| keys.job(id)),
         reads.issuer.map(|id| keys.issuer(id)),
         reads.api_key.map(|id| keys.api_key(id)),
@@ -45,11 +48,12 @@ impl Things {
     /// # Errors
     /// An item is none of ours.
     pub fn of(keys: TenantKeys, reads: &Reads, found: &mut HashMap<Key, Item>) -> Result<Self, Malformed> {
-        let [group, label, job, issuer, api_key, session, thing] = places(keys, reads);
+        let [group, label, policy, job, issuer, api_key, session, thing] = places(keys, reads);
         let thing: Option<Thing> = take(found, thing)?;
         Ok(Self {
             group: take(found, group)?,
             label: take(found, label)?,
+            policy: take(found, policy)?,
             job: take(found, job)?,
             issuer: take(found, issuer)?,
             api_key: take(found, api_key)?,
@@ -86,6 +90,14 @@ impl Facts {
     /// [`Problem::NotFound`]
     pub fn label(&self) -> Result<Unseen<'_, Label>, Problem> {
         self.things.label.as_ref().map(Unseen).ok_or(Problem::NotFound("label"))
+    }
+
+    /// The policy that [`Reads`] named.
+    ///
+    /// # Errors
+    /// [`Problem::NotFound`]
+    pub fn own_policy(&self) -> Result<Unseen<'_, OwnPolicy>, Problem> {
+        self.things.policy.as_ref().map(Unseen).ok_or(Problem::NotFound("policy"))
     }
 
     /// The job that [`Reads`] named, or that deletes what [`Reads`] named.

@@ -185,7 +185,8 @@ impl Call {
         self.is_of_type("application/json")
     }
 
-    fn is_of_type(&self, media_type: &str) -> bool {
+    /// Whether the content type is that one, with or without parameters.
+    pub(crate) fn is_of_type(&self, media_type: &str) -> bool {
         let essence = self.header(header::CONTENT_TYPE).and_then(|value| value.split(';').next());
         essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(media_type))
     }

@@ -1,17 +1,19 @@
 //! Makes every key of the table; no other code does. The README has the chart of keys.
 
 mod events;
+mod invitations;
 mod issuers;
 
 use std::borrow::Cow;
 
 use domain::id::{GroupId, JobId, KeyId, Kind, LabelId, PolicyId, RoleId, TenantId, UserId, Uuid, hex};
-use domain::{ApiKey, Group, Job, Member, Record, Role, Subject, Time};
+use domain::{ApiKey, Group, Job, Member, OwnPolicy, Record, Role, Subject, Time};
 use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
 pub use events::*;
+pub use invitations::Listed;
 pub use issuers::*;
 
 /// The name of the overloaded index.
@@ -151,8 +153,19 @@ impl TenantKeys {
         Key::alone(&format!("{}#EXTERNAL#{}", self.partition(), kind.to_uppercase()), id)
     }
 
-    pub fn policy(self, policy: PolicyId) -> Key {
+    /// What decides of a policy in force.
+    pub fn deciding(self, policy: PolicyId) -> Key {
         Key::new(self.partition(), format!("CATALOG#POLICY#{policy}"))
+    }
+
+    /// A policy of the tenant's own, with its text.
+    pub fn own_policy(self, policy: PolicyId) -> Key {
+        Key::new(self.partition(), numbered(OwnPolicy::KIND, policy.number()))
+    }
+
+    /// The partition and the prefix of the sort keys of all policies of the tenant's own.
+    pub fn own_policies(self) -> Key {
+        Key::new(self.partition(), "POLICY#")
     }
 
     pub fn member(self, user: UserId) -> Key {
@@ -161,6 +174,20 @@ impl TenantKeys {
 
     pub fn job(self, job: JobId) -> Key {
         Key::new(self.partition(), numbered(Job::KIND, job.number()))
+    }
+
+    /// A part of an import, and a part of the results of a job.
+    pub fn part(self, job: JobId, number: u32) -> Key {
+        Key { sk: numbered("PART", number), ..self.beside_job(job) }
+    }
+
+    pub fn results(self, job: JobId, number: usize) -> Key {
+        Key { sk: format!("RESULTS#{number:010}"), ..self.beside_job(job) }
+    }
+
+    /// The partition of the items beside a job.
+    pub fn beside_job(self, job: JobId) -> Key {
+        Key::new(self.of(&Subject::new(Job::KIND, job)), "")
     }
 
     /// Where the index lists a job that is not done, among those of all tenants, in the order of their beginnings.
@@ -237,11 +264,6 @@ impl TenantKeys {
     /// The partition of all such items.
     pub fn identities(self) -> Key {
         Key::new(format!("{}#IDENTITIES", self.partition()), "")
-    }
-
-    /// The invitation with a secret. The key has the secret's hash.
-    pub fn invitation(self, secret: &str) -> Key {
-        Key::new(self.partition(), format!("INVITATION#{}", hex(&Sha256::digest(secret))))
     }
 
     /// What a session has beside its life.

@@ -47,6 +47,16 @@ impl Table<'_> {
         .await
     }
 
+    /// Puts one item on which nothing rests.
+    pub async fn put(self, item: Item) -> Result<(), Problem> {
+        self.retry("PutItem", || async {
+            let request = self.client.put_item().table_name(self.name).set_item(Some(item.clone()));
+            let sent = request.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await;
+            self.held(sent.map(|output| output.consumed_capacity)).map(drop)
+        })
+        .await
+    }
+
     /// Puts one item if a condition holds. Returns whether it does.
     pub async fn put_if(self, item: Item, condition: Condition) -> Result<bool, Problem> {
         let expression = condition.expression.clone();

@@ -114,6 +114,7 @@ impl Stored for Member {
         // `Written::picture` gives this item its content.
         let edges = edges.chain(self.picture.iter().map(|_| keys.picture(user)));
         let mut links = edges.map(Link::edge).collect::<Result<Vec<_>, _>>()?;
+        links.extend(people::invitation(keys, self)?);
         let mut listed = None;
         if self.is_present() {
             links.push(Link::name(keys.email(&self.email), user, "member with this address")?);
@@ -193,7 +194,7 @@ impl Stored for Job {
         let keys = TenantKeys(tenant);
         let key = keys.job(self.id);
         let listed = keys.unfinished(self.id, self.meta.created_at);
-        let item = encode(&key, Some(&listed).filter(|_| self.state != State::Done), self)?;
+        let item = encode(&key, Some(&listed).filter(|_| !matches!(self.state, State::Open | State::Done)), self)?;
         Ok(Image { key, item, links: Vec::new(), version: self.meta.version, fact: None, keeps_links: false })
     }
 
@@ -240,6 +241,12 @@ impl Written {
     /// The key of the event.
     pub fn event_key(&self) -> Key {
         TenantKeys(self.event.tenant).event(&self.event.subject, self.event.version)
+    }
+
+    /// The keys of the record and of the items that follow from it. A transaction changes an item once.
+    pub fn touched(&self) -> impl Iterator<Item = &Key> {
+        let images = self.before.iter().chain(&self.after);
+        images.flat_map(|image| [&image.key].into_iter().chain(image.links.iter().map(|link| &link.key)))
     }
 
     /// Whether it is a change of the item of the tenant, which can be in a transaction once.

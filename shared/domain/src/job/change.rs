@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::catalog::{Catalog, Known};
 use crate::group::Group;
-use crate::id::TenantId;
-use crate::job::{Job, KEPT_SECONDS, State, Task};
+use crate::id::{MembershipId, TenantId, UserId};
+use crate::job::{Job, KEPT_SECONDS, MAX_LINES, MAX_PARTS, State, Task};
+use crate::member::Member;
 use crate::meta::Meta;
 use crate::policy::eval::Entity;
 use crate::policy::{self, Action};
@@ -14,9 +15,12 @@ use crate::record::{Change, Record, Tally};
 use crate::role::change::deletion;
 use crate::time::Time;
 
-/// The one change of a job that its chain records: it is done.
+/// The changes of a job that its chain records: an import gets a part and begins; the job is done.
 #[derive(Debug, Default)]
 pub struct JobEdit {
+    /// The number of a part, and how many lines it has.
+    pub part: Option<(u32, usize)>,
+    pub starts: bool,
     pub done_at: Option<Time>,
 }
 
@@ -38,6 +42,24 @@ impl Record for Job {
     }
 
     fn apply(&mut self, edit: &JobEdit, _: &Known) -> Result<(), Problem> {
+        if (edit.part.is_some() || edit.starts) && self.state != State::Open {
+            return Err(Problem::NotFound("import that is not started"));
+        }
+        if let Some((number, lines)) = edit.part {
+            self.set_part(number, lines);
+            if self.parts().count() > MAX_PARTS as usize {
+                return Err(Problem::LimitReached("parts of an import", MAX_PARTS as usize));
+            }
+            if self.lines() > MAX_LINES {
+                return Err(Problem::LimitReached("lines of an import", MAX_LINES));
+            }
+        }
+        if edit.starts {
+            if self.lines() == 0 {
+                return Err(Problem::NotFound("part of the import"));
+            }
+            (self.state, self.expires_at, self.progress.total) = (State::Running, None, Some(self.lines()));
+        }
         if let Some(at) = edit.done_at {
             (self.state, self.expires_at) = (State::Done, Some(at.seconds() + KEPT_SECONDS));
         }
@@ -58,6 +80,9 @@ impl Record for Job {
             // The change of the settings, which starts the job, was decided with it.
             Task::CountSeats => vec![Action::UpdateTenant { settings: BTreeSet::new() }],
             Task::RemoveTenant => vec![Action::DeleteTenant],
+            // Each line is decided by itself, and each user, too.
+            Task::ImportUsers { .. } => vec![Action::Invite(catalog.inviters)],
+            Task::ExportUsers { .. } => vec![Action::List(None)],
         }
     }
 
@@ -68,7 +93,11 @@ impl Record for Job {
                 None => policy::tenant(tenant),
             },
             Task::DeleteGroup { group } => Group::entity_of(*group, tenant),
-            Task::CountSeats | Task::RemoveTenant => policy::tenant(tenant),
+            Task::CountSeats | Task::RemoveTenant | Task::ExportUsers { .. } => policy::tenant(tenant),
+            Task::ImportUsers { .. } => {
+                let (id, user, at) = (MembershipId::LAST, UserId::LAST, self.meta.created_at);
+                policy::member(&Member { deleted_at: Some(at), ..Member::new(id, tenant, user, "", at) }, catalog)
+            }
         }
     }
 

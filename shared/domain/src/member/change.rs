@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::catalog::{Catalog, Known};
 use crate::id::{GroupId, LabelId, RoleId, SpelledGroup, SpelledLabel, TenantId};
+use crate::member::invitation::InvitationEdit;
 use crate::member::picture::Picture;
 use crate::member::{Member, Status};
 use crate::meta::{Meta, MetadataEdit, Patch, merge};
@@ -14,9 +15,9 @@ use crate::record::{Change, Record, Tally};
 use crate::text;
 use crate::time::Time;
 
-/// The most roles and groups that one change of a member can add and remove. A transaction has 100 items. The other ten are for
-/// the member, the caller, the tenant, the event, the idempotency record, and the names of a member who is new.
-pub const MAX_EDGES: usize = 90;
+/// The most roles and groups that one change of a member can add and remove. A transaction has 100 items. The other eleven are for
+/// the member, the caller, the tenant, the event, the idempotency record, the invitation, and the names of a member who is new.
+pub const MAX_EDGES: usize = 89;
 
 /// The most roles that a member can be given, by number or one by one.
 pub const MAX_ROLES: usize = 50;
@@ -39,6 +40,7 @@ pub struct MemberEdit {
     pub status: Option<Status>,
     pub groups: Option<Groups>,
     pub presence: Option<Presence>,
+    pub invitation: Option<InvitationEdit>,
     pub ends: Option<Ending>,
     /// The dialect's names of the fields that can refer to something, for its errors.
     pub fields: Fields,
@@ -200,6 +202,15 @@ impl Record for Member {
         if edit.presence == Some(Presence::Added) {
             (self.first_name, self.last_name, self.profession, self.language) = Default::default();
             (self.metadata, self.external_id, self.absolute_time) = Default::default();
+            (self.invitation, self.secret) = (None, None);
+        }
+        match (&edit.invitation, &mut self.invitation) {
+            (Some(InvitationEdit::Made(made, secret)), invitation) => {
+                (*invitation, self.secret) = (Some(made.clone()), Some(secret.clone()));
+            }
+            (Some(InvitationEdit::Accepted), Some(invitation)) => invitation.accepted = true,
+            (Some(InvitationEdit::Accepted), None) => refuse(Problem::NotFound("invitation")),
+            (None, _) => {}
         }
         edit.first_name.apply(&mut self.first_name);
         edit.last_name.apply(&mut self.last_name);
@@ -213,7 +224,7 @@ impl Record for Member {
             self.email.clone_from(email);
         }
         let joins = matches!(edit.presence, Some(Presence::Added | Presence::Restored));
-        if (edit.email.is_some() || joins) && !known.tenant.takes_address(&self.email) {
+        if (edit.email.is_some() || joins || edit.invitation.is_some()) && !known.tenant.takes_address(&self.email) {
             refuse(Problem::DomainNotAllowed);
         }
         if let Some(roles) = &edit.roles
@@ -263,6 +274,12 @@ impl Record for Member {
             }
             Change::Update { after, edit: MemberEdit { presence: Some(Presence::Restored), .. }, .. } => {
                 return [vec![Action::Read], joining(after, catalog)].concat();
+            }
+            // Who stands for an invitation must be able to give all that the person has, when it is sent and when it is accepted.
+            Change::Update { after, edit: MemberEdit { invitation: Some(made), .. }, .. } => {
+                let joining = joining(&Self { status: Status::Invited, ..after.clone() }, catalog);
+                let is_read = matches!(made, InvitationEdit::Made(..));
+                return is_read.then_some(Action::Read).into_iter().chain(joining).collect();
             }
             Change::Delete(_) => return Vec::new(), // Nobody deletes the item of a member.
             Change::Update { before, after, edit } => (before, after, edit),
@@ -319,6 +336,7 @@ impl Record for Member {
         if !self.is_present() || self.status == Status::Deactivated {
             self.sessions.clear();
         }
+        self.settle_invitation(before);
         let has_all = |before: &Member| before.sessions.keys().all(|id| self.sessions.contains_key(id));
         if before.is_none_or(|before| authority(before) != authority(self) || !has_all(before)) {
             self.authority = self.meta.version;
@@ -327,7 +345,7 @@ impl Record for Member {
 }
 
 /// The actions of making somebody a member: each thing that they get is decided as if a member got it.
-fn joining<'a>(after: &Member, catalog: &'a Catalog) -> Vec<Action<'a>> {
+pub(crate) fn joining<'a>(after: &Member, catalog: &'a Catalog) -> Vec<Action<'a>> {
     let blank = Member {
         deleted_at: Some(after.meta.created_at),
         roles: BTreeSet::new(),
@@ -345,7 +363,7 @@ fn joining<'a>(after: &Member, catalog: &'a Catalog) -> Vec<Action<'a>> {
     actions
 }
 
-fn assigning<'a>(before: &Member, after: &Member, catalog: &'a Catalog) -> Action<'a> {
+pub(crate) fn assigning<'a>(before: &Member, after: &Member, catalog: &'a Catalog) -> Action<'a> {
     Action::AssignRole {
         adds: catalog.role_names(&(&after.roles - &before.roles)),
         removes: catalog.role_names(&(&before.roles - &after.roles)),
@@ -354,7 +372,7 @@ fn assigning<'a>(before: &Member, after: &Member, catalog: &'a Catalog) -> Actio
     }
 }
 
-fn grouping<'a>(before: &Member, after: &Member, catalog: &'a Catalog) -> Action<'a> {
+pub(crate) fn grouping<'a>(before: &Member, after: &Member, catalog: &'a Catalog) -> Action<'a> {
     Action::SetGroups {
         joins: &after.groups - &before.groups,
         leaves: &before.groups - &after.groups,

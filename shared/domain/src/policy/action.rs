@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::Around;
 use super::eval::Entity;
 use super::format::{Record, Value};
 use super::properties::Properties;
@@ -65,6 +66,10 @@ pub enum Action<'a> {
     ManageIssuers {
         of_deployment: bool,
     },
+    /// To see the tenant's own policies.
+    ReadPolicies,
+    /// To make, change, try or delete a policy of the tenant's own.
+    ManagePolicies,
     /// To make, see or change an API key.
     Key(KeyDeed),
     /// To make a tenant of one's own.
@@ -130,6 +135,8 @@ impl Action<'_> {
             Action::UpdateTenant { .. } => "tenant:update",
             Action::DeleteTenant => "tenant:delete",
             Action::ManageIssuers { .. } => "issuer:manage",
+            Action::ReadPolicies => "policy:read",
+            Action::ManagePolicies => "policy:manage",
             Action::Key(KeyDeed::Create) => "key:create",
             Action::Key(KeyDeed::Read) => "key:read",
             Action::Key(KeyDeed::Rotate) => "key:rotate",
@@ -183,6 +190,7 @@ impl Action<'_> {
                 | Action::UpdateTenant { .. }
                 | Action::DeleteTenant
                 | Action::ManageIssuers { .. }
+                | Action::ManagePolicies
                 | Action::Key(KeyDeed::Create | KeyDeed::End)
         )
     }
@@ -195,11 +203,12 @@ impl Action<'_> {
         }
     }
 
-    /// The context of the action, which policies read; `dialect` is the dialect's name.
-    pub fn context(&self, dialect: &str) -> Record {
-        let mut pairs = vec![("dialect", string(dialect))];
+    /// The context of the action, which policies read.
+    pub fn context(&self, around: Around) -> Record {
+        let mut pairs = vec![("dialect", string(around.dialect)), ("now", around.time())];
         match self {
             Action::CreateRole | Action::ManageLabels | Action::Read | Action::UpdateProfile => {}
+            Action::ReadPolicies | Action::ManagePolicies => {}
             Action::DeleteTenant | Action::CreateTenant | Action::Check | Action::Introspect | Action::Key(_) => {}
             Action::ManageIssuers { of_deployment } => pairs.push(("ofDeployment", Value::Bool(*of_deployment))),
             Action::Use(permission, properties) => {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::eval::Entity;
 use super::properties::Properties;
 use super::value::{record, string};
-use super::{Action, NOT_PERMITTED, Rules, Uid};
+use super::{Action, Around, NOT_PERMITTED, Rules, Uid};
 use crate::id::{GroupId, LabelId, TenantId};
 use crate::member::Member;
 use crate::problem::Denial;
@@ -37,21 +37,26 @@ impl Rules {
     /// tenant it stands for the least change: with a role, for one that the member has already.
     pub fn may(
         &self,
-        dialect: &str,
+        around: Around,
         (principal, tenant): (&Entity, TenantId),
         action: &str,
         thing: Thing<'_>,
     ) -> Result<Vec<String>, Denial> {
-        self.policies.enter(principal, tenant)?;
+        self.policies.enter(around.now, principal, tenant)?;
         let (action, resource) = self.asked(tenant, action, thing);
         match action {
-            Some(action) => self.policies.allow(dialect, principal, &action, &resource),
+            Some(action) => self.policies.allow(around, principal, &action, &resource),
             None => Err(not_permitted()),
         }
     }
 
     /// The action and the thing, as policies know them. There is no action of a name that the thing does not know.
-    fn asked<'a>(&'a self, tenant: TenantId, name: &'a str, thing: Thing<'a>) -> (Option<Action<'a>>, Entity) {
+    pub(crate) fn asked<'a>(
+        &'a self,
+        tenant: TenantId,
+        name: &'a str,
+        thing: Thing<'a>,
+    ) -> (Option<Action<'a>>, Entity) {
         let none = BTreeSet::new;
         match thing {
             Thing::OfProduct { kind, id, properties } => {
@@ -124,7 +129,7 @@ impl Rules {
 /// A thing of the product as policies know it.
 pub fn of_product(tenant: TenantId, kind: &str, id: &str) -> Entity {
     let attributes = record([("type", string(kind)), ("id", string(id))]);
-    Entity::new(Uid::new("Thing", format!("{kind}/{id}")), attributes, [Uid::new("Tenant", tenant)].into())
+    super::of_tenant(tenant, Uid::new("Thing", format!("{kind}/{id}")), attributes)
 }
 
 /// The answer about a thing or a person that does not exist.

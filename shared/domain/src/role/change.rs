@@ -7,7 +7,7 @@ use crate::id::{JobId, RoleId, TenantId};
 use crate::meta::{Meta, MetadataEdit, Patch, merge};
 use crate::policy::eval::Entity;
 use crate::policy::format::{Uid, Value};
-use crate::policy::{Action, long, record, string, strings};
+use crate::policy::{Action, long, of_tenant, record, string, strings};
 use crate::problem::Problem;
 use crate::record::{Change, Record, Tally};
 use crate::role::{EVERYTHING, MAX_PERMISSIONS_OF_ALL, MAX_ROLES, Permission, Role};
@@ -126,8 +126,7 @@ impl Record for Role {
             ("grants", strings(self.names(true))),
             ("denies", strings(self.names(false))),
         ];
-        let ancestors = [Uid::new("Tenant", tenant)].into();
-        Entity::new(Uid::new("Role", self.id), record(attributes), ancestors)
+        of_tenant(tenant, Uid::new("Role", self.id), record(attributes))
     }
 
     fn tally(before: Option<&Self>, after: Option<&Self>) -> Tally {

@@ -9,7 +9,7 @@ use crate::policy::eval::Entity;
 use crate::policy::{self, Action};
 use crate::problem::Problem;
 use crate::record::{Change, Record, Tally};
-use crate::tenant::{Inviters, Seats, Settings, Tenant};
+use crate::tenant::{Acceptance, Inviters, Seats, Settings, Tenant};
 use crate::time::Time;
 
 /// The wanted changes of a tenant. Parts that it does not mention stay.
@@ -30,6 +30,7 @@ pub struct TenantEdit {
 pub struct SettingsEdit {
     pub allowed_domains: Option<BTreeSet<String>>,
     pub inviters: Option<Inviters>,
+    pub acceptance: Option<Acceptance>,
     pub seats: Patch<u32>,
     pub session_seconds: Patch<u32>,
 }
@@ -40,6 +41,7 @@ impl SettingsEdit {
             settings.allowed_domains.clone_from(domains);
         }
         settings.inviters = self.inviters.unwrap_or(settings.inviters);
+        settings.acceptance = self.acceptance.unwrap_or(settings.acceptance);
         self.seats.apply(&mut settings.seats);
         self.session_seconds.apply(&mut settings.session_seconds);
     }
@@ -47,6 +49,7 @@ impl SettingsEdit {
     /// The names of the settings that it mentions, changed or not.
     fn names(&self) -> BTreeSet<&'static str> {
         let mentioned = [
+            ("acceptance", self.acceptance.is_some()),
             ("allowed_domains", self.allowed_domains.is_some()),
             ("inviters", self.inviters.is_some()),
             ("seats", !self.seats.is_keep()),

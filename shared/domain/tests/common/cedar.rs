@@ -82,8 +82,14 @@ impl Texts {
         resource: &Entity,
     ) -> Result<Vec<String>, Denial> {
         let entity = action_entity(action.name());
-        let response =
-            Asked::new(principal, &entity, resource, &action.entities(), &action.context(dialect)).of(&self.all);
+        let response = Asked::new(
+            principal,
+            &entity,
+            resource,
+            &action.entities(),
+            &action.context(super::common::around(dialect)),
+        )
+        .of(&self.all);
         let denial = |rule: String, notices| Denial { rule, action: action.name(), notices };
         if response.diagnostics().errors().next().is_some() {
             return Err(denial(POLICY_ERROR.to_owned(), Vec::new()));

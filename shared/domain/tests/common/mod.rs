@@ -3,6 +3,20 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use domain::Time;
+use domain::policy::Around;
+
+/// The time of each decision: 2026-11-22T14:40:17Z, a Sunday.
+#[allow(dead_code)] // Not every test decides.
+pub fn now() -> Time {
+    Time::from_millis(1_795_358_417_000)
+}
+
+#[allow(dead_code)]
+pub fn around(dialect: &str) -> Around<'_> {
+    Around { dialect, now: now() }
+}
+
 /// Compares `actual` with the file `name` in this folder, and fails with the lines that differ.
 ///
 /// With `BLESS=1` in the environment the file is written instead; review its diff before it is committed.

@@ -203,7 +203,7 @@ impl Tenant {
     }
 
     fn may(&self, caller: &Entity, action: &Action, resource: &Entity) -> bool {
-        let decided = self.catalog.policies.allow("users", caller, action, resource);
+        let decided = self.catalog.policies.allow(around("users"), caller, action, resource);
         decided.map_or_else(|denial| self.without.contains(&denial.rule.as_str()), |_| true)
     }
 

@@ -1,5 +1,7 @@
 //! Rules for every decision, over generated roles and members.
 
+use domain::Record as _;
+
 use super::*;
 
 /// A catalog, and the roles that it was made of.
@@ -119,6 +121,7 @@ fn may(world: &World, dialect: &str, caller: &Member, action: &Action, target: &
             Action::UpdateTenant { .. } | Action::DeleteTenant | Action::CreateTenant | Action::Introspect => {
                 panic!("those are in tests/roles.rs")
             }
+            Action::ReadPolicies | Action::ManagePolicies => panic!("those are in tests/roles.rs"),
             Action::ManageIssuers { .. } | Action::Key(_) => panic!("those are in tests/roles.rs"),
             Action::ReadEvents | Action::WriteEvents => panic!("those are in tests/roles.rs"),
             Action::List(_) => panic!("that is in tests/policy.rs"),
@@ -307,4 +310,35 @@ fn an_owner_may_everything_that_is_not_to_themselves() {
             }
         }
     }
+}
+
+/// The floor below reads one tenant for a decision, so no request comes here with facts of two.
+#[test]
+fn nobody_may_anything_in_another_tenant() {
+    let (rules, there) = (Rules::new(1, entries()), TenantId::new(2));
+    let mut denied = 0;
+    for (name, caller) in callers().into_iter().filter(|(_, caller)| caller.status == Status::Active) {
+        let principal = policy::member(&caller, &rules);
+        let enter = rules.policies.enter(now(), &principal, there);
+        assert_eq!(enter.unwrap_err().rule, "other-tenant", "{name}");
+        for (_, target) in targets() {
+            let foreign = Member { tenant: there, ..target };
+            for (ask_name, ask) in asks() {
+                let denial = decide(&rules, "users", &caller, &ask(&rules, &foreign), &foreign).unwrap_err();
+                assert_eq!(denial.rule, "other-tenant", "{name}: {ask_name}");
+                denied += 1;
+            }
+        }
+        let clerk = roles()[2].entity(there, &rules);
+        for (action, resource) in [
+            (Action::CreateRole, clerk),
+            (Action::ManageLabels, policy::question::of_product(there, "label", "1")),
+            (Action::DeleteTenant, policy::tenant(there)),
+            (Action::CreateTenant, policy::tenant(there)),
+        ] {
+            let denial = rules.policies.allow(around("users"), &principal, &action, &resource).unwrap_err();
+            assert_eq!(denial.rule, "other-tenant", "{name}: {action:?}");
+        }
+    }
+    assert!(denied > 1_000, "{denied}");
 }

@@ -40,7 +40,7 @@ fn policies_see_what_a_service_says_of_a_question() {
         let properties = Properties::new([tags(&subject), tags(&action), tags(&resource), Tags::default()]);
         let properties = properties.with_subject(known.iter());
         let thing = Thing::OfProduct { kind: "record", id: "record-1", properties: &properties };
-        let ours = catalog.may("authzen", (&policy::member(&alice, &catalog), tenant), permission, thing);
+        let ours = catalog.may(around("authzen"), (&policy::member(&alice, &catalog), tenant), permission, thing);
         let (action, thing) =
             (Action::Use(permission, &properties), policy::question::of_product(tenant, "record", "record-1"));
         assert_eq!(ours, cedar.decide("authzen", &policy::member(&alice, &catalog), &action, &thing));

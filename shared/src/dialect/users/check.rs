@@ -16,7 +16,7 @@ pub const MAX_THING_ID: usize = 1_000;
 
 /// `me`, or a UUID.
 #[cfg(feature = "openapi")]
-const WHOM: &str = "^(me|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$";
+pub(super) const WHOM: &str = "^(me|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$";
 
 /// May a member do something?
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "Check"))]
@@ -36,7 +36,7 @@ pub struct Check {
     explain: Option<bool>,
 }
 
-enum Whom {
+pub(super) enum Whom {
     Me,
     /// `None` for the UUID of nobody.
     User(Option<UserId>),

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use domain::event::{Author, Difference};
-use domain::id::{GroupId, JobId, KeyId, LabelId, MembershipId, RoleId, TenantId, UserId, parse_uuid};
+use domain::id::{GroupId, JobId, KeyId, LabelId, MembershipId, PolicyId, RoleId, TenantId, UserId, parse_uuid};
 use domain::meta::MAX_NAME;
 use domain::problem::{Fault, Wrong};
-use domain::{ApiKey, Checkpoint, Event, Group, Job, Label, Member, Record, Role, Subject, Tenant, Time};
+use domain::{ApiKey, Checkpoint, Event, Group, Job, Label, Member, OwnPolicy, Record, Role, Subject, Tenant, Time};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -104,6 +104,7 @@ fn record_id(kind: &str, id: &str, tenant: TenantId) -> Option<String> {
         Group::KIND => GroupId::from_uuid_in(uuid()?, tenant).map(|id| id.to_string()),
         Label::KIND => LabelId::from_uuid_in(uuid()?, tenant).map(|id| id.to_string()),
         Job::KIND => JobId::from_uuid_in(uuid()?, tenant).map(|id| id.to_string()),
+        OwnPolicy::KIND => PolicyId::from_uuid_in(uuid()?, tenant).map(|id| id.to_string()),
         ApiKey::KIND => KeyId::from_uuid_in(uuid()?, tenant).map(|id| id.to_string()),
         _ => Some(id.to_owned()),
     }
@@ -119,6 +120,7 @@ fn shown_id(kind: &str, id: &str, tenant: TenantId) -> String {
         Group::KIND => GroupId::try_from(number).ok().map(|id| id.uuid_in(tenant)),
         Label::KIND => LabelId::try_from(number).ok().map(|id| id.uuid_in(tenant)),
         Job::KIND => JobId::try_from(number).ok().map(|id| id.uuid_in(tenant)),
+        OwnPolicy::KIND => PolicyId::try_from(number).ok().map(|id| id.uuid_in(tenant)),
         ApiKey::KIND => KeyId::try_from(number).ok().map(|id| id.uuid_in(tenant)),
         "membership" => MembershipId::try_from(number).ok().map(MembershipId::uuid),
         _ => None,

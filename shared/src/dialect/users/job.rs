@@ -1,7 +1,7 @@
 //! Answers about jobs.
 
 use domain::id::TenantId;
-use domain::job::{State, Task};
+use domain::job::{Outcomes, State, Task};
 use domain::{Tenant, Time};
 use serde::Serialize;
 use serde_json::json;
@@ -15,23 +15,31 @@ use crate::gate::{Deletion, Step};
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "Job"))]
 pub struct ShownJob<'a> {
     pub id: Uuid,
-    #[cfg_attr(feature = "openapi", schemars(extend("enum" = ["delete_role", "delete_group", "count_seats", "remove_tenant"])))]
+    #[cfg_attr(feature = "openapi", schemars(extend("enum" = KINDS)))]
     pub kind: &'static str,
-    /// What is being deleted, or the tenant whose seats are being counted.
+    /// What is being deleted, or the tenant.
     pub subject: Uuid,
     /// The role that the holders get in place of that one. Null for anything else.
     pub reassign_to: Option<Uuid>,
-    /// A job that waits has failed; it runs again within 15 minutes.
+    /// A job that waits has failed; it runs again within 15 minutes. An open import is not started.
     pub state: State,
-    /// How many members are done or counted.
+    /// How many members or lines are done or counted.
     pub done: usize,
     /// How many there were at the beginning. Null until the job has counted them.
     pub total: Option<usize>,
-    /// Why the job waits.
+    /// Of an import: how many lines came to what.
+    pub outcomes: Option<Outcomes>,
+    /// How many parts of results there are: `GET /v1/jobs/{id}/parts/{n}`.
+    pub parts: usize,
+    /// Why the job waits, or has ended before its time.
     pub error: Option<&'a str>,
     pub created_at: Time,
     pub updated_at: Time,
 }
+
+#[cfg(feature = "openapi")]
+const KINDS: [&str; 6] =
+    ["delete_role", "delete_group", "count_seats", "remove_tenant", "import_users", "export_users"];
 
 impl<'a> ShownJob<'a> {
     pub fn new(job: &'a domain::Job, tenant: TenantId) -> Self {
@@ -40,6 +48,8 @@ impl<'a> ShownJob<'a> {
             Task::DeleteGroup { group } => ("delete_group", group.uuid_in(tenant), None),
             Task::CountSeats => ("count_seats", tenant.uuid(), None),
             Task::RemoveTenant => ("remove_tenant", tenant.uuid(), None),
+            Task::ImportUsers { .. } => ("import_users", tenant.uuid(), None),
+            Task::ExportUsers { .. } => ("export_users", tenant.uuid(), None),
         };
         let progress = &job.progress;
         Self {
@@ -50,6 +60,8 @@ impl<'a> ShownJob<'a> {
             state: job.state,
             done: progress.done,
             total: progress.total,
+            outcomes: progress.outcomes,
+            parts: progress.results,
             error: progress.error.as_deref(),
             created_at: job.meta.created_at,
             updated_at: progress.at.max(job.meta.updated_at),

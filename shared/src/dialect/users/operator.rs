@@ -36,20 +36,27 @@ impl Wire for NewOwner {
 
 struct Recovery {
     tenant: String,
-    owner: NewOwner,
+    /// None to take the tenant's policies out of force.
+    owner: Option<NewOwner>,
 }
 
 impl Wire for Recovery {
     fn read(value: Value) -> Result<Self, Vec<Fault>> {
         Object::read(value)?.all(|object| {
-            let (tenant, owner) = (object.required("tenant"), object.required("owner"));
+            let tenant = object.required("tenant");
+            let disable_policies = object.optional("disable_policies").unwrap_or_default();
+            let owner = if disable_policies { object.optional("owner") } else { Some(object.required("owner")?) };
+            if disable_policies && owner.is_some() {
+                object.refuse(Fault::here(Wrong::Syntax("given without `disable_policies`")).within("owner"));
+            }
             let Slug(tenant) = tenant?;
-            Ok(Self { tenant, owner: owner? })
+            Ok(Self { tenant, owner })
         })
     }
 }
 
-/// Reads what the operator asks for: the first tenant, a new owner of a tenant, or a change of an issuer that all tenants trust.
+/// Reads what the operator asks for: the first tenant, a new owner of a tenant, a way out of a tenant's
+/// policies, or a change of an issuer that all tenants trust.
 ///
 /// # Errors
 /// The faults of the request.
@@ -61,7 +68,10 @@ pub fn request(event: &Value) -> Result<Request, Problem> {
 
 fn read(object: &mut Object) -> Option<Request> {
     if let Some(Recovery { tenant, owner }) = object.optional("recover") {
-        return Some(Request::Recover { tenant, owner });
+        return Some(match owner {
+            Some(owner) => Request::Recover { tenant, owner },
+            None => Request::DisablePolicies { tenant },
+        });
     }
     let issuer = object.optional("issuer").map(NewIssuer::record);
     match (object.optional("tenant"), object.optional::<NewOwner>("owner"), issuer) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::id::TenantId;
-use domain::tenant::Inviters;
+use domain::tenant::{Acceptance, Inviters};
 use domain::{Catalog, Member, Metadata, Origin, Record, Status, Time};
 use serde::Serialize;
 use uuid::Uuid;
@@ -175,6 +175,8 @@ pub struct Settings<'a> {
     pub allowed_domains: &'a BTreeSet<String>,
     /// Who may invite, of those who have the permission: all of them, members of rank 2 or higher, or owners.
     pub inviters: Inviters,
+    /// Who may accept an invitation: everybody who has its secret, or whose identity provider has verified their address, too.
+    pub acceptance: Acceptance,
     /// The most members who take a seat. Invited members take one, deactivated members take none. Null for no limit.
     pub seats: Option<u32>,
     /// How old a token may be, in seconds. Null for as long as the token says.
@@ -193,6 +195,7 @@ impl<'a> Tenant<'a> {
             settings: Settings {
                 allowed_domains: &tenant.settings.allowed_domains,
                 inviters: tenant.settings.inviters,
+                acceptance: tenant.settings.acceptance,
                 seats: tenant.settings.seats,
                 session_seconds: tenant.settings.session_seconds,
             },

@@ -1,9 +1,10 @@
-//! Lists of groups and labels, in the order of their names.
+//! Lists of groups, labels and policies, in the order of their names.
 
 use std::collections::HashMap;
 
-use domain::id::{GroupId, Kind, LabelId};
-use domain::{Catalog, Group, Label, Problem, Record, Tenant};
+use domain::id::{GroupId, Kind, LabelId, PolicyId};
+use domain::policy::{self, Action};
+use domain::{Catalog, Group, Label, OwnPolicy, Problem, Record, Tenant};
 use serde::de::DeserializeOwned;
 
 use super::{Page, opened, sort_key};
@@ -14,7 +15,7 @@ use crate::table::decode;
 use crate::table::key::{Key, Range};
 use crate::table::stored::Reference;
 
-/// Which groups or labels a client asks for.
+/// Which groups, labels or policies a client asks for.
 #[derive(Clone, Debug)]
 pub struct NamedList {
     /// The beginning of the name, without regard to case and accents.
@@ -23,7 +24,7 @@ pub struct NamedList {
     pub external_id: Option<String>,
 }
 
-/// A group, or a label, with what an answer shows of it.
+/// A group, a label or a policy, with what an answer shows of it.
 #[derive(Clone, Copy)]
 pub struct Shown<'a, T> {
     pub(crate) tenant: &'a Tenant,
@@ -37,13 +38,13 @@ impl<T: Record> Shown<'_, T> {
     }
 }
 
-/// One page of groups or labels, in the order of their names.
+/// One page of groups, labels or policies, in the order of their names.
 pub struct NamedPage<'a, T> {
     pub things: Vec<Shown<'a, T>>,
     pub next_cursor: Option<String>,
 }
 
-/// Makes the answer from a page of groups or labels.
+/// Makes the answer from a page of groups, labels or policies.
 pub type NamedPageFn<'p, T> = dyn Fn(&NamedPage<T>) -> Answer + Send + Sync + 'p;
 
 /// Answers with a page of the tenant's groups. Every active member may know them.
@@ -58,7 +59,7 @@ pub async fn groups(
     answer: &NamedPageFn<'_, Group>,
 ) -> Result<Answer, Problem> {
     let key = |number| caller.keys().group(GroupId::new(number));
-    named(asked, caller, wanted, page, &key, |group: &Group| !group.retiring, answer).await
+    named(asked, (caller, None), wanted, page, &key, |group: &Group| !group.retiring, answer).await
 }
 
 /// Answers with a page of the tenant's labels. Every active member may know them.
@@ -73,12 +74,28 @@ pub async fn labels(
     answer: &NamedPageFn<'_, Label>,
 ) -> Result<Answer, Problem> {
     let key = |number| caller.keys().label(LabelId::new(number));
-    named(asked, caller, wanted, page, &key, |_: &Label| true, answer).await
+    named(asked, (caller, None), wanted, page, &key, |_: &Label| true, answer).await
+}
+
+/// Answers with a page of the tenant's own policies.
+///
+/// # Errors
+/// As those of [`groups`]; [`Problem::Forbidden`] also if the caller may not see policies.
+pub async fn policies(
+    asked: &Asked<'_>,
+    caller: &Caller,
+    wanted: &NamedList,
+    page: &Page,
+    answer: &NamedPageFn<'_, OwnPolicy>,
+) -> Result<Answer, Problem> {
+    let key = |number| caller.keys().own_policy(PolicyId::new(number));
+    let needs = Some(Action::ReadPolicies);
+    named(asked, (caller, needs), wanted, page, &key, |_: &OwnPolicy| true, answer).await
 }
 
 async fn named<T: Record + DeserializeOwned>(
     asked: &Asked<'_>,
-    caller: &Caller,
+    (caller, needs): (&Caller, Option<Action<'_>>),
     wanted: &NamedList,
     page: &Page,
     key: &(dyn Fn(u32) -> Key + Sync),
@@ -87,6 +104,9 @@ async fn named<T: Record + DeserializeOwned>(
 ) -> Result<Answer, Problem> {
     let lookup = Reads::lookup(None, T::KIND, wanted.external_id.clone());
     let facts = Facts::read(asked, &Who::Caller(caller), &lookup, None).await?;
+    if let Some(action) = needs {
+        facts.allow(&action, &policy::tenant(caller.tenant)).map_err(Problem::Forbidden)?;
+    }
     let (cursors, start) = opened(&facts, page)?;
     let beginning = wanted.beginning.as_deref().unwrap_or_default();
     let (mut numbers, mut next) = (Vec::new(), None);

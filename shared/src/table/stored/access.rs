@@ -1,8 +1,9 @@
-//! The records of who may come in: issuers, sessions and API keys; and things of the product.
+//! The records of who may come in, and of what a tenant forbids: issuers, sessions, API keys and policies;
+//! and things of the product.
 
 use domain::event::Stamp;
 use domain::id::TenantId;
-use domain::{Actor, ApiKey, Issuer, Problem, Session, Thing};
+use domain::{Actor, ApiKey, Entry, Issuer, OwnPolicy, Problem, Record, Session, Thing};
 
 use super::{Image, Link, Stored, Written, stamp};
 use crate::table::fence::Fact;
@@ -37,6 +38,22 @@ impl Stored for ApiKey {
     fn fact(&self) -> Option<Fact> {
         Some(Fact::of_key(self))
     }
+}
+
+impl Stored for OwnPolicy {
+    fn image(&self, tenant: TenantId) -> Result<Image, Malformed> {
+        let keys = TenantKeys(tenant);
+        let key = keys.own_policy(self.id);
+        let mut links = vec![Link::name(keys.name(Self::KIND, &self.name), self.id, "policy")?];
+        if let Some(policy) = self.deciding() {
+            let key = keys.deciding(self.id);
+            links.push(Link { item: encode(&key, None, &Entry::Policy(policy))?, key, named: None });
+        }
+        let item = encode(&key, None, self)?;
+        Ok(Image { key, item, links, version: self.meta.version, fact: None, keeps_links: false })
+    }
+
+    stamped!();
 }
 
 impl Stored for Session {

@@ -1,10 +1,13 @@
-//! The items of persons, and the pictures of members.
+//! The items of persons, and the pictures and invitations of members.
 
-use domain::{Member, Problem, User};
+use std::collections::HashMap;
+
+use domain::member::invitation::State;
+use domain::{Member, Problem, Time, User};
 use serde::Serialize;
 
-use super::{Reference, Written};
-use crate::table::key::{self, Key, TenantKeys};
+use super::{Link, Reference, Written};
+use crate::table::key::{self, Key, Listed, TenantKeys};
 use crate::table::{Condition, Item, Malformed, Transaction, encode};
 
 /// The content of the item of a picture.
@@ -45,6 +48,30 @@ impl Transaction<'_> {
         }
         Ok(())
     }
+}
+
+/// The item that lists a member among those who are or were invited.
+pub(super) fn invitation(keys: TenantKeys, member: &Member) -> Result<Option<Link>, Malformed> {
+    // An invitation that expires stays where it is in the index.
+    let state = member.invitation_state(Time::from_millis(0));
+    let ended = |listed| Some((listed, member.invitation.as_ref()?.ended_at?.to_string()));
+    let place = match (state, member.open_invitation()) {
+        (Some(State::Accepted), _) => ended(Listed::Accepted),
+        (Some(State::Revoked), _) => ended(Listed::Revoked),
+        (Some(_), Some(open)) => {
+            Some((Listed::Open, Time::from_millis(open.expires_at.saturating_mul(1_000)).to_string()))
+        }
+        // Behind all times.
+        (Some(_), None) => Some((Listed::Open, "~".to_owned())),
+        (None, _) => None,
+    };
+    let link = place.map(|(listed, at)| {
+        let key = keys.invitation(member.user);
+        let listed = keys.invitation_listed(listed, &at, member.user);
+        let item = encode(&key, Some(&listed), &HashMap::<String, String>::new())?;
+        Ok(Link { key, item, named: None })
+    });
+    link.transpose()
 }
 
 /// The items of a person in all tenants.

@@ -1,16 +1,16 @@
-//! Cedar text: checks a tenant's policies, and compiles them for functions. Only writers of policies have this module (feature
-//! `cedar`), because Cedar's parser takes longer to set up than everything else in a function's start.
+//! Cedar text: checks a tenant's policies, and compiles them for functions.
 
+use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 use std::thread;
 
-use cedar_policy::{Effect, Policy, PolicySet};
+use cedar_policy::{Effect, Policy, PolicySet, Schema, ValidationMode, Validator};
+use domain::own_policy::MAX_TEXT;
+use domain::policy::format;
+use miette::Diagnostic;
 use serde_json::Value;
 
-use super::format;
-
-/// The most bytes of Cedar text that one policy of a tenant may have.
-pub const MAX_POLICY_BYTES: usize = 16 * 1024;
 /// The most bytes of its compiled form. The form and the text are in one item of the table, which can hold 400 KB.
 pub const MAX_COMPILED_BYTES: usize = 64 * 1024;
 /// The deepest nesting of brackets in it: Cedar's parser recurses, and a stack that overflows ends the process.
@@ -19,16 +19,50 @@ pub const MAX_POLICY_DEPTH: usize = 32;
 /// The deepest nesting of a compiled policy: serde_json's 127 levels, less the two around the policy.
 const MAX_DEPTH: usize = 125;
 
-/// Why a tenant's policy text is refused.
+/// The types of policies, ours and the tenants'.
+pub const SCHEMA: &str = include_str!("../../domain/policies/schema.cedarschema");
+
+/// Why a tenant's policy text is refused. [`fmt::Display`] says it to the author, with the line and the column if there is one place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
     TooLong,
     TooDeep,
+    /// It is no Cedar text; the parser's words.
     Syntax(String),
     Template,
     Permit,
     /// A function of an extension, which our evaluation does not have.
     Unsupported(String),
+    /// It does not fit [`SCHEMA`]; the validator's words.
+    Invalid(String),
+    /// No statement, or one that no request can meet.
+    NeverApplies(String),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Refused::TooLong => {
+                write!(f, "it has more than {MAX_TEXT} bytes, or more than {MAX_COMPILED_BYTES} when compiled")
+            }
+            Refused::TooDeep => write!(
+                f,
+                "its brackets, conditionals and operators nest too deep (brackets and conditionals: {MAX_POLICY_DEPTH} \
+                 levels); split it into several policies"
+            ),
+            Refused::Syntax(why) | Refused::Invalid(why) | Refused::NeverApplies(why) => f.write_str(why),
+            Refused::Template => write!(
+                f,
+                "it is a template; write the entity itself, such as `Group::\"3\"`, in place of `?principal` and `?resource`"
+            ),
+            Refused::Permit => write!(
+                f,
+                "it permits, and a tenant's policy can only forbid; write `forbid (…) unless {{ … }};` in place of \
+                 `permit (…) when {{ … }};`"
+            ),
+            Refused::Unsupported(why) => write!(f, "functions of extensions are not known here: {why}"),
+        }
+    }
 }
 
 /// Checks and compiles a tenant's policy. It must be short and flat enough, have no templates, and only forbid.
@@ -39,7 +73,7 @@ pub enum Refused {
 /// # Panics
 /// The process can have no further thread.
 pub fn check_text(text: &str) -> Result<String, Refused> {
-    if text.len() > MAX_POLICY_BYTES {
+    if text.len() > MAX_TEXT {
         return Err(Refused::TooLong);
     }
     // Brackets nest. Conditionals nest without brackets.
@@ -64,6 +98,51 @@ pub fn check_text(text: &str) -> Result<String, Refused> {
     if compiled.len() > MAX_COMPILED_BYTES { Err(Refused::TooLong) } else { Ok(compiled) }
 }
 
+/// Checks and compiles a policy that a tenant is to have: as [`check_text`], and it fits [`SCHEMA`]. So no request can make it err, and
+/// some request can meet each of its statements.
+///
+/// # Errors
+/// The tenant may not have this policy.
+///
+/// # Panics
+/// The process can have no further thread.
+pub fn admit(text: &str) -> Result<String, Refused> {
+    let compiled = check_text(text)?;
+    let set = parse(text)?;
+    if set.is_empty() {
+        return Err(Refused::NeverApplies(
+            "it has no statement; write `forbid (principal, action, resource) …;`".to_owned(),
+        ));
+    }
+    let checked = VALIDATOR.validate(&set, ValidationMode::Strict);
+    if let Some(error) = checked.validation_errors().next() {
+        return Err(Refused::Invalid(placed(text, error)));
+    }
+    match checked.validation_warnings().next() {
+        Some(warning) => Err(Refused::NeverApplies(placed(text, warning))),
+        None => Ok(compiled),
+    }
+}
+
+static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| {
+    let (schema, _) = Schema::from_cedarschema_str(SCHEMA).expect("a test reads the schema");
+    Validator::new(schema)
+});
+
+/// What Cedar says, behind the line and the column of which it says it.
+fn placed(text: &str, said: &(impl Diagnostic + ?Sized)) -> String {
+    let help = said.help().map(|help| format!(" ({help})")).unwrap_or_default();
+    let offset = said.labels().and_then(|mut labels| labels.next()).map(|label| label.offset());
+    match offset.and_then(|offset| text.get(..offset)) {
+        Some(before) => {
+            let line = before.matches('\n').count() + 1;
+            let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+            format!("line {line}, column {column}: {said}{help}")
+        }
+        None => format!("{said}{help}"),
+    }
+}
+
 /// Compiles any policy text.
 ///
 /// # Errors
@@ -76,13 +155,13 @@ pub fn compile(text: &str) -> Result<String, Refused> {
 }
 
 fn parse(text: &str) -> Result<PolicySet, Refused> {
-    let set = PolicySet::from_str(text).map_err(|why| Refused::Syntax(why.to_string()))?;
+    let set = PolicySet::from_str(text).map_err(|why| Refused::Syntax(placed(text, &why)))?;
     if set.templates().next().is_some() { Err(Refused::Template) } else { Ok(set) }
 }
 
 fn compiled(set: &PolicySet) -> Result<String, Refused> {
     // Cedar makes JSON of `1 + 1 + 1` by recursion. This stack holds the longest text of that kind, in a debug build.
-    let large = thread::Builder::new().stack_size(16 * 1024 * MAX_POLICY_BYTES);
+    let large = thread::Builder::new().stack_size(16 * 1024 * MAX_TEXT);
     let compiled = thread::scope(|scope| large.spawn_scoped(scope, || on_a_large_stack(set)).map(|it| it.join()));
     // INVARIANT: Cedar does not panic.
     compiled.expect("a thread").expect("JSON of a policy")

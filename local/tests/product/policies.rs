@@ -1,0 +1,171 @@
+//! A tenant's own policies: in force on the next request in every dialect, and never a trap.
+
+use local::demo::FREEZE;
+use serde_json::{Value, json};
+use shared::domain::{Event, Subject, role};
+use shared::id::{PolicyId, TenantId};
+use shared::table::decode;
+use shared::table::key::TenantKeys;
+
+use crate::harness::{ACME, Dialects, FUNCTIONS, Product, Reply};
+
+const GLOBEX: TenantId = TenantId::new(2);
+
+/// A policy that keeps everybody but owners from giving roles.
+const ONLY_OWNERS: &str = r#"@notice("Ask an owner.")
+forbid (principal, action == Action::"member:assign-role", resource)
+unless { principal.roles.contains("owner") };"#;
+
+async fn call(product: &Product, token: &str, method: &str, path: &str, body: Option<Value>) -> Reply {
+    product.users(token, ACME, (method, path), &[], body).await
+}
+
+/// Where a new policy is.
+fn place(made: &Reply) -> String {
+    made.header("location").unwrap().to_owned()
+}
+
+/// The events of a policy of acme, oldest first.
+async fn events(product: &Product, path: &str) -> Vec<Event> {
+    let id = PolicyId::from_uuid_in(path.rsplit('/').next().unwrap().parse().unwrap(), ACME).unwrap();
+    let mut key = TenantKeys(ACME).event(&Subject::new("policy", id), 0);
+    key.sk = "EVENT#".to_owned();
+    product.store.query(&key).await.unwrap().into_iter().map(|item| decode(item).unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_is_in_force_on_the_next_request_in_every_dialect() {
+    let product = Product::start().await;
+    let owner = product.access("acme", "owner@acme.example").await;
+    let dialects = Dialects::new(&product).await;
+    let [admin, user] = [role::ADMIN, role::USER];
+    let write = async |method: &str, path: &str, enabled: bool| {
+        let body = json!({ "name": "Only owners give roles", "text": ONLY_OWNERS, "enabled": enabled });
+        let reply = call(&product, &owner, method, path, Some(body)).await;
+        assert!(reply.status < 300, "{method} {path}: {}", reply.json());
+        reply
+    };
+    let made = write("POST", "/v1/policies", true).await;
+    let path = place(&made);
+    let refused = async || {
+        for function in FUNCTIONS {
+            let reply = dialects.set_role(function, admin).await;
+            assert_eq!(reply.status, 403, "{function}: {}", reply.json());
+            assert!(reply.json().to_string().contains("Ask an owner."), "{function}: {}", reply.json());
+        }
+    };
+    let allowed = async || {
+        for function in FUNCTIONS {
+            assert_eq!(dialects.set_role(function, admin).await.status, 200, "{function}");
+            assert_eq!(dialects.set_role(function, user).await.status, 200, "{function}");
+        }
+    };
+    refused().await;
+    write("PUT", &path, false).await;
+    allowed().await;
+    write("PUT", &path, true).await;
+    refused().await;
+    assert_eq!(call(&product, &owner, "DELETE", &path, None).await.status, 204);
+    allowed().await;
+
+    // The record has what the policy said.
+    let events = events(&product, &path).await;
+    let deeds: Vec<_> = events.iter().map(|event| format!("{:?}", event.deed)).collect();
+    assert_eq!(deeds, ["Created", "Updated", "Updated", "Deleted"]);
+    assert_eq!(events[0].changes["text"].to, json!(ONLY_OWNERS));
+    assert_eq!(events[1].changes.keys().collect::<Vec<_>>(), ["enabled"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_says_what_the_policy_does() {
+    let product = Product::start().await;
+    let owner = product.access("acme", "owner@acme.example").await;
+    let admin = product.access("acme", "admin@acme.example").await;
+    // A change of the past that it would have refused, and one that it would not.
+    let path = "/v1/users/726f6c65-6361-8002-8000-000000000003";
+    for change in [json!({ "roles": ["user", "auditor"] }), json!({ "first_name": "Una" })] {
+        assert_eq!(call(&product, &admin, "PATCH", path, Some(change)).await.status, 200);
+    }
+    let body = Some(json!({ "text": ONLY_OWNERS }));
+    let trial = call(&product, &owner, "POST", "/v1/policies/dry-run", body.clone()).await;
+    assert_eq!(trial.status, 200, "{}", trial.json());
+    let refused = json!([{ "permission": "member:assign-role", "rule": "draft-0", "notices": ["Ask an owner."] }]);
+    let trial = trial.json();
+    assert_eq!(trial["shuts_you_out"], false);
+    let past = &trial["past"];
+    assert_eq!(
+        (&past["judged"], past["read"].as_u64() > Some(20)),
+        (&json!(2), true),
+        "the seed's are not judged: {past}"
+    );
+    let of_past = past["refused"].as_array().unwrap();
+    assert_eq!((of_past.len(), &of_past[0]["refused"]), (1, &refused), "{past}");
+    assert!(of_past[0]["event"]["changes"]["roles"].is_object(), "{past}");
+    let data = trial["data"].as_array().unwrap();
+    assert_eq!(data.len(), 1, "of the members, only the admin gives roles, beside the owner: {trial}");
+    assert_eq!((&data[0]["email"], &data[0]["refused"]), (&json!("admin@acme.example"), &refused));
+    assert_eq!(call(&product, &admin, "POST", "/v1/policies/dry-run", body).await.status, 403);
+
+    // Nothing was written: the admin still gives roles. Then the policy does what the trial said.
+    let give = json!({ "roles": ["user"] });
+    let with_role = call(&product, &admin, "PATCH", path, Some(json!({ "roles": ["user", "auditor"] }))).await;
+    assert_eq!(with_role.status, 200, "{}", with_role.json());
+    let body = json!({ "name": "Only owners give roles", "text": ONLY_OWNERS });
+    assert_eq!(call(&product, &owner, "POST", "/v1/policies", Some(body)).await.status, 201);
+    assert_eq!(call(&product, &admin, "PATCH", path, Some(give.clone())).await.status, 403);
+    assert_eq!(call(&product, &owner, "PATCH", path, Some(give)).await.status, 200);
+}
+
+/// Two policies that are harmless alone can shut the owners out together. The operator breaks the glass, on record.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_policy_locks_a_tenant_out_for_good() {
+    let product = Product::start().await;
+    let owner = product.access("acme", "owner@acme.example").await;
+    let shut = json!({ "name": "Closed", "text": "forbid (principal, action, resource);" });
+    let refused = call(&product, &owner, "POST", "/v1/policies", Some(shut)).await;
+    assert_eq!(refused.status, 400, "{}", refused.json());
+    assert!(refused.json()["message"].as_str().unwrap().contains("would keep you from changing policies"));
+
+    // Its author makes it for another owner, and then is one no more.
+    let text = r#"forbid (principal, action == Action::"policy:manage", resource) unless { principal.rank == 3 && principal.groups.isEmpty() };"#;
+    let body = json!({ "name": "Only owners without groups", "text": text });
+    let made = call(&product, &owner, "POST", "/v1/policies", Some(body)).await;
+    assert_eq!(made.status, 201, "{}", made.json());
+    let path = place(&made);
+    let group = "726f6c65-6361-8005-8000-000080000001";
+    assert_eq!(call(&product, &owner, "PUT", &format!("/v1/users/me/groups/{group}"), None).await.status, 200);
+    assert_eq!(call(&product, &owner, "DELETE", &path, None).await.status, 403);
+
+    let recover = json!({ "recover": { "tenant": "acme", "disable_policies": true } });
+    let answer = product.server.invoke("bootstrap", &recover).await.unwrap();
+    assert_eq!(answer["disabled_policies"], 1, "{answer}");
+    let shown = call(&product, &owner, "GET", &path, None).await.json();
+    assert_eq!((&shown["enabled"], &shown["text"]), (&json!(false), &json!(text)));
+    assert_eq!(call(&product, &owner, "DELETE", &path, None).await.status, 204);
+    let author = events(&product, &path).await[1].author.clone();
+    assert!(format!("{author:?}").contains("recovery"), "{author:?}");
+    assert_eq!(product.server.invoke("bootstrap", &recover).await.unwrap()["disabled_policies"], 0);
+}
+
+/// The demo's freeze, put into force: what reads goes on, what changes is refused, and an owner goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_freeze_lasts_until_its_time() {
+    let product = Product::start().await;
+    let owner = product.access("globex", "owner@globex.example").await;
+    let admin = product.access("globex", "user@acme.example").await;
+    let globex = async |token: &str, method: &str, path: &str, body: Option<Value>| {
+        product.users(token, GLOBEX, (method, path), &[], body).await
+    };
+    // The freeze of the demo ends in a new year; this one has not ended, and the next one has.
+    for (until, status) in [("9999999999", 403), ("1", 200)] {
+        let body = json!({ "name": format!("Freeze {until}"), "text": FREEZE.replace("1798761600", until) });
+        let made = globex(&owner, "POST", "/v1/policies", Some(body)).await;
+        assert_eq!(made.status, 201, "{}", made.json());
+        let named = Some(json!({ "first_name": "Ann" }));
+        assert_eq!(globex(&admin, "PATCH", "/v1/users/me", named.clone()).await.status, status, "{until}");
+        assert_eq!(globex(&admin, "GET", "/v1/users", None).await.status, 200);
+        assert_eq!(globex(&owner, "PATCH", "/v1/users/me", named).await.status, 200);
+        let path = place(&made);
+        assert_eq!(globex(&owner, "DELETE", &path, None).await.status, 204);
+    }
+}

@@ -1,0 +1,101 @@
+//! Claims that are false, each a bit more than what is true. A prover that proves one of them proves nothing.
+
+use super::*;
+
+/// Each with a kind of request in which it fails.
+const FALSE: [(&str, &str); 16] = [
+    ("forbid (principal, action, resource);", "Member tenant:enter Tenant"),
+    // Across tenants.
+    ("forbid (principal, action, resource) when { principal in principal.tenant };", "Member member:read Member"),
+    (
+        r#"permit (principal, action == Action::"tenant:enter", resource) when { principal.status == "active" };"#,
+        "Member tenant:enter Tenant",
+    ),
+    // Ranks and permissions.
+    (
+        r#"forbid (principal, action == Action::"member:assign-role", resource) when { context.rank >= principal.rank };"#,
+        "Member member:assign-role Member",
+    ),
+    (
+        r#"forbid (principal, action == Action::"role:create", resource) unless { principal.holds.containsAll(resource.grants) };"#,
+        "ApiKey role:create Role",
+    ),
+    (
+        r#"forbid (principal, action == Action::"member:assign-role", resource) when { !context.gains.isEmpty() };"#,
+        "ApiKey member:assign-role Member",
+    ),
+    (
+        r#"forbid (principal, action == Action::"key:rotate", resource) unless { principal.holds.contains("key:manage") };"#,
+        "Member key:rotate ApiKey",
+    ),
+    // Owners.
+    (
+        r#"forbid (principal, action == Action::"member:update-profile", resource) when { resource.roles.contains("owner") };"#,
+        "Member member:update-profile Member",
+    ),
+    (
+        r#"forbid (principal, action == Action::"member:read", resource) when { resource.roles.contains("owner") } unless { principal.roles.contains("owner") };"#,
+        "Member member:read Member",
+    ),
+    (
+        r#"forbid (principal, action == Action::"key:end", resource) when { resource.roles.contains("owner") } unless { principal.roles.contains("owner") };"#,
+        "Member key:end ApiKey",
+    ),
+    // Callers who are not active.
+    (r#"forbid (principal, action, resource) when { principal.status == "active" };"#, "ApiKey tenant:enter Tenant"),
+    (
+        r#"permit (principal, action == Action::"member:read", resource) when { principal == resource };"#,
+        "Member member:read Member",
+    ),
+    // One's own profile.
+    (
+        r#"permit (principal, action == Action::"member:update-profile", resource) when { principal == resource && principal.status == "active" };"#,
+        "Member member:update-profile Member",
+    ),
+    (
+        r#"permit (principal, action == Action::"member:set-identity", resource) when { principal == resource && principal.status == "active" };"#,
+        "Member member:set-identity Member",
+    ),
+    (
+        r#"permit (principal, action == Action::"member:update-profile", resource) when { principal.holds.contains("member:update-profile") && principal.status == "active" };"#,
+        "Member member:update-profile Member",
+    ),
+    (
+        r#"permit (principal, action == Action::"issuer:manage", resource) when { principal.roles.contains("owner") && principal.status == "active" };"#,
+        "Member issuer:manage Tenant",
+    ),
+];
+
+#[test]
+fn what_is_false_is_not_proved() {
+    let requests = Requests::of_product();
+    let base = base(&requests);
+    let proved = each(&FALSE, |prover, (claim, kind)| {
+        let [property] = &Property::all(&format!("\n@id(\"false\")\n{claim}\n"), FACTS)[..] else { panic!("{claim}") };
+        let failed = failures(prover, &requests, &base, property);
+        let expected = kind.split(' ').collect::<Vec<_>>();
+        let expected = format!("false: {} Action::\"{}\" {}", expected[0], expected[1], expected[2]);
+        (!failed.contains(&expected)).then(|| format!("{claim}: {failed:?}"))
+    });
+    assert_eq!(proved.into_iter().flatten().collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+/// The same claims in another order of words: the solver must not find a difference where there is none.
+#[test]
+fn what_is_true_in_other_words_is_proved() {
+    let requests = Requests::of_product();
+    let base = base(&requests);
+    let words = r#"
+@id("lower and higher")
+forbid (principal, action == Action::"member:remove", resource)
+unless { resource.rank <= principal.rank };
+
+@id("a sum of reasons")
+forbid (principal, action == Action::"member:invite", resource)
+when { !(principal.holds.contains("member:invite") && principal.status == "active") };
+"#;
+    let properties = Property::all(words, FACTS);
+    assert_eq!(properties.len(), 2);
+    let failed = each(&properties, |prover, property| failures(prover, &requests, &base, property));
+    assert_eq!(failed.concat(), Vec::<String>::new());
+}

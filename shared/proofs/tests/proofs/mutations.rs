@@ -1,0 +1,100 @@
+//! Base policies that were changed for the worse. A property must fail for each.
+
+use super::*;
+
+/// A base policy, and what it becomes; all ways in which it can be made worse so.
+type Worsen = fn(&str) -> Vec<String>;
+
+const WAYS: [(&str, Worsen, usize); 7] = [
+    ("a forbid is gone", |policy| if_forbid(policy, vec![String::new()]), 25),
+    ("a forbid spares administrators", spare, 15),
+    ("a forbid forgets one action of its list", forget, 30),
+    ("a permit has lost its condition", |policy| if_permit(policy, unconditional(policy)), 30),
+    ("any of several permissions is enough", |policy| swap(policy, ".containsAll(", ".containsAny("), 12),
+    (
+        "a comparison of ranks leaves out one rank",
+        |policy| swap(policy, "rank > principal.rank", "rank - 1 > principal.rank"),
+        6,
+    ),
+    ("either of two conditions is enough", |policy| if_permit(policy, swap(policy, "&&", "||")), 4),
+];
+
+fn is_forbid(policy: &str) -> bool {
+    policy.contains("\nforbid (")
+}
+
+fn if_forbid(policy: &str, worse: Vec<String>) -> Vec<String> {
+    if is_forbid(policy) { worse } else { Vec::new() }
+}
+
+fn if_permit(policy: &str, worse: Vec<String>) -> Vec<String> {
+    if is_forbid(policy) { Vec::new() } else { worse }
+}
+
+/// Each place where one text stands, with the other in its place.
+fn swap(policy: &str, from: &str, to: &str) -> Vec<String> {
+    let at = |(at, _): (usize, &str)| format!("{}{to}{}", &policy[..at], &policy[at + from.len()..]);
+    policy.match_indices(from).map(at).collect()
+}
+
+fn spare(policy: &str) -> Vec<String> {
+    let end = policy.rfind("};\n").map(|at| at + 1);
+    let worse = end.map(|end| format!("{} unless {{ principal.rank >= 2 }}{}", &policy[..end], &policy[end..]));
+    if_forbid(policy, worse.into_iter().collect())
+}
+
+/// Without one of the actions, if it has several.
+fn forget(policy: &str) -> Vec<String> {
+    let Some(list) = policy.find("action in [").map(|at| at + "action in [".len()) else { return Vec::new() };
+    let end = list + policy[list..].find(']').unwrap();
+    let actions: Vec<&str> = policy[list..end].split(',').map(str::trim).collect();
+    let without = |left_out: usize| {
+        let rest: Vec<_> = actions.iter().enumerate().filter(|(at, _)| *at != left_out).map(|(_, it)| *it).collect();
+        format!("{}{}{}", &policy[..list], rest.join(", "), &policy[end..])
+    };
+    if_forbid(policy, (0..actions.len()).map(without).collect())
+}
+
+fn unconditional(policy: &str) -> Vec<String> {
+    let body = policy.find("\nwhen {").or_else(|| policy.find("\nunless {"));
+    let end = policy.find("};\n").map(|at| at + 1);
+    body.zip(end).map(|(body, end)| format!("{}{}", &policy[..body], &policy[end..])).into_iter().collect()
+}
+
+/// Sparing administrators of what is for administrators anyway.
+const NO_WORSE: [&str; 1] = ["a forbid spares administrators: minimum-role-admin"];
+
+#[test]
+fn what_makes_the_base_policies_worse_breaks_a_proof() {
+    let requests = Requests::of_product();
+    let (base, properties) = (base(&requests), Property::all(PROPERTIES, FACTS));
+    let about = each(&properties, |_, property| property.compile(&requests));
+    let mut worse = Vec::new();
+    for (way, worsen, least) in WAYS {
+        let before = worse.len();
+        for (id, policy) in text::each(BASE) {
+            worse.extend(worsen(policy).into_iter().map(|changed| (format!("{way}: {id}"), policy, changed)));
+        }
+        assert!(worse.len() - before >= least, "{way}: {}", worse.len() - before);
+    }
+    let unnoticed = each(&worse, |prover, (what, policy, changed)| {
+        assert_ne!(policy, changed, "{what}");
+        let (single, changed) = (policies(policy), text::with(BASE, policy, changed));
+        // The test of the matrix validates them first.
+        if !requests.are_valid(&policies(&changed)) {
+            return None;
+        }
+        let changed = policies(&format!("{changed}\n{FACTS}"));
+        let mut is_same = true;
+        let mut kinds = single.policies().flat_map(|policy| requests.of(policy));
+        let breaks = kinds.any(|kind| {
+            let changed = requests.compile(&changed, kind);
+            is_same &= prover.ask(async |solver| solver.check_equivalent_opt(&base[kind], &changed).await).unwrap();
+            let mut about = properties.iter().zip(&about).filter_map(|(it, about)| Some((it, about.get(&kind)?)));
+            about.any(|(property, about)| !property.holds(prover, &changed, about).unwrap())
+        });
+        assert_eq!(is_same, NO_WORSE.contains(&what.as_str()), "{what}: whether it decides as before");
+        (!breaks && !is_same).then_some(what)
+    });
+    assert_eq!(unnoticed.into_iter().flatten().collect::<Vec<_>>(), Vec::<&String>::new(), "of {}", worse.len());
+}

@@ -1,0 +1,213 @@
+//! Policies of a tenant's own: to see them, to try a draft, and to take all out of force.
+
+use std::collections::HashMap;
+
+use domain::draft::{Draft, Refusal};
+use domain::event::Author;
+use domain::id::{GroupId, KeyId, RoleId, UserId};
+use domain::policy::eval::Entity;
+use domain::policy::{self, Action, Policies};
+use domain::problem::{Fault, Wrong};
+use domain::{ApiKey, Event, Group, Member, OwnPolicy, OwnPolicyEdit, Policy, Problem, Record, Role};
+use serde_json::Value;
+
+use super::facts::{Facts, Unseen};
+use super::list::{Page, Shown, opened, sort_key};
+use super::{Asked, Caller, Conditions, Plan, Reading, Reads, Who};
+use crate::answer::Answer;
+use crate::table::decode;
+use crate::table::key::Range;
+
+/// What an author is told whose policy would shut them out.
+const SHUTS_OUT: &str = "it would keep you from changing policies; add an `unless` that leaves `policy:manage` to you";
+
+/// What a draft would refuse one member.
+pub struct Tried<'a> {
+    pub member: &'a Member,
+    pub refused: Vec<Refusal<'a>>,
+}
+
+/// What a draft would have refused of a change.
+pub struct Past<'a> {
+    pub event: &'a Event,
+    pub refused: Vec<Refusal<'static>>,
+}
+
+/// What a draft would have refused of the last changes.
+#[derive(Default)]
+pub struct Pasts<'a> {
+    /// How many events were read, and how many of them tell enough to judge them.
+    pub read: usize,
+    pub judged: usize,
+    /// Those of which the draft would have refused something, the newest first.
+    pub refused: Vec<Past<'a>>,
+}
+
+/// What a draft would refuse the members of a page, and what it would have refused before.
+pub struct Trial<'a> {
+    pub tenant: &'a domain::Tenant,
+    pub past: Pasts<'a>,
+    /// Those whom it would refuse something.
+    pub users: Vec<Tried<'a>>,
+    pub next_cursor: Option<String>,
+    /// Whether it would keep the caller from changing policies.
+    pub shuts_out: bool,
+}
+
+/// Makes the answer from a trial.
+pub type TrialFn<'t> = dyn Fn(&Trial) -> Answer + Send + Sync + 't;
+
+/// Answers with what a draft would refuse a page of the tenant's members, in the order of their numbers; and with what it would have
+/// refused of the last `events` changes of the tenant. `compiled` is the draft's text, compiled.
+///
+/// # Errors
+/// As those of [`read`](super::read).
+pub async fn try_out(
+    asked: &Asked<'_>,
+    caller: &Caller,
+    (compiled, events): (&str, usize),
+    page: &Page,
+    answer: &TrialFn<'_>,
+) -> Result<Answer, Problem> {
+    let facts = Facts::read(asked, &Who::Caller(caller), &Reads::none().unshown(), None).await?;
+    facts.may_do(&Action::ManagePolicies)?;
+    if events > 0 {
+        facts.may_do(&Action::ReadEvents)?;
+    }
+    let (cursors, start) = opened(&facts, page)?;
+    let range = Range::of(caller.keys().members());
+    let after = start.map(|sk| range.at(&sk));
+    let most = i32::try_from(page.limit).unwrap_or(i32::MAX);
+    let (items, more) = asked.table.page(&range, after.as_ref().map(|key| (key, None)), most).await?;
+    let next = items.last().filter(|_| more).map(|item| sort_key(item, "SK")).transpose()?;
+    let members: Vec<Member> = items.into_iter().map(decode).collect::<Result<_, _>>()?;
+    let draft = Draft::new(compiled);
+    let visible = members.iter().filter(|it| it.is_present() && facts.allow(&Action::Read, &facts.entity(*it)).is_ok());
+    let tried = visible.map(|member| {
+        let refused = facts.rules().refused_by(&draft, facts.around(), member);
+        Tried { member, refused }
+    });
+    let users = tried.filter(|tried| !tried.refused.is_empty()).collect();
+    let next_cursor = next.map(|place| cursors.seal(&place)).transpose()?;
+    let events = super::events::newest(asked, caller.keys(), facts.now(), events).await?;
+    let past = past(asked, &facts, &draft, &events).await?;
+    let shuts_out = facts.is_shut_out_by(&Policy { id: domain::id::PolicyId::LAST, compiled: compiled.to_owned() });
+    Ok(answer(&Trial { tenant: facts.tenant(), past, users, next_cursor, shuts_out }))
+}
+
+/// Judges past changes by a draft. Authors and changed records count as they are now; what is gone is not judged.
+async fn past<'e>(asked: &Asked<'_>, facts: &Facts, draft: &Draft, events: &'e [Event]) -> Result<Pasts<'e>, Problem> {
+    let (keys, tenant) = (facts.keys, facts.tenant().id);
+    let author_key = |event: &Event| match &event.author {
+        Author::Member(user) => Some(keys.member(*user)),
+        Author::Key(id) => KeyId::from_uuid_in(id.parse().ok()?, tenant).map(|id| keys.api_key(id)),
+        Author::User(_) | Author::Product(_) => None,
+    };
+    let subject_key = |event: &Event| {
+        let id = &event.subject.id;
+        match event.subject.kind.as_str() {
+            Member::KIND => UserId::parse(id).map(|id| keys.member(id)),
+            Group::KIND => GroupId::parse_in(id, tenant).map(|id| keys.group(id)),
+            ApiKey::KIND => KeyId::parse_in(id, tenant).map(|id| keys.api_key(id)),
+            _ => None,
+        }
+    };
+    let wanted: Vec<_> = events.iter().flat_map(|event| [author_key(event), subject_key(event)]).flatten().collect();
+    let items = if wanted.is_empty() { HashMap::new() } else { asked.table.get(wanted).await? };
+    let author = |event: &Event| -> Option<Entity> {
+        let item = items.get(&author_key(event)?)?.clone();
+        match &event.author {
+            Author::Member(_) => {
+                decode::<Member>(item).ok().filter(Member::is_present).map(|member| facts.entity(&member))
+            }
+            _ => decode::<ApiKey>(item).ok().map(|key| facts.entity(&key)),
+        }
+    };
+    let now = |event: &Event| -> Option<Value> {
+        if event.subject.kind == Role::KIND {
+            let role = RoleId::parse_in(&event.subject.id, tenant).and_then(|id| facts.catalog().role(id));
+            return role.and_then(|role| serde_json::to_value(role).ok());
+        }
+        let item = items.get(&subject_key(event)?)?.clone();
+        match event.subject.kind.as_str() {
+            Member::KIND => serde_json::to_value(decode::<Member>(item).ok()?).ok(),
+            Group::KIND => serde_json::to_value(decode::<Group>(item).ok()?).ok(),
+            _ => serde_json::to_value(decode::<ApiKey>(item).ok()?).ok(),
+        }
+    };
+    let mut pasts = Pasts { read: events.len(), ..Pasts::default() };
+    for event in events {
+        let judged =
+            author(event).and_then(|author| facts.rules().refused_of_past(draft, event, &author, now(event).as_ref()));
+        pasts.judged += usize::from(judged.is_some());
+        pasts.refused.extend(judged.filter(|refused| !refused.is_empty()).map(|refused| Past { event, refused }));
+    }
+    Ok(pasts)
+}
+
+/// Takes all policies of a tenant out of force, for the operator: whatever they forbid, the tenant's owners can change them again. Returns
+/// how many were in force.
+///
+/// # Errors
+/// As those of [`change`](super::change).
+pub(super) async fn disable_all(asked: &Asked<'_>, who: &Who<'_>) -> Result<u32, Problem> {
+    let (range, mut after, mut disabled) = (Range::of(who.keys().own_policies()), None, 0);
+    loop {
+        let (items, more) = asked.table.page(&range, after.as_ref().map(|key| (key, None)), 100).await?;
+        after = items.last().map(|item| sort_key(item, "SK")).transpose()?.map(|sk| range.at(&sk));
+        let policies: Vec<OwnPolicy> = items.into_iter().map(decode).collect::<Result<_, _>>()?;
+        for policy in policies.iter().filter(|policy| policy.enabled) {
+            let disable = |plan: &mut Plan| {
+                // Another request may have deleted it meanwhile.
+                if let Ok(policy) = plan.facts().own_policy() {
+                    plan.update(policy, &OwnPolicyEdit::Disable);
+                }
+                Ok(Answer::empty(204).into())
+            };
+            super::change(asked, who, &Reads::policy(Some(policy.id)), &Conditions::default(), &disable).await?;
+            disabled += 1;
+        }
+        if !more {
+            return Ok(disabled);
+        }
+    }
+}
+
+impl Plan<'_> {
+    /// Refuses the plan if this policy would keep its author from changing policies, because no owner could take it back.
+    pub fn leaves_policies_open(&mut self, policy: &OwnPolicy) {
+        let Some(deciding) = policy.deciding() else { return };
+        if self.facts().is_shut_out_by(&deciding) {
+            let why = Wrong::Policy(SHUTS_OUT.to_owned());
+            self.refuse(vec![Fault::here(why).within("text").within("body")].into());
+        }
+    }
+}
+
+impl Facts {
+    fn may_do(&self, action: &Action) -> Result<(), Problem> {
+        self.allow(action, &policy::tenant(self.tenant().id)).map(drop).map_err(Problem::Forbidden)
+    }
+
+    /// Whether a policy keeps the caller from changing policies.
+    fn is_shut_out_by(&self, policy: &Policy) -> bool {
+        let policies = Policies::new([policy]);
+        let tenant = policy::tenant(self.tenant().id);
+        let decided = self.principal().each(|entity| {
+            policies.enter(self.now(), entity, self.tenant().id)?;
+            policies.allow(self.around(), entity, &Action::ManagePolicies, &tenant)
+        });
+        decided.is_err()
+    }
+}
+
+impl<'f> Reading<'f> {
+    /// The policy that [`Reads`] named, for who may see policies.
+    ///
+    /// # Errors
+    /// [`Problem::NotFound`], [`Problem::Forbidden`]
+    pub fn own_policy(&self) -> Result<Shown<'f, OwnPolicy>, Problem> {
+        self.facts.may_do(&Action::ReadPolicies)?;
+        self.facts.own_policy().map(|Unseen(policy)| self.facts.shown(policy))
+    }
+}
