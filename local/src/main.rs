@@ -4,7 +4,8 @@ mod bootstrap;
 mod invoke;
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read},
     path::PathBuf,
     process::{self, ExitCode},
     time::Duration,
@@ -31,6 +32,9 @@ const DYNAMODB_PORT: u16 = 8000;
 const DYNAMODB: &str = "http://127.0.0.1:8000";
 /// The time that calls under way have to finish after Ctrl-C.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The most bytes of a JWK Set.
+const MAX_KEYS: u64 = 1024 * 1024;
 
 /// The longest address: RFC 5321, section 4.5.3.1.
 const MAX_ADDRESS: usize = 320;
@@ -315,8 +319,12 @@ async fn seed(options: Seed) -> Result<()> {
 }
 
 fn verify(options: &Verify) -> Result<()> {
-    let read = |path: &PathBuf| fs::read_to_string(path).map_err(|why| format!("{}: {why}", path.display()));
-    let (export, keys) = (read(&options.export)?, read(&options.keys)?);
+    let wrong = |why: &dyn std::fmt::Display| format!("--keys {}: {why}", options.keys.display());
+    let mut keys = String::new();
+    let file = fs::File::open(&options.keys).map_err(|why| wrong(&why))?;
+    file.take(MAX_KEYS).read_to_string(&mut keys).map_err(|why| wrong(&why))?;
+    let keys = verify::Keys::parse(&keys).map_err(|why| wrong(&why))?;
+    let export = fs::read_to_string(&options.export).map_err(|why| format!("{}: {why}", options.export.display()))?;
     println!("{}", verify::verify(export.lines(), &keys)?);
     Ok(())
 }

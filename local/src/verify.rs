@@ -45,19 +45,39 @@ struct Export {
     tenant: Option<TenantId>,
 }
 
-/// Checks the lines of an export. `keys` is the JWK Set of the deployment.
+/// The public keys of a deployment, by their `kid`.
+#[derive(Debug)]
+pub struct Keys(BTreeMap<String, VerifyingKey>);
+
+impl Keys {
+    /// Takes the Ed25519 keys of a JWK Set.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn parse(document: &str) -> Result<Self> {
+        let set: Value = serde_json::from_str(document).map_err(|_| "they are no JSON".to_owned())?;
+        let key = |jwk: &Value| {
+            let bytes = BASE64_URL_SAFE_NO_PAD.decode(jwk["x"].as_str()?).ok()?;
+            let key = VerifyingKey::from_bytes(&bytes.try_into().ok()?).ok()?;
+            Some((jwk["kid"].as_str()?.to_owned(), key)).filter(|_| jwk["crv"] == "Ed25519")
+        };
+        let keys: BTreeMap<_, _> = set["keys"].as_array().into_iter().flatten().filter_map(key).collect();
+        if keys.is_empty() { Err("there is no Ed25519 key among them".to_owned().into()) } else { Ok(Self(keys)) }
+    }
+}
+
+/// Checks the lines of an export.
 ///
 /// # Errors
 /// The first thing that does not hold.
-pub fn verify<'a>(lines: impl IntoIterator<Item = &'a str>, keys: &str) -> Result<Report> {
-    let keys = read_keys(keys)?;
+pub fn verify<'a>(lines: impl IntoIterator<Item = &'a str>, keys: &Keys) -> Result<Report> {
     let mut export = Export::default();
     for (number, line) in (1..).zip(lines) {
         let at = |why: String| format!("line {number}: {why}");
         let line = line.trim();
         if !line.is_empty() {
             let value = serde_json::from_str(line).map_err(|_| at("it is no JSON".to_owned()))?;
-            export.take(&value, &keys).map_err(at)?;
+            export.take(&value, keys).map_err(at)?;
         }
     }
     let chains = export.check_chains()?;
@@ -66,7 +86,7 @@ pub fn verify<'a>(lines: impl IntoIterator<Item = &'a str>, keys: &str) -> Resul
 
 impl Export {
     /// Takes an event, a checkpoint, or a page of them.
-    fn take(&mut self, value: &Value, keys: &BTreeMap<String, VerifyingKey>) -> std::result::Result<(), String> {
+    fn take(&mut self, value: &Value, keys: &Keys) -> std::result::Result<(), String> {
         if let Some(page) = value["data"].as_array() {
             return page.iter().try_for_each(|value| self.take(value, keys));
         }
@@ -161,10 +181,7 @@ fn read_event(value: &Value) -> std::result::Result<(String, Event), String> {
 }
 
 /// What a checkpoint says, and whether one of the keys has signed it. One of a key that is not there is not signed.
-fn read_checkpoint(
-    signed: &str,
-    keys: &BTreeMap<String, VerifyingKey>,
-) -> std::result::Result<(Statement, bool), String> {
+fn read_checkpoint(signed: &str, keys: &Keys) -> std::result::Result<(Statement, bool), String> {
     let decode = |part: &str| BASE64_URL_SAFE_NO_PAD.decode(part).ok();
     let read = || {
         let (content, signature) = signed.rsplit_once('.')?;
@@ -173,23 +190,11 @@ fn read_checkpoint(
         let says: Statement = serde_json::from_slice(&decode(payload)?).ok()?;
         let is_ours = header["alg"] == "EdDSA" && header["typ"] == CHECKPOINT && header.get("crit").is_none();
         let signature = Signature::from_slice(&decode(signature)?).ok()?;
-        Some((keys.get(header["kid"].as_str()?), content, signature, says)).filter(|_| is_ours)
+        Some((keys.0.get(header["kid"].as_str()?), content, signature, says)).filter(|_| is_ours)
     };
     let (key, content, signature, says) = read().ok_or("`signed` is no signed checkpoint")?;
     match key.map(|key| key.verify_strict(content.as_bytes(), &signature)) {
         Some(Err(_)) => Err("the signature of the checkpoint is wrong".to_owned()),
         verified => Ok((says, verified.is_some())),
     }
-}
-
-/// The Ed25519 keys of a JWK Set, by their `kid`.
-fn read_keys(document: &str) -> Result<BTreeMap<String, VerifyingKey>> {
-    let set: Value = serde_json::from_str(document).map_err(|_| "the keys are no JSON".to_owned())?;
-    let key = |jwk: &Value| {
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(jwk["x"].as_str()?).ok()?;
-        let key = VerifyingKey::from_bytes(&bytes.try_into().ok()?).ok()?;
-        Some((jwk["kid"].as_str()?.to_owned(), key)).filter(|_| jwk["crv"] == "Ed25519")
-    };
-    let keys: BTreeMap<_, _> = set["keys"].as_array().into_iter().flatten().filter_map(key).collect();
-    if keys.is_empty() { Err("there is no Ed25519 key among the keys".to_owned().into()) } else { Ok(keys) }
 }

@@ -50,6 +50,7 @@ fn nonsense(option: &str, folder: &Path) -> Vec<OsString> {
     texts.push(folder.join("file").into());
     texts.push(folder.join("file/inside").into());
     texts.extend(match option {
+        "--keys" => vec!["/dev/zero".into(), folder.into(), folder.join("array.json").into()],
         "--event" => vec!["/dev/zero".into(), folder.into(), folder.join("array.json").into()],
         "--bin-dir" => vec![folder.join("empty").into()],
         // Other users may use it.
@@ -60,7 +61,7 @@ fn nonsense(option: &str, folder: &Path) -> Vec<OsString> {
 }
 
 /// Each option of each command, and the other arguments that the command needs.
-const OPTIONS: [(&str, &[&str]); 27] = [
+const OPTIONS: [(&str, &[&str]); 28] = [
     ("--port", &["--bin-dir", "{folder}"]),
     ("--dynamodb-port", &["--bin-dir", "{folder}"]),
     ("--host", &["--bin-dir", "{folder}", "--port", "0", "--dynamodb-port", "0"]),
@@ -82,6 +83,7 @@ const OPTIONS: [(&str, &[&str]); 27] = [
     ("--members", &["seed", "--tenant", "big", "--dynamodb", "http://127.0.0.1:9"]),
     ("--dynamodb", &["seed", "--tenant", "big", "--members", "2"]),
     ("--data", &["seed", "--tenant", "big", "--members", "2"]),
+    ("--keys", &["verify", "{folder}/event.json"]),
     ("--tenant", &["bootstrap", "--recover", "--email", "ann@acme.example", "--dynamodb", "http://127.0.0.1:9"]),
     ("--email", &["bootstrap", "--recover", "--tenant", "acme", "--dynamodb", "http://127.0.0.1:9"]),
     ("--event", &["bootstrap", "--bin-dir", "{folder}", "--dynamodb", "http://127.0.0.1:9"]),

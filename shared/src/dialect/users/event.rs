@@ -156,7 +156,7 @@ fn shown_value(kind: &str, attribute: &str, value: &Value, tenant: TenantId) -> 
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "EventSubject"))]
 struct ShownSubject<'a> {
-    /// `tenant`, `member`, `role`, `group`, `label`, `job`, `issuer`, `key` or `session`; `thing` for
+    /// `tenant`, `member`, `role`, `group`, `label`, `job`, `policy`, `issuer`, `key` or `session`; `thing` for
     /// what is the product's own.
     kind: &'a str,
     /// Its UUID; of a thing its type and id with a `:` between them. That of an issuer has a number behind a dot: an entry that was deleted and made again has a chain of its own.

@@ -1,8 +1,10 @@
 //! The check of a chain of events: versions without a gap, hashes that fit, and the end of the chain.
 
 use domain::chain::{Broken, Checked};
-use domain::id::{GroupId, JobId, KeyId, LabelId, RoleId, UserId, parse_uuid};
-use domain::{ApiKey, Event, Group, Issuer, Job, Label, Member, Problem, Record, Role, Subject, Tenant, Thing};
+use domain::id::{GroupId, JobId, KeyId, LabelId, PolicyId, RoleId, UserId, parse_uuid};
+use domain::{
+    ApiKey, Event, Group, Issuer, Job, Label, Member, OwnPolicy, Problem, Record, Role, Subject, Tenant, Thing,
+};
 use serde::Deserialize;
 
 use super::{Of, enter, subject_of};
@@ -151,6 +153,7 @@ fn record_of(keys: TenantKeys, subject: &Subject) -> Option<(Key, Option<u32>)> 
         Label::KIND => id.and_then(|id| LabelId::try_from(id).ok()).map(|id| keys.label(id)),
         Job::KIND => id.and_then(|id| JobId::try_from(id).ok()).map(|id| keys.job(id)),
         Thing::KIND => Some(keys.thing(&subject.id)),
+        OwnPolicy::KIND => id.and_then(|id| PolicyId::try_from(id).ok()).map(|id| keys.own_policy(id)),
         ApiKey::KIND => id.and_then(|id| KeyId::try_from(id).ok()).map(|id| keys.api_key(id)),
         Issuer::KIND => {
             let (uuid, number) = subject.id.split_once('.')?;
