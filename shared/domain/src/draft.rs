@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 use crate::id::{GroupId, LabelId, MembershipId, RoleId, TenantId, UserId};
 use crate::member::{Member, Status};
 use crate::policy::eval::Entity;
+use crate::policy::format::Uid;
 use crate::policy::properties::Properties;
 use crate::policy::question::{Thing, of_product};
 use crate::policy::{
-    Action, Around, KeyDeed, Policies, Rules, groups, long, member, named, record, string, strings, tenant,
+    Action, Around, KeyDeed, Policies, Rules, groups, long, member, of_tenant, record, string, strings, tenant,
 };
 use crate::problem::Denial;
 use crate::role::{EVERYTHING, Role, USER};
@@ -115,5 +116,5 @@ fn key(of: TenantId) -> Entity {
         ("groups", groups([])),
         ("manages", groups([])),
     ];
-    Entity { attributes: record(attributes), ..named("ApiKey", "", of) }
+    of_tenant(of, Uid::new("ApiKey", ""), record(attributes))
 }

@@ -60,7 +60,9 @@ impl fmt::Display for Refused {
                 "it permits, and a tenant's policy can only forbid; write `forbid (…) unless {{ … }};` in place of \
                  `permit (…) when {{ … }};`"
             ),
-            Refused::Unsupported(why) => write!(f, "functions of extensions are not known here: {why}"),
+            Refused::Unsupported(_) => {
+                write!(f, "functions of extensions, such as `ip`, `decimal` and `datetime`, are not known here")
+            }
         }
     }
 }
@@ -131,15 +133,19 @@ static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| {
 
 /// What Cedar says, behind the line and the column of which it says it.
 fn placed(text: &str, said: &(impl Diagnostic + ?Sized)) -> String {
+    let what = said.to_string();
+    // Cedar numbers the statements of a text; the place says more.
+    let what =
+        what.strip_prefix("for policy `").and_then(|rest| rest.split_once("`, ")).map_or(&*what, |(_, rest)| rest);
     let help = said.help().map(|help| format!(" ({help})")).unwrap_or_default();
     let offset = said.labels().and_then(|mut labels| labels.next()).map(|label| label.offset());
     match offset.and_then(|offset| text.get(..offset)) {
         Some(before) => {
             let line = before.matches('\n').count() + 1;
             let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-            format!("line {line}, column {column}: {said}{help}")
+            format!("line {line}, column {column}: {what}{help}")
         }
-        None => format!("{said}{help}"),
+        None => format!("{what}{help}"),
     }
 }
 

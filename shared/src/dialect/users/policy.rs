@@ -37,7 +37,7 @@ impl CedarText {
     pub fn compiled<E: ToString>(self, compile: fn(&str) -> Result<String, E>) -> Result<(String, String), Fault> {
         match compile(&self.0) {
             Ok(compiled) => Ok((self.0, compiled)),
-            Err(why) => Err(Fault::here(Wrong::Policy(why.to_string())).within("text")),
+            Err(why) => Err(Fault::here(Wrong::Policy(why.to_string())).within("text").within("body")),
         }
     }
 }
