@@ -14,6 +14,7 @@ use crate::policy::{
     Action, Around, KeyDeed, Policies, Rules, groups, long, member, of_tenant, record, string, strings, tenant,
 };
 use crate::problem::Denial;
+use crate::record::Record;
 use crate::role::{EVERYTHING, Role, USER};
 
 /// The names, beside permissions, of what a draft can refuse: acting in the tenant at all, and what only owners may.
@@ -77,21 +78,22 @@ impl Rules {
         };
         let (role, properties) = (Role::new(RoleId::LAST, "", around.now), Properties::default());
         let (kind, name) = permission.split_once(':').unwrap_or_default();
-        let (action, resource) = match (kind, name) {
-            ("policy", "read") => (Some(Action::ReadPolicies), tenant(of)),
-            ("policy", "manage") => (Some(Action::ManagePolicies), tenant(of)),
-            ("issuer", "manage") => (Some(Action::ManageIssuers { of_deployment: false }), tenant(of)),
-            ("event", "read") => (Some(Action::ReadEvents), tenant(of)),
-            ("event", "write") => (Some(Action::WriteEvents), tenant(of)),
-            ("session", "introspect") => (Some(Action::Introspect), tenant(of)),
-            ("decision", "check") => (Some(Action::Check), member(&plain, self)),
-            ("key", "create") => (Some(Action::Key(KeyDeed::Create)), key(of)),
-            ("key", "manage") => (Some(Action::Key(KeyDeed::End)), key(of)),
-            ("member", _) => self.asked(of, name, Thing::Member(&plain)),
-            ("role", _) => self.asked(of, name, Thing::Role(&role)),
-            ("group", _) => self.asked(of, name, Thing::Group(GroupId::LAST)),
-            ("label", _) => self.asked(of, name, Thing::Label(LabelId::LAST)),
-            ("tenant", _) => self.asked(of, name, Thing::Tenant),
+        let of_kind = |thing| self.asked(of, name, thing);
+        let (action, resource) = match permission {
+            "policy:read" => (Some(Action::ReadPolicies), tenant(of)),
+            "policy:manage" => (Some(Action::ManagePolicies), tenant(of)),
+            "issuer:manage" => (Some(Action::ManageIssuers { of_deployment: false }), tenant(of)),
+            "event:read" => (Some(Action::ReadEvents), tenant(of)),
+            "event:write" => (Some(Action::WriteEvents), tenant(of)),
+            "session:introspect" => (Some(Action::Introspect), tenant(of)),
+            "decision:check" => (Some(Action::Check), member(&plain, self)),
+            "key:create" => (Some(Action::Key(KeyDeed::Create)), key(of)),
+            "key:manage" => (Some(Action::Key(KeyDeed::End)), key(of)),
+            _ if kind == Member::KIND => of_kind(Thing::Member(&plain)),
+            _ if kind == Role::KIND => of_kind(Thing::Role(&role)),
+            _ if kind == "group" => of_kind(Thing::Group(GroupId::LAST)),
+            _ if kind == "label" => of_kind(Thing::Label(LabelId::LAST)),
+            _ if kind == "tenant" => of_kind(Thing::Tenant),
             _ => (None, of_product(of, kind, "")),
         };
         match action {

@@ -3,6 +3,7 @@
 mod apply;
 pub mod change;
 pub mod invitation;
+mod invited;
 pub mod picture;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,5 +1,4 @@
-//! The policy: as a text table under version control (`policy.txt`), as invariants over generated catalogs, and together with a
-//! tenant's own policies.
+//! The policy: as a text table (`policy.txt`), as invariants over generated catalogs, and with a tenant's own policies.
 
 #[path = "common/cedar.rs"]
 mod cedar;
