@@ -257,9 +257,13 @@ fn query() -> impl Strategy<Value = String> {
         "0",
         "-1",
     ];
-    let filter =
-        ("role|status|group|email|[a-z]{0,4}", "eq|in|[a-z]{0,3}", "[0-3]?[A-Z]{0,6}(\\|[0-3]?[A-Z]{0,6}){0,11}")
-            .prop_map(|(field, operator, values)| format!("{field}:{operator}:{values}"));
+    let known = (select(vec!["role", "status", "group", "email"]), vec(select(vec!["0", "1", "2", "1", "2"]), 1..15))
+        .prop_map(|(field, values)| format!("{field}:in:{}", values.join("|")));
+    let filter = prop_oneof![
+        known,
+        ("role|status|group|email|[a-z]{0,4}", "eq|in|[a-z]{0,3}", "[0-3]?[A-Z]{0,6}(\\|[0-3]?[A-Z]{0,6}){0,3}")
+            .prop_map(|(field, operator, values)| format!("{field}:{operator}:{values}")),
+    ];
     let value = prop_oneof![
         3 => select(values.to_vec()).prop_map(str::to_owned),
         3 => filter,

@@ -158,7 +158,7 @@ fn place(text: &str, at: Index) -> usize {
 fn changed() -> impl Strategy<Value = String> {
     let edits = vec((any::<Index>(), any::<Index>(), any::<Index>(), word(), 0..4_u8), 1..5);
     (any::<Index>(), edits).prop_map(|(first, edits)| {
-        let policies: Vec<&str> = BASE.split("\n\n").filter(|policy| policy.contains("forbid (")).collect();
+        let policies: Vec<&str> = BASE.split("\n\n").filter(|policy| policy.contains("@id(")).collect();
         let mut text = policies[first.index(policies.len())].to_owned();
         for (from, to, at, word, kind) in edits {
             let (from, to) = (place(&text, from), place(&text, to));
@@ -185,7 +185,12 @@ fn text() -> impl Strategy<Value = String> {
         }
         forbid(&text)
     });
-    let several = vec(expression().prop_map(|condition| forbid(&condition)), 1..4).prop_map(|all| all.join("\n"));
+    // One in eight permits, which no tenant may.
+    let statement = (expression(), 0..8_u8).prop_map(|(condition, kind)| match kind {
+        0 => forbid(&condition).replacen("forbid", "permit", 1),
+        _ => forbid(&condition),
+    });
+    let several = vec(statement, 1..4).prop_map(|all| all.join("\n"));
     prop_oneof![1 => "\\PC{0,200}", 3 => words, 3 => several, 3 => changed(), 2 => nested]
 }
 
