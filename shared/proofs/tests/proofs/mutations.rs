@@ -61,8 +61,10 @@ fn unconditional(policy: &str) -> Vec<String> {
     body.zip(end).map(|(body, end)| format!("{}{}", &policy[..body], &policy[end..])).into_iter().collect()
 }
 
-/// Sparing administrators of what is for administrators anyway.
-const NO_WORSE: [&str; 1] = ["a forbid spares administrators: minimum-role-admin"];
+/// Ways that change nothing for some policies, which the solver must show: what is for administrators anyway spares them, and no key
+/// outranks an owner, who alone takes one over.
+const NO_WORSE: [&str; 2] =
+    ["a forbid spares administrators: minimum-role-admin", "a forbid forgets one action of its list: key-outranks"];
 
 #[test]
 fn what_makes_the_base_policies_worse_breaks_a_proof() {
@@ -85,16 +87,19 @@ fn what_makes_the_base_policies_worse_breaks_a_proof() {
             return None;
         }
         let changed = policies(&format!("{changed}\n{FACTS}"));
-        let mut is_same = true;
-        let mut kinds = single.policies().flat_map(|policy| requests.of(policy));
-        let breaks = kinds.any(|kind| {
-            let changed = requests.compile(&changed, kind);
-            is_same &= prover.ask(async |solver| solver.check_equivalent_opt(&base[kind], &changed).await).unwrap();
-            let mut about = properties.iter().zip(&about).filter_map(|(it, about)| Some((it, about.get(&kind)?)));
-            about.any(|(property, about)| !property.holds(prover, &changed, about).unwrap())
+        let kinds = single.policies().flat_map(|policy| requests.of(policy));
+        let changed: Vec<_> = kinds.map(|kind| (kind, requests.compile(&changed, kind))).collect();
+        let breaks = changed.iter().any(|(kind, changed)| {
+            let mut about = properties.iter().zip(&about).filter_map(|(it, about)| Some((it, about.get(kind)?)));
+            about.any(|(property, about)| !property.holds(prover, changed, about).unwrap())
         });
-        assert_eq!(is_same, NO_WORSE.contains(&what.as_str()), "{what}: whether it decides as before");
-        (!breaks && !is_same).then_some(what)
+        let mut decides_as_before = || {
+            changed.iter().all(|(kind, changed)| {
+                prover.ask(async |solver| solver.check_equivalent_opt(&base[*kind], changed).await).unwrap()
+            })
+        };
+        let is_no_worse = NO_WORSE.contains(&what.as_str()) && decides_as_before();
+        (!breaks && !is_no_worse).then(|| what.clone())
     });
-    assert_eq!(unnoticed.into_iter().flatten().collect::<Vec<_>>(), Vec::<&String>::new(), "of {}", worse.len());
+    assert_eq!(unnoticed.into_iter().flatten().collect::<Vec<_>>(), Vec::<String>::new(), "of {}", worse.len());
 }
