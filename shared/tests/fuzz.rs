@@ -1,4 +1,4 @@
-//! Fuzz tests of what callers send as text: tokens, API keys, the parameters of lists, and bodies.
+//! Fuzz tests of what callers send as text: tokens, API keys, the parameters of lists, and bodies. Long, since each has inputs of its own.
 
 #[path = "../domain/tests/common/fuzz.rs"]
 mod fuzz;
