@@ -10,6 +10,7 @@ use local::cases::{Case, Cases};
 use local::template::Function;
 use local::{Result, Template};
 use serde_json::{Map, Value, json};
+use shared::id::sha256;
 
 /// The cases to show first, and the number of shown cases of one status.
 const FIRST: [&str; 5] = ["success", "no-credential", "forbidden", "foreign-tenant", "malformed"];
@@ -252,6 +253,9 @@ fn give_times(value: &mut Value) {
         Value::String(text) if text == "<seconds>" => *value = 1_733_754_180.into(),
         Value::String(text) if text == "<seeded>" => *text = "2024-01-15T08:45:00.000Z".into(),
         Value::String(text) if text == "<now>" => *text = "2024-12-09T14:23:00.000Z".into(),
+        Value::String(text) if text == "<midnight>" => *text = "2024-12-09T00:00:00.000Z".into(),
+        // The SHA-256 of nothing stands for that of an event.
+        Value::String(text) if text == "<hash>" => *text = sha256(""),
         Value::String(text) if text == "<later>" => *text = "2024-12-09T16:23:00.000Z".into(),
         _ => {}
     }
