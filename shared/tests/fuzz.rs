@@ -372,8 +372,8 @@ fn fuzz_json_bodies() {
             }
             Err(why) => {
                 // What is written as it is read has no name twice.
-                let is_plain = |value: Value| value.is_object() && value.to_string() == body;
-                assert!(!serde_json::from_str(&body).is_ok_and(is_plain), "{body}: {why}");
+                let written = serde_json::from_str(&body).ok().filter(Value::is_object).map(|value| value.to_string());
+                assert_ne!(written, Some(body.clone()), "{why}");
             }
         }
     });

@@ -130,7 +130,7 @@ async fn an_import_whose_workers_are_killed_makes_each_line_once() {
             write!(text, "new{place}@import.example,New {place},user,{place}\r\n").unwrap();
         }
         text += "none,No Address,user,1\nx@import.example,No Role,none,1\nmember2@import.example,Known,user,1\n";
-        write!(text, "NEW{0}@import.example,Twice,user,{0}\n", places[0]).unwrap();
+        writeln!(text, "NEW{0}@import.example,Twice,user,{0}", places[0]).unwrap();
         lines += places.len() + 4;
         parts.push(text);
     }

@@ -94,7 +94,7 @@ async fn a_trial_says_what_the_policy_does() {
     assert_eq!(trial["shuts_you_out"], false);
     let past = &trial["past"];
     assert_eq!(
-        (&past["judged"], past["read"].as_u64() > Some(20)),
+        (&past["judged"], past["read"].as_u64() > Some(10)),
         (&json!(2), true),
         "the seed's are not judged: {past}"
     );

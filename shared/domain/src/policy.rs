@@ -3,6 +3,7 @@
 //! The base policies are in `policies/base.cedar`. `policies/schema.cedarschema` has the types that they use.
 
 mod action;
+mod around;
 pub mod eval;
 pub mod format;
 pub mod properties;
@@ -15,6 +16,7 @@ use std::ops::Deref;
 use std::sync::LazyLock;
 
 pub use action::{Action, KeyDeed};
+pub use around::Around;
 pub(crate) use value::{groups, long, record, string, strings};
 
 use crate::catalog::{Catalog, Entry, Policy};
@@ -59,28 +61,6 @@ impl Deref for Rules {
 
     fn deref(&self) -> &Catalog {
         &self.catalog
-    }
-}
-
-/// What is around a decision, beside who does what to whom.
-#[derive(Clone, Copy, Debug)]
-pub struct Around<'a> {
-    /// The dialect's name.
-    pub dialect: &'a str,
-    pub now: Time,
-}
-
-impl Around<'_> {
-    /// The time in the form that policies read. All of it is UTC: a function has no time zones.
-    fn time(&self) -> format::Value {
-        let seconds = self.now.seconds();
-        let days = seconds / 86_400;
-        format::Value::Record(record([
-            ("seconds", format::Value::Long(seconds)),
-            ("hour", format::Value::Long(seconds % 86_400 / 3_600)),
-            // The first day of 1970 was a Thursday.
-            ("weekday", format::Value::Long((days + 3) % 7 + 1)),
-        ]))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Around;
+use super::around::Around;
 use super::eval::Entity;
 use super::format::{Record, Value};
 use super::properties::Properties;

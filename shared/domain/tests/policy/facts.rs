@@ -158,11 +158,14 @@ fn the_facts_are_as_the_proofs_assume() {
     assert!(decided.iter().all(|action| seen[action] > 1_000), "{seen:?}");
 }
 
+/// The fact that an edit makes untrue, the action of the decision; which attributes the edit changes, the name and the value.
+type Edit = (&'static str, &'static str, fn(&mut Facts) -> &mut Attributes, &'static str, Value);
+
 /// Facts that are a little wrong: else an assumption that matches nothing would pass.
 #[test]
 fn facts_that_are_wrong_are_found() {
     let text = |text: &str| Value::Set([Value::String(text.to_owned())].into());
-    let edits: [(&str, &str, fn(&mut Facts) -> &mut Attributes, &str, Value); 8] = [
+    let edits: [Edit; 8] = [
         (
             "callers of the highest rank are owners",
             "member:read",
