@@ -29,7 +29,6 @@ fn description() {
     Operation::new(&USERS)
         .header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header())
         .body(EventCreation::read)
-        .write()
         .created::<ShownEvent>()
         .describe();
 }

@@ -44,14 +44,14 @@ fn main() -> Result<(), lambda_http::Error> {
 
 #[test]
 fn description() {
-    use openapi::{Operation, schema_of, uuid_in_header};
+    use openapi::{Operation, one_of, schema_of, uuid_in_header};
     use shared::domain::member::invitation::State;
     let operation = |route| {
         let operation = Operation::new(&USERS).route(route);
         operation.header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header())
     };
-    let list = operation("GET /v1/invitations");
-    list.query("status", "Only those in this state.", schema_of::<State>()).page::<Invitations>().describe();
+    let (list, states) = (operation("GET /v1/invitations"), State::ALL.map(State::as_str).join(", "));
+    list.query("status", "Only those in this state.", one_of(&states)).page::<Invitations>().describe();
     let one = operation("GET /v1/invitations/{id}");
     one.path("id", "The invited user's UUID.", schema_of::<shared::id::Uuid>()).answer::<ShownInvitation>().describe();
 }

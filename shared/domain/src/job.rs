@@ -2,6 +2,7 @@
 
 pub mod change;
 mod lines;
+mod parts;
 
 use std::collections::BTreeMap;
 

@@ -60,7 +60,8 @@ impl Operation {
 
     /// A write with a body of lines, of so many bytes.
     pub fn lines_body(mut self, most: usize) -> Self {
-        let text = json_schema!({ "type": "string" });
+        // Clients send and get lines as bytes.
+        let text = json_schema!({ "type": "string", "format": "binary" });
         self = self.with_body(&text).up_to(most);
         let content = &mut self.object["requestBody"]["content"];
         *content = json!({});
@@ -88,7 +89,8 @@ impl Operation {
         let headers = ["x-request-id", "policy-notices", "cache-control", "x-content-type-options"];
         self.response(200, "The part", Some((JSON, schema)), &headers);
         for media_type in ["text/csv", "application/x-ndjson"] {
-            self.object["responses"]["200"]["content"][media_type] = json!({ "schema": { "type": "string" } });
+            self.object["responses"]["200"]["content"][media_type] =
+                json!({ "schema": { "type": "string", "format": "binary" } });
         }
         self
     }
