@@ -94,15 +94,14 @@ impl Rules {
             _ if kind == "group" => of_kind(Thing::Group(GroupId::LAST)),
             _ if kind == "label" => of_kind(Thing::Label(LabelId::LAST)),
             _ if kind == "tenant" => of_kind(Thing::Tenant),
-            _ => (None, of_product(of, kind, "")),
+            _ => (None, tenant(of)),
         };
-        match action {
-            Some(action) => policies.allow(around, principal, &action, &resource),
-            None => {
-                let resource = of_product(of, kind, "");
-                policies.allow(around, principal, &Action::Use(permission, &properties), &resource)
-            }
-        }
+        let (action, resource) = match action {
+            Some(action) => (action, resource),
+            // No action of the tenant's own has that name.
+            None => (Action::Use(permission, &properties), of_product(of, kind, "")),
+        };
+        policies.allow(around, principal, &action, &resource)
     }
 }
 

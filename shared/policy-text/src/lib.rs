@@ -75,6 +75,11 @@ impl fmt::Display for Refused {
 /// # Panics
 /// The process can have no further thread.
 pub fn check_text(text: &str) -> Result<String, Refused> {
+    checked(text).map(|(_, compiled)| compiled)
+}
+
+/// The policies of a text that is short and flat enough and only forbids, and their compiled form.
+fn checked(text: &str) -> Result<(PolicySet, String), Refused> {
     if text.len() > MAX_TEXT {
         return Err(Refused::TooLong);
     }
@@ -97,7 +102,7 @@ pub fn check_text(text: &str) -> Result<String, Refused> {
         return Err(Refused::Permit);
     }
     let compiled = compiled(&set)?;
-    if compiled.len() > MAX_COMPILED_BYTES { Err(Refused::TooLong) } else { Ok(compiled) }
+    if compiled.len() > MAX_COMPILED_BYTES { Err(Refused::TooLong) } else { Ok((set, compiled)) }
 }
 
 /// Checks and compiles a policy that a tenant is to have: as [`check_text`], and it fits [`SCHEMA`]. So no request can make it err, and
@@ -109,18 +114,17 @@ pub fn check_text(text: &str) -> Result<String, Refused> {
 /// # Panics
 /// The process can have no further thread.
 pub fn admit(text: &str) -> Result<String, Refused> {
-    let compiled = check_text(text)?;
-    let set = parse(text)?;
+    let (set, compiled) = checked(text)?;
     if set.is_empty() {
         return Err(Refused::NeverApplies(
             "it has no statement; write `forbid (principal, action, resource) …;`".to_owned(),
         ));
     }
-    let checked = VALIDATOR.validate(&set, ValidationMode::Strict);
-    if let Some(error) = checked.validation_errors().next() {
+    let valid = VALIDATOR.validate(&set, ValidationMode::Strict);
+    if let Some(error) = valid.validation_errors().next() {
         return Err(Refused::Invalid(placed(text, error)));
     }
-    match checked.validation_warnings().next() {
+    match valid.validation_warnings().next() {
         Some(warning) => Err(Refused::NeverApplies(placed(text, warning))),
         None => Ok(compiled),
     }

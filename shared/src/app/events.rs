@@ -43,6 +43,7 @@ impl App {
             events::verify(&self.asked(call, &check), caller, of, page, answer).await
         })
     }
+
     /// Answers with a page of the checkpoints of the record. [`checkpoints::list`] lists the errors.
     pub fn checkpoints<'a>(
         &'a self,
