@@ -33,8 +33,8 @@ LONGEST_ARN = len("arn:aws-us-gov:lambda:us-gov-west-1:123456789012:function::li
 CORS = {"allowOrigins", "allowCredentials", "allowMethods", "allowHeaders", "exposeHeaders", "maxAge"}
 # Rights of every function beside its statements: it may write its log and its traces, and send to the queue.
 MANAGED = {"service-role/AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess"}
-# What the poller of a stream does with the rights of its function.
-POLLER = {"service-role/AWSLambdaDynamoDBExecutionRole"}
+# What the poller of a stream or a queue does with the rights of its function.
+POLLERS = {"DynamoDB": "service-role/AWSLambdaDynamoDBExecutionRole", "SQS": "service-role/AWSLambdaSQSQueueExecutionRole"}
 DEAD_LETTERS = {"Action": ["sqs:SendMessage"], "Effect": "Allow", "Resource": {"Fn::GetAtt": ["DeadLetters", "Arn"]}}
 TABLE = {"Fn::GetAtt": ["Table", "Arn"]}
 # A function that reads may note that an API key is used, and change nothing else.
@@ -46,6 +46,12 @@ NOTE = {
 }
 INDEX = {"Fn::Sub": "${Table.Arn}/index/GSI1"}
 SECRET = {"Ref": "SigningSecret"}
+# The resources of other services, each with what its actions begin with.
+BESIDE = [
+    (SECRET, "secretsmanager:"),
+    ({"Fn::GetAtt": ["WebhookQueue", "Arn"]}, "sqs:"),
+    ({"Fn::Sub": "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/${EventBus}"}, "events:"),
+]
 # The newest version that Amazon Linux 2023 has.
 GLIBC = (2, 34)
 MACHINES = {"arm64": "EM_AARCH64", "x86_64": "EM_X86_64"}
@@ -110,7 +116,7 @@ def faults_of(role, used, managed_wanted):
         actions, resources = set(statement["Action"]), as_list(statement["Resource"])
         granted |= actions
         on_index = INDEX in resources
-        if resources == [SECRET] and all(it.startswith("secretsmanager:") for it in actions):
+        if any(resources == [beside] and all(it.startswith(start) for it in actions) for beside, start in BESIDE):
             continue
         if any(it not in (TABLE, INDEX) for it in resources) or (on_index and actions != {"dynamodb:Query"}):
             yield f"{sorted(actions)} on {json.dumps(resources)}"
@@ -135,7 +141,7 @@ def grants(file):
     for resource, function in functions.items():
         role = resources[resource]["Properties"]["Role"]["Fn::GetAtt"][0]
         events = template["Resources"][resource]["Properties"].get("Events", {}).values()
-        polled = POLLER if any(event["Type"] == "DynamoDB" for event in events) else set()
+        polled = {POLLERS[event["Type"]] for event in events if event["Type"] in POLLERS}
         found = faults_of(resources[role]["Properties"], set(used[function]), MANAGED | polled)
         faults += [f"{function}: {fault}" for fault in found]
     fail(faults)

@@ -26,7 +26,8 @@ turns = itertools.count()
 
 
 ORGANIZATION = "/api/v1/organizations/{organization_id}"
-THINGS = ("users", "roles", "groups", "labels", "tenants", "issuers", "api-keys", "events", "invitations", "policies")
+THINGS = ("users", "roles", "groups", "labels", "tenants", "issuers", "api-keys")
+THINGS += ("events", "invitations", "policies", "webhooks")
 CREATIONS = {f"POST /v1/{things}" for things in THINGS}
 CREATIONS |= {f"PUT {ORGANIZATION}/users"} | {f"POST /v1/users/{what}" for what in ("batch", "import", "export")}
 CREATIONS.add("POST /api/{tenant}/{version}/user_invites/create_v2")
@@ -165,6 +166,12 @@ def after_call(context, case, response):
     if succeeded(response, case) and case.operation.label == "POST /v1/api-keys":
         # A tenant can have 250.
         of_owner("DELETE", f"/v1/api-keys/{response.json()['id']}")
+    if succeeded(response, case) and case.operation.label == "POST /v1/webhooks":
+        # A tenant can have 20.
+        of_owner("DELETE", f"/v1/webhooks/{response.json()['id']}")
+    if succeeded(response, case) and case.operation.label == "PATCH /v1/webhooks/{id}":
+        # Nobody waits for a host that does not exist.
+        of_owner("PATCH", f"/v1/webhooks/{response.json()['id']}", {"status": "disabled"})
     if succeeded(response, case) and case.operation.label == "POST /v1/policies":
         # A tenant can have 100.
         of_owner("DELETE", f"/v1/policies/{response.json()['id']}")
@@ -376,6 +383,13 @@ def api_key():
     return reply.json()["id"]
 
 
+def webhook():
+    new = {"name": f"spare {next(spares)}", "url": "https://hooks.example", "status": "disabled"}
+    reply = of_owner("POST", "/v1/webhooks", new)
+    assert reply.status_code == 201, f"the owner cannot make a webhook: {reply.text}"
+    return reply.json()["id"]
+
+
 def invited():
     reply = of_owner("POST", "/v1/invitations", {"emails": [f"spare-{next(spares)}@acme.example"]})
     assert reply.status_code == 200, f"the owner cannot invite anybody: {reply.text}"
@@ -440,15 +454,17 @@ SPARED = {
     "DELETE /v1/issuers/{id}": issuer,
     "DELETE /v1/policies/{id}": policy,
     "DELETE /v1/api-keys/{id}": api_key,
+    "DELETE /v1/webhooks/{id}": webhook,
     "GET /v1/jobs/{id}": job,
     "GET /v1/invitations/{id}": invited,
     "POST /v1/invitations/{id}/resend": invited,
     "DELETE /v1/invitations/{id}": invited,
 }
-# The demo's roles, groups, policy, API key, and a job that it could have, by their UUIDs.
+# The demo's roles, groups, policy, API key, webhook, and a job that it could have, by their UUIDs.
+NUMBERED = (("8004", 4), ("8004", 5), ("8005", 1), ("8005", 2), ("8007", 1), ("8009", 1), ("800b", 1), ("8010", 1))
 DEMO = {
     f"726f6c65-6361-{kind}-8000-00008000000{number}"
-    for kind, number in (("8004", 4), ("8004", 5), ("8005", 1), ("8005", 2), ("8007", 1), ("8009", 1), ("800b", 1))
+    for kind, number in NUMBERED
 }
 # Members whom the examples of invitations name.
 DEMO.update({"726f6c65-6361-8002-8000-000000000003", "726f6c65-6361-8002-8000-00000000000a"})

@@ -6,13 +6,17 @@ use std::sync::LazyLock;
 use serde_json::json;
 use shared::credential::Kind as TokenKind;
 use shared::domain::api_key::Secret;
+use shared::domain::event::Deed;
 use shared::domain::own_policy::PolicyContent;
 use shared::domain::{
-    ApiKey, Group, Label, Member, Meta, OwnPolicy, Permission, Role, Status, Tenant, Time, User, role,
+    ApiKey, Group, Label, Member, Meta, OwnPolicy, Permission, Role, Status, Subject, Tenant, Time, User, Webhook,
+    role, webhook,
 };
 use shared::gate::NewPicture;
-use shared::id::{GroupId, KeyId, Kind, LabelId, MembershipId, PolicyId, RoleId, TenantId, UserId, is_slug};
+use shared::gate::outbox::{Delivery, FAILS_FOR, Failing, Undelivered};
+use shared::id::{GroupId, KeyId, Kind, LabelId, MembershipId, PolicyId, RoleId, TenantId, UserId, WebhookId, is_slug};
 use shared::table::Item;
+use shared::table::encode;
 use shared::table::key::{self, TenantKeys};
 
 use crate::store::{Store, Things, pictured_items, record_items, referred, tenant_items, user_items};
@@ -55,8 +59,13 @@ pub async fn fill(store: &Store, now: Time) -> Result<()> {
 /// A defect: something is no item.
 pub fn items(now: Time) -> Result<Vec<Item>> {
     let (acme, globex) = (TenantId::new(1), TenantId::new(2));
-    let mut items = tenant_items(tenant(acme, SLUGS[0], "Acme", now), &acme_things(now))?;
-    items.extend(tenant_items(tenant(globex, SLUGS[1], "Globex", now), &globex_things(now))?);
+    let first = tenant(acme, SLUGS[0], "Acme", now);
+    let things = acme_things(&first)?;
+    let mut items = tenant_items(first, &things)?;
+    let second = tenant(globex, SLUGS[1], "Globex", now);
+    let things = globex_things(&second)?;
+    items.extend(tenant_items(second, &things)?);
+    items.extend(deliveries(now)?);
     items.extend(issuer::items(now)?);
     let people = [
         ("owner@acme.example", "Olivia", "Owner"),
@@ -138,7 +147,8 @@ fn groups<const N: usize>(numbers: [u32; N]) -> BTreeSet<GroupId> {
     numbers.into_iter().map(GroupId::new).collect()
 }
 
-fn acme_things(now: Time) -> Things {
+fn acme_things(tenant: &Tenant) -> Result<Things> {
+    let now = tenant.meta.created_at;
     let permission = |name: &str, description: &str, access| Permission {
         name: name.to_owned(),
         description: Some(description.to_owned()),
@@ -161,7 +171,7 @@ fn acme_things(now: Time) -> Things {
         permissions: vec![permission("member:read", "See the members of the tenant", true)],
         ..Role::new(RoleId::new(5), "auditor", now)
     };
-    Things {
+    Ok(Things {
         roles: vec![billing_manager, auditor],
         groups: [(1, "Engineering"), (2, "Support")].map(group).into(),
         labels: [(1, "Engineer"), (2, "Designer")].map(label).into(),
@@ -169,7 +179,9 @@ fn acme_things(now: Time) -> Things {
         policies: vec![policy("Freeze", FREEZE, false, now)],
         issuers: vec![issuer::of_acme(now)],
         api_keys: vec![api_key(now)],
-    }
+        // Only somebody who asks for a test calls it.
+        webhooks: vec![webhook(tenant, "Customer records", "member", webhook::Status::Disabled)?],
+    })
 }
 
 /// An API key that nobody has the text of.
@@ -192,8 +204,48 @@ fn api_key(now: Time) -> ApiKey {
     }
 }
 
-fn globex_things(now: Time) -> Things {
-    Things { policies: vec![policy("Only the owner appoints admins", POLICY, true, now)], ..Things::default() }
+/// The only webhook of a tenant, which nobody has the secret of. Its receiver does not exist.
+fn webhook(tenant: &Tenant, name: &str, kind: &str, status: webhook::Status) -> Result<Webhook> {
+    let (id, now) = (WebhookId::new(1), tenant.meta.created_at);
+    let secret = shared::webhook::Secret::new().and_then(|it| it.sealed(&tenant.cursor_secret, (tenant.id, id)));
+    let sealed = secret.map_err(|problem| problem.to_string())?;
+    Ok(Webhook {
+        id,
+        tenant: tenant.id,
+        name: name.to_owned(),
+        url: format!("https://hooks.{}.example/rolecall", tenant.slug),
+        kinds: [kind.to_owned()].into(),
+        deeds: BTreeSet::new(),
+        status,
+        status_since: now,
+        secrets: vec![webhook::Secret { sealed, until: None }],
+        rotated_at: None,
+        tested_at: None,
+        replayed_at: None,
+        meta: Meta::new(now),
+    })
+}
+
+/// What has become of the deliveries to these webhooks: one has failed for acme, and all for globex.
+fn deliveries(now: Time) -> Result<Vec<Item>> {
+    let (acme, globex, webhook) = (TenantId::new(1), TenantId::new(2), WebhookId::new(1));
+    // Nobody looks up the event by this id.
+    let (subject, id) = (Subject::new("member", 3), "0".repeat(64));
+    let delivery = Delivery { tenant: acme, webhook, subject, version: 1, id, asked: None };
+    let key = TenantKeys(acme).undelivered(webhook, now, &delivery.id);
+    let why = "no answer in time".to_owned();
+    let undelivered = Undelivered { delivery, at: now, why, expires_at: issuer::FOR_EVER };
+    let failing = Failing { since: Some(now.seconds() - FAILS_FOR) };
+    let items = [encode(&key, None, &undelivered), encode(&TenantKeys(globex).failing(webhook), None, &failing)];
+    items.into_iter().map(|item| item.map_err(|why| why.to_string().into())).collect()
+}
+
+fn globex_things(tenant: &Tenant) -> Result<Things> {
+    let policies = vec![policy("Only the owner appoints admins", POLICY, true, tenant.meta.created_at)];
+    // Nothing calls it: a tenant has no such event.
+    let watch = webhook(tenant, "Watch", "tenant", webhook::Status::Enabled)?;
+    let webhooks = vec![Webhook { deeds: [Deed::Deleted].into(), ..watch }];
+    Ok(Things { policies, webhooks, ..Things::default() })
 }
 
 /// The demo's policies, compiled: in a build for tests that takes a while, and tests fill a thousand tables.

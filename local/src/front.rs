@@ -1,4 +1,4 @@
-//! The front of DynamoDB and Secrets Manager: functions and people call it instead of the engine.
+//! The front of DynamoDB, Secrets Manager, SQS and EventBridge: functions and people call it instead of the engine.
 //!
 //! It enforces the template's IAM statements on functions, and adds the conflicts and limits that the embedded engine lacks.
 //! For tests it keeps records of requests and causes faults.
@@ -38,9 +38,13 @@ use crate::{
     limits::Limits,
     log::{Entry, LogSink},
     operations::amazon,
+    queues::{self, Queues},
     secrets,
     template::{ACCOUNT, Statement},
 };
+
+/// The beginnings of the operations of other services.
+const BESIDE: [&str; 3] = [secrets::SERVICE, queues::QUEUES, queues::BUS];
 
 /// The longest request that DynamoDB takes, in bytes.
 const REQUEST: usize = 16 * 1024 * 1024;
@@ -113,6 +117,7 @@ pub struct FrontOptions {
     pub telling: Vec<String>,
     /// The limits of the table's indexes.
     pub(crate) limits: Limits,
+    pub queues: Arc<Queues>,
     /// Whether to keep records. If so, each request asks for its consumed capacity.
     pub record: bool,
     /// The names under which the front may be called, besides those of this machine.
@@ -215,8 +220,9 @@ impl State {
             actions: BTreeSet::new(),
             trace: header("x-amzn-trace-id").map(str::to_owned),
         };
-        let reply = match target.and_then(|target| target.strip_prefix(secrets::SERVICE)) {
-            Some(operation) => self.answer_of_secrets(caller, operation, &request, &mut record).await,
+        let beside = target.filter(|it| BESIDE.iter().any(|service| it.starts_with(service)));
+        let reply = match beside {
+            Some(target) => self.answer_beside(caller, target, &request, &mut record).await,
             None => self.answer(&parts, body, caller, &request, &mut record).await,
         };
         if self.options.record {
@@ -226,20 +232,24 @@ impl State {
         reply
     }
 
-    /// Answers a request to Secrets Manager.
-    async fn answer_of_secrets(
+    /// Answers a request to one of the services [`BESIDE`] DynamoDB.
+    async fn answer_beside(
         &self,
         caller: Option<&Caller>,
-        operation: &str,
+        target: &str,
         request: &FrontRequest,
         record: &mut Record,
     ) -> io::Result<Reply> {
-        let (action, resource) = secrets::need(operation, &request.body);
+        let of_secrets = target.strip_prefix(secrets::SERVICE);
+        let (action, resource) = match of_secrets {
+            Some(operation) => secrets::need(operation, &request.body),
+            None => queues::need(target, &request.body),
+        };
         record.actions.insert(action.clone());
         if let Some(caller) = caller
             && let Err(refusal) = authorize(caller, Some(&[Need { action, resource, attributes: None }]))
         {
-            (self.options.log)(Entry::said("secretsmanager", &refusal));
+            (self.options.log)(Entry::said(target.split('.').next().unwrap_or_default(), &refusal));
             return Ok(error(&json!({ "__type": "AccessDeniedException", "Message": refusal })));
         }
         let hook = lock(&self.fault).clone();
@@ -247,7 +257,10 @@ impl State {
         if let Fault::AnswerBefore(status, body) = &fault {
             return replaced(*status, body);
         }
-        let answer = secrets::answer(&self.options.engine, operation, &request.body).await;
+        let answer = match of_secrets {
+            Some(operation) => secrets::answer(&self.options.engine, operation, &request.body).await,
+            None => self.options.queues.answer(target, &request.body),
+        };
         match fault {
             Fault::AnswerAfter(status, body) => replaced(status, &body),
             Fault::DropAfter => Err(io::ErrorKind::ConnectionAborted.into()),

@@ -29,6 +29,7 @@ pub mod issuer;
 mod limits;
 pub mod log;
 mod operations;
+pub mod queues;
 pub mod routes;
 pub mod secrets;
 pub mod seed;

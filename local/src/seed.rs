@@ -116,6 +116,7 @@ impl Seed<'_> {
             policies: Vec::new(),
             issuers: Vec::new(),
             api_keys: Vec::new(),
+            webhooks: Vec::new(),
         }
     }
 }

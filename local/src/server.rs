@@ -16,6 +16,7 @@ use crate::{
     http::{self, Host, HttpServer},
     limits::Limits,
     log::LogSink,
+    queues::Queues,
     routes::Router,
     secrets,
     sources::{self, Sources},
@@ -78,6 +79,7 @@ pub struct Server {
     front: Front,
     engine: Engine,
     table: String,
+    queues: Arc<Queues>,
 }
 
 struct StopOnDrop(Arc<Pool>);
@@ -100,7 +102,14 @@ pub fn for_this_machine(template: &mut Template, port: u16, hosts: &[Host]) {
         // All callers of this machine have one address.
         function.environment.entry("CALLS_PER_ADDRESS".to_owned()).and_modify(|it| *it = "100000".to_owned());
         function.environment.entry("KEY_ENVIRONMENT".to_owned()).and_modify(|it| *it = "local".to_owned());
-        function.environment.entry("LOCAL_ISSUERS".to_owned()).and_modify(|it| *it = "allowed".to_owned());
+        for local in ["LOCAL_ISSUERS", "LOCAL_WEBHOOKS"] {
+            function.environment.entry(local.to_owned()).and_modify(|it| *it = "allowed".to_owned());
+        }
+        // A person at a laptop does not wait for hours, and the bus is in memory.
+        function.environment.entry("WEBHOOK_PAUSES".to_owned()).and_modify(|it| *it = "1,2,4,8,16,32,60".to_owned());
+        function.environment.entry("EVENT_BUS".to_owned()).and_modify(|it| *it = "local".to_owned());
+        let buses = function.statements.iter_mut().flat_map(|statement| &mut statement.resources);
+        buses.filter(|resource| resource.ends_with(":event-bus/")).for_each(|resource| resource.push_str("local"));
         if let Some(allowed) = function.environment.get_mut("ALLOWED_ORIGINS") {
             *allowed =
                 [allowed.as_str()].into_iter().chain(own.iter().map(String::as_str)).collect::<Vec<_>>().join(",");
@@ -144,6 +153,7 @@ impl Server {
         let cannot = |error: io::Error| Error::from(format!("cannot start: {error}"));
         // Each reader of the stream hears of each write, also of one that came while it was busy.
         let written = watch::Sender::new(());
+        let queues = Arc::new(Queues::default());
         let front = FrontOptions {
             engine: engine.clone(),
             callers: functions.iter().map(caller).collect(),
@@ -155,6 +165,7 @@ impl Server {
             written: written.clone(),
             telling: sources::telling(&template),
             limits: Limits::new(&template),
+            queues: Arc::clone(&queues),
             record: options.record,
             hosts: options.hosts.clone(),
             log: Arc::clone(&log),
@@ -167,7 +178,7 @@ impl Server {
             log: Arc::clone(&log),
         };
         let pool = Pool::new(functions, pool);
-        let sources = options.sources.then(|| Sources::start(&engine, &template, &pool, &written, &log));
+        let sources = options.sources.then(|| Sources::start(&engine, &template, &pool, &written, &queues, &log));
         let gateway = Arc::new(Gateway {
             router: Router::new(&template),
             cors: template.cors.clone(),
@@ -184,7 +195,7 @@ impl Server {
             let gateway = Arc::clone(&gateway);
             async move { Ok(gateway.handle(request, client).await) }
         });
-        Ok(Self { sources, gateway: gateway.map_err(cannot)?, pool: StopOnDrop(pool), front, engine, table })
+        Ok(Self { sources, gateway: gateway.map_err(cannot)?, pool: StopOnDrop(pool), front, engine, table, queues })
     }
 
     /// Returns the URL of the gateway: `http://127.0.0.1:3000`.
@@ -234,6 +245,11 @@ impl Server {
     /// Lets `hook` decide about every further request to DynamoDB.
     pub fn set_fault(&self, hook: Option<FaultHook>) {
         self.front.set_fault(hook);
+    }
+
+    /// Returns the queues and the event bus.
+    pub fn queues(&self) -> &Queues {
+        &self.queues
     }
 
     /// Ends everything and waits for it: calls under way get their answers, no process is left, and the data is on disk.

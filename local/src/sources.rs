@@ -1,10 +1,14 @@
-//! Invokes functions without a caller, as AWS does: by the records of the table's stream, and by schedules.
+//! Invokes functions without a caller, as AWS does: by the records of the table's stream, by messages of a queue, and by schedules.
 //!
-//! Records of one partition come in their order, and those of different partitions at the same time. A batch that fails is halved
-//! and repeated. A record that fails for good is logged; on AWS it goes to a queue.
+//! Records come in their order; for a source with a parallelization factor only those of one item do. A batch that fails is halved and
+//! repeated. A record that fails for good is logged; on AWS it goes to a queue.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html>
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::future::{BoxFuture, join_all};
 use serde_json::{Value, json};
@@ -18,14 +22,19 @@ use crate::{
     dynamodb::{CallError, Client, Engine},
     functions::{InvokeError, Pool},
     log::{Entry, LogSink},
-    template::{ACCOUNT, REGION, Source, StreamSource, Template},
+    queues::Queues,
+    template::{ACCOUNT, QueueSource, REGION, Source, StreamSource, Template},
 };
 
 /// How long the stream of another DynamoDB is not read if no request of ours has written: another program may write to it.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// The wait before the first repetition of a record. It doubles with each.
+/// The wait before the first repetition of a record, and the longest. It doubles with each.
 const AGAIN: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// How long messages are hidden from other invocations of their function.
+const HIDDEN: Duration = Duration::from_secs(6 * 60);
 
 /// The work that goes on without callers. It ends when this value is dropped; invocations that are under way go on.
 pub(crate) struct Sources(Vec<JoinHandle<()>>);
@@ -43,6 +52,7 @@ impl Sources {
         template: &Template,
         pool: &Arc<Pool>,
         written: &watch::Sender<()>,
+        queues: &Arc<Queues>,
         log: &LogSink,
     ) -> Self {
         let mut tasks = Vec::new();
@@ -51,6 +61,7 @@ impl Sources {
                 let invoked = Invoked { function: function.name.clone(), pool: Arc::clone(pool), log: Arc::clone(log) };
                 tasks.push(match source.clone() {
                     Source::Schedule(every) => tokio::spawn(invoked.on_schedule(every)),
+                    Source::Queue(source) => tokio::spawn(invoked.empty(source, Arc::clone(queues))),
                     Source::Stream(source) => {
                         let client = Client::of(engine);
                         let (table, mut written) = (template.table_name().to_owned(), written.subscribe());
@@ -105,6 +116,28 @@ impl Invoked {
         }
     }
 
+    /// Gives the function the messages of a queue, one batch after the other.
+    async fn empty(self, source: QueueSource, queues: Arc<Queues>) {
+        loop {
+            let records = queues.receive(&source.queue, source.batch_size, HIDDEN).await;
+            let answer = self.pool.invoke(&self.function, &json!({ "Records": records })).await;
+            let mut done: BTreeSet<&str> = records.iter().filter_map(|record| record["messageId"].as_str()).collect();
+            match &answer {
+                Ok(answer) => {
+                    for failed in answer["batchItemFailures"].as_array().into_iter().flatten() {
+                        failed["itemIdentifier"].as_str().map(|id| done.remove(id));
+                    }
+                    queues.delete(&source.queue, &done);
+                }
+                // On AWS they come again once they are not hidden any more.
+                Err(_) => {
+                    queues.show(&source.queue, &done);
+                    sleep(AGAIN).await;
+                }
+            }
+        }
+    }
+
     /// Reads the stream when something was written, and after each `idle`.
     async fn follow(
         &self,
@@ -150,7 +183,8 @@ impl Invoked {
             source.patterns.is_empty() || source.patterns.iter().any(|pattern| matches(pattern, record))
         };
         for record in records.into_iter().filter(wanted) {
-            partitions.entry(record["dynamodb"]["Keys"].to_string()).or_default().push(record);
+            let partition = if source.is_parallel { record["dynamodb"]["Keys"].to_string() } else { String::new() };
+            partitions.entry(partition).or_default().push(record);
         }
         let partitions = partitions.into_values().map(async |records| {
             for batch in records.chunks(source.batch_size) {
@@ -176,7 +210,7 @@ impl Invoked {
                     }
                     Err(_) => sleep(pause).await,
                 }
-                pause *= 2;
+                pause = (pause * 2).min(LONGEST);
             }
             let keys = &batch[0]["dynamodb"]["Keys"];
             (self.log)(Entry::said(&self.function, format!("a record of the stream has failed for good: {keys}")));

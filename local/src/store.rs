@@ -9,7 +9,9 @@ use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, ReturnValue, WriteRequ
 use serde_json::json;
 use shared::domain::event::Stamp;
 use shared::domain::tenant::Counts;
-use shared::domain::{ApiKey, Author, Group, Issuer, Label, Member, Numbers, OwnPolicy, Role, Tenant, Time, User};
+use shared::domain::{
+    ApiKey, Author, Group, Issuer, Label, Member, Numbers, OwnPolicy, Role, Tenant, Time, User, Webhook,
+};
 use shared::gate::NewPicture;
 use shared::id::{Id, TenantId, UserId};
 use shared::table::key::{self, Key, TenantKeys};
@@ -172,6 +174,7 @@ pub struct Things {
     pub policies: Vec<OwnPolicy>,
     pub issuers: Vec<Issuer>,
     pub api_keys: Vec<ApiKey>,
+    pub webhooks: Vec<Webhook>,
 }
 
 /// Makes the items of a new tenant without its members: the tenant itself, its slug, its things.
@@ -193,6 +196,9 @@ pub fn tenant_items(mut tenant: Tenant, things: &Things) -> Result<Vec<Item>> {
     for key in &things.api_keys {
         items.extend(record_items(id, key, now)?);
     }
+    for webhook in &things.webhooks {
+        items.extend(record_items(id, webhook, now)?);
+    }
     for policy in &things.policies {
         items.extend(record_items(id, policy, now)?);
     }
@@ -205,6 +211,7 @@ pub fn tenant_items(mut tenant: Tenant, things: &Things) -> Result<Vec<Item>> {
         jobs: 0,
         issuers: last(&mut things.issuers.iter().map(|it| it.number), 0),
         keys: last(&mut things.api_keys.iter().map(|it| it.id.number()), 0),
+        webhooks: last(&mut things.webhooks.iter().map(|it| it.id.number()), 0),
     };
     let count = |things: usize| u32::try_from(things).unwrap_or(u32::MAX);
     tenant.counts = Counts {
@@ -212,6 +219,7 @@ pub fn tenant_items(mut tenant: Tenant, things: &Things) -> Result<Vec<Item>> {
         labels: count(things.labels.len()),
         issuers: count(things.issuers.len()),
         keys: count(things.api_keys.len()),
+        webhooks: count(things.webhooks.len()),
         policies: count(things.policies.len()),
     };
     items.extend(record_items(id, &tenant, now)?);

@@ -90,6 +90,8 @@ pub enum Kind {
 pub enum Source {
     /// The table's stream.
     Stream(StreamSource),
+    /// Messages of a queue.
+    Queue(QueueSource),
     /// An invocation each time that this long has passed.
     Schedule(Duration),
 }
@@ -101,8 +103,19 @@ pub struct StreamSource {
     pub patterns: Vec<Value>,
     /// The most records of an invocation.
     pub batch_size: usize,
+    /// Whether records of different items may come at the same time.
+    pub is_parallel: bool,
     /// How often a record is repeated whose invocation failed.
     pub retries: u64,
+}
+
+/// The queue whose messages a function gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueSource {
+    /// Its ARN.
+    pub queue: String,
+    /// The most messages of an invocation.
+    pub batch_size: usize,
 }
 
 /// A route of the HTTP API.

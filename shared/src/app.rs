@@ -6,6 +6,7 @@ mod keys;
 mod lists;
 mod sign_in;
 mod tokens;
+mod webhooks;
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};

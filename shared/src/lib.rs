@@ -2,9 +2,9 @@
 //! (`local/tests/floors.rs`):
 //!
 //! 1. `domain`, a package of its own: records and decisions; pure
-//! 2. [`log`], [`answer`], [`trace`], [`api_key`]: leaves
+//! 2. [`log`], [`answer`], [`trace`], [`api_key`], [`webhook`]: leaves
 //! 3. `table`: the only floor that knows DynamoDB; functions cannot reach it
-//! 4. `secrets`: the only floor that knows Secrets Manager
+//! 4. `services`: the only floor that knows Secrets Manager, SQS and EventBridge
 //! 5. [`gate`]: the one way to the table: read, decide, write
 //! 6. [`http`]: one request, its body and its credential
 //! 7. [`dialect`]: the dialects
@@ -19,13 +19,14 @@ pub mod dialect;
 pub mod gate;
 pub mod http;
 pub mod log;
-mod secrets;
 mod serve;
+mod services;
 #[cfg(feature = "table")]
 pub mod table;
 #[cfg(not(feature = "table"))]
 mod table;
 pub mod trace;
+pub mod webhook;
 pub mod work;
 
 pub use answer::Answer;

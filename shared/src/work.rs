@@ -1,5 +1,7 @@
 //! One invocation that no caller has made: the table's stream, or a schedule.
 
+mod outbox;
+
 use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -156,7 +158,7 @@ impl App {
         })
     }
 
-    fn asked_by_product<'a>(&'a self, work: &'a Work) -> Asked<'a> {
+    pub(super) fn asked_by_product<'a>(&'a self, work: &'a Work) -> Asked<'a> {
         self.asked_as(&work.request_id, "product", &work.meter, work.deadline)
     }
 }

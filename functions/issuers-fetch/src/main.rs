@@ -1,18 +1,18 @@
-mod address;
 mod fetch;
 
 use std::sync::OnceLock;
 
 use fetch::Fetcher;
+use outbound::Outbound;
 
 /// Made at the first fetch.
 static FETCHER: OnceLock<Fetcher> = OnceLock::new();
 
-/// Fetches the keys of the identity providers that tenants trust. No other function has a way out to the internet.
+/// Fetches the keys of the identity providers that tenants trust.
 fn main() -> Result<(), lambda_http::Error> {
     // Only `cargo run` sets it.
     let is_laptop = std::env::var("LOCAL_ISSUERS").is_ok_and(|text| !text.is_empty());
-    let fetcher = Fetcher::new(is_laptop)?;
+    let fetcher = Fetcher(Outbound::new(is_laptop)?);
     FETCHER.get_or_init(|| fetcher);
     shared::serve_product(|app, work| {
         app.fetch(work, &|iss| {

@@ -255,10 +255,10 @@ pub fn command(program: &Path, function: &Function, access_key: &str, task_root:
     ];
     let mut command = Command::new(program);
     command.env_clear().envs(lambda).envs(&function.environment).env("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url);
-    // The front is Secrets Manager too, for the functions that have a secret.
-    let secrets = "AWS_ENDPOINT_URL_SIGNING_SECRET";
-    if function.environment.contains_key(secrets) {
-        command.env(secrets, dynamodb_url);
+    // The front is each other service, too, for the functions that call it.
+    let others = ["AWS_ENDPOINT_URL_SIGNING_SECRET", "AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL_EVENTS"];
+    for other in others.into_iter().filter(|it| function.environment.contains_key(*it)) {
+        command.env(other, dynamodb_url);
     }
     command.current_dir(task_root);
     command

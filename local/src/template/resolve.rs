@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::{ACCOUNT, DEFAULT_TABLE, REGION, table_arn};
-use crate::{Result, secrets};
+use crate::{Result, queues, secrets};
 
 /// Returns the parameters with their defaults.
 pub(super) fn parameters(declared: &Value) -> Result<BTreeMap<String, Value>> {
@@ -88,6 +88,7 @@ impl Resolver<'_> {
             ("AWS::Partition", _) => "aws".into(),
             ("AWS::AccountId", _) => ACCOUNT.into(),
             (_, Some(resource)) if resource["Type"] == "AWS::SecretsManager::Secret" => secrets::arn(name).into(),
+            (_, Some(resource)) if resource["Type"] == "AWS::SQS::Queue" => queues::url(name).into(),
             (_, Some(resource)) if resource["Type"] == "AWS::DynamoDB::Table" => {
                 self.table_name(&resource["Properties"])?.into()
             }
@@ -97,10 +98,11 @@ impl Resolver<'_> {
     }
 
     fn attribute(&self, path: &str, at: &str) -> Result<Value> {
-        let table = path.strip_suffix(".Arn").and_then(|name| self.resources.get(name));
-        match table.filter(|resource| resource["Type"] == "AWS::DynamoDB::Table") {
-            Some(table) => Ok(table_arn(&self.table_name(&table["Properties"])?).into()),
-            None => Err(format!("{at}: the attribute `{path}` is not supported").into()),
+        let of = path.strip_suffix(".Arn").and_then(|name| Some((name, self.resources.get(name)?)));
+        match of.map(|(name, resource)| (name, resource["Type"].as_str().unwrap_or_default(), resource)) {
+            Some((_, "AWS::DynamoDB::Table", table)) => Ok(table_arn(&self.table_name(&table["Properties"])?).into()),
+            Some((name, "AWS::SQS::Queue", _)) => Ok(queues::arn(name).into()),
+            _ => Err(format!("{at}: the attribute `{path}` is not supported").into()),
         }
     }
 

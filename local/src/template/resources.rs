@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{
-    Function, Kind, Route, Source, Statement, StreamSource, Template,
+    Function, Kind, QueueSource, Route, Source, Statement, StreamSource, Template,
     resolve::{Resolver, intrinsic, parameters},
 };
 use crate::{Error, Result, sources};
@@ -154,6 +154,7 @@ impl<'a> Reader<'a> {
                 // SAM would make a permission for each, and CloudFormation takes 500 resources.
                 Some("HttpApi") => return Err(format!("{at}: write the route in the DefinitionBody of the API").into()),
                 Some("DynamoDB") => sources.push(self.stream(&event["Properties"], &at)?),
+                Some("SQS") => sources.push(self.queue(&event["Properties"], &at)?),
                 Some("Schedule") => sources.push(self.schedule(&event["Properties"], &at)?),
                 _ => return Err(format!("{at}: events of type {} are not supported", event["Type"]).into()),
             }
@@ -196,15 +197,11 @@ impl<'a> Reader<'a> {
     }
 
     fn stream(&self, properties: &Value, at: &str) -> Result<Source> {
-        const USED: [&str; 4] = ["Stream", "FilterCriteria", "BatchSize", "MaximumRetryAttempts"];
+        const USED: [&str; 5] =
+            ["Stream", "FilterCriteria", "BatchSize", "MaximumRetryAttempts", "ParallelizationFactor"];
         // Here a stream has one shard, no record is old, and the log is the queue of failures. A failing batch is always bisected.
-        const UNUSED: [&str; 5] = [
-            "StartingPosition",
-            "ParallelizationFactor",
-            "BisectBatchOnFunctionError",
-            "MaximumRecordAgeInSeconds",
-            "DestinationConfig",
-        ];
+        const UNUSED: [&str; 4] =
+            ["StartingPosition", "BisectBatchOnFunctionError", "MaximumRecordAgeInSeconds", "DestinationConfig"];
         only_known(properties, &[&USED[..], &UNUSED].concat(), at)?;
         let number = |property: &str| {
             let value = self.0.resolve(&properties[property], &format!("{at}.{property}"))?;
@@ -222,7 +219,21 @@ impl<'a> Reader<'a> {
         Ok(Source::Stream(StreamSource {
             patterns: list(&filters).map(pattern).collect::<Result<_>>()?,
             batch_size: usize::try_from(number("BatchSize")?.max(1)).unwrap_or(usize::MAX),
+            is_parallel: properties["ParallelizationFactor"].as_u64().is_some_and(|factor| factor > 1),
             retries: number("MaximumRetryAttempts")?,
+        }))
+    }
+
+    fn queue(&self, properties: &Value, at: &str) -> Result<Source> {
+        only_known(properties, &["Queue", "BatchSize", "FunctionResponseTypes"], at)?;
+        if properties["FunctionResponseTypes"] != json!(["ReportBatchItemFailures"]) {
+            return Err(format!("{at}.FunctionResponseTypes: not ReportBatchItemFailures").into());
+        }
+        let most = self.0.resolve(&properties["BatchSize"], &format!("{at}.BatchSize"))?;
+        let most = most.as_u64().ok_or_else(|| Error::from(format!("{at}.BatchSize: not a whole number")))?;
+        Ok(Source::Queue(QueueSource {
+            queue: self.0.text(&properties["Queue"], &format!("{at}.Queue"))?,
+            batch_size: usize::try_from(most.max(1)).unwrap_or(usize::MAX),
         }))
     }
 

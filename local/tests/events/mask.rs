@@ -62,6 +62,7 @@ pub fn mask(value: &mut Value, started: Time) {
         Value::String(text) if text.starts_with("ey") && text.matches('.').count() == 2 => *text = "<token>".into(),
         Value::String(text) if text.starts_with("rt_") => *text = "<refresh token>".into(),
         Value::String(text) if text.starts_with("rk_") => *text = "<key>".into(),
+        Value::String(text) if text.starts_with("whsec_") => *text = "<secret>".into(),
         Value::String(text) if text.starts_with("inv_") => *text = "<secret>".into(),
         Value::String(text) => {
             let time = serde_json::from_value::<Time>(json!(text)).ok();

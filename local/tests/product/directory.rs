@@ -7,7 +7,7 @@ use shared::credential::Kind;
 use shared::domain::group::MAX_GROUPS;
 use shared::domain::tenant::Counts;
 use shared::domain::{Group, Tenant};
-use shared::id::{GroupId, JobId, KeyId, LabelId, PolicyId, RoleId, TenantId, UserId, issuer_uuid};
+use shared::id::{GroupId, JobId, KeyId, LabelId, PolicyId, RoleId, TenantId, UserId, WebhookId, issuer_uuid};
 use shared::table::encode;
 use shared::table::key::TenantKeys;
 
@@ -16,10 +16,10 @@ use crate::harness::{ACME, Product};
 const GLOBEX: TenantId = TenantId::new(2);
 
 /// Ids by their kinds, as UUIDs and as the numbers of some dialects.
-struct Ids([(&'static str, String); 11]);
+struct Ids([(&'static str, String); 12]);
 
 /// The calls with an id in every position. `<user>` stands for the UUID of a user, `<user number>` for the number.
-const CALLS: [(&str, &str, &str); 79] = [
+const CALLS: [(&str, &str, &str); 86] = [
     ("DELETE", "/v1/sessions/0b3e0f5e-33a4-4b0f-9d3c-0d8a6f6e9a10", ""),
     ("DELETE", "/v1/users/<user>/sessions", ""),
     ("GET", "/v1/users/<user>", ""),
@@ -114,6 +114,13 @@ const CALLS: [(&str, &str, &str); 79] = [
     ("POST", "/v1/api-keys/<key>/rotate", "{}"),
     ("POST", "/v1/api-keys/<key>/take-over", ""),
     ("DELETE", "/v1/api-keys/<key>", ""),
+    ("GET", "/v1/webhooks/<webhook>", ""),
+    ("PATCH", "/v1/webhooks/<webhook>", r#"{"name": "X"}"#),
+    ("POST", "/v1/webhooks/<webhook>/rotate", "{}"),
+    ("POST", "/v1/webhooks/<webhook>/test", ""),
+    ("POST", "/v1/webhooks/<webhook>/replay", ""),
+    ("GET", "/v1/webhooks/<webhook>/failures", ""),
+    ("DELETE", "/v1/webhooks/<webhook>", ""),
     ("GET", "/v1/invitations/<user>", ""),
     ("POST", "/v1/invitations/<user>/resend", "{}"),
     ("DELETE", "/v1/invitations/<user>", ""),
@@ -136,6 +143,7 @@ impl Ids {
             ("<issuer>", issuer_uuid(&format!("https://id-{number}.example")).to_string()),
             ("<policy>", PolicyId::new(number).uuid_in(tenant).to_string()),
             ("<key>", KeyId::new(number).uuid_in(tenant).to_string()),
+            ("<webhook>", WebhookId::new(number).uuid_in(tenant).to_string()),
         ])
     }
 
@@ -186,6 +194,8 @@ async fn ids_of_another_tenant_are_answered_like_ids_that_do_not_exist() {
     theirs("POST", "/v1/issuers", Some(json!({ "iss": "https://id-7.example", "audiences": ["app"] }))).await;
     for _ in 0..7 {
         theirs("POST", "/v1/api-keys", Some(json!({ "name": "Theirs", "roles": ["user"] }))).await;
+        let webhook = json!({ "name": "Theirs", "url": "https://hooks.example", "status": "disabled" });
+        theirs("POST", "/v1/webhooks", Some(webhook)).await;
     }
     // The deletion of a group that somebody is in is a job.
     let group = GroupId::new(8).uuid_in(GLOBEX);
@@ -252,7 +262,14 @@ async fn there_can_be_only_so_many() {
 
     let tenant = product.tenant(ACME).await;
     let full = Tenant {
-        counts: Counts { groups: MAX_GROUPS as u32, labels: 1_000, issuers: 20, keys: 250, policies: 100 },
+        counts: Counts {
+            groups: MAX_GROUPS as u32,
+            labels: 1_000,
+            issuers: 20,
+            keys: 250,
+            policies: 100,
+            webhooks: 20,
+        },
         ..tenant.clone()
     };
     product.store.put(encode(&TenantKeys(ACME).tenant(), None, &full).unwrap()).await.unwrap();
@@ -261,6 +278,8 @@ async fn there_can_be_only_so_many() {
         assert_eq!((over.status, &over.json()["code"]), (422, &json!("limit_reached")), "{path}");
     }
     let over = call("POST", "/v1/api-keys", json!({ "name": "One more", "roles": ["user"] })).await;
+    assert_eq!((over.status, &over.json()["code"]), (422, &json!("limit_reached")));
+    let over = call("POST", "/v1/webhooks", json!({ "name": "One more", "url": "https://hooks.example" })).await;
     assert_eq!((over.status, &over.json()["code"]), (422, &json!("limit_reached")));
     let text = r#"forbid (principal, action == Action::"label:manage", resource);"#;
     let over = call("POST", "/v1/policies", json!({ "name": "One more", "text": text })).await;

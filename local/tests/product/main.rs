@@ -32,3 +32,4 @@ mod searches;
 mod secrecy;
 mod settings;
 mod sign_in;
+mod webhooks;

@@ -85,6 +85,7 @@ impl Rules {
             "issuer:manage" => (Some(Action::ManageIssuers { of_deployment: false }), tenant(of)),
             "event:read" => (Some(Action::ReadEvents), tenant(of)),
             "event:write" => (Some(Action::WriteEvents), tenant(of)),
+            "webhook:manage" => (Some(Action::ManageWebhooks), tenant(of)),
             "session:introspect" => (Some(Action::Introspect), tenant(of)),
             "decision:check" => (Some(Action::Check), member(&plain, self)),
             "key:create" => (Some(Action::Key(KeyDeed::Create)), key(of)),

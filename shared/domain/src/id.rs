@@ -22,6 +22,7 @@ pub enum Kind {
     Job = 9,
     Issuer = 10,
     Key = 11,
+    Webhook = 16,
 }
 
 /// The identity of one thing of a kind: a number from 1 to 2^31-1. Atomic counters of the table number tenants, users and
@@ -42,6 +43,7 @@ pub type LabelId = Id<{ Kind::Label as u8 }>;
 pub type PolicyId = Id<{ Kind::Policy as u8 }>;
 pub type JobId = Id<{ Kind::Job as u8 }>;
 pub type KeyId = Id<{ Kind::Key as u8 }>;
+pub type WebhookId = Id<{ Kind::Webhook as u8 }>;
 
 /// An id as a request spells it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,12 +1,13 @@
 //! The records and decisions of Rolecall. This package is pure: it has no HTTP, no AWS, no clock and no random numbers.
 //!
-//! - [`id`], [`time`], [`text`], [`problem`], [`sign_in`]: leaves
+//! - [`id`], [`time`], [`text`], [`problem`], [`sign_in`], [`address`]: leaves
 //! - [`tenant`], [`member`], [`role`], [`group`], [`label`], [`job`], [`session`], [`issuer`], [`api_key`], [`own_policy`], [`thing`],
-//!   with [`meta`]: the records; [`catalog`]: everything that decides in a tenant
+//!   [`webhook`], with [`meta`]: the records; [`catalog`]: everything that decides in a tenant
 //! - [`policy`]: the decision, by Cedar policies
 //! - [`record`]: the trait of all records; [`event`], [`chain`]: the audit chain of a record; [`checkpoint`]: a tree of all events
 //! - [`member::change`], [`role::change`], [`group::change`], [`tenant::change`]: the edits of a record, and the actions of an edit
 
+pub mod address;
 pub mod api_key;
 pub mod catalog;
 pub mod chain;
@@ -34,6 +35,7 @@ pub mod tenant;
 pub mod text;
 pub mod thing;
 pub mod time;
+pub mod webhook;
 
 pub use api_key::{ApiKey, ApiKeyEdit};
 pub use catalog::{Catalog, Entry, Known, Names, Origin, Policy};
@@ -61,3 +63,4 @@ pub use tenant::change::TenantEdit;
 pub use tenant::{Numbers, Tenant, User};
 pub use thing::Thing;
 pub use time::Time;
+pub use webhook::{Webhook, WebhookEdit};

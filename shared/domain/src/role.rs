@@ -36,7 +36,7 @@ pub const MAX_PERMISSIONS: usize = 200;
 pub const MAX_PERMISSIONS_OF_ALL: usize = 5_000;
 
 /// The product's own permissions, each with the lowest rank that holds it and its description.
-const PERMISSIONS: [(&str, u8, &str); 25] = [
+const PERMISSIONS: [(&str, u8, &str); 26] = [
     (EVERYTHING, 3, "Everything, whatever it is called"),
     ("member:read", 1, "See the members of the tenant"),
     ("member:update-profile", 2, "Change names and profession of a member"),
@@ -62,6 +62,7 @@ const PERMISSIONS: [(&str, u8, &str); 25] = [
     ("event:write", 2, "Add events of the product's own to the tenant's record"),
     ("key:create", 2, "Make API keys, and rotate one's own"),
     ("key:manage", 2, "See, rotate and end the API keys of others"),
+    ("webhook:manage", 2, "Define, change, test and delete webhooks"),
 ];
 
 /// One named permission of a role: granted, or explicitly denied, which wins over every grant.

@@ -258,6 +258,8 @@ pub struct Counts {
     pub keys: u32,
     #[serde(default)]
     pub policies: u32,
+    #[serde(default)]
+    pub webhooks: u32,
 }
 
 /// The last number of each kind that was given in a tenant. No number is given twice.
@@ -273,6 +275,8 @@ pub struct Numbers {
     pub issuers: u32,
     #[serde(default, skip_serializing_if = "is_zero")]
     pub keys: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub webhooks: u32,
 }
 
 /// A kind of which there is none is left out, as in items that older code has written: conditions compare all of them.
@@ -283,7 +287,7 @@ fn is_zero(count: &u32) -> bool {
 /// The numbers of a new tenant.
 impl Default for Numbers {
     fn default() -> Self {
-        Self { roles: BUILT_IN_ROLES, groups: 0, labels: 0, policies: 0, jobs: 0, issuers: 0, keys: 0 }
+        Self { roles: BUILT_IN_ROLES, groups: 0, labels: 0, policies: 0, jobs: 0, issuers: 0, keys: 0, webhooks: 0 }
     }
 }
 

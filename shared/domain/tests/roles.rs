@@ -237,6 +237,7 @@ fn the_table_says_who_may_make_and_delete_which_role() {
         ("ask about a token of it", Action::Introspect),
         ("read its record", Action::ReadEvents),
         ("add to its record", Action::WriteEvents),
+        ("manage webhooks", Action::ManageWebhooks),
     ];
     table("the tenant", asked.into_iter().map(|(name, action)| (name, action, tenant.clone())).collect());
     let deeds = [

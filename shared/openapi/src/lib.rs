@@ -227,6 +227,14 @@ impl Operation {
         self
     }
 
+    /// Something goes out after the answer.
+    pub fn sent<T: JsonSchema>(mut self) -> Self {
+        let schema = self.schema::<T>(SchemaSettings::draft2020_12().for_serialize());
+        let headers = ["x-request-id", "policy-notices", "idempotent-replayed"];
+        self.response(202, "It is on its way", Some((JSON, schema)), &headers);
+        self
+    }
+
     /// The answer to a success says nothing: a role is gone.
     pub fn deleted(mut self) -> Self {
         self.problems_of(Scope::OldRoles);

@@ -16,7 +16,7 @@ use crate::gate::Asked;
 use crate::http::call::Call;
 use crate::http::signing::SigningKeys;
 use crate::http::signing::rotation::{AHEAD_IN_EMERGENCY, Published, due};
-use crate::secrets::Secret;
+use crate::services::Secret;
 use crate::table::{Condition, Item, decode, encode, key};
 use crate::{lock, now};
 

@@ -1,6 +1,7 @@
 //! The dialects: the form of a member in each, and the answer of each to every problem.
 
 pub mod authzen;
+pub mod cloudevent;
 pub mod directory;
 pub mod members;
 pub mod membership;

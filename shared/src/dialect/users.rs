@@ -16,6 +16,7 @@ mod picture;
 mod policy;
 mod sessions;
 mod things;
+mod webhook;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -38,6 +39,7 @@ pub use batch::{Answered, Answers, Batch, MAX_ANSWER, MAX_BATCH, MAX_RECORDED, M
 pub use change::{Change, GroupMembership, UserCreation, UserPatch, joining, roles};
 pub(crate) use check::tags;
 pub use check::{Check, Explanation, MAX_THING_ID, ShownDecision};
+pub(crate) use event::shown_subject;
 pub use event::{ChainCheck, Checkpoints, EVENT_ORDERS, Events, ShownEvent, wanted_events, wanted_subject};
 pub use fields::{STATUSES, UserFields, UserStatus};
 pub use invitation::{
@@ -52,6 +54,9 @@ pub use picture::{DataUri, MAX_PICTURE_BODY, image};
 pub use policy::{CedarText, NewPolicy, Policies, ShownPolicy, ShownTrial};
 pub use sessions::Sessions;
 pub use things::*;
+pub use webhook::{
+    ShownWebhook, WebhookCreation, WebhookFailures, WebhookRotation, WebhookUpdate, WebhookWithSecret, Webhooks,
+};
 
 pub static USERS: Dialect = Dialect {
     name: "users",

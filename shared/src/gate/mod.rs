@@ -24,6 +24,7 @@ pub mod issuers;
 pub mod jobs;
 mod known;
 pub mod list;
+pub mod outbox;
 mod people;
 mod picture;
 mod plan;
@@ -38,6 +39,7 @@ pub mod sessions;
 mod several;
 mod things;
 pub mod tokens;
+pub mod webhooks;
 
 use std::time::{Duration, Instant};
 

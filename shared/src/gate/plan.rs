@@ -217,6 +217,7 @@ impl<'f> Plan<'f> {
                 self.tenant.issuers += tally.issuers;
                 self.tenant.keys += tally.keys;
                 self.tenant.policies += tally.policies;
+                self.tenant.webhooks += tally.webhooks;
                 self.tenant.rules |= tally.rules;
                 self.tenant.names |= tally.names;
                 self.written.push(written);

@@ -1,7 +1,7 @@
 //! What a request reads, beside what every request reads.
 
 use domain::MemberEdit;
-use domain::id::{GroupId, JobId, KeyId, LabelId, PolicyId, RoleId, UserId, Uuid};
+use domain::id::{GroupId, JobId, KeyId, LabelId, PolicyId, RoleId, UserId, Uuid, WebhookId};
 
 use super::Idempotency;
 
@@ -17,6 +17,7 @@ pub struct Reads {
     pub(super) job: Option<JobId>,
     pub(super) issuer: Option<Uuid>,
     pub(super) api_key: Option<KeyId>,
+    pub(super) webhook: Option<WebhookId>,
     pub(super) session: Option<(UserId, String)>,
     /// A thing of the product, by its type and id.
     pub(super) thing: Option<String>,
@@ -99,6 +100,11 @@ impl Reads {
     /// An API key; `None` for an id that cannot be a key's.
     pub fn api_key(api_key: Option<KeyId>) -> Self {
         Self { api_key, ..Self::default() }.unshown()
+    }
+
+    /// A webhook; `None` for an id that cannot be a webhook's.
+    pub fn webhook(webhook: Option<WebhookId>) -> Self {
+        Self { webhook, ..Self::default() }.unshown()
     }
 
     /// The end of the chain of a thing of the product's own.

@@ -1,9 +1,9 @@
 //! The things of a tenant that a request names, one of a kind: a group, a label, a policy, a job, an
-//! issuer, an API key, a session, a thing of the product.
+//! issuer, an API key, a session, a thing of the product, a webhook.
 
 use std::collections::HashMap;
 
-use domain::{ApiKey, Group, Issuer, Job, Label, OwnPolicy, Problem, Session, Thing};
+use domain::{ApiKey, Group, Issuer, Job, Label, OwnPolicy, Problem, Session, Thing, Webhook};
 use serde::de::DeserializeOwned;
 
 use super::Reads;
@@ -20,11 +20,12 @@ pub(super) struct Things {
     issuer: Option<Issuer>,
     api_key: Option<ApiKey>,
     pub session: Option<Session>,
+    webhook: Option<Webhook>,
     thing: Option<Thing>,
 }
 
 /// Where the named things are, in the order of [`Things`].
-fn places(keys: TenantKeys, reads: &Reads) -> [Option<Key>; 8] {
+fn places(keys: TenantKeys, reads: &Reads) -> [Option<Key>; 9] {
     [
         reads.group.map(|id| keys.group(id)),
         reads.label.map(|id| keys.label(id)),
@@ -34,6 +35,7 @@ fn places(keys: TenantKeys, reads: &Reads) -> [Option<Key>; 8] {
         reads.api_key.map(|id| keys.api_key(id)),
         reads.session.as_ref().map(|(user, id)| keys.session(*user, id)),
         reads.thing.as_ref().map(|name| keys.thing(name)),
+        reads.webhook.map(|id| keys.webhook(id)),
     ]
 }
 
@@ -48,7 +50,7 @@ impl Things {
     /// # Errors
     /// An item is none of ours.
     pub fn of(keys: TenantKeys, reads: &Reads, found: &mut HashMap<Key, Item>) -> Result<Self, Malformed> {
-        let [group, label, policy, job, issuer, api_key, session, thing] = places(keys, reads);
+        let [group, label, policy, job, issuer, api_key, session, thing, webhook] = places(keys, reads);
         let thing: Option<Thing> = take(found, thing)?;
         Ok(Self {
             group: take(found, group)?,
@@ -59,6 +61,7 @@ impl Things {
             api_key: take(found, api_key)?,
             session: take(found, session)?,
             thing: thing.map(|thing| Thing { name: reads.thing.clone().unwrap_or_default(), ..thing }),
+            webhook: take(found, webhook)?,
         })
     }
 }
@@ -123,6 +126,14 @@ impl Facts {
     pub fn api_key(&self) -> Result<Unseen<'_, ApiKey>, Problem> {
         self.things.api_key.as_ref().filter(|key| !key.ended).map(Unseen).ok_or(Problem::NotFound("API key"))
     }
+    /// The webhook that [`Reads`] named.
+    ///
+    /// # Errors
+    /// [`Problem::NotFound`]
+    pub fn webhook(&self) -> Result<Unseen<'_, Webhook>, Problem> {
+        self.things.webhook.as_ref().map(Unseen).ok_or(Problem::NotFound("webhook"))
+    }
+
     /// The thing of the product that [`Reads`] named, if anything is written down of it.
     pub(super) fn thing(&self) -> Option<Unseen<'_, Thing>> {
         self.things.thing.as_ref().map(Unseen)

@@ -3,6 +3,7 @@
 mod events;
 mod invitations;
 mod issuers;
+mod webhooks;
 
 use std::borrow::Cow;
 
@@ -15,6 +16,7 @@ use unicode_normalization::char::is_combining_mark;
 pub use events::*;
 pub use invitations::Listed;
 pub use issuers::*;
+pub use webhooks::*;
 
 /// The name of the overloaded index.
 pub const INDEX: &str = "GSI1";

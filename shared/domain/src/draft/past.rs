@@ -22,6 +22,7 @@ use crate::role::Role;
 use crate::role::change::RoleEdit;
 use crate::tenant::Tenant;
 use crate::thing::Thing;
+use crate::webhook::Webhook;
 
 /// The settings of a tenant, as policies name them.
 const SETTINGS: [&str; 5] = ["acceptance", "allowed_domains", "inviters", "seats", "session_seconds"];
@@ -100,6 +101,7 @@ impl Rules {
             }
             OwnPolicy::KIND => judge(&[Action::ManagePolicies], &tenant),
             Issuer::KIND => judge(&[Action::ManageIssuers { of_deployment: false }], &tenant),
+            Webhook::KIND => judge(&[Action::ManageWebhooks], &tenant),
             Thing::KIND => judge(&[Action::WriteEvents], &tenant),
             // Sessions and jobs: the record does not say how somebody signed in, and jobs are the product's own.
             _ => return None,

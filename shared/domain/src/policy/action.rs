@@ -56,6 +56,8 @@ pub enum Action<'a> {
         rank: u8,
     },
     ManageLabels,
+    /// To make, see, change, try out or delete a webhook.
+    ManageWebhooks,
     /// With the names of the settings that the change mentions.
     UpdateTenant {
         settings: BTreeSet<&'static str>,
@@ -132,6 +134,7 @@ impl Action<'_> {
             Action::DeleteRole { .. } => "role:delete",
             Action::ManageGroups { .. } => "group:manage",
             Action::ManageLabels => "label:manage",
+            Action::ManageWebhooks => "webhook:manage",
             Action::UpdateTenant { .. } => "tenant:update",
             Action::DeleteTenant => "tenant:delete",
             Action::ManageIssuers { .. } => "issuer:manage",
@@ -187,6 +190,7 @@ impl Action<'_> {
                 | Action::DeleteRole { .. }
                 | Action::ManageGroups { .. }
                 | Action::ManageLabels
+                | Action::ManageWebhooks
                 | Action::UpdateTenant { .. }
                 | Action::DeleteTenant
                 | Action::ManageIssuers { .. }
@@ -207,7 +211,8 @@ impl Action<'_> {
     pub fn context(&self, around: Around) -> Record {
         let mut pairs = vec![("dialect", string(around.dialect)), ("now", around.time())];
         match self {
-            Action::CreateRole | Action::ManageLabels | Action::Read | Action::UpdateProfile => {}
+            Action::CreateRole | Action::ManageLabels | Action::ManageWebhooks => {}
+            Action::Read | Action::UpdateProfile => {}
             Action::ReadPolicies | Action::ManagePolicies => {}
             Action::DeleteTenant | Action::CreateTenant | Action::Check | Action::Introspect | Action::Key(_) => {}
             Action::ManageIssuers { of_deployment } => pairs.push(("ofDeployment", Value::Bool(*of_deployment))),

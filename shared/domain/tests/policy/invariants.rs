@@ -121,8 +121,10 @@ fn may(world: &World, dialect: &str, caller: &Member, action: &Action, target: &
             Action::UpdateTenant { .. } | Action::DeleteTenant | Action::CreateTenant | Action::Introspect => {
                 panic!("those are in tests/roles.rs")
             }
+            Action::ManageIssuers { .. } | Action::ManageWebhooks | Action::Key(_) => {
+                panic!("those are in tests/roles.rs")
+            }
             Action::ReadPolicies | Action::ManagePolicies => panic!("those are in tests/roles.rs"),
-            Action::ManageIssuers { .. } | Action::Key(_) => panic!("those are in tests/roles.rs"),
             Action::ReadEvents | Action::WriteEvents => panic!("those are in tests/roles.rs"),
             Action::List(_) => panic!("that is in tests/policy.rs"),
             Action::StartSession(_) => panic!("that is in tests/roles.rs"),

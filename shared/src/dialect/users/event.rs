@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 
 use domain::event::{Author, Difference};
-use domain::id::{GroupId, JobId, KeyId, LabelId, MembershipId, PolicyId, RoleId, TenantId, UserId, parse_uuid};
+use domain::id::{
+    GroupId, JobId, KeyId, LabelId, MembershipId, PolicyId, RoleId, TenantId, UserId, WebhookId, parse_uuid,
+};
 use domain::meta::MAX_NAME;
 use domain::problem::{Fault, Wrong};
-use domain::{ApiKey, Checkpoint, Event, Group, Job, Label, Member, OwnPolicy, Record, Role, Subject, Tenant, Time};
+use domain::{
+    ApiKey, Checkpoint, Event, Group, Job, Label, Member, OwnPolicy, Record, Role, Subject, Tenant, Time, Webhook,
+};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -106,6 +110,7 @@ fn record_id(kind: &str, id: &str, tenant: TenantId) -> Option<String> {
         Job::KIND => JobId::from_uuid_in(uuid()?, tenant).map(|id| id.to_string()),
         OwnPolicy::KIND => PolicyId::from_uuid_in(uuid()?, tenant).map(|id| id.to_string()),
         ApiKey::KIND => KeyId::from_uuid_in(uuid()?, tenant).map(|id| id.to_string()),
+        Webhook::KIND => WebhookId::from_uuid_in(uuid()?, tenant).map(|id| id.to_string()),
         _ => Some(id.to_owned()),
     }
 }
@@ -122,10 +127,16 @@ fn shown_id(kind: &str, id: &str, tenant: TenantId) -> String {
         Job::KIND => JobId::try_from(number).ok().map(|id| id.uuid_in(tenant)),
         OwnPolicy::KIND => PolicyId::try_from(number).ok().map(|id| id.uuid_in(tenant)),
         ApiKey::KIND => KeyId::try_from(number).ok().map(|id| id.uuid_in(tenant)),
+        Webhook::KIND => WebhookId::try_from(number).ok().map(|id| id.uuid_in(tenant)),
         "membership" => MembershipId::try_from(number).ok().map(MembershipId::uuid),
         _ => None,
     });
     uuid.map_or_else(|| id.to_owned(), |uuid| uuid.to_string())
+}
+
+/// A record, as filters of the record name it: `member:726f6c65-…`.
+pub(crate) fn shown_subject(subject: &Subject, tenant: TenantId) -> String {
+    format!("{}:{}", subject.kind, shown_id(&subject.kind, &subject.id, tenant))
 }
 
 /// A value of an attribute with UUIDs in place of numbers.
@@ -156,7 +167,7 @@ fn shown_value(kind: &str, attribute: &str, value: &Value, tenant: TenantId) -> 
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "EventSubject"))]
 struct ShownSubject<'a> {
-    /// `tenant`, `member`, `role`, `group`, `label`, `job`, `policy`, `issuer`, `key` or `session`; `thing` for
+    /// `tenant`, `member`, `role`, `group`, `label`, `job`, `policy`, `issuer`, `key`, `webhook` or `session`; `thing` for
     /// what is the product's own.
     kind: &'a str,
     /// Its UUID; of a thing its type and id with a `:` between them. That of an issuer has a number behind a dot: an entry that was deleted and made again has a chain of its own.

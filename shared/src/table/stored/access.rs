@@ -1,9 +1,9 @@
-//! The records of who may come in, and of what a tenant forbids: issuers, sessions, API keys and policies;
-//! and things of the product.
+//! The records of who may come in, of what a tenant forbids, and of who hears of changes: issuers, sessions, API keys, policies and
+//! webhooks; and things of the product.
 
 use domain::event::Stamp;
 use domain::id::TenantId;
-use domain::{Actor, ApiKey, Entry, Issuer, OwnPolicy, Problem, Record, Session, Thing};
+use domain::{Actor, ApiKey, Entry, Issuer, OwnPolicy, Problem, Record, Session, Thing, Webhook};
 
 use super::{Image, Link, Stored, Written, stamp};
 use crate::table::fence::Fact;
@@ -72,6 +72,16 @@ impl Stored for Thing {
         let key = TenantKeys(tenant).thing(&self.name);
         let item =
             encode(&key, None, &Self { meta: self.meta.clone(), ..Self::new(&self.name, self.meta.created_at) })?;
+        Ok(Image { key, item, links: Vec::new(), version: self.meta.version, fact: None, keeps_links: false })
+    }
+
+    stamped!();
+}
+
+impl Stored for Webhook {
+    fn image(&self, tenant: TenantId) -> Result<Image, Malformed> {
+        let key = TenantKeys(tenant).webhook(self.id);
+        let item = encode(&key, None, self)?;
         Ok(Image { key, item, links: Vec::new(), version: self.meta.version, fact: None, keeps_links: false })
     }
 

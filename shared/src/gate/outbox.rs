@@ -1,0 +1,236 @@
+//! What becomes of changes outside: which webhooks hear of one, and the state of its deliveries.
+//!
+//! The function that publishes reads the events of the table's stream, and the one that delivers reads them again. No other code takes
+//! an event out of the table for somebody outside.
+
+use domain::id::{TenantId, WebhookId, sha256};
+use domain::webhook::{Status, WebhookEdit};
+use domain::{Event, Problem, Record, Subject, Tenant, Time, Webhook};
+use serde::{Deserialize, Serialize};
+
+use super::{Asked, Conditions, Plan, Reads, Who};
+use crate::answer::Answer;
+use crate::table::key::{self, Key, Range, TenantKeys};
+use crate::table::{Condition, decode, encode};
+use crate::webhook::Secret;
+
+/// How long a webhook may fail before it is disabled, in seconds: 5 days.
+pub const FAILS_FOR: i64 = 5 * 24 * 60 * 60;
+
+/// How long a change can be delivered again that could not be delivered, in seconds: 30 days.
+const KEPT_FOR: i64 = 30 * 24 * 60 * 60;
+
+/// How many undelivered changes one query reads.
+const AT_ONCE: i32 = 1_000;
+
+/// A change on its way to a webhook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    pub tenant: TenantId,
+    pub webhook: WebhookId,
+    pub subject: Subject,
+    pub version: u64,
+    /// The id of the event: the same for all webhooks and in each delivery.
+    pub id: String,
+    /// Why somebody asked for it. Then it goes to a webhook that is not enabled, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asking>,
+}
+
+/// Why somebody asks for a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Asking {
+    Test,
+    Replay,
+}
+
+impl Delivery {
+    fn of(event: &Event, webhook: WebhookId, asked: Option<Asking>) -> Self {
+        Self {
+            tenant: event.tenant,
+            webhook,
+            subject: event.subject.clone(),
+            version: event.version,
+            id: event.hash(),
+            asked,
+        }
+    }
+
+    /// What keeps its order: the deliveries of one record's changes to one webhook.
+    pub fn group(&self) -> String {
+        let subject = sha256(&format!("{}#{}", self.subject.kind, self.subject.id));
+        format!("{}-{}-{}", self.tenant, self.webhook, &subject[..32])
+    }
+}
+
+/// The changes whose events are in these items, in the order of the keys: those of one record in the order in which they were made.
+pub async fn changes(asked: &Asked<'_>, keys: Vec<Key>) -> Result<Vec<Event>, Problem> {
+    let keys: Vec<Key> = keys.into_iter().filter(|key| key::event_at(key).is_some()).collect();
+    let mut found = asked.table.get(keys.iter().cloned()).await?;
+    let items = keys.iter().filter_map(|key| found.remove(key));
+    Ok(items.map(decode).collect::<Result<_, _>>()?)
+}
+
+/// The webhooks of a tenant.
+pub async fn webhooks(asked: &Asked<'_>, tenant: TenantId) -> Result<Vec<Webhook>, Problem> {
+    let (items, _) = asked.table.page(&Range::of(TenantKeys(tenant).webhooks()), None, AT_ONCE).await?;
+    Ok(items.into_iter().map(decode).collect::<Result<_, _>>()?)
+}
+
+/// The deliveries that a change makes. `webhooks` are those of the tenant.
+pub fn deliveries(event: &Event, webhooks: &[Webhook]) -> Vec<Delivery> {
+    let hearing = webhooks.iter().filter(|webhook| webhook.hears_of(event));
+    let tested = webhooks.iter().filter(|webhook| asks_for(event, webhook, "tested_at"));
+    let heard = hearing.map(|webhook| Delivery::of(event, webhook.id, None));
+    heard.chain(tested.map(|webhook| Delivery::of(event, webhook.id, Some(Asking::Test)))).collect()
+}
+
+/// The webhook whose undelivered changes somebody wants to be delivered again by this change of it.
+pub fn replayed<'w>(event: &Event, webhooks: &'w [Webhook]) -> Option<&'w Webhook> {
+    webhooks.iter().find(|webhook| asks_for(event, webhook, "replayed_at"))
+}
+
+fn asks_for(event: &Event, webhook: &Webhook, what: &str) -> bool {
+    event.subject == webhook.subject() && event.changes.contains_key(what)
+}
+
+/// A change that could not be delivered.
+#[derive(Serialize, Deserialize)]
+pub struct Undelivered {
+    pub delivery: Delivery,
+    /// When that was given up, and why.
+    pub at: Time,
+    pub why: String,
+    /// Until when it is kept, in seconds since the epoch.
+    pub expires_at: i64,
+}
+
+/// The changes that could not be delivered to a webhook, in the order in which that was given up; each with its item.
+pub async fn undelivered(asked: &Asked<'_>, webhook: &Webhook) -> Result<Vec<(Key, Delivery)>, Problem> {
+    let range = Range::of(TenantKeys(webhook.tenant).all_undelivered(webhook.id));
+    let (mut found, mut after) = (Vec::new(), None::<Key>);
+    loop {
+        let (items, more) = asked.table.page(&range, after.as_ref().map(|key| (key, None)), AT_ONCE).await?;
+        for item in items {
+            let key = crate::table::key_of(&item)?;
+            let Undelivered { delivery, .. } = decode(item)?;
+            after = Some(key.clone());
+            found.push((key, Delivery { asked: Some(Asking::Replay), ..delivery }));
+        }
+        if !more {
+            return Ok(found);
+        }
+    }
+}
+
+/// Forgets that changes could not be delivered: they are on their way again.
+pub async fn forget(asked: &Asked<'_>, keys: &[Key]) -> Result<(), Problem> {
+    asked.table.clear(keys).await
+}
+
+/// What a delivery needs.
+pub struct Addressed {
+    pub webhook: Webhook,
+    pub event: Event,
+    /// Each of them signs.
+    pub secrets: Vec<Secret>,
+    failing: Failing,
+}
+
+/// Since when nothing can be delivered to a webhook, in seconds since the epoch; `None` once something could be.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Failing {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<i64>,
+}
+
+/// What a delivery needs; `None` if its webhook, its tenant or its event is gone.
+pub async fn addressed(asked: &Asked<'_>, delivery: &Delivery) -> Result<Option<Addressed>, Problem> {
+    let keys = TenantKeys(delivery.tenant);
+    let places = [
+        keys.tenant(),
+        keys.webhook(delivery.webhook),
+        keys.event(&delivery.subject, delivery.version),
+        keys.failing(delivery.webhook),
+    ];
+    let mut found = asked.table.get(places.clone()).await?;
+    let [tenant, webhook, event, failing] = places.map(|key| found.remove(&key));
+    let (Some(tenant), Some(webhook), Some(event)) = (tenant, webhook, event) else { return Ok(None) };
+    let (tenant, webhook): (Tenant, Webhook) = (decode(tenant)?, decode(webhook)?);
+    if tenant.is_live().is_err() {
+        return Ok(None);
+    }
+    let of = (tenant.id, webhook.id);
+    let live = webhook.live_secrets((asked.clock)());
+    let secrets = live.map(|it| Secret::open(&it.sealed, &tenant.cursor_secret, of)).collect::<Result<_, _>>()?;
+    let failing = failing.map(decode).transpose()?.unwrap_or_default();
+    Ok(Some(Addressed { webhook, event: decode(event)?, secrets, failing }))
+}
+
+impl Addressed {
+    /// Whether the delivery is to be made.
+    pub fn is_wanted(&self, delivery: &Delivery) -> bool {
+        self.webhook.status == Status::Enabled || delivery.asked.is_some()
+    }
+
+    /// Keeps that a delivery has succeeded.
+    pub async fn succeeded(&self, asked: &Asked<'_>) -> Result<(), Problem> {
+        let Some(since) = self.failing.since else { return Ok(()) };
+        // Another delivery can have failed meanwhile; then the next one that succeeds finds it.
+        let same = Condition::new("since = :since").with(":since", since)?;
+        self.keep(asked, &Failing::default(), same).await
+    }
+
+    /// Keeps that a delivery has failed. Disables the webhook if the receiver is gone, or if nothing could be delivered for 5 days.
+    pub async fn failed(&self, asked: &Asked<'_>, is_gone: bool) -> Result<(), Problem> {
+        let now = (asked.clock)().seconds();
+        let since = self.failing.since.unwrap_or(now);
+        if self.failing.since.is_none() {
+            self.keep(asked, &Failing { since: Some(now) }, Condition::new("attribute_not_exists(since)")).await?;
+        }
+        // Since somebody enabled it again, it has another chance.
+        let since = since.max(self.webhook.status_since.seconds());
+        let why = match is_gone {
+            true => "its receiver is gone",
+            false if since + FAILS_FOR <= now => "nothing could be delivered for 5 days",
+            false => return Ok(()),
+        };
+        if self.webhook.status == Status::Enabled { disable(asked, &self.webhook, why).await } else { Ok(()) }
+    }
+}
+
+impl Addressed {
+    async fn keep(&self, asked: &Asked<'_>, failing: &Failing, condition: Condition) -> Result<(), Problem> {
+        let key = TenantKeys(self.webhook.tenant).failing(self.webhook.id);
+        asked.table.put_if(encode(&key, None, failing)?, condition).await.map(drop)
+    }
+}
+
+/// Disables a webhook. The event of that change says why.
+async fn disable(asked: &Asked<'_>, webhook: &Webhook, why: &str) -> Result<(), Problem> {
+    let who = Who::Product(webhook.tenant, why.to_owned());
+    let fail =
+        |at| WebhookEdit::Set { name: None, url: None, kinds: None, deeds: None, status: Some(Status::Failed), at };
+    let (reads, conditions) = (Reads::webhook(Some(webhook.id)), Conditions::default());
+    let plan = |plan: &mut Plan| {
+        let edit = fail(plan.facts().now());
+        plan.update(plan.facts().webhook()?, &edit);
+        Ok(Answer::empty(204).into())
+    };
+    super::change(asked, &who, &reads, &conditions, &plan).await.map(drop)
+}
+
+/// Keeps a change that could not be delivered, for 30 days.
+pub async fn give_up(asked: &Asked<'_>, delivery: &Delivery, why: &str) -> Result<(), Problem> {
+    let now: Time = (asked.clock)();
+    let key = TenantKeys(delivery.tenant).undelivered(delivery.webhook, now, &delivery.id);
+    let kept = Undelivered {
+        delivery: Delivery { asked: None, ..delivery.clone() },
+        at: now,
+        why: why.to_owned(),
+        expires_at: now.seconds() + KEPT_FOR,
+    };
+    // A repetition of this attempt finds it there.
+    asked.table.put_if(encode(&key, None, &kept)?, Condition::new("attribute_not_exists(PK)")).await.map(drop)
+}

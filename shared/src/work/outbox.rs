@@ -1,0 +1,249 @@
+//! Changes on their way out: from the table's stream to the queue and the bus, and from the queue to the receivers.
+
+use std::collections::BTreeMap;
+use std::collections::hash_map::{Entry, HashMap};
+use std::pin::Pin;
+use std::sync::OnceLock;
+
+use domain::id::TenantId;
+use domain::{Problem, Webhook};
+use futures_util::future::join_all;
+use lambda_http::http::{Request, header};
+use serde_json::{Value, json};
+
+use super::Work;
+use crate::app::{App, Boxed, variable};
+use crate::dialect::cloudevent;
+use crate::gate::Asked;
+use crate::gate::outbox::{self, Addressed, Asking, Delivery};
+use crate::log::{self, Level};
+use crate::services::{Bus, Message, Published, Queue};
+
+/// How long deliveries of a change are tried, in seconds: 24 hours.
+const TRIED_FOR: i64 = 24 * 60 * 60;
+
+/// The status by which a receiver says that it wants nothing more (Standard Webhooks).
+const GONE: u16 = 410;
+
+/// Sends a request to a receiver, and gives the status of its answer.
+pub type Post = dyn Fn(Request<Vec<u8>>) -> Pin<Box<dyn Future<Output = Result<u16, String>> + Send>> + Send + Sync;
+
+static QUEUE: OnceLock<Queue> = OnceLock::new();
+static BUS: OnceLock<Option<Bus>> = OnceLock::new();
+
+/// What was made at the first use, and keeps its connections.
+fn kept<T>(place: &'static OnceLock<T>, make: fn() -> Result<T, String>) -> Result<&'static T, Problem> {
+    match place.get() {
+        Some(kept) => Ok(kept),
+        None => make().map(|made| place.get_or_init(|| made)).map_err(Problem::Internal),
+    }
+}
+
+/// The text of a change in a message of the queue. Nothing takes a message twice within five minutes: what somebody asks for again has
+/// another id.
+fn message(delivery: &Delivery, cause: &str) -> Message {
+    let asked = delivery.asked.map_or(String::new(), |_| format!("-{cause}"));
+    Message {
+        group: delivery.group(),
+        id: format!("{}-{}{asked}", delivery.webhook, delivery.id),
+        body: json!(delivery).to_string(),
+    }
+}
+
+/// A message that the queue has handed out.
+struct Received {
+    id: String,
+    receipt: String,
+    /// Which attempt this is, from 1.
+    attempt: usize,
+    /// When it was sent to the queue, in seconds since the epoch.
+    sent: i64,
+    delivery: Delivery,
+}
+
+impl Received {
+    /// `None` for what we have not sent.
+    fn read(record: &Value) -> Option<(String, Self)> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let number = |name: &str| record["attributes"][name].as_str()?.parse::<i64>().ok();
+        let received = Self {
+            id: text(&record["messageId"])?,
+            receipt: text(&record["receiptHandle"])?,
+            attempt: usize::try_from(number("ApproximateReceiveCount")?).ok()?,
+            sent: number("SentTimestamp")? / 1_000,
+            delivery: serde_json::from_str(record["body"].as_str()?).ok()?,
+        };
+        Some((received.delivery.group(), received))
+    }
+}
+
+/// What follows from an attempt.
+enum Outcome {
+    Done,
+    Again,
+}
+
+impl App {
+    /// Publishes the changes that the records of the table's stream are about: a message for each webhook that hears of one, and an entry
+    /// on the bus.
+    ///
+    /// # Errors
+    /// The table, the queue or the bus does not answer. Then all is published again: a receiver knows doubles by their id.
+    pub fn publish<'a>(&'a self, work: &'a Work) -> Boxed<'a, Value> {
+        Box::pin(async move {
+            let asked = self.asked_by_product(work);
+            let changes = outbox::changes(&asked, work.keys()).await?;
+            let mut known: HashMap<TenantId, Vec<Webhook>> = HashMap::new();
+            let (mut messages, mut again) = (Vec::new(), Vec::new());
+            for change in &changes {
+                let webhooks = match known.entry(change.tenant) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(new) => new.insert(outbox::webhooks(&asked, change.tenant).await?),
+                };
+                let cause = change.version.to_string();
+                messages.extend(outbox::deliveries(change, webhooks).iter().map(|it| message(it, &cause)));
+                if let Some(webhook) = outbox::replayed(change, webhooks) {
+                    for (key, delivery) in outbox::undelivered(&asked, webhook).await? {
+                        messages.push(message(&delivery, &cause));
+                        again.push(key);
+                    }
+                }
+            }
+            kept(&QUEUE, Queue::from_env)?.send(&messages).await?;
+            if let Some(bus) = kept(&BUS, Bus::from_env)? {
+                let published = changes.iter().map(|change| {
+                    let kind = cloudevent::kind(change);
+                    Published { detail: cloudevent::of(change, &kind).to_string(), kind, at: change.at.seconds() }
+                });
+                bus.publish(&published.collect::<Vec<_>>()).await?;
+            }
+            outbox::forget(&asked, &again).await?;
+            Ok(json!({ "changes": changes.len(), "messages": messages.len() }))
+        })
+    }
+
+    /// Delivers the changes that the queue has handed out. Those of one record to one webhook are delivered in their order: behind one
+    /// that has failed, none is tried.
+    ///
+    /// The answer names the messages that must come again.
+    ///
+    /// # Errors
+    /// A setting is missing.
+    pub fn deliver<'a>(&'a self, work: &'a Work, post: &'a Post) -> Boxed<'a, Value> {
+        Box::pin(async move {
+            let pauses = variable("WEBHOOK_PAUSES").map_err(Problem::Internal)?;
+            let pauses: Result<Vec<i64>, _> = pauses.split(',').map(str::parse).collect();
+            let pauses = pauses.map_err(|why| Problem::Internal(format!("WEBHOOK_PAUSES: {why}")))?;
+            let queue = kept(&QUEUE, Queue::from_env)?;
+            let mut groups: BTreeMap<String, Vec<Received>> = BTreeMap::new();
+            for record in work.event["Records"].as_array().into_iter().flatten() {
+                match Received::read(record) {
+                    Some((group, received)) => groups.entry(group).or_default().push(received),
+                    None => log::line(
+                        Level::Error,
+                        "a message that is none of ours",
+                        &|| json!({ "request_id": work.request_id, "message": record["messageId"] }),
+                    ),
+                }
+            }
+            let asked = self.asked_by_product(work);
+            let courier = Courier { asked: &asked, work, queue, post, pauses: &pauses };
+            let failed = join_all(groups.values().map(|group| courier.in_order(group))).await;
+            let failed = failed.into_iter().flatten().map(|id| json!({ "itemIdentifier": id }));
+            Ok(json!({ "batchItemFailures": failed.collect::<Vec<_>>() }))
+        })
+    }
+}
+
+/// Who makes the deliveries of an invocation.
+struct Courier<'a> {
+    asked: &'a Asked<'a>,
+    work: &'a Work,
+    queue: &'a Queue,
+    post: &'a Post,
+    /// The seconds before the second attempt, the third and so on; the last one counts for all that follow.
+    pauses: &'a [i64],
+}
+
+impl Courier<'_> {
+    /// Delivers the messages of one group. Returns the ids of those that must come again.
+    async fn in_order(&self, group: &[Received]) -> Vec<String> {
+        let mut again = Vec::new();
+        for received in group {
+            let outcome = match again.is_empty() {
+                true => self.attempt(received).await,
+                // It comes again as soon as the one before is delivered.
+                false => Ok((Outcome::Again, 0)),
+            };
+            let postponed = match outcome {
+                Ok((Outcome::Done, _)) => continue,
+                Ok((Outcome::Again, seconds)) => self.queue.postpone(&received.receipt, seconds).await,
+                Err(why) => Err(why),
+            };
+            // Then it comes again when the queue thinks that this function has died.
+            if let Err(why) = postponed {
+                self.log(received, "a delivery could not be attempted", why.cause().unwrap_or(why.code()));
+            }
+            again.push(received.id.clone());
+        }
+        again
+    }
+
+    /// Makes one attempt. Returns after how many seconds there must be another one.
+    async fn attempt(&self, received: &Received) -> Result<(Outcome, i64), Problem> {
+        let Received { delivery, attempt, sent, .. } = received;
+        let Some(addressed) = outbox::addressed(self.asked, delivery).await? else { return Ok((Outcome::Done, 0)) };
+        if !addressed.is_wanted(delivery) {
+            outbox::give_up(self.asked, delivery, "the webhook was not enabled").await?;
+            return Ok((Outcome::Done, 0));
+        }
+        let why = match self.request(&addressed, delivery) {
+            Ok(request) => match (self.post)(request).await {
+                Ok(200..=299) => return addressed.succeeded(self.asked).await.map(|()| (Outcome::Done, 0)),
+                Ok(status) => (format!("status {status}"), status == GONE),
+                Err(why) => (why, false),
+            },
+            Err(why) => (why, false),
+        };
+        let (why, is_gone) = why;
+        self.log(received, "a delivery has failed", &why);
+        addressed.failed(self.asked, is_gone).await?;
+        // A test tells how it is now.
+        let is_late = sent + TRIED_FOR <= (self.asked.clock)().seconds() || delivery.asked == Some(Asking::Test);
+        if is_late || is_gone {
+            outbox::give_up(self.asked, delivery, &why).await?;
+            return Ok((Outcome::Done, 0));
+        }
+        let pause = self.pauses.get(attempt.saturating_sub(1)).or(self.pauses.last()).copied().unwrap_or_default();
+        // Not all that failed together come again together.
+        Ok((Outcome::Again, pause + fastrand::i64(0..=pause / 5)))
+    }
+
+    /// The request of a delivery, signed as Standard Webhooks says: once with each secret that is good.
+    fn request(&self, addressed: &Addressed, delivery: &Delivery) -> Result<Request<Vec<u8>>, String> {
+        let kind = match delivery.asked {
+            Some(Asking::Test) => "rolecall.test".to_owned(),
+            _ => cloudevent::kind(&addressed.event),
+        };
+        let (id, body) = (delivery.id.as_str(), cloudevent::of(&addressed.event, &kind).to_string());
+        let now = (self.asked.clock)().seconds();
+        let signatures: Vec<_> = addressed.secrets.iter().map(|secret| secret.signature(id, now, &body)).collect();
+        let request = Request::post(&addressed.webhook.url)
+            .header(header::CONTENT_TYPE, cloudevent::MEDIA_TYPE)
+            .header("webhook-id", id)
+            .header("webhook-timestamp", now)
+            .header("webhook-signature", signatures.join(" "));
+        request.body(body.into_bytes()).map_err(|_| "no URL".to_owned())
+    }
+
+    /// A URL can hold a secret of the receiver's, so no line has one.
+    fn log(&self, received: &Received, text: &str, why: &str) {
+        let Delivery { tenant, webhook, .. } = received.delivery;
+        log::line(Level::Warn, text, &|| {
+            json!({
+                "request_id": self.work.request_id, "tenant": tenant, "webhook": webhook,
+                "delivery": received.delivery.id, "attempt": received.attempt, "cause": why,
+            })
+        });
+    }
+}
