@@ -44,9 +44,18 @@ const NOT_SENT = [
   // Nobody is invited.
   'get /v1/invitations/{id}',
   'post /v1/invitations/{id}/resend',
+  // Nobody asks to join.
+  'get /v1/join-requests/{id}',
+  'post /v1/join-requests/{id}/approve',
+  'post /v1/join-requests/{id}/refuse',
   // The example is an owner's.
   'patch /v1/roles/{id}',
   // Only an owner may.
+  'get /v1/domains',
+  'get /v1/domains/{id}',
+  'post /v1/domains',
+  'patch /v1/domains/{id}',
+  'post /v1/domains/{id}/verify',
   'get /v1/issuers',
   'get /v1/issuers/{id}',
   'post /v1/issuers',

@@ -27,7 +27,7 @@ turns = itertools.count()
 
 ORGANIZATION = "/api/v1/organizations/{organization_id}"
 THINGS = ("users", "roles", "groups", "labels", "tenants", "issuers", "api-keys")
-THINGS += ("events", "invitations", "policies", "webhooks")
+THINGS += ("events", "invitations", "policies", "webhooks", "domains")
 CREATIONS = {f"POST /v1/{things}" for things in THINGS}
 CREATIONS |= {f"PUT {ORGANIZATION}/users"} | {f"POST /v1/users/{what}" for what in ("batch", "import", "export")}
 CREATIONS.add("POST /api/{tenant}/{version}/user_invites/create_v2")
@@ -95,8 +95,8 @@ def of_owner(method, path, body=None):
 
 
 def is_of_owner(case):
-    """Only an owner may manage issuers and policies, and take over API keys, so the owner makes these calls."""
-    return case.operation.path.startswith(("/v1/issuers", "/v1/api-keys", "/v1/policies"))
+    """Only an owner may manage issuers and policies, claim domains, and take over API keys, so the owner makes these calls."""
+    return case.operation.path.startswith(("/v1/issuers", "/v1/api-keys", "/v1/policies", "/v1/domains"))
 
 
 # The operations that take Cedar text, and a text that they take: it forbids nothing that the run does.
@@ -172,6 +172,9 @@ def after_call(context, case, response):
     if succeeded(response, case) and case.operation.label == "PATCH /v1/webhooks/{id}":
         # Nobody waits for a host that does not exist.
         of_owner("PATCH", f"/v1/webhooks/{response.json()['id']}", {"status": "disabled"})
+    if succeeded(response, case) and case.operation.label == "POST /v1/domains":
+        # A tenant can have 50.
+        of_owner("DELETE", f"/v1/domains/{response.json()['id']}")
     if succeeded(response, case) and case.operation.label == "POST /v1/policies":
         # A tenant can have 100.
         of_owner("DELETE", f"/v1/policies/{response.json()['id']}")
@@ -194,6 +197,8 @@ OF_NO_SCHEMA = (
     "must be a network such as ",
     "a group that is not there twice",
     "an address that is not there twice",
+    "anybody can get an address at this one",
+    "the name of a domain with at least one dot",
     # A form with a list.
     "must be there once at most",
     "groups of which one at most is primary",
@@ -390,6 +395,15 @@ def webhook():
     return reply.json()["id"]
 
 
+def claimed():
+    for domain in of_owner("GET", "/v1/domains").json()["domains"]:
+        if domain["domain"].startswith("spare-"):
+            of_owner("DELETE", f"/v1/domains/{domain['id']}")
+    reply = of_owner("POST", "/v1/domains", {"domain": f"spare-{next(spares)}.example"})
+    assert reply.status_code == 201, f"the owner cannot claim a domain: {reply.text}"
+    return reply.json()["id"]
+
+
 def invited():
     reply = of_owner("POST", "/v1/invitations", {"emails": [f"spare-{next(spares)}@acme.example"]})
     assert reply.status_code == 200, f"the owner cannot invite anybody: {reply.text}"
@@ -456,6 +470,10 @@ SPARED = {
     "DELETE /v1/api-keys/{id}": api_key,
     "DELETE /v1/webhooks/{id}": webhook,
     "GET /v1/jobs/{id}": job,
+    "GET /v1/domains/{id}": claimed,
+    "PATCH /v1/domains/{id}": claimed,
+    "POST /v1/domains/{id}/verify": claimed,
+    "DELETE /v1/domains/{id}": claimed,
     "GET /v1/invitations/{id}": invited,
     "POST /v1/invitations/{id}/resend": invited,
     "DELETE /v1/invitations/{id}": invited,
@@ -468,17 +486,23 @@ DEMO = {
 }
 # Members whom the examples of invitations name.
 DEMO.update({"726f6c65-6361-8002-8000-000000000003", "726f6c65-6361-8002-8000-00000000000a"})
+# The first domain of the demo tenant, which the examples name.
+DEMO.add("726f6c65-6361-800c-8000-000080000001")
 # The issuer of the demo tenant's own.
 DEMO.add("726f6c65-6361-800a-a66d-32ec1e21d465")
 
 
-# Only an owner, or somebody who is invited, may do these; or the caller would be gone.
+# Only an owner, or somebody who is invited, may do these; or the caller would be gone; or there is nothing to do it with.
 NOT_FOR_THE_CALLER = {
     "DELETE /v1/tenant",
     "POST /v1/tenant/restore",
     "POST /v1/tenant/transfer-ownership",
     "POST /v1/tenant/leave",
     ACCEPTANCE,
+    # Nobody asks to join: that takes a domain, and the DNS.
+    "GET /v1/join-requests/{id}",
+    "POST /v1/join-requests/{id}/approve",
+    "POST /v1/join-requests/{id}/refuse",
 }
 
 

@@ -84,6 +84,11 @@ pub async fn make_key(store: &Store) -> Result<()> {
     store.put_secret(SECRET, &BASE64_URL_SAFE_NO_PAD.encode(seed)).await
 }
 
+/// The `sub` of a person, by their address.
+pub fn subject(email: &str) -> String {
+    format!("demo|{email}")
+}
+
 /// An ID token of a person, by their address, with further claims, which can replace its own.
 ///
 /// # Errors
@@ -93,7 +98,7 @@ pub async fn id_token(store: &Store, email: &str, claims: &Value, now: Time) -> 
     let mut all = json!({
         "iss": ISS,
         "aud": AUDIENCE,
-        "sub": format!("demo|{email}"),
+        "sub": subject(email),
         "email": email,
         "email_verified": true,
         "iat": now,

@@ -110,6 +110,10 @@ pub fn for_this_machine(template: &mut Template, port: u16, hosts: &[Host]) {
         function.environment.entry("EVENT_BUS".to_owned()).and_modify(|it| *it = "local".to_owned());
         let buses = function.statements.iter_mut().flat_map(|statement| &mut statement.resources);
         buses.filter(|resource| resource.ends_with(":event-bus/")).for_each(|resource| resource.push_str("local"));
+        // No question of a laptop leaves it, unless a resolver on it passes it on.
+        if let Some(resolver) = function.environment.get_mut("LOCAL_RESOLVER").filter(|it| it.is_empty()) {
+            *resolver = std::env::var("LOCAL_RESOLVER").unwrap_or_else(|_| "127.0.0.1:53".to_owned());
+        }
         if let Some(allowed) = function.environment.get_mut("ALLOWED_ORIGINS") {
             *allowed =
                 [allowed.as_str()].into_iter().chain(own.iter().map(String::as_str)).collect::<Vec<_>>().join(",");

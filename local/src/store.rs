@@ -212,6 +212,8 @@ pub fn tenant_items(mut tenant: Tenant, things: &Things) -> Result<Vec<Item>> {
         issuers: last(&mut things.issuers.iter().map(|it| it.number), 0),
         keys: last(&mut things.api_keys.iter().map(|it| it.id.number()), 0),
         webhooks: last(&mut things.webhooks.iter().map(|it| it.id.number()), 0),
+        domains: 0,
+        join_requests: 0,
     };
     let count = |things: usize| u32::try_from(things).unwrap_or(u32::MAX);
     tenant.counts = Counts {
@@ -221,6 +223,7 @@ pub fn tenant_items(mut tenant: Tenant, things: &Things) -> Result<Vec<Item>> {
         keys: count(things.api_keys.len()),
         webhooks: count(things.webhooks.len()),
         policies: count(things.policies.len()),
+        domains: 0,
     };
     items.extend(record_items(id, &tenant, now)?);
     Ok(items)

@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 use shared::NewSecret;
 use shared::credential::{Claims, Expected, Kind};
+use shared::domain::claimed_domain::{self, Join};
 use shared::domain::member::invitation::{Inviter, LASTS};
-use shared::domain::{Member, Meta, Problem, Session, SignIn, Status, Time};
-use shared::id::sha256;
+use shared::domain::{ClaimedDomain, JoinRequest, Member, Meta, Problem, Session, SignIn, Status, Time};
+use shared::id::{DomainId, JoinRequestId, sha256};
 use shared::signing::SigningKeys;
 use shared::signing::rotation::Published;
 use shared::table::key::{self, TenantKeys};
@@ -87,7 +88,7 @@ pub async fn issue(
             user,
             sign_in: SignIn {
                 issuer: issuer::ISS.to_owned(),
-                subject: format!("demo|{email}"),
+                subject: issuer::subject(email),
                 auth_time: None,
                 acr: None,
                 amr: Vec::new(),
@@ -125,7 +126,9 @@ pub async fn issue(
 
 /// Replaces placeholders such as `{{access acme admin@acme.example}}` in an event by tokens. A placeholder has a kind, a tenant
 /// and a user, and then `ended`, `expired` or `forged` if the token must not be good. `{{invitation acme user@acme.example
-/// admin@acme.example}}` becomes the secret of an invitation that the second user has sent to the first.
+/// admin@acme.example}}` becomes the secret of an invitation that the second user has sent to the first. `{{join_request acme
+/// nina@corp.example}}` becomes the UUID of a request to join, the first one of the tenant; there is a verified domain then, by which
+/// people ask to join, or join in the way that the last word says.
 pub async fn fill(store: &Store, expected: &Expected, event: Value, now: Time) -> Result<Value> {
     let mut text = event.to_string();
     while let Some((before, rest)) = text.split_once("{{") {
@@ -134,6 +137,12 @@ pub async fn fill(store: &Store, expected: &Expected, event: Value, now: Time) -
         let (&[kind, slug, email], flaw) = words.split_first_chunk::<3>().ok_or_else(|| unknown(what))?;
         if let ("invitation", [inviter]) = (kind, flaw) {
             text = format!("{before}{}{after}", invite(store, slug, email, inviter, now).await?);
+            continue;
+        }
+        if kind == "join_request" {
+            let mode = flaw.first().copied().unwrap_or("on_approval");
+            let mode = Join::ALL.into_iter().find(|it| it.as_str() == mode).ok_or_else(|| unknown(what))?;
+            text = format!("{before}{}{after}", ask_to_join(store, slug, email, mode, now).await?);
             continue;
         }
         let kind = match kind {
@@ -173,6 +182,37 @@ async fn invite(store: &Store, slug: &str, email: &str, inviter: &str, now: Time
     Ok(secret)
 }
 
+/// Makes somebody ask to join a tenant whom the demo's identity provider has proved. Returns the UUID of the request.
+async fn ask_to_join(store: &Store, slug: &str, email: &str, join: Join, now: Time) -> Result<String> {
+    let (tenant, owner) = demo::find(store, slug, &format!("owner@{slug}.example")).await?;
+    let (_, name) = email.rsplit_once('@').ok_or_else(|| format!("`{email}` is no address"))?;
+    let domain = ClaimedDomain {
+        id: DomainId::new(1),
+        tenant,
+        name: name.to_owned(),
+        join,
+        roles: [].into(),
+        author: Inviter::Member(owner),
+        challenge: claimed_domain::challenge(slug),
+        asked_at: now,
+        verified_at: Some(now),
+        meta: Meta::new(now),
+    };
+    let request = JoinRequest {
+        id: JoinRequestId::new(1),
+        tenant,
+        email: email.to_owned(),
+        issuer: issuer::ISS.to_owned(),
+        subject: issuer::subject(email),
+        domain: domain.id,
+        refused_at: None,
+        meta: Meta::new(now),
+    };
+    store.put_all(record_items(tenant, &domain, now)?).await?;
+    store.put_all(record_items(tenant, &request, now)?).await?;
+    Ok(request.id.uuid_in(tenant).to_string())
+}
+
 /// An ID token of the demo's identity provider.
 async fn id_token(store: &Store, email: &str, flaw: Flaw, now: Time) -> Result<String> {
     let past = now.seconds() - 3600;
@@ -193,5 +233,5 @@ fn with_signature_of(token: &str, other: &str) -> String {
 }
 
 fn unknown(what: &str) -> crate::Error {
-    format!("`{{{{{what}}}}}` in the event: say `access`, `session` or `id_token`, a tenant, a user, and perhaps `ended`, `expired` or `forged`; or `invitation`, a tenant, a user, and who has invited them").into()
+    format!("`{{{{{what}}}}}` in the event: say `access`, `session` or `id_token`, a tenant, a user, and perhaps `ended`, `expired` or `forged`; or `invitation`, a tenant, a user, and who has invited them; or `join_request`, a tenant, an address, and perhaps how its domain lets people join").into()
 }

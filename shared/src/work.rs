@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use lambda_http::LambdaEvent;
 use serde_json::{Value, json};
 
 use crate::app::{App, Boxed};
 use crate::dialect::users::{self, operator};
-use crate::gate::{Asked, bootstrap, issuers, jobs};
+use crate::gate::{Asked, bootstrap, domains, issuers, jobs};
 use crate::log::{self, Level};
 use crate::table::key::{self, Key};
 use crate::table::meter::Meter;
@@ -27,6 +28,9 @@ const STALE: i64 = 60 * 60;
 
 /// Fetches the keys of an issuer: a JWK Set, and for how many seconds it is good.
 pub type Fetch = dyn Fn(&str) -> Pin<Box<dyn Future<Output = Result<(String, i64), String>> + Send>> + Send + Sync;
+
+/// Looks for the texts of a DNS record of the type TXT.
+pub type Look = dyn Fn(&str) -> Pin<Box<dyn Future<Output = Result<Vec<String>, String>> + Send>> + Send + Sync;
 
 pub struct Work {
     pub(crate) request_id: String,
@@ -155,6 +159,23 @@ impl App {
                 );
             }
             Ok(json!({ "fetched": issuers.len() }))
+        })
+    }
+
+    /// Looks for the claimed domains that are due, several at once.
+    ///
+    /// # Errors
+    /// The table cannot be read or written.
+    pub fn look_for_domains<'a>(&'a self, work: &'a Work, look: &'a Look) -> Boxed<'a, Value> {
+        Box::pin(async move {
+            let asked = self.asked_by_product(work);
+            let due = domains::due(&asked, (self.clock)()).await?;
+            let found = join_all(due.iter().map(|wanted| look(&wanted.domain.record()))).await;
+            let mut seen = 0;
+            for (wanted, found) in due.iter().zip(found) {
+                seen += usize::from(domains::keep(&asked, wanted, found).await?);
+            }
+            Ok(json!({ "looked_for": due.len(), "found": seen }))
         })
     }
 

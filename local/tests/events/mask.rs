@@ -64,6 +64,7 @@ pub fn mask(value: &mut Value, started: Time) {
         Value::String(text) if text.starts_with("rk_") => *text = "<key>".into(),
         Value::String(text) if text.starts_with("whsec_") => *text = "<secret>".into(),
         Value::String(text) if text.starts_with("inv_") => *text = "<secret>".into(),
+        Value::String(text) if text.starts_with("rolecall-domain-verification=") => *text = "<challenge>".into(),
         Value::String(text) => {
             let time = serde_json::from_value::<Time>(json!(text)).ok();
             match time.filter(|time| time.to_string() == *text) {

@@ -1,13 +1,15 @@
 //! The limits of the directory, and ids of other tenants: each of them is answered like an id that nothing has.
 
-use local::store;
 use local::token::Flaw;
+use local::{issuer, store};
 use serde_json::{Value, json};
 use shared::credential::Kind;
 use shared::domain::group::MAX_GROUPS;
 use shared::domain::tenant::Counts;
-use shared::domain::{Group, Tenant};
-use shared::id::{GroupId, JobId, KeyId, LabelId, PolicyId, RoleId, TenantId, UserId, WebhookId, issuer_uuid};
+use shared::domain::{Group, JoinRequest, Meta, Tenant};
+use shared::id::{
+    DomainId, GroupId, JobId, JoinRequestId, KeyId, LabelId, PolicyId, RoleId, TenantId, UserId, WebhookId, issuer_uuid,
+};
 use shared::table::encode;
 use shared::table::key::TenantKeys;
 
@@ -16,10 +18,10 @@ use crate::harness::{ACME, Product};
 const GLOBEX: TenantId = TenantId::new(2);
 
 /// Ids by their kinds, as UUIDs and as the numbers of some dialects.
-struct Ids([(&'static str, String); 12]);
+struct Ids([(&'static str, String); 14]);
 
 /// The calls with an id in every position. `<user>` stands for the UUID of a user, `<user number>` for the number.
-const CALLS: [(&str, &str, &str); 86] = [
+const CALLS: [(&str, &str, &str); 94] = [
     ("DELETE", "/v1/sessions/0b3e0f5e-33a4-4b0f-9d3c-0d8a6f6e9a10", ""),
     ("DELETE", "/v1/users/<user>/sessions", ""),
     ("GET", "/v1/users/<user>", ""),
@@ -121,6 +123,14 @@ const CALLS: [(&str, &str, &str); 86] = [
     ("POST", "/v1/webhooks/<webhook>/replay", ""),
     ("GET", "/v1/webhooks/<webhook>/failures", ""),
     ("DELETE", "/v1/webhooks/<webhook>", ""),
+    ("GET", "/v1/domains/<domain>", ""),
+    ("PATCH", "/v1/domains/<domain>", r#"{"join": "no"}"#),
+    ("POST", "/v1/domains/<domain>/verify", ""),
+    ("DELETE", "/v1/domains/<domain>", ""),
+    ("POST", "/v1/domains", r#"{"domain": "n.example", "roles": ["<role>"]}"#),
+    ("GET", "/v1/join-requests/<request>", ""),
+    ("POST", "/v1/join-requests/<request>/approve", r#"{"groups": ["<group>"]}"#),
+    ("POST", "/v1/join-requests/<request>/refuse", ""),
     ("GET", "/v1/invitations/<user>", ""),
     ("POST", "/v1/invitations/<user>/resend", "{}"),
     ("DELETE", "/v1/invitations/<user>", ""),
@@ -144,6 +154,8 @@ impl Ids {
             ("<policy>", PolicyId::new(number).uuid_in(tenant).to_string()),
             ("<key>", KeyId::new(number).uuid_in(tenant).to_string()),
             ("<webhook>", WebhookId::new(number).uuid_in(tenant).to_string()),
+            ("<domain>", DomainId::new(number).uuid_in(tenant).to_string()),
+            ("<request>", JoinRequestId::new(number).uuid_in(tenant).to_string()),
         ])
     }
 
@@ -197,6 +209,21 @@ async fn ids_of_another_tenant_are_answered_like_ids_that_do_not_exist() {
         let webhook = json!({ "name": "Theirs", "url": "https://hooks.example", "status": "disabled" });
         theirs("POST", "/v1/webhooks", Some(webhook)).await;
     }
+    for number in 0..7 {
+        theirs("POST", "/v1/domains", Some(json!({ "domain": format!("globex-{number}.example") }))).await;
+    }
+    let request = JoinRequest {
+        id: JoinRequestId::new(7),
+        tenant: GLOBEX,
+        email: "gina@globex-0.example".to_owned(),
+        issuer: issuer::ISS.to_owned(),
+        subject: "gina".to_owned(),
+        domain: DomainId::new(1),
+        refused_at: None,
+        meta: Meta::new(shared::now()),
+    };
+    let items = store::record_items(GLOBEX, &request, shared::now()).unwrap();
+    product.store.put_all(items).await.unwrap();
     // The deletion of a group that somebody is in is a job.
     let group = GroupId::new(8).uuid_in(GLOBEX);
     theirs("PUT", &format!("/v1/users/me/groups/{group}"), None).await;
@@ -269,6 +296,7 @@ async fn there_can_be_only_so_many() {
             keys: 250,
             policies: 100,
             webhooks: 20,
+            domains: 50,
         },
         ..tenant.clone()
     };
@@ -280,6 +308,8 @@ async fn there_can_be_only_so_many() {
     let over = call("POST", "/v1/api-keys", json!({ "name": "One more", "roles": ["user"] })).await;
     assert_eq!((over.status, &over.json()["code"]), (422, &json!("limit_reached")));
     let over = call("POST", "/v1/webhooks", json!({ "name": "One more", "url": "https://hooks.example" })).await;
+    assert_eq!((over.status, &over.json()["code"]), (422, &json!("limit_reached")));
+    let over = call("POST", "/v1/domains", json!({ "domain": "more.example" })).await;
     assert_eq!((over.status, &over.json()["code"]), (422, &json!("limit_reached")));
     let text = r#"forbid (principal, action == Action::"label:manage", resource);"#;
     let over = call("POST", "/v1/policies", json!({ "name": "One more", "text": text })).await;

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
 
-use local::store;
+use local::{issuer, store};
 use serde_json::{Value, json};
 use shared::credential::Kind as Credential;
-use shared::domain::{Catalog, Entry, Member, User, role};
-use shared::id::{GroupId, Kind, MembershipId, RoleId, TenantId, UserId};
+use shared::domain::{Catalog, Entry, JoinRequest, Member, Meta, User, role};
+use shared::id::{DomainId, GroupId, JoinRequestId, Kind, MembershipId, RoleId, TenantId, UserId};
 use shared::table::decode;
 use shared::table::key::TenantKeys;
 
@@ -69,9 +69,9 @@ const CALLERS: [(&str, &[u32]); 9] = [
 ];
 
 /// A call to a way: method, path, body. `<target>` stands for the UUID of a member with the role `plain`, who is in the group that
-/// confers nothing; `<gone>` for that of a removed member who held the prize. The calls of other dialects have their numbers.
+/// confers nothing; `<gone>` for that of a removed member who held the prize; `<request>` for that of somebody who asks to join. The calls of other dialects have their numbers.
 type Way = (&'static str, &'static str, &'static str, &'static str);
-const WAYS: [Way; 36] = [
+const WAYS: [Way; 41] = [
     ("tenant: role", "PATCH", "/api/v1/tenant/<tenant>/user/<target>", r#"{"roleId": "prize"}"#),
     ("users: roles", "PUT", "/v1/users/<target>", r#"{"roles": ["prize"]}"#),
     ("directory: admin", "PUT", "/api/<slug>/v1/users/<target number>", r#"{"role": "ADMIN"}"#),
@@ -116,6 +116,16 @@ const WAYS: [Way; 36] = [
         "/api/<slug>/v1/user_invites/create_v2",
         r#"{"emails": ["new@x.example"], "tenant_role": "ADMIN"}"#,
     ),
+    ("a request to join", "POST", "/v1/join-requests/<request>/approve", r#"{"roles": ["prize"]}"#),
+    (
+        "a request to join, by a group",
+        "POST",
+        "/v1/join-requests/<request>/approve",
+        r#"{"roles": ["plain"], "groups": ["<vault>"]}"#,
+    ),
+    ("a request to join, by default", "POST", "/v1/join-requests/<request>/approve", "{}"),
+    ("a request to join, for a higher rank", "POST", "/v1/join-requests/<request>/approve", r#"{"roles": ["chief"]}"#),
+    ("a domain", "POST", "/v1/domains", r#"{"domain": "x.example", "join": "at_once", "roles": ["prize"]}"#),
     ("a removed member", "POST", "/v1/users/<gone>/restore", ""),
     (
         "a batch: one role",
@@ -209,6 +219,17 @@ async fn fill(product: &Product, slug: &str) -> (NewTenant, Vec<UserId>) {
         items.extend(store::record_items(tenant.id, &member, now).unwrap());
         users.push(user);
     }
+    let request = JoinRequest {
+        id: JoinRequestId::new(1),
+        tenant: tenant.id,
+        email: "new@x.example".to_owned(),
+        issuer: issuer::ISS.to_owned(),
+        subject: "new".to_owned(),
+        domain: DomainId::new(1),
+        refused_at: None,
+        meta: Meta::new(now),
+    };
+    items.extend(store::record_items(tenant.id, &request, now).unwrap());
     product.server.import(items).unwrap();
     (tenant, users)
 }
@@ -250,6 +271,7 @@ async fn attempt(
         ("<chief>", CHIEF.uuid_in(tenant.id).to_string()),
         ("<vault>", VAULT.uuid_in(tenant.id).to_string()),
         ("<team>", TEAM.uuid_in(tenant.id).to_string()),
+        ("<request>", JoinRequestId::new(1).uuid_in(tenant.id).to_string()),
     ];
     let filled = |text: &str| texts.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
     let email = format!("m{place}@{slug}.example");

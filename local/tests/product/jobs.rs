@@ -8,12 +8,14 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use local::dynamodb::Client;
 use local::front::Fault;
-use local::store;
+use local::{issuer, store};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use shared::domain::job::State;
-use shared::domain::{Author, Event, Group, Job, Member, Role, Subject, User, role, verify_chain};
-use shared::id::{GroupId, JobId, Kind, MembershipId, RoleId, TenantId, UserId};
+use shared::domain::{
+    Author, ClaimedDomain, Event, Group, Job, JoinRequest, Member, Meta, Role, Subject, User, role, verify_chain,
+};
+use shared::id::{DomainId, GroupId, JobId, JoinRequestId, Kind, MembershipId, RoleId, TenantId, UserId};
 use shared::table::decode;
 use shared::table::key::TenantKeys;
 
@@ -252,6 +254,25 @@ async fn a_tenant_that_nobody_restores_in_time_is_removed_whole() {
     let (tenant, users) = tenant_of(&product, "gone", 230).await;
     let label = own(&product, &tenant, "POST", "/v1/labels", Some(json!({ "name": "Pilot" }))).await;
     assert_eq!(label.0, 201);
+    for number in 1..=2 {
+        let claim = json!({ "domain": format!("gone-{number}.example") });
+        assert_eq!(own(&product, &tenant, "POST", "/v1/domains", Some(claim)).await.0, 201);
+    }
+    // One is verified, and somebody asks to join by it.
+    let claimed = product.store.get(&TenantKeys(tenant.id).domain(DomainId::new(1))).await.unwrap().unwrap();
+    let verified = ClaimedDomain { verified_at: Some(shared::now()), ..decode(claimed).unwrap() };
+    let request = JoinRequest {
+        id: JoinRequestId::new(1),
+        tenant: tenant.id,
+        email: "nina@gone-1.example".to_owned(),
+        issuer: issuer::ISS.to_owned(),
+        subject: "nina".to_owned(),
+        domain: verified.id,
+        refused_at: None,
+        meta: Meta::new(shared::now()),
+    };
+    product.store.put_all(store::record_items(tenant.id, &verified, shared::now()).unwrap()).await.unwrap();
+    product.store.put_all(store::record_items(tenant.id, &request, shared::now()).unwrap()).await.unwrap();
     let one = json!({ "external_id": "hr-1", "name": "Ann", "metadata": { "a": "b" } });
     assert_eq!(own(&product, &tenant, "PATCH", &format!("/v1/users/{}", users[0].uuid()), Some(one)).await.0, 200);
     assert_eq!(own(&product, &tenant, "DELETE", &format!("/v1/users/{}", users[1].uuid()), None).await.0, 204);

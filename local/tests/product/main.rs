@@ -12,6 +12,7 @@ mod demo;
 mod described;
 mod directory;
 mod docs;
+mod domains;
 mod escalation;
 mod failures;
 mod harness;

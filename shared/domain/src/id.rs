@@ -23,6 +23,8 @@ pub enum Kind {
     Issuer = 10,
     Key = 11,
     Webhook = 16,
+    Domain = 12,
+    JoinRequest = 13,
 }
 
 /// The identity of one thing of a kind: a number from 1 to 2^31-1. Atomic counters of the table number tenants, users and
@@ -44,6 +46,8 @@ pub type PolicyId = Id<{ Kind::Policy as u8 }>;
 pub type JobId = Id<{ Kind::Job as u8 }>;
 pub type KeyId = Id<{ Kind::Key as u8 }>;
 pub type WebhookId = Id<{ Kind::Webhook as u8 }>;
+pub type DomainId = Id<{ Kind::Domain as u8 }>;
+pub type JoinRequestId = Id<{ Kind::JoinRequest as u8 }>;
 
 /// An id as a request spells it.
 #[derive(Clone, Debug, PartialEq, Eq)]

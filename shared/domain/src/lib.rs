@@ -2,7 +2,7 @@
 //!
 //! - [`id`], [`time`], [`text`], [`problem`], [`sign_in`], [`address`]: leaves
 //! - [`tenant`], [`member`], [`role`], [`group`], [`label`], [`job`], [`session`], [`issuer`], [`api_key`], [`own_policy`], [`thing`],
-//!   [`webhook`], with [`meta`]: the records; [`catalog`]: everything that decides in a tenant
+//!   [`webhook`], [`claimed_domain`], [`join_request`], with [`meta`]: the records; [`catalog`]: everything that decides in a tenant
 //! - [`policy`]: the decision, by Cedar policies
 //! - [`record`]: the trait of all records; [`event`], [`chain`]: the audit chain of a record; [`checkpoint`]: a tree of all events
 //! - [`member::change`], [`role::change`], [`group::change`], [`tenant::change`]: the edits of a record, and the actions of an edit
@@ -12,12 +12,14 @@ pub mod api_key;
 pub mod catalog;
 pub mod chain;
 pub mod checkpoint;
+pub mod claimed_domain;
 pub mod draft;
 pub mod event;
 pub mod group;
 pub mod id;
 pub mod issuer;
 pub mod job;
+pub mod join_request;
 pub mod label;
 pub mod language;
 pub mod member;
@@ -41,11 +43,13 @@ pub use api_key::{ApiKey, ApiKeyEdit};
 pub use catalog::{Catalog, Entry, Known, Names, Origin, Policy};
 pub use chain::{Broken, verify_chain};
 pub use checkpoint::Checkpoint;
+pub use claimed_domain::{ClaimedDomain, ClaimedDomainEdit};
 pub use event::{Author, Difference, Event};
 pub use group::Group;
 pub use group::change::GroupEdit;
 pub use issuer::{Issuer, IssuerEdit};
 pub use job::Job;
+pub use join_request::{JoinRequest, JoinRequestEdit};
 pub use label::{Label, LabelEdit};
 pub use language::Language;
 pub use member::change::MemberEdit;

@@ -103,11 +103,12 @@ pub struct Tally {
     pub names: bool,
     /// The member whose seat changes, and by how many.
     pub seat: Option<(UserId, i64)>,
-    /// How many groups, labels, issuers, API keys, policies and webhooks the tenant gains or loses.
+    /// How many groups, labels, issuers, API keys, policies, webhooks and claimed domains the tenant gains or loses.
     pub groups: i64,
     pub labels: i64,
     pub issuers: i64,
     pub keys: i64,
     pub webhooks: i64,
+    pub domains: i64,
     pub policies: i64,
 }

@@ -257,6 +257,8 @@ pub struct Counts {
     #[serde(default)]
     pub keys: u32,
     #[serde(default)]
+    pub domains: u32,
+    #[serde(default)]
     pub policies: u32,
     #[serde(default)]
     pub webhooks: u32,
@@ -277,6 +279,10 @@ pub struct Numbers {
     pub keys: u32,
     #[serde(default, skip_serializing_if = "is_zero")]
     pub webhooks: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub domains: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub join_requests: u32,
 }
 
 /// A kind of which there is none is left out, as in items that older code has written: conditions compare all of them.
@@ -287,7 +293,18 @@ fn is_zero(count: &u32) -> bool {
 /// The numbers of a new tenant.
 impl Default for Numbers {
     fn default() -> Self {
-        Self { roles: BUILT_IN_ROLES, groups: 0, labels: 0, policies: 0, jobs: 0, issuers: 0, keys: 0, webhooks: 0 }
+        Self {
+            roles: BUILT_IN_ROLES,
+            groups: 0,
+            labels: 0,
+            policies: 0,
+            jobs: 0,
+            issuers: 0,
+            keys: 0,
+            webhooks: 0,
+            domains: 0,
+            join_requests: 0,
+        }
     }
 }
 

@@ -24,8 +24,22 @@ pub const MAX_URL: usize = 2_000;
 pub const MAX_OVERLAP: i64 = 7 * 24 * 60 * 60;
 
 /// The kinds of records of whose changes a webhook hears.
-pub const KINDS: [&str; 12] =
-    ["group", "issuer", "job", "key", "label", "member", "policy", "role", "session", "tenant", "thing", "webhook"];
+pub const KINDS: [&str; 14] = [
+    "domain",
+    "group",
+    "issuer",
+    "job",
+    "join-request",
+    "key",
+    "label",
+    "member",
+    "policy",
+    "role",
+    "session",
+    "tenant",
+    "thing",
+    "webhook",
+];
 
 /// Whether a webhook hears of changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -225,6 +225,7 @@ fn the_table_says_who_may_make_and_delete_which_role() {
         ("change the domains", Action::UpdateTenant { settings: ["allowed_domains"].into() }),
         ("change who may invite", Action::UpdateTenant { settings: ["allowed_domains", "inviters"].into() }),
         ("change who may accept", Action::UpdateTenant { settings: ["acceptance"].into() }),
+        ("claim a domain", Action::UpdateTenant { settings: ["domains"].into() }),
         ("change the seats", Action::UpdateTenant { settings: ["seats"].into() }),
         ("change the age of sessions", Action::UpdateTenant { settings: ["session_seconds"].into() }),
         ("delete, restore", Action::DeleteTenant),

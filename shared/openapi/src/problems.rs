@@ -69,6 +69,7 @@ pub(crate) fn meaning(problem: &Problem) -> &'static str {
         Problem::Grant(Grant::InvalidRefresh, _) => "the refresh token is not good, or its session has ended",
         Problem::Grant(Grant::InvalidClient, _) => "the API key is not good",
         Problem::Grant(Grant::Denied, _) => "the person is no active member of the tenant",
+        Problem::Grant(Grant::Waits, _) => "the person asks to join, and nobody has let them in yet",
         Problem::InvalidJson(_) => "the body is not JSON, or has a key twice",
         Problem::Invalid(_) => "something is missing, or not what it must be",
         Problem::PayloadTooLarge(_) => "the body is too large",
@@ -156,6 +157,7 @@ pub fn problems() -> Vec<Problem> {
         Problem::Grant(Grant::InvalidRefresh, CAUSE),
         Problem::Grant(Grant::InvalidClient, CAUSE),
         Problem::Grant(Grant::Denied, CAUSE),
+        Problem::Grant(Grant::Waits, CAUSE),
         Problem::InvalidJson("unexpected character at line 1 column 2".to_owned()),
         Problem::PayloadTooLarge(MAX_BODY),
         // The problem with a header comes first: the first one describes the status.

@@ -11,6 +11,7 @@ use super::{App, Boxed};
 use crate::answer::Answer;
 use crate::dialect::oauth::{Client, Exchange, TokenRequest};
 use crate::gate::api_keys::{self, ShownApiKey};
+use crate::gate::domains::{self, Joining};
 use crate::gate::invitations::{self, Accepting, ShownSecret};
 use crate::gate::issuers::{self, IssuerKeys, Trusted};
 use crate::gate::sessions::{self, EXCHANGED, Exchanged, GRACE, Live, Target, Trust};
@@ -84,7 +85,7 @@ impl App {
                 trust.known = Some(user);
                 user
             }
-            None => self.person(&asked, &trust, &proved).await?,
+            None => self.person(&asked, &mut trust, &proved).await?,
         };
         let once = Some((proved.hash.clone(), proved.expires));
         let begun = self.begin(call, &asked, (&trust, user), (proved.sign_in, &proved.client), once, exchange.cookie);
@@ -94,9 +95,9 @@ impl App {
         }
     }
 
-    /// The member who was proved: whom the issuer's `sub` has signed in before, or the one with a verified address of one of the
-    /// issuer's domains.
-    async fn person(&self, asked: &Asked<'_>, trust: &Trust, proved: &Proved) -> Result<UserId, Problem> {
+    /// The member who was proved: whom the issuer's `sub` has signed in before; the one with a verified address of one of the issuer's
+    /// domains; or one who joins by a verified address of one of the tenant's.
+    async fn person(&self, asked: &Asked<'_>, trust: &mut Trust, proved: &Proved) -> Result<UserId, Problem> {
         if let Some(user) = trust.known {
             return Ok(user);
         }
@@ -106,7 +107,12 @@ impl App {
             Some(email) => sessions::member_at(asked, trust.tenant()?, email).await?,
             None => None,
         };
-        member.ok_or(Problem::Grant(Grant::Denied, "nobody with this `sub` or this verified address"))
+        if let (None, Some(email)) = (member, &proved.email) {
+            let identity = (trust.issuer.iss.as_str(), proved.sign_in.subject.as_str());
+            trust.known = domains::join(asked, trust.tenant()?, &Joining { email, identity }).await?;
+        }
+        let user = member.or(trust.known);
+        user.ok_or(Problem::Grant(Grant::Denied, "nobody with this `sub` or this verified address"))
     }
 
     /// Begins a session. `once` is the hash and the end of a token that gives no second one.

@@ -4,11 +4,13 @@ mod api_key;
 mod batch;
 mod change;
 mod check;
+mod claimed;
 mod event;
 mod fields;
 mod invitation;
 mod issuer;
 mod job;
+mod join_request;
 mod lines;
 mod noted;
 pub mod operator;
@@ -39,6 +41,7 @@ pub use batch::{Answered, Answers, Batch, MAX_ANSWER, MAX_BATCH, MAX_RECORDED, M
 pub use change::{Change, GroupMembership, UserCreation, UserPatch, joining, roles};
 pub(crate) use check::tags;
 pub use check::{Check, Explanation, MAX_THING_ID, ShownDecision};
+pub use claimed::{Claimed, ClaimedDomains, DomainClaim, DomainPatch};
 pub(crate) use event::shown_subject;
 pub use event::{ChainCheck, Checkpoints, EVENT_ORDERS, Events, ShownEvent, wanted_events, wanted_subject};
 pub use fields::{STATUSES, UserFields, UserStatus};
@@ -48,6 +51,7 @@ pub use invitation::{
 };
 pub use issuer::{IssuerUpdate, IssuerWithKeys, Issuers, NewIssuer, ShownIssuer};
 pub use job::{ShownJob, deletion};
+pub use join_request::{JoinApproval, JoinRequests, ShownJoinRequest, wanted_join_requests};
 pub use lines::{ImportedLines, MAX_PART, NewExport, NewImport, SentPart, edits, line};
 pub use noted::EventCreation;
 pub use picture::{DataUri, MAX_PICTURE_BODY, image};
@@ -91,6 +95,12 @@ pub fn user(call: &Call, caller: &Caller) -> Result<Option<UserId>, Fault> {
 /// The answer that shows a member.
 pub fn shown(view: &View) -> Answer {
     Answer::json(200, &json!(User::new(view))).with_etag(view.version())
+}
+
+/// The answer that shows a new member.
+pub fn made(view: &View) -> Answer {
+    let place = format!("/v1/users/{}", view.member.user.uuid());
+    Answer::json(201, &json!(User::new(view))).with_etag(view.version()).with_header("location", place)
 }
 
 /// The value that `read` makes of the parts of a request which names its tenant by the header.

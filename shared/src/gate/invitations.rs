@@ -247,9 +247,8 @@ pub async fn accept(asked: &Asked<'_>, shown: &ShownSecret, accepting: &Acceptin
             return Err(Problem::Grant(Grant::Denied, "an invitation of another address"));
         }
         let after = plan.update(Unseen(member), &edit);
-        let (iss, sub) = accepting.identity;
         let is_first = accepting.known.is_none();
-        plan.accepts = is_first.then(|| Accepts { identity: (iss.to_owned(), sub.to_owned()), member: after });
+        plan.accepts = is_first.then(|| Accepts::new(accepting.identity, after));
         Ok(Answer::empty(204).into())
     };
     let reads = Reads::member(Some(user)).unshown();
@@ -269,6 +268,10 @@ pub struct Accepts {
 }
 
 impl Accepts {
+    pub(super) fn new((iss, sub): (&str, &str), member: Member) -> Self {
+        Self { identity: (iss.to_owned(), sub.to_owned()), member }
+    }
+
     pub(super) fn write(&self, transaction: &mut Transaction<'_>) -> Result<(), Problem> {
         link(transaction, &self.identity, &self.member)
     }

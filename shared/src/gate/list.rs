@@ -31,7 +31,7 @@ use crate::table::key::{Range, TenantKeys, folded};
 
 pub use invitations::invitations;
 pub(super) use known::page_of;
-pub use named::{NamedList, NamedPage, NamedPageFn, Shown, groups, labels, policies};
+pub use named::{NamedList, NamedPage, NamedPageFn, Shown, groups, join_requests, labels, policies};
 pub use tenants::{OwnTenant, TenantPage, TenantPageFn, tenants};
 
 use scan::Scan;

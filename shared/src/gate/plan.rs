@@ -216,6 +216,7 @@ impl<'f> Plan<'f> {
                 self.tenant.labels += tally.labels;
                 self.tenant.issuers += tally.issuers;
                 self.tenant.keys += tally.keys;
+                self.tenant.domains += tally.domains;
                 self.tenant.policies += tally.policies;
                 self.tenant.webhooks += tally.webhooks;
                 self.tenant.rules |= tally.rules;

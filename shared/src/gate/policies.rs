@@ -185,7 +185,7 @@ impl Plan<'_> {
 }
 
 impl Facts {
-    fn may_do(&self, action: &Action) -> Result<(), Problem> {
+    pub(super) fn may_do(&self, action: &Action) -> Result<(), Problem> {
         self.allow(action, &policy::tenant(self.tenant().id)).map(drop).map_err(Problem::Forbidden)
     }
 

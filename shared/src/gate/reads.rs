@@ -1,7 +1,7 @@
 //! What a request reads, beside what every request reads.
 
 use domain::MemberEdit;
-use domain::id::{GroupId, JobId, KeyId, LabelId, PolicyId, RoleId, UserId, Uuid, WebhookId};
+use domain::id::{DomainId, GroupId, JobId, JoinRequestId, KeyId, LabelId, PolicyId, RoleId, UserId, Uuid, WebhookId};
 
 use super::Idempotency;
 
@@ -19,6 +19,8 @@ pub struct Reads {
     pub(super) api_key: Option<KeyId>,
     pub(super) webhook: Option<WebhookId>,
     pub(super) session: Option<(UserId, String)>,
+    pub(super) domain: Option<DomainId>,
+    pub(super) join_request: Option<JoinRequestId>,
     /// A thing of the product, by its type and id.
     pub(super) thing: Option<String>,
     pub(super) holders_of: Option<RoleId>,
@@ -105,6 +107,16 @@ impl Reads {
     /// A webhook; `None` for an id that cannot be a webhook's.
     pub fn webhook(webhook: Option<WebhookId>) -> Self {
         Self { webhook, ..Self::default() }.unshown()
+    }
+
+    /// A claimed domain; `None` for an id that cannot be one's.
+    pub fn domain(domain: Option<DomainId>) -> Self {
+        Self { domain, ..Self::default() }.unshown()
+    }
+
+    /// A request to join; `None` for an id that cannot be one's.
+    pub fn join_request(join_request: Option<JoinRequestId>) -> Self {
+        Self { join_request, ..Self::default() }.unshown()
     }
 
     /// The end of the chain of a thing of the product's own.

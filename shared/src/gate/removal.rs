@@ -9,7 +9,9 @@ use domain::id::TenantId;
 use domain::job::change::JobEdit;
 use domain::job::{PIECE, Progress, State, Task};
 use domain::tenant::RESTORABLE_SECONDS;
-use domain::{ApiKey, Entry, Group, Job, Label, Member, Problem, Record, Tenant, TenantEdit, Time};
+use domain::{
+    ApiKey, ClaimedDomain, Entry, Group, Job, JoinRequest, Label, Member, Problem, Record, Tenant, TenantEdit, Time,
+};
 
 use super::jobs::next;
 use super::{Asked, Conditions, Reads, Who};
@@ -105,6 +107,10 @@ async fn remove_side(asked: &Asked<'_>, keys: TenantKeys, key: &Key, item: Item)
         (job.image(keys.0)?, Some(keys.beside_job(job.id)))
     } else if of(Label::KIND) {
         (decode::<Label>(item)?.image(keys.0)?, None)
+    } else if of(ClaimedDomain::KIND) {
+        (decode::<ClaimedDomain>(item)?.image(keys.0)?, None)
+    } else if of(JoinRequest::KIND) {
+        (decode::<JoinRequest>(item)?.image(keys.0)?, None)
     } else if of(ApiKey::KIND) {
         (decode::<ApiKey>(item)?.image(keys.0)?, None)
     } else if key.sk.starts_with(&keys.catalog().sk) {

@@ -1,14 +1,17 @@
 //! The things of a tenant that a request names, one of a kind: a group, a label, a policy, a job, an
-//! issuer, an API key, a session, a thing of the product, a webhook.
+//! issuer, an API key, a session, a thing of the product, a webhook, a claimed domain, a request to join.
 
 use std::collections::HashMap;
 
-use domain::{ApiKey, Group, Issuer, Job, Label, OwnPolicy, Problem, Session, Thing, Webhook};
+use domain::{
+    ApiKey, ClaimedDomain, Group, Issuer, Job, JoinRequest, Label, OwnPolicy, Problem, Session, Thing, Webhook,
+};
 use serde::de::DeserializeOwned;
 
 use super::Reads;
 use super::facts::{Facts, Unseen};
 use crate::table::key::{Key, TenantKeys};
+use crate::table::stored::Search;
 use crate::table::{Item, Malformed, decode};
 
 /// Those that exist.
@@ -22,10 +25,14 @@ pub(super) struct Things {
     pub session: Option<Session>,
     webhook: Option<Webhook>,
     thing: Option<Thing>,
+    domain: Option<ClaimedDomain>,
+    /// What the search for that domain has brought so far.
+    pub search: Option<Search>,
+    join_request: Option<JoinRequest>,
 }
 
 /// Where the named things are, in the order of [`Things`].
-fn places(keys: TenantKeys, reads: &Reads) -> [Option<Key>; 9] {
+fn places(keys: TenantKeys, reads: &Reads) -> [Option<Key>; 12] {
     [
         reads.group.map(|id| keys.group(id)),
         reads.label.map(|id| keys.label(id)),
@@ -36,6 +43,9 @@ fn places(keys: TenantKeys, reads: &Reads) -> [Option<Key>; 9] {
         reads.session.as_ref().map(|(user, id)| keys.session(*user, id)),
         reads.thing.as_ref().map(|name| keys.thing(name)),
         reads.webhook.map(|id| keys.webhook(id)),
+        reads.domain.map(|id| keys.domain(id)),
+        reads.domain.map(|id| keys.search(id)),
+        reads.join_request.map(|id| keys.join_request(id)),
     ]
 }
 
@@ -50,7 +60,8 @@ impl Things {
     /// # Errors
     /// An item is none of ours.
     pub fn of(keys: TenantKeys, reads: &Reads, found: &mut HashMap<Key, Item>) -> Result<Self, Malformed> {
-        let [group, label, policy, job, issuer, api_key, session, thing, webhook] = places(keys, reads);
+        let [group, label, policy, job, issuer, api_key, session, thing, webhook, domain, search, join_request] =
+            places(keys, reads);
         let thing: Option<Thing> = take(found, thing)?;
         Ok(Self {
             group: take(found, group)?,
@@ -60,6 +71,9 @@ impl Things {
             issuer: take(found, issuer)?,
             api_key: take(found, api_key)?,
             session: take(found, session)?,
+            domain: take(found, domain)?,
+            search: take(found, search)?,
+            join_request: take(found, join_request)?,
             thing: thing.map(|thing| Thing { name: reads.thing.clone().unwrap_or_default(), ..thing }),
             webhook: take(found, webhook)?,
         })
@@ -117,6 +131,22 @@ impl Facts {
     /// [`Problem::NotFound`]
     pub fn issuer(&self) -> Result<Unseen<'_, Issuer>, Problem> {
         self.things.issuer.as_ref().map(Unseen).ok_or(Problem::NotFound("issuer"))
+    }
+
+    /// The claimed domain that [`Reads`] named.
+    ///
+    /// # Errors
+    /// [`Problem::NotFound`]
+    pub fn domain(&self) -> Result<Unseen<'_, ClaimedDomain>, Problem> {
+        self.things.domain.as_ref().map(Unseen).ok_or(Problem::NotFound("domain"))
+    }
+
+    /// The request to join that [`Reads`] named.
+    ///
+    /// # Errors
+    /// [`Problem::NotFound`]
+    pub fn join_request(&self) -> Result<Unseen<'_, JoinRequest>, Problem> {
+        self.things.join_request.as_ref().map(Unseen).ok_or(Problem::NotFound("join request"))
     }
 
     /// The API key that [`Reads`] named, if it has not ended.

@@ -1,5 +1,6 @@
 //! Makes every key of the table; no other code does. The README has the chart of keys.
 
+mod domains;
 mod events;
 mod invitations;
 mod issuers;
@@ -13,6 +14,7 @@ use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
+pub use domains::*;
 pub use events::*;
 pub use invitations::Listed;
 pub use issuers::*;

@@ -102,6 +102,9 @@ macro_rules! stamped {
 }
 
 mod access;
+mod claims;
+
+pub use claims::Search;
 
 impl Stored for Member {
     /// A removed member is in no list, and has no address: another can take it. Their edges to groups stay, because there can be

@@ -11,12 +11,13 @@ use super::{Condition, Malformed, Transaction};
 /// The change of the tenant's item, beside the tenant's own attributes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TenantChange {
-    /// How many owners, groups, labels, issuers, API keys, policies and webhooks the tenant gains or loses.
+    /// How many owners, groups, labels, issuers, API keys, policies, webhooks and claimed domains the tenant gains or loses.
     pub owners: i64,
     pub groups: i64,
     pub labels: i64,
     pub issuers: i64,
     pub keys: i64,
+    pub domains: i64,
     pub policies: i64,
     pub webhooks: i64,
     /// How many more seats the counted members take; and how the seats are counted after it, if the seat of any member changes.
@@ -62,6 +63,7 @@ impl Transaction<'_> {
             labels: count(tenant.counts.labels, change.labels),
             issuers: count(tenant.counts.issuers, change.issuers),
             keys: count(tenant.counts.keys, change.keys),
+            domains: count(tenant.counts.domains, change.domains),
             policies: count(tenant.counts.policies, change.policies),
             webhooks: count(tenant.counts.webhooks, change.webhooks),
         };

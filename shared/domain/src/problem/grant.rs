@@ -15,6 +15,8 @@ pub enum Grant {
     InvalidClient,
     /// 403: the person is no active member.
     Denied,
+    /// 403: the person asks to join, and nobody has let them in yet.
+    Waits,
 }
 
 impl Grant {
@@ -26,14 +28,14 @@ impl Grant {
             Grant::UnsupportedType => "unsupported_grant_type",
             Grant::InvalidRefresh => "invalid_grant",
             Grant::InvalidClient => "invalid_client",
-            Grant::Denied => "access_denied",
+            Grant::Denied | Grant::Waits => "access_denied",
         }
     }
 
     pub(super) fn status(self) -> u16 {
         match self {
             Grant::InvalidClient => 401,
-            Grant::Denied => 403,
+            Grant::Denied | Grant::Waits => 403,
             _ => 400,
         }
     }
@@ -46,6 +48,7 @@ impl Grant {
             Grant::InvalidRefresh => "the refresh token is no longer valid: sign in again",
             Grant::InvalidClient => "the API key is not good here: ask for another",
             Grant::Denied => "you may not sign in to this tenant: ask its administrators",
+            Grant::Waits => "you ask to join this tenant: sign in again once its administrators have let you in",
         }
     }
 }

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use domain::event::{Author, Difference};
 use domain::id::{
-    GroupId, JobId, KeyId, LabelId, MembershipId, PolicyId, RoleId, TenantId, UserId, WebhookId, parse_uuid,
+    DomainId, GroupId, JobId, JoinRequestId, KeyId, LabelId, MembershipId, PolicyId, RoleId, TenantId, UserId,
+    WebhookId, parse_uuid,
 };
 use domain::meta::MAX_NAME;
 use domain::problem::{Fault, Wrong};
 use domain::{
-    ApiKey, Checkpoint, Event, Group, Job, Label, Member, OwnPolicy, Record, Role, Subject, Tenant, Time, Webhook,
+    ApiKey, Checkpoint, ClaimedDomain, Event, Group, Job, JoinRequest, Label, Member, OwnPolicy, Record, Role, Subject,
+    Tenant, Time, Webhook,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -111,6 +113,8 @@ fn record_id(kind: &str, id: &str, tenant: TenantId) -> Option<String> {
         OwnPolicy::KIND => PolicyId::from_uuid_in(uuid()?, tenant).map(|id| id.to_string()),
         ApiKey::KIND => KeyId::from_uuid_in(uuid()?, tenant).map(|id| id.to_string()),
         Webhook::KIND => WebhookId::from_uuid_in(uuid()?, tenant).map(|id| id.to_string()),
+        ClaimedDomain::KIND => DomainId::from_uuid_in(uuid()?, tenant).map(|id| id.to_string()),
+        JoinRequest::KIND => JoinRequestId::from_uuid_in(uuid()?, tenant).map(|id| id.to_string()),
         _ => Some(id.to_owned()),
     }
 }
@@ -128,6 +132,8 @@ fn shown_id(kind: &str, id: &str, tenant: TenantId) -> String {
         OwnPolicy::KIND => PolicyId::try_from(number).ok().map(|id| id.uuid_in(tenant)),
         ApiKey::KIND => KeyId::try_from(number).ok().map(|id| id.uuid_in(tenant)),
         Webhook::KIND => WebhookId::try_from(number).ok().map(|id| id.uuid_in(tenant)),
+        ClaimedDomain::KIND => DomainId::try_from(number).ok().map(|id| id.uuid_in(tenant)),
+        JoinRequest::KIND => JoinRequestId::try_from(number).ok().map(|id| id.uuid_in(tenant)),
         "membership" => MembershipId::try_from(number).ok().map(MembershipId::uuid),
         _ => None,
     });
@@ -150,6 +156,7 @@ fn shown_value(kind: &str, attribute: &str, value: &Value, tenant: TenantId) -> 
         "group" | "groups" | "manages" | "primary_group" => Group::KIND,
         "profession" => Label::KIND,
         "job" => Job::KIND,
+        "domain" => ClaimedDomain::KIND,
         _ => "",
     };
     match value {

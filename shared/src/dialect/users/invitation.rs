@@ -60,25 +60,47 @@ pub fn addresses(object: &mut Object, name: &'static str) -> Result<Vec<Address>
     Ok(emails)
 }
 
+/// What a new member gets: the names or UUIDs of roles, and the UUIDs of groups.
+pub(super) type RolesAndGroups = (Option<Vec<Text<MAX_NAME>>>, Option<Vec<Uuid>>);
+
+/// The roles and groups of a body.
+pub(super) fn roles_and_groups(object: &mut Object) -> RolesAndGroups {
+    let (roles, groups): RolesAndGroups = (object.optional("roles"), object.optional("groups"));
+    if roles.as_ref().is_some_and(|roles| roles.len() > MAX_ROLES) {
+        object.refuse(Fault::here(Wrong::TooLong(MAX_ROLES)).within("roles"));
+    }
+    let mut seen = BTreeSet::new();
+    for (index, group) in groups.iter().flatten().enumerate() {
+        if !seen.insert(group) {
+            let repeated = Wrong::Syntax("a group that is not there twice");
+            object.refuse(Fault::here(repeated).within(index).within("groups"));
+        }
+    }
+    if groups.as_ref().is_some_and(|groups| groups.len() > MAX_GROUPS) {
+        object.refuse(Fault::here(Wrong::TooLong(MAX_GROUPS)).within("groups"));
+    }
+    (roles, groups)
+}
+
+/// The edit that gives them.
+pub(super) fn giving((roles, groups): RolesAndGroups, tenant: TenantId) -> MemberEdit {
+    let given = |roles: Vec<Text<MAX_NAME>>| Roles::Exactly(roles.into_iter().map(|role| role.0).collect());
+    let groups = groups.filter(|groups| !groups.is_empty());
+    let spelled = |groups: Vec<Uuid>| groups.into_iter().map(|group| Spelled::uuid(group, tenant)).collect();
+    MemberEdit {
+        roles: roles.map(given),
+        groups: groups.map(|groups| Groups::Exactly(spelled(groups))),
+        fields: Fields { roles: "roles", groups: "groups", ..Fields::default() },
+        ..MemberEdit::default()
+    }
+}
+
 impl InvitationsCreation {
     /// # Errors
     /// The faults of the object.
     pub fn read(object: &mut Object) -> Result<Self, Faulty> {
         let emails = addresses(object, "emails");
-        let (roles, groups) = (object.optional::<Vec<Text<MAX_NAME>>>("roles"), object.optional::<Vec<Uuid>>("groups"));
-        if roles.as_ref().is_some_and(|roles| roles.len() > MAX_ROLES) {
-            object.refuse(Fault::here(Wrong::TooLong(MAX_ROLES)).within("roles"));
-        }
-        let mut seen = BTreeSet::new();
-        for (index, group) in groups.iter().flatten().enumerate() {
-            if !seen.insert(group) {
-                let repeated = Wrong::Syntax("a group that is not there twice");
-                object.refuse(Fault::here(repeated).within(index).within("groups"));
-            }
-        }
-        if groups.as_ref().is_some_and(|groups| groups.len() > MAX_GROUPS) {
-            object.refuse(Fault::here(Wrong::TooLong(MAX_GROUPS)).within("groups"));
-        }
+        let (roles, groups) = roles_and_groups(object);
         let expires_in = object.optional("expires_in");
         Ok(Self { emails: emails?, roles, groups, expires_in })
     }
@@ -86,15 +108,8 @@ impl InvitationsCreation {
     /// The addresses, what each person gets, and how long the invitations are good.
     pub fn wanted(self, tenant: TenantId) -> (Vec<String>, MemberEdit, i64) {
         let emails = self.emails.into_iter().map(|Address(email)| email).collect();
-        let given = |roles: Vec<Text<MAX_NAME>>| Roles::Exactly(roles.into_iter().map(|role| role.0).collect());
-        let groups = self.groups.filter(|groups| !groups.is_empty());
-        let spelled = |groups: Vec<Uuid>| groups.into_iter().map(|group| Spelled::uuid(group, tenant)).collect();
-        let edit = MemberEdit {
-            roles: Some(self.roles.map_or(Roles::Default, given)),
-            groups: groups.map(|groups| Groups::Exactly(spelled(groups))),
-            fields: Fields { roles: "roles", groups: "groups", ..Fields::default() },
-            ..MemberEdit::default()
-        };
+        let edit = giving((self.roles, self.groups), tenant);
+        let edit = MemberEdit { roles: edit.roles.or(Some(Roles::Default)), ..edit };
         (emails, edit, self.expires_in.map_or(LASTS, |Within(seconds)| seconds.into()))
     }
 }

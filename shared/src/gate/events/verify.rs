@@ -1,9 +1,10 @@
 //! The check of a chain of events: versions without a gap, hashes that fit, and the end of the chain.
 
 use domain::chain::{Broken, Checked};
-use domain::id::{GroupId, JobId, KeyId, LabelId, PolicyId, RoleId, UserId, parse_uuid};
+use domain::id::{DomainId, GroupId, JobId, JoinRequestId, KeyId, LabelId, PolicyId, RoleId, UserId, parse_uuid};
 use domain::{
-    ApiKey, Event, Group, Issuer, Job, Label, Member, OwnPolicy, Problem, Record, Role, Subject, Tenant, Thing,
+    ApiKey, ClaimedDomain, Event, Group, Issuer, Job, JoinRequest, Label, Member, OwnPolicy, Problem, Record, Role,
+    Subject, Tenant, Thing,
 };
 use serde::Deserialize;
 
@@ -155,6 +156,8 @@ fn record_of(keys: TenantKeys, subject: &Subject) -> Option<(Key, Option<u32>)> 
         Thing::KIND => Some(keys.thing(&subject.id)),
         OwnPolicy::KIND => id.and_then(|id| PolicyId::try_from(id).ok()).map(|id| keys.own_policy(id)),
         ApiKey::KIND => id.and_then(|id| KeyId::try_from(id).ok()).map(|id| keys.api_key(id)),
+        ClaimedDomain::KIND => id.and_then(|id| DomainId::try_from(id).ok()).map(|id| keys.domain(id)),
+        JoinRequest::KIND => id.and_then(|id| JoinRequestId::try_from(id).ok()).map(|id| keys.join_request(id)),
         Issuer::KIND => {
             let (uuid, number) = subject.id.split_once('.')?;
             return Some((keys.issuer(parse_uuid(uuid)?), Some(number.parse().ok()?)));

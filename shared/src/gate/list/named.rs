@@ -1,10 +1,11 @@
-//! Lists of groups, labels and policies, in the order of their names.
+//! Lists of groups, labels and policies in the order of their names, and of requests to join in that of their addresses.
 
 use std::collections::HashMap;
 
-use domain::id::{GroupId, Kind, LabelId, PolicyId};
-use domain::policy::{self, Action};
-use domain::{Catalog, Group, Label, OwnPolicy, Problem, Record, Tenant};
+use domain::id::{GroupId, JoinRequestId, Kind, LabelId, PolicyId};
+use domain::join_request::State;
+use domain::policy::Action;
+use domain::{Catalog, Group, JoinRequest, Label, OwnPolicy, Problem, Record, Tenant};
 use serde::de::DeserializeOwned;
 
 use super::{Page, opened, sort_key};
@@ -59,7 +60,15 @@ pub async fn groups(
     answer: &NamedPageFn<'_, Group>,
 ) -> Result<Answer, Problem> {
     let key = |number| caller.keys().group(GroupId::new(number));
-    named(asked, (caller, None), wanted, page, &key, |group: &Group| !group.retiring, answer).await
+    named(
+        asked,
+        caller,
+        wanted,
+        page,
+        &Things { needs: |_| Ok(()), key: &key, are_shown: &|group: &Group| !group.retiring },
+        answer,
+    )
+    .await
 }
 
 /// Answers with a page of the tenant's labels. Every active member may know them.
@@ -74,7 +83,8 @@ pub async fn labels(
     answer: &NamedPageFn<'_, Label>,
 ) -> Result<Answer, Problem> {
     let key = |number| caller.keys().label(LabelId::new(number));
-    named(asked, (caller, None), wanted, page, &key, |_: &Label| true, answer).await
+    named(asked, caller, wanted, page, &Things { needs: |_| Ok(()), key: &key, are_shown: &|_: &Label| true }, answer)
+        .await
 }
 
 /// Answers with a page of the tenant's own policies.
@@ -89,24 +99,49 @@ pub async fn policies(
     answer: &NamedPageFn<'_, OwnPolicy>,
 ) -> Result<Answer, Problem> {
     let key = |number| caller.keys().own_policy(PolicyId::new(number));
-    let needs = Some(Action::ReadPolicies);
-    named(asked, (caller, needs), wanted, page, &key, |_: &OwnPolicy| true, answer).await
+    let needs: Needs = |facts| facts.may_do(&Action::ReadPolicies);
+    named(asked, caller, wanted, page, &Things { needs, key: &key, are_shown: &|_: &OwnPolicy| true }, answer).await
+}
+
+/// Answers with a page of those who ask to join; of those in one state, if one is given.
+///
+/// # Errors
+/// As those of [`groups`]; [`Problem::Forbidden`] also if the caller may not invite people.
+pub async fn join_requests(
+    asked: &Asked<'_>,
+    caller: &Caller,
+    (state, wanted): (Option<State>, &NamedList),
+    page: &Page,
+    answer: &NamedPageFn<'_, JoinRequest>,
+) -> Result<Answer, Problem> {
+    let key = |number| caller.keys().join_request(JoinRequestId::new(number));
+    let are_shown = |request: &JoinRequest| state.is_none_or(|state| request.state() == state);
+    let needs: Needs = |facts| facts.may_see_join_requests().map(drop);
+    named(asked, caller, wanted, page, &Things { needs, key: &key, are_shown: &are_shown }, answer).await
+}
+
+/// Who may see the things of a list.
+type Needs = fn(&Facts) -> Result<(), Problem>;
+
+/// The things of a list.
+struct Things<'t, T> {
+    needs: Needs,
+    /// Where one is, by its number.
+    key: &'t (dyn Fn(u32) -> Key + Sync),
+    are_shown: &'t (dyn Fn(&T) -> bool + Sync),
 }
 
 async fn named<T: Record + DeserializeOwned>(
     asked: &Asked<'_>,
-    (caller, needs): (&Caller, Option<Action<'_>>),
+    caller: &Caller,
     wanted: &NamedList,
     page: &Page,
-    key: &(dyn Fn(u32) -> Key + Sync),
-    is_shown: fn(&T) -> bool,
+    Things { needs, key, are_shown }: &Things<'_, T>,
     answer: &NamedPageFn<'_, T>,
 ) -> Result<Answer, Problem> {
     let lookup = Reads::lookup(None, T::KIND, wanted.external_id.clone());
     let facts = Facts::read(asked, &Who::Caller(caller), &lookup, None).await?;
-    if let Some(action) = needs {
-        facts.allow(&action, &policy::tenant(caller.tenant)).map_err(Problem::Forbidden)?;
-    }
+    needs(&facts)?;
     let (cursors, start) = opened(&facts, page)?;
     let beginning = wanted.beginning.as_deref().unwrap_or_default();
     let (mut numbers, mut next) = (Vec::new(), None);
@@ -132,7 +167,7 @@ async fn named<T: Record + DeserializeOwned>(
     };
     let items = numbers.iter().filter_map(|number| items.remove(&key(*number)));
     let things: Vec<T> = items.map(decode).collect::<Result<_, _>>()?;
-    let matches = |thing: &&T| is_shown(thing);
+    let matches = |thing: &&T| are_shown(thing);
     let shown = |thing| Shown { tenant: facts.tenant(), catalog: facts.catalog(), thing };
     let things = things.iter().filter(matches).map(shown).collect();
     let next_cursor = next.map(|place| cursors.seal(&place)).transpose()?;
