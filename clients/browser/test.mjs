@@ -41,6 +41,8 @@ const NOT_SENT = [
   'post /v1/users/{id}/restore',
   // The example changes what it names, so it can be sent once.
   'post /v1/users/batch',
+  // Only an owner allows it.
+  'post /v1/users/{id}/impersonate',
   // Nobody is invited.
   'get /v1/invitations/{id}',
   'post /v1/invitations/{id}/resend',

@@ -30,7 +30,7 @@ THINGS = ("users", "roles", "groups", "labels", "tenants", "issuers", "api-keys"
 THINGS += ("events", "invitations", "policies", "webhooks", "domains")
 CREATIONS = {f"POST /v1/{things}" for things in THINGS}
 CREATIONS |= {f"PUT {ORGANIZATION}/users"} | {f"POST /v1/users/{what}" for what in ("batch", "import", "export")}
-CREATIONS.add("POST /api/{tenant}/{version}/user_invites/create_v2")
+CREATIONS |= {"POST /api/{tenant}/{version}/user_invites/create_v2", "POST /v1/users/{id}/impersonate"}
 # A member whom the run restores, again and again.
 REMOVED = "726f6c65-6361-8002-8000-000000000005"
 # The caller, who must stay.
@@ -445,6 +445,14 @@ def with_session(case):
     spare_the_callers_sessions(case)
 
 
+def with_user(case):
+    """A member as whom the caller may act: where the tenant allows it, and with no permission that the caller lacks."""
+    of_owner("PATCH", "/v1/tenant", {"settings": {"impersonation": True}})
+    of_owner("PATCH", f"/v1/users/{USER}", {"status": "active", "roles": ["user"], "groups": []})
+    of_owner("DELETE", f"/v1/users/{USER}/sessions")
+    case.path_parameters["id"] = USER
+
+
 def with_address(case):
     """A user whom nobody has added."""
     case.body = {"email": f"spare-{next(spares)}@acme.example"}
@@ -453,6 +461,7 @@ def with_address(case):
 # Operations that generated requests do seldom: every other request has what it takes.
 NEEDS_MORE = {
     "POST /v1/users": with_address,
+    "POST /v1/users/{id}/impersonate": with_user,
     "DELETE /v1/sessions/{id}": with_session,
     "PUT /v1/users/import/{id}/parts/{n}": with_import,
     "POST /v1/users/import/{id}/start": with_import,

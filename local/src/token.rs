@@ -96,6 +96,8 @@ pub async fn issue(
             client: "local".to_owned(),
             device: None,
             refresh: None,
+            impersonator: None,
+            reason: None,
             expires_at: ends,
             meta: Meta::new(now),
         };
@@ -114,6 +116,7 @@ pub async fn issue(
         nbf: issued,
         typ: kind,
         started: None,
+        act: None,
     };
     let sign = |claims: &Claims| keys.sign(claims, "local");
     let token = sign(&claims).map_err(|error| error.to_string())?;

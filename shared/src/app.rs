@@ -2,6 +2,7 @@
 
 mod entry;
 mod events;
+mod impersonation;
 mod keys;
 mod lists;
 mod sign_in;
@@ -141,10 +142,10 @@ impl App {
         let keys = self.keys_with(call, &credential::kid(token)?).await?;
         let credential = credential::verify(token, kind, &keys, &self.expected, (self.clock)())?;
         let _ = call.caller.set((credential.tenant, credential.holder)); // The first credential names the caller.
-        let Credential { holder, tenant, slug, session, issued, .. } = credential;
+        let Credential { holder, tenant, slug, session, issued, impersonator, .. } = credential;
         let proof = Proof { token: token.to_owned(), session, issued };
         Ok(match holder {
-            Holder::Member(user) => Caller::new(user, tenant, slug, proof),
+            Holder::Member(user) => Caller::new(user, tenant, slug, proof).impersonated(impersonator),
             Holder::Key(id, maker) => {
                 let key = KeyProof { id, maker, hash: None, address: call.address.clone() };
                 Caller::of_key(key, tenant, slug, proof)
@@ -165,7 +166,8 @@ impl App {
     pub async fn bearer_and_session(&self, call: &Call) -> Result<Caller, Problem> {
         let mut caller = self.bearer(call).await?;
         let session = self.verify(call, call.header("x-session-token"), Kind::Session).await?;
-        if caller.member().is_none() || (session.member(), session.tenant) != (caller.member(), caller.tenant) {
+        let whose = |it: &Caller| (it.member(), it.tenant, it.impersonator().cloned());
+        if caller.member().is_none() || whose(&session) != whose(&caller) {
             return Err(Problem::Unauthenticated("a session token of another user or tenant"));
         }
         caller.also(session);

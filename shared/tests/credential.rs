@@ -16,6 +16,7 @@ use shared::credential::{
     verify,
 };
 use shared::domain::Time;
+use shared::domain::session::Impersonator;
 use shared::id::{KeyId, MembershipId, TenantId, UserId};
 
 const NOW: i64 = 1_800_000_000;
@@ -140,6 +141,7 @@ fn good_tokens_say_who_calls() {
         slug: "acme".to_owned(),
         session: "session-1".to_owned(),
         issued: NOW - 60,
+        impersonator: None,
         kind: Kind::Access,
         claims: serde_json::from_value(claims()).map(Arc::new).unwrap(),
     };
@@ -154,6 +156,32 @@ fn good_tokens_say_who_calls() {
     };
     assert_eq!(check(&token(&claims), Kind::Session).unwrap(), session);
     assert_eq!(credential::kid(&es256).unwrap(), "ec");
+}
+
+#[test]
+fn a_token_says_who_acts_as_the_member() {
+    let act = json!({ "sub": UserId::new(7).uuid(), "sid": "session-7" });
+    let acted = with(with(claims(), "started", NOW - 90), "act", act.clone());
+    let by = check(&token(&acted), Kind::Access).unwrap();
+    assert_eq!((by.holder, by.session.as_str()), (Holder::Member(UserId::new(42)), "session-1"));
+    let expected = Impersonator { member: UserId::new(7), session: "session-7".to_owned(), since: NOW - 90 };
+    assert_eq!(by.impersonator, Some(expected));
+    for wrong in [
+        json!({ "sub": UserId::new(7).uuid() }),
+        json!({ "sid": "session-7" }),
+        with(act.clone(), "sub", "7"),
+        with(act.clone(), "sid", ""),
+        with(act.clone(), "sid", "s 7"),
+        json!("7"),
+        json!([]),
+    ] {
+        assert!(check(&token(&with(claims(), "act", wrong.clone())), Kind::Access).is_err(), "{wrong}");
+    }
+    // Nobody acts as an API key.
+    let key = with(claims(), "sub", KeyId::new(3).uuid_in(TenantId::new(1)).to_string());
+    let key = with(key, "sid", shared::api_key::name(KeyId::new(3), None));
+    assert!(check(&token(&key), Kind::Access).is_ok());
+    assert!(check(&token(&with(key, "act", act)), Kind::Access).is_err());
 }
 
 #[test]

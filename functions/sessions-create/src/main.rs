@@ -14,19 +14,31 @@ use shared::dialect::OAUTH;
 /// `POST /v1/invitations/accept`: accepts an invitation by its secret, and signs the person in. The secret is good once. The member who
 /// sent it must be able to give at this moment all that the person gets. If the tenant's setting `acceptance` is `address`, the identity
 /// provider must have verified the address that was invited, and a session token of ours does not do.
+///
+/// `POST /v1/users/{id}/impersonate`: begins a session of a member in which you act as them, for support.
+///
+/// `member:impersonate` allows it, if the tenant's setting `impersonation` does. Nobody acts as an owner, or as a member who outranks them
+/// or has a permission that they do not have. You may then do what both of you may, until the session ends: at its time, with your own
+/// session, or with your right to act as the member. The member may end it, too.
 fn main() -> Result<(), lambda_http::Error> {
     shared::serve(&OAUTH, |app, call| match call.route.as_str() {
         "POST /oauth/revoke" => app.revoke(call),
         "POST /v1/invitations/accept" => app.accept_invitation(call),
+        "POST /v1/users/{id}/impersonate" => app.impersonate(call),
         _ => app.tokens(call),
     })
 }
 
 #[test]
 fn description() {
-    use openapi::Operation;
+    use openapi::{Operation, schema_of, uuid_in_header};
+    use shared::dialect::oauth::Impersonation;
     Operation::new(&OAUTH).route("POST /v1/sessions").tokens(openapi::JSON).describe();
     Operation::new(&OAUTH).route("POST /oauth/token").tokens(openapi::FORM).describe();
     Operation::new(&OAUTH).route("POST /oauth/revoke").revocation().describe();
     Operation::new(&OAUTH).route("POST /v1/invitations/accept").acceptance().describe();
+    let impersonate = Operation::new(&OAUTH).route("POST /v1/users/{id}/impersonate");
+    let impersonate = impersonate.header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header());
+    let impersonate = impersonate.path("id", "The member's UUID.", schema_of::<shared::id::Uuid>());
+    impersonate.impersonation(Impersonation::read).describe();
 }

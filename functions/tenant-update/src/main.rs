@@ -38,6 +38,8 @@ struct Settings {
     /// How old a token may be, in seconds: an older one is refused, although it has not expired. `null` removes the limit. Only an
     /// owner may change it.
     session_seconds: Patch<Within<{ SESSION_SECONDS[0] }, { SESSION_SECONDS[1] }>>,
+    /// Whether members may act as others, of those who have the permission. Only an owner may change it.
+    impersonation: Option<bool>,
 }
 
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "Inviters"))]
@@ -69,7 +71,8 @@ impl Wire for Settings {
             }
             let (seats, session_seconds) = (object.clearable("seats"), object.clearable("session_seconds"));
             let (inviters, acceptance) = (object.optional("inviters"), object.optional("acceptance"));
-            Ok(Self { allowed_domains, inviters, acceptance, seats, session_seconds })
+            let impersonation = object.optional("impersonation");
+            Ok(Self { allowed_domains, inviters, acceptance, seats, session_seconds, impersonation })
         })
     }
 }
@@ -82,6 +85,7 @@ impl Settings {
             acceptance: self.acceptance.map(|who| who.0),
             seats: self.seats.map(|seats| seats.0),
             session_seconds: self.session_seconds.map(|seconds| seconds.0),
+            impersonation: self.impersonation,
         }
     }
 }
@@ -109,7 +113,7 @@ impl Body {
 
 /// `PATCH /v1/tenant`: changes the tenant of the credential.
 ///
-/// Needs `tenant:update`, and for `inviters`, `acceptance`, `seats` and `session_seconds` the role `owner`.
+/// Needs `tenant:update`, and for `impersonation`, `inviters`, `acceptance`, `seats` and `session_seconds` the role `owner`.
 async fn update_tenant(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let (body, conditions) = (call.body(MAX_BODY)?, call.conditions()?);

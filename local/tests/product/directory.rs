@@ -21,9 +21,10 @@ const GLOBEX: TenantId = TenantId::new(2);
 struct Ids([(&'static str, String); 14]);
 
 /// The calls with an id in every position. `<user>` stands for the UUID of a user, `<user number>` for the number.
-const CALLS: [(&str, &str, &str); 94] = [
+const CALLS: [(&str, &str, &str); 95] = [
     ("DELETE", "/v1/sessions/0b3e0f5e-33a4-4b0f-9d3c-0d8a6f6e9a10", ""),
     ("DELETE", "/v1/users/<user>/sessions", ""),
+    ("POST", "/v1/users/<user>/impersonate", r#"{"reason": "Ticket 7"}"#),
     ("GET", "/v1/users/<user>", ""),
     ("GET", "/v1/users/<user>/permissions", ""),
     ("PUT", "/v1/users/<user>", r#"{"name": "X"}"#),

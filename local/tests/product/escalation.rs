@@ -17,7 +17,7 @@ use crate::harness::{NewTenant, Product};
 use local::token::Flaw;
 
 /// Roles of the tenant's own, by number from 4 on: name, and what they grant. All have rank 1.
-const ROLES: [(&str, &[&str]); 9] = [
+const ROLES: [(&str, &[&str]); 10] = [
     // Nobody but the owner holds what this one grants.
     ("prize", &["vault:open"]),
     ("plain", &[]),
@@ -46,6 +46,7 @@ const ROLES: [(&str, &[&str]); 9] = [
         ],
     ),
     ("chief", &[]),
+    ("supporter", &["member:read", "member:impersonate"]),
 ];
 const PRIZE: RoleId = RoleId::new(4);
 const PLAIN: RoleId = RoleId::new(5);
@@ -56,7 +57,7 @@ const VAULT: GroupId = GroupId::new(1);
 const TEAM: GroupId = GroupId::new(2);
 
 /// The callers by their places among the members: the roles of each. The last one manages the group that confers nothing.
-const CALLERS: [(&str, &[u32]); 9] = [
+const CALLERS: [(&str, &[u32]); 10] = [
     ("admin", &[2]),
     ("user", &[3]),
     ("assigner", &[6]),
@@ -65,13 +66,14 @@ const CALLERS: [(&str, &[u32]); 9] = [
     ("role maker", &[9]),
     ("group maker", &[10]),
     ("steward", &[11]),
+    ("supporter", &[13]),
     ("manager of a group", &[3]),
 ];
 
 /// A call to a way: method, path, body. `<target>` stands for the UUID of a member with the role `plain`, who is in the group that
 /// confers nothing; `<gone>` for that of a removed member who held the prize; `<request>` for that of somebody who asks to join. The calls of other dialects have their numbers.
 type Way = (&'static str, &'static str, &'static str, &'static str);
-const WAYS: [Way; 41] = [
+const WAYS: [Way; 44] = [
     ("tenant: role", "PATCH", "/api/v1/tenant/<tenant>/user/<target>", r#"{"roleId": "prize"}"#),
     ("users: roles", "PUT", "/v1/users/<target>", r#"{"roles": ["prize"]}"#),
     ("directory: admin", "PUT", "/api/<slug>/v1/users/<target number>", r#"{"role": "ADMIN"}"#),
@@ -149,11 +151,36 @@ const WAYS: [Way; 41] = [
     // What becomes of the lines of `IMPORTED` comes behind the status.
     ("an import", "POST", "/v1/users/import", r#"{"on_existing": "update"}"#),
     ("the tenant", "POST", "/v1/tenant/transfer-ownership", r#"{"to": "<target>"}"#),
+    // What becomes of the calls of `ACTED` comes behind the status.
+    ("acting as a member", "POST", "/v1/users/<target>/impersonate", r#"{"reason": "R"}"#),
+    ("acting as an admin", "POST", "/v1/users/<admin>/impersonate", r#"{"reason": "R"}"#),
+    ("acting as an owner", "POST", "/v1/users/<owner>/impersonate", r#"{"reason": "R"}"#),
 ];
+
+/// The calls of somebody who acts as a member: for that member, for themselves, and for what would outlive the session.
+const ACTED: [(&str, &str, &str); 6] = [
+    ("PUT", "/v1/users/me/roles/<prize>", ""),
+    ("PATCH", "/v1/users/<caller>", r#"{"roles": ["prize"]}"#),
+    ("PUT", "/v1/users/<caller>/groups/<vault>", ""),
+    ("POST", "/v1/api-keys", r#"{"name": "K", "roles": ["prize"]}"#),
+    ("POST", "/v1/users", r#"{"email": "new@x.example", "roles": ["prize"]}"#),
+    ("POST", "/v1/users/<target>/impersonate", r#"{"reason": "R"}"#),
+];
+
+/// Makes the calls of `ACTED` with this token. Returns the status of each.
+async fn act(product: &Product, token: &str, tenant: TenantId, filled: impl Fn(&str) -> String) -> String {
+    let mut statuses = String::new();
+    for (method, path, body) in ACTED {
+        let body = Some(body).filter(|body| !body.is_empty()).map(|body| serde_json::from_str(&filled(body)).unwrap());
+        let reply = product.users(token, tenant, (method, &filled(path)), &[], body).await;
+        write!(statuses, ", {}", reply.status).unwrap();
+    }
+    statuses
+}
 
 /// The lines of an import: somebody new, the target, and the caller.
 const IMPORTED: &str = r#"{"email": "new@x.example", "roles": ["prize"]}
-{"email": "m9@<slug>.example", "groups": [{"id": "<vault>"}]}
+{"email": "m10@<slug>.example", "groups": [{"id": "<vault>"}]}
 {"email": "<caller>", "roles": ["owner"]}
 "#;
 
@@ -196,6 +223,7 @@ async fn fill(product: &Product, slug: &str) -> (NewTenant, Vec<UserId>) {
     call("POST", "/v1/groups", json!({ "name": "Vault", "confers": ["prize"] })).await;
     call("POST", "/v1/groups", json!({ "name": "Team" })).await;
     call("PATCH", &format!("/v1/roles/{}", PRIZE.uuid_in(tenant.id)), json!({ "is_default": true })).await;
+    call("PATCH", "/v1/tenant", json!({ "settings": { "impersonation": true } })).await;
     let count = CALLERS.len() as u32 + 2;
     let first = product.store.allocate(Kind::User, count).await.unwrap();
     let memberships = product.store.allocate(Kind::Membership, count).await.unwrap();
@@ -272,6 +300,8 @@ async fn attempt(
         ("<vault>", VAULT.uuid_in(tenant.id).to_string()),
         ("<team>", TEAM.uuid_in(tenant.id).to_string()),
         ("<request>", JoinRequestId::new(1).uuid_in(tenant.id).to_string()),
+        ("<owner>", tenant.owner.uuid().to_string()),
+        ("<admin>", tenant.admin.uuid().to_string()),
     ];
     let filled = |text: &str| texts.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
     let email = format!("m{place}@{slug}.example");
@@ -294,6 +324,11 @@ async fn attempt(
         ("/v1/users/import", 201) => {
             let lines = filled(IMPORTED).replace("<caller>", &email);
             import(product, &headers, &reply.json(), &lines).await
+        }
+        (path, 200) if path.ends_with("/impersonate") => {
+            let token = reply.json()["access_token"].as_str().unwrap().to_owned();
+            let own = users[place].uuid().to_string();
+            act(product, &token, tenant.id, |text| filled(text).replace("<caller>", &own)).await
         }
         _ => String::new(),
     };

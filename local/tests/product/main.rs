@@ -16,6 +16,7 @@ mod domains;
 mod escalation;
 mod failures;
 mod harness;
+mod impersonation;
 mod imports;
 mod invitations;
 mod jobs;

@@ -38,6 +38,8 @@ pub struct Catalog {
     pub version: u64,
     /// The tenant's setting of who may invite.
     pub inviters: Inviters,
+    /// The tenant's setting of whether members may act as others.
+    pub impersonation: bool,
     roles: BTreeMap<RoleId, Role>,
     groups: BTreeMap<GroupId, Standing>,
     /// How long the compiled form of each policy is, in bytes.
@@ -89,7 +91,7 @@ impl Catalog {
                 Entry::Policy(policy) => drop(policies.insert(policy.id, policy.compiled.len())),
             }
         }
-        Self { version, inviters: Inviters::default(), roles, groups, policies }
+        Self { version, inviters: Inviters::default(), impersonation: false, roles, groups, policies }
     }
 
     pub fn role(&self, id: RoleId) -> Option<&Role> {

@@ -101,6 +101,9 @@ pub struct Event {
     pub deed: Deed,
     pub at: Time,
     pub author: Author,
+    /// Who acted as the author, if the author did not act themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impersonator: Option<UserId>,
     /// The id of the request that made the change.
     pub request: String,
     /// The random id of the transaction that made the change. It is the proof for a function whose write got no answer.
@@ -155,6 +158,7 @@ pub struct Stamp {
     pub tenant: TenantId,
     pub at: Time,
     pub author: Author,
+    pub impersonator: Option<UserId>,
     pub request: String,
     pub transaction: String,
     /// Random text that is kept nowhere. The salts of the events follow from it.
@@ -185,6 +189,7 @@ impl Stamp {
             deed,
             at: self.at,
             author: self.author.clone(),
+            impersonator: self.impersonator,
             request: self.request.clone(),
             transaction: self.transaction.clone(),
             changes,

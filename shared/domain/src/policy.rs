@@ -20,7 +20,7 @@ pub use around::Around;
 pub(crate) use value::{groups, long, record, string, strings};
 
 use crate::catalog::{Catalog, Entry, Policy};
-use crate::id::{GroupId, RoleId, TenantId};
+use crate::id::{GroupId, RoleId, TenantId, UserId};
 use crate::member::Member;
 use crate::problem::Denial;
 use crate::time::Time;
@@ -183,6 +183,14 @@ pub fn member(member: &Member, catalog: &Catalog) -> Entity {
     let attributes = attributes.into_iter().chain(of_roles(&catalog.roles_of(member), catalog));
     let mut entity = of_tenant(member.tenant, Uid::new("Member", member.user), record(attributes));
     entity.ancestors.extend(member.groups.iter().filter(is_in).map(|group| Uid::new("Group", group)));
+    entity
+}
+
+/// A member as whom another one acts.
+pub fn impersonated(member: &Member, by: UserId, catalog: &Catalog) -> Entity {
+    let mut entity = self::member(member, catalog);
+    let by = format::Value::Entity { uid: Uid::new("Member", by) };
+    entity.attributes.insert(Cow::Borrowed("impersonator"), by);
     entity
 }
 

@@ -49,6 +49,7 @@ const PERMISSIONS: [(&str, u8, &str); 26] = [
     ("member:remove", 2, "Remove members"),
     ("member:read-sessions", 2, "See the sessions of a member"),
     ("member:end-sessions", 2, "End the sessions of a member"),
+    ("member:impersonate", 2, "Act as a member for a while, if the tenant allows it"),
     ("role:create", 2, "Define roles"),
     ("role:update", 2, "Change roles"),
     ("role:delete", 2, "Delete roles"),

@@ -20,6 +20,15 @@ pub const LASTS_REFRESHED: i64 = 30 * 24 * 60 * 60;
 /// How long a session without a refresh token lives if it is not renewed, in seconds: 2 hours.
 pub const IDLE: i64 = 2 * 60 * 60;
 
+/// How long somebody can act as another member, in seconds: 1 to 60 minutes.
+pub const IMPERSONATED: [u32; 2] = [60, 60 * 60];
+
+/// The same if nobody says: 15 minutes.
+pub const IMPERSONATED_BY_DEFAULT: u32 = 15 * 60;
+
+/// The longest reason for it, in characters.
+pub const MAX_REASON: usize = 500;
+
 /// A session, kept for as long as it can last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
@@ -35,10 +44,33 @@ pub struct Session {
     pub device: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh: Option<Refresh>,
+    /// Who acts as the member in it, if it is not the member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impersonator: Option<Impersonator>,
+    /// Why they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// When it ends at the latest, in seconds since the epoch; the table's TTL attribute.
     pub expires_at: i64,
     #[serde(flatten)]
     pub meta: Meta,
+}
+
+/// A member who acts as another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Impersonator {
+    pub member: UserId,
+    /// Their own session. Once it has ended, the other one is refused.
+    pub session: String,
+    /// When that session began, in seconds since the epoch. The other one is as old.
+    pub since: i64,
+}
+
+impl Session {
+    /// When it began, in seconds since the epoch: with the proof of who somebody is.
+    pub fn began(&self) -> i64 {
+        self.impersonator.as_ref().map_or(self.meta.created_at.seconds(), |by| by.since)
+    }
 }
 
 /// The refresh token of a session. Each use replaces it.

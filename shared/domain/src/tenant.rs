@@ -82,6 +82,14 @@ pub struct Settings {
     /// How old a token of a session may be, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_seconds: Option<u32>,
+    /// Whether members may act as others, for support. They need the permission, too.
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub impersonation: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_off(setting: &bool) -> bool {
+    !setting
 }
 
 /// Who may make somebody a member. They need the permission, too.

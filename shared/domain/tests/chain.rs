@@ -23,6 +23,7 @@ fn event(version: u64, changes: &[(&str, Value, Value)]) -> Event {
         deed: if version == 1 { Deed::Created } else { Deed::Updated },
         at: Time::from_millis(1_705_308_300_000 + version as i64),
         author: Author::Member(UserId::new(7)),
+        impersonator: (version == 2).then(|| UserId::new(8)),
         request: format!("request-{version}"),
         transaction: format!("transaction-{version}"),
         changes: changes.iter().map(change).collect(),

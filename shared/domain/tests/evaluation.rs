@@ -477,7 +477,11 @@ fn facts(rng: &mut Rng, user: u32) -> Entity {
         groups,
         ..member(user, some(rng, &[role::OWNER, role::ADMIN, role::USER]))
     };
-    let mut facts = policy::member(&member, &Rules::new(1, []));
+    let rules = Rules::new(1, []);
+    let mut facts = match rng.u8(..4) {
+        0 => policy::impersonated(&member, UserId::new(3), &rules),
+        _ => policy::member(&member, &rules),
+    };
     match rng.u8(..8) {
         0 => drop(facts.attributes.remove(some(rng, &["status", "rank", "holds", "groups"]))),
         1 => facts.attributes.append(&mut record(rng, 1)),
@@ -529,6 +533,7 @@ fn rules_notices_and_denials_are_what_cedar_says() {
             Action::Remove,
             Action::ReadSessions,
             Action::EndSessions,
+            Action::Impersonate { allowed: rng.bool() },
             Action::ManageIssuers { of_deployment: rng.bool() },
             if rng.bool() { Action::ReadPolicies } else { Action::ManagePolicies },
             Action::ReadEvents,

@@ -228,6 +228,7 @@ fn the_table_says_who_may_make_and_delete_which_role() {
         ("claim a domain", Action::UpdateTenant { settings: ["domains"].into() }),
         ("change the seats", Action::UpdateTenant { settings: ["seats"].into() }),
         ("change the age of sessions", Action::UpdateTenant { settings: ["session_seconds"].into() }),
+        ("change whether members act as others", Action::UpdateTenant { settings: ["impersonation"].into() }),
         ("delete, restore", Action::DeleteTenant),
         ("make another", Action::CreateTenant),
         ("see the tenant's policies", Action::ReadPolicies),
@@ -291,6 +292,43 @@ fn the_table_says_who_may_make_and_delete_which_role() {
         text.push_str(&common::columns(rows));
     }
     common::compare("roles.txt", &text);
+}
+
+/// What an owner may do, and somebody who acts as that owner may not; on another member, and on the owner.
+#[test]
+fn who_acts_as_a_member_leaves_to_them_what_is_theirs() {
+    let catalog = Rules::new(1, []);
+    let ann = member([role::OWNER]);
+    let (plain, acted) = (policy::member(&ann, &catalog), policy::impersonated(&ann, UserId::new(9), &catalog));
+    let (tenant, own) = (policy::tenant(ACME), ann.entity(ACME, &catalog));
+    let other = Member { user: UserId::new(2), ..member([role::USER]) }.entity(ACME, &catalog);
+    let key = api_key(Some(1), [role::USER]).entity(ACME, &catalog);
+    let none = BTreeSet::new;
+    let assign = Action::AssignRole { adds: none(), removes: none(), rank: 1, gains: none() };
+    let status = Action::SetStatus(Status::Deactivated);
+    let refused = [
+        (Action::Impersonate { allowed: true }, &other),
+        (Action::Invite(domain::tenant::Inviters::Permitted), &other),
+        (Action::SetIdentity, &other),
+        (Action::ReadSessions, &own),
+        (Action::EndSessions, &other),
+        (Action::CreateTenant, &tenant),
+        (Action::DeleteTenant, &tenant),
+        (Action::ManageIssuers { of_deployment: false }, &tenant),
+        (Action::ManagePolicies, &tenant),
+        (Action::Key(KeyDeed::Create), &key),
+        (Action::Key(KeyDeed::End), &key),
+    ];
+    for (action, resource) in &refused {
+        assert_eq!(decide_for(&catalog, &plain, action, resource), "allow", "{action:?}");
+        assert_eq!(decide_for(&catalog, &acted, action, resource), "impersonated", "{action:?}");
+    }
+    for action in [&assign, &status, &Action::Remove] {
+        assert_eq!(decide_for(&catalog, &plain, action, &own), "allow", "{action:?}");
+        assert_eq!(decide_for(&catalog, &acted, action, &own), "impersonated-gives-up-nothing", "{action:?}");
+        assert_eq!(decide_for(&catalog, &acted, action, &other), "allow", "{action:?}");
+    }
+    assert_eq!(decide_for(&catalog, &acted, &Action::UpdateProfile, &own), "allow");
 }
 
 /// The rules in Rust, not read from the Cedar text: the maker of a role holds each permission that it grants.

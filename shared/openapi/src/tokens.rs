@@ -4,7 +4,8 @@ use domain::Problem;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::json;
-use shared::dialect::oauth::{Acceptance, Introspection, Revoked, ShownToken, TokenForm, Tokens};
+use shared::dialect::oauth::{Acceptance, Impersonation, Introspection, Revoked, ShownToken, TokenForm, Tokens};
+use shared::json::{Faulty, Object};
 
 use crate::problems::{Scope, problems, scope_of};
 use crate::words::header;
@@ -66,6 +67,19 @@ impl Operation {
             _ => false,
         };
         self.problems(&shared::dialect::OAUTH, problems().into_iter().filter(is_possible));
+        self
+    }
+
+    /// A request to act as another member, with a credential.
+    pub fn impersonation(mut self, read: impl Fn(&mut Object) -> Result<Impersonation, Faulty>) -> Self {
+        self = self.body(read);
+        let schema = self.schema::<Tokens>(SchemaSettings::draft2020_12().for_serialize());
+        let headers = ["x-request-id", "cache-control", "pragma", "policy-notices"];
+        self.response(200, "A session of the member, and its tokens", Some((JSON, schema)), &headers);
+        self.object["security"] = json!([{ "bearer": [] }]);
+        for scope in [Scope::Any, Scope::Limited, Scope::New, Scope::Secrets] {
+            self.problems_of(scope);
+        }
         self
     }
 

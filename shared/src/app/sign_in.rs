@@ -151,6 +151,8 @@ impl App {
                 client: client.to_owned(),
                 device: device.clone(),
                 refresh,
+                impersonator: None,
+                reason: None,
                 expires_at,
                 meta: domain::Meta::new(now),
             };
@@ -348,6 +350,6 @@ fn refresh_of(tenant: TenantId, session: &Session) -> Option<RefreshOf> {
     Some(RefreshOf { tenant, user: session.user, session: Uuid::parse_str(&session.id).ok()?, counter })
 }
 
-fn shortened(text: &str) -> &str {
+pub(super) fn shortened(text: &str) -> &str {
     &text[..text.floor_char_boundary(MAX_DEVICE)]
 }

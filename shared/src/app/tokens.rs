@@ -15,7 +15,7 @@ use crate::gate::sessions::{self, GRACE};
 use crate::gate::tokens::{self, Refreshed};
 use crate::gate::{Asked, Reads, budget};
 use crate::http::call::Call;
-use crate::http::credential::{self, Claims, Credential, Holder, Kind};
+use crate::http::credential::{self, Act, Claims, Credential, Holder, Kind};
 use crate::http::signing::{ACCESS, RefreshOf, SESSION, SigningKeys, hash};
 
 /// A session with what its tokens say.
@@ -110,7 +110,10 @@ impl App {
             let whose = whose.filter(|(tenant, ..)| *tenant == caller.tenant);
             let reads = match &whose {
                 Some((_, Holder::Key(id, maker), _)) => Reads::api_key(Some(*id)).and_members(*maker),
-                Some((_, Holder::Member(user), session)) => Reads::session(Some((*user, session.clone()))),
+                Some((_, Holder::Member(user), session)) => {
+                    let by = shown.as_ref().and_then(|shown| shown.impersonator.as_ref());
+                    Reads::session(Some((*user, session.clone()))).and_members(by.map(|by| by.member))
+                }
                 None => Reads::session(None),
             };
             self.read(call, &caller, reads, &|reading| {
@@ -197,6 +200,7 @@ impl App {
             nbf: now,
             typ,
             started: None,
+            act: None,
         }
     }
 
@@ -213,17 +217,21 @@ impl App {
         let token = |typ, lasts: i64| {
             let whose = (user.uuid().to_string(), session.id.clone());
             let claims = self.claims(tenant, whose, typ, (now, (now + lasts).min(session.expires_at)));
-            let started = Some(session.meta.created_at.seconds());
-            keys.sign(&Claims { started, ..claims }, &session.client)
+            let by = session.impersonator.as_ref();
+            let act = by.map(|by| Act { sub: by.member.uuid().to_string(), sid: by.session.clone() });
+            keys.sign(&Claims { started: Some(session.began()), act, ..claims }, &session.client)
         };
-        let mut tokens = Tokens::new(token(Kind::Access, ACCESS)?, ACCESS.min(session.expires_at - now)).exchanged();
+        let left = session.expires_at - now;
+        // Nothing prolongs the session of somebody who acts as the member.
+        let access = if session.impersonator.is_some() { left } else { ACCESS.min(left) };
+        let mut tokens = Tokens::new(token(Kind::Access, access)?, access).exchanged();
         let session_token = token(Kind::Session, SESSION)?;
         tokens.refresh_token = refresh;
         if !cookie {
             tokens.session_token = Some(session_token);
             return Ok(Answer::json(200, &json!(tokens)));
         }
-        let lasts = SESSION.min(session.expires_at - now);
+        let lasts = SESSION.min(left);
         Ok(with_cookie(call, Answer::json(200, &json!(tokens)), &session_token, lasts))
     }
 

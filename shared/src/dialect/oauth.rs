@@ -1,5 +1,6 @@
 //! `oauth`: tokens, as OAuth 2.0 has them (RFC 6749, token exchange by RFC 8693).
 
+mod impersonation;
 mod introspection;
 
 use base64::Engine;
@@ -16,6 +17,7 @@ use crate::http::call::Call;
 use crate::http::json::{Faulty, Object, Verbatim, Wire};
 use crate::http::{Dialect, Paging};
 
+pub use impersonation::Impersonation;
 pub use introspection::Introspection;
 
 pub static OAUTH: Dialect = Dialect {
@@ -44,7 +46,12 @@ fn problem(problem: &Problem) -> (u16, Value) {
         Problem::Forbidden(_) | Problem::TenantMismatch => (403, "access_denied"),
         Problem::TooManyRequests(_) | Problem::Unavailable(_) => (problem.status(), "temporarily_unavailable"),
         Problem::Internal(_) => (500, "server_error"),
-        Problem::NotFound(_) | Problem::PayloadTooLarge(_) => (problem.status(), "invalid_request"),
+        Problem::NotFound(_)
+        | Problem::PayloadTooLarge(_)
+        | Problem::LimitReached(..)
+        | Problem::SecretAlreadyShown(_)
+        | Problem::IdempotencyMismatch
+        | Problem::NothingToMatch(_) => (problem.status(), "invalid_request"),
         _ => (400, "invalid_request"),
     };
     let error_description = problem.to_string();

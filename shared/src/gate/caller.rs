@@ -4,6 +4,7 @@ use domain::id::{KeyId, TenantId, UserId};
 use domain::job::Starter;
 use domain::member::invitation::Inviter;
 use domain::problem::Denial;
+use domain::session::Impersonator;
 use domain::{ApiKey, Problem, Time};
 
 use crate::api_key::ShownKey;
@@ -16,6 +17,8 @@ pub struct Caller {
     pub tenant: TenantId,
     slug: String,
     identity: Identity,
+    /// Who acts as the member, if it is not the member.
+    impersonator: Option<Impersonator>,
     pub(crate) proofs: Vec<Proof>,
 }
 
@@ -48,12 +51,26 @@ pub(crate) struct KeyProof {
 
 impl Caller {
     pub(crate) fn new(user: UserId, tenant: TenantId, slug: String, proof: Proof) -> Self {
-        Self { tenant, slug, identity: Identity::Member(user), proofs: vec![proof] }
+        Self { slug, proofs: vec![proof], ..Self::signing_in(user, tenant) }
     }
 
     /// A person who signs in: an issuer has proved them, and they have no session yet.
     pub(crate) fn signing_in(user: UserId, tenant: TenantId) -> Self {
-        Self { tenant, slug: String::new(), identity: Identity::Member(user), proofs: Vec::new() }
+        Self::alone(tenant, Identity::Member(user))
+    }
+
+    fn alone(tenant: TenantId, identity: Identity) -> Self {
+        Self { tenant, slug: String::new(), identity, impersonator: None, proofs: Vec::new() }
+    }
+
+    /// The same member, as whom somebody acts.
+    pub(crate) fn impersonated(self, impersonator: Option<Impersonator>) -> Self {
+        Self { impersonator, ..self }
+    }
+
+    /// Who acts as the member, if it is not the member.
+    pub(crate) fn impersonator(&self) -> Option<&Impersonator> {
+        self.impersonator.as_ref()
     }
 
     /// The member of a session whose refresh token is shown.
@@ -71,27 +88,31 @@ impl Caller {
                 Identity::Key(KeyProof { id, maker: by.member, hash: None, address })
             }
         };
-        Self { tenant, slug: String::new(), identity, proofs: Vec::new() }
+        Self::alone(tenant, identity)
     }
 
     /// The caller, as a job names them.
-    pub(super) fn starter(&self) -> Starter {
-        match &self.identity {
+    ///
+    /// # Errors
+    /// [`Problem::Forbidden`]: they act as another member, and a job would go on without them.
+    pub(super) fn starter(&self) -> Result<Starter, Problem> {
+        self.acts_themselves()?;
+        Ok(match &self.identity {
             Identity::Member(user) => Starter { member: Some(*user), key: None, address: None },
             Identity::Key(key) => Starter { member: key.maker, key: Some(key.id), address: Some(key.address.clone()) },
-        }
+        })
     }
 
     /// An API key that was shown, by a client at this address.
     pub(crate) fn key(shown: ShownKey, address: &str) -> Self {
         let ShownKey { tenant, slug, id, maker, hash } = shown;
         let proof = KeyProof { id, maker, hash: Some(hash), address: address.to_owned() };
-        Self { tenant, slug, identity: Identity::Key(proof), proofs: Vec::new() }
+        Self { slug, ..Self::alone(tenant, Identity::Key(proof)) }
     }
 
     /// An API key that a token of ours names.
     pub(crate) fn of_key(key: KeyProof, tenant: TenantId, slug: String, proof: Proof) -> Self {
-        Self { tenant, slug, identity: Identity::Key(key), proofs: vec![proof] }
+        Self { slug, proofs: vec![proof], ..Self::alone(tenant, Identity::Key(key)) }
     }
 
     /// Adds the second credential of the same caller.
@@ -107,6 +128,21 @@ impl Caller {
         let notices = || vec!["Only a person can do that, and no API key.".to_owned()];
         let denial = || Denial { rule: "person-only".to_owned(), action: "tenant:enter", notices: notices() };
         self.member().ok_or_else(|| Problem::Forbidden(denial()))
+    }
+
+    /// The member, for what only they can do themselves.
+    ///
+    /// # Errors
+    /// [`Problem::Forbidden`]: it is an API key, or somebody acts as the member.
+    pub fn oneself(&self) -> Result<UserId, Problem> {
+        self.acts_themselves()?;
+        self.user()
+    }
+
+    fn acts_themselves(&self) -> Result<(), Problem> {
+        let notices = || vec!["Only the member may do that, and nobody who acts as them.".to_owned()];
+        let denial = || Denial { rule: "impersonated".to_owned(), action: "tenant:enter", notices: notices() };
+        if self.impersonator.is_none() { Ok(()) } else { Err(Problem::Forbidden(denial())) }
     }
 
     /// The member; `None` if it is an API key.
@@ -133,13 +169,16 @@ impl Caller {
             Inviter::Member(user) => Identity::Member(user),
             Inviter::Key(id, maker) => Identity::Key(key(id, maker)),
         };
-        Self { tenant, slug: String::new(), identity, proofs: Vec::new() }
+        Self::alone(tenant, identity)
     }
 
     /// The caller among all callers of the tenant.
     pub fn name(&self) -> String {
         match &self.identity {
-            Identity::Member(user) => user.to_string(),
+            Identity::Member(user) => match &self.impersonator {
+                Some(by) => format!("{user}-by-{}", by.member),
+                None => user.to_string(),
+            },
             Identity::Key(key) => format!("key-{}", key.id),
         }
     }
@@ -147,7 +186,10 @@ impl Caller {
     /// The items that tell what the caller may do now.
     pub(super) fn items(&self) -> Vec<Key> {
         match &self.identity {
-            Identity::Member(user) => vec![self.keys().member(*user)],
+            Identity::Member(user) => {
+                let behind = self.impersonator.iter().map(|by| by.member);
+                [*user].into_iter().chain(behind).map(|user| self.keys().member(user)).collect()
+            }
             Identity::Key(key) => {
                 let maker = key.maker.map(|maker| self.keys().member(maker));
                 [self.keys().api_key(key.id)].into_iter().chain(maker).collect()
@@ -158,6 +200,11 @@ impl Caller {
     /// The session of the request; empty for somebody who signs in, and for an API key.
     pub fn session(&self) -> &str {
         self.proofs.first().map_or("", |proof| &proof.session)
+    }
+
+    /// When that session began, in seconds since the epoch.
+    pub(super) fn since(&self) -> i64 {
+        self.proofs.first().map_or(0, |proof| proof.issued)
     }
 
     /// The tenant by its UUID, its number or, if it is the caller's, its slug. This reads nothing.

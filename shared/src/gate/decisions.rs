@@ -32,6 +32,7 @@ const MANAGED: [(&str, &[&str]); 5] = [
             "remove",
             "read-sessions",
             "end-sessions",
+            "impersonate",
         ],
     ),
     ("role", &["create", "update", "delete"]),
@@ -301,15 +302,16 @@ enum Asker<'a> {
 }
 
 impl Facts {
-    /// Decides for the one who would do it; for an API key, and for the member who made it.
+    /// Decides for the one who would do it; for an API key, and for the member who made it; for who acts as a member, too.
     fn each(
         &self,
         asker: Asker,
         decide: impl Fn(&Entity) -> Result<Vec<String>, Denial>,
     ) -> Result<Vec<String>, Denial> {
         match asker {
-            Asker::Member(member) => decide(&self.entity(member)),
-            Asker::Caller => self.principal().each(decide),
+            // Whoever acts as the member asks what the two of them may do.
+            Asker::Member(member) if self.caller_id() != Some(member.user) => decide(&self.entity(member)),
+            Asker::Member(_) | Asker::Caller => self.principal().each(decide),
         }
     }
 

@@ -47,10 +47,12 @@ pub enum By {
 }
 
 impl By {
-    /// Whether they are the author of an event.
+    /// Whether they are the author of an event, or acted as the author.
     fn is(self, event: &Event) -> bool {
         match (self, &event.author) {
-            (By::Member(user), Author::Member(author) | Author::User(author)) => user == Some(*author),
+            (By::Member(user), Author::Member(author) | Author::User(author)) => {
+                user.is_some() && (user == Some(*author) || user == event.impersonator)
+            }
             (By::Key(key), Author::Key(author)) => {
                 key.is_some_and(|key| key.uuid_in(event.tenant).to_string() == *author)
             }

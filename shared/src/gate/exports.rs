@@ -29,10 +29,10 @@ impl Plan<'_> {
     /// Lets a job begin with an export.
     ///
     /// # Errors
-    /// [`Problem::LimitReached`]: no number is left for a job.
+    /// [`Problem::LimitReached`]: no number is left for a job. [`Problem::Forbidden`]: the caller acts as another member.
     pub fn start_export(&mut self, caller: &Caller, format: Format) -> Result<Job, Problem> {
         let id = self.number(|numbers| &mut numbers.jobs)?;
-        let task = Task::ExportUsers { by: caller.starter(), format };
+        let task = Task::ExportUsers { by: caller.starter()?, format };
         Ok(self.create(Job::new(id, task, self.facts.now()), &JobEdit::default()))
     }
 }
@@ -111,7 +111,7 @@ pub async fn part(
         Task::ImportUsers { by, .. } | Task::ExportUsers { by, .. } => by,
         _ => return Err(Problem::NotFound("part of the job")),
     };
-    if !by.is(&caller.starter()) {
+    if !by.is(&caller.starter()?) {
         return Err(not_yours());
     }
     // What the caller may do now counts, and not what they could do when the job began.

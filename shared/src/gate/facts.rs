@@ -120,14 +120,14 @@ impl Facts {
         let acting = who.acting(&found, now)?;
         let tenant: Tenant = decode(found.remove(&tenant_key).ok_or_else(stranger)?)?;
         let is_too_old = |caller: &Caller| caller.proofs.iter().any(|it| tenant.is_session_too_old(it.issued, now));
-        if matches!(acting, Acting::Member(_)) && who.caller().is_some_and(is_too_old) {
+        if matches!(acting, Acting::Member(..)) && who.caller().is_some_and(is_too_old) {
             return Err(Problem::Unauthenticated("the session is older than the tenant allows"));
         }
         if !reads.of_deleted_tenant {
             tenant.is_live()?;
         }
         let rules = asked.rules.at(asked, &tenant).await?;
-        let principal = Principal::new(&acting, &rules, tenant.id, now)?;
+        let principal = Principal::new(&acting, &rules, tenant.id, Around { dialect: asked.dialect, now })?;
         if let Acting::Key(key, _) = &acting {
             note_use(asked, key, now).await?;
         }
@@ -182,6 +182,7 @@ impl Facts {
                 tenant: tenant.id,
                 at: now,
                 author: principal.author.clone(),
+                impersonator: principal.impersonator,
                 request: asked.request.to_owned(),
                 transaction: Uuid::new_v4().to_string(),
                 secret: Uuid::new_v4().to_string(),

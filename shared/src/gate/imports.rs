@@ -56,7 +56,7 @@ pub(super) struct Results {
 fn of_caller<'f>(plan: &Plan<'f>, caller: &Caller) -> Result<Unseen<'f, Job>, Problem> {
     let unseen = plan.facts().job()?;
     let Task::ImportUsers { by, .. } = &unseen.0.task else { return Err(Problem::NotFound("import")) };
-    if by.is(&caller.starter()) { Ok(unseen) } else { Err(not_yours()) }
+    if by.is(&caller.starter()?) { Ok(unseen) } else { Err(not_yours()) }
 }
 
 pub(super) fn not_yours() -> Problem {
@@ -68,10 +68,10 @@ impl Plan<'_> {
     /// Makes an import without lines.
     ///
     /// # Errors
-    /// [`Problem::LimitReached`]: no number is left for a job.
+    /// [`Problem::LimitReached`]: no number is left for a job. [`Problem::Forbidden`]: the caller acts as another member.
     pub fn make_import(&mut self, caller: &Caller, on_existing: OnExisting, dry_run: bool) -> Result<Job, Problem> {
         let id = self.number(|numbers| &mut numbers.jobs)?;
-        let task = Task::ImportUsers { by: caller.starter(), on_existing, dry_run };
+        let task = Task::ImportUsers { by: caller.starter()?, on_existing, dry_run };
         Ok(self.create(Job::new(id, task, self.facts.now()), &JobEdit::default()))
     }
 

@@ -36,6 +36,7 @@ impl KnownRules {
         }
         let mut rules = asked.table.catalog(TenantKeys(tenant.id), tenant.catalog_version).await?;
         rules.catalog.inviters = tenant.settings.inviters;
+        rules.catalog.impersonation = tenant.settings.impersonation;
         let rules = Arc::new(rules);
         for (policy, why) in rules.policies.broken() {
             log::line(

@@ -201,7 +201,7 @@ impl<'f> Plan<'f> {
     }
 
     /// Stamps a change, and adds up its effects on the tenant.
-    fn keep<R: Stored>(&mut self, before: Option<&R>, after: Option<&mut R>) {
+    pub(super) fn keep<R: Stored>(&mut self, before: Option<&R>, after: Option<&mut R>) {
         let tally = R::tally(before, after.as_deref());
         match R::stamped(self.facts.stamp(), self.facts.principal().actor(), before, after) {
             Ok(None) => {}

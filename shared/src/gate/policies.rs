@@ -118,7 +118,11 @@ async fn past<'e>(asked: &Asked<'_>, facts: &Facts, draft: &Draft, events: &'e [
         let item = items.get(&author_key(event)?)?.clone();
         match &event.author {
             Author::Member(_) => {
-                decode::<Member>(item).ok().filter(Member::is_present).map(|member| facts.entity(&member))
+                let member = decode::<Member>(item).ok().filter(Member::is_present)?;
+                Some(match event.impersonator {
+                    Some(by) => policy::impersonated(&member, by, facts.catalog()),
+                    None => facts.entity(&member),
+                })
             }
             _ => decode::<ApiKey>(item).ok().map(|key| facts.entity(&key)),
         }

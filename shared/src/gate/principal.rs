@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 
 use domain::event::Author;
-use domain::id::TenantId;
+use domain::id::{TenantId, UserId};
+use domain::policy::Around;
 use domain::policy::eval::Entity;
+use domain::policy::question::Thing;
 use domain::problem::Denial;
 use domain::{Actor, ApiKey, Member, Problem, Record, Rules, Time, policy};
 
@@ -27,7 +29,8 @@ pub enum Who<'a> {
 pub(super) enum Acting {
     Product(String),
     For(Box<Acting>, String),
-    Member(Box<Member>),
+    /// A member, and who acts as them; without anybody if they act themselves.
+    Member(Box<Member>, Option<Box<Member>>),
     /// An API key, and who made it; without them if it is the tenant's own.
     Key(Box<ApiKey>, Option<Box<Member>>),
 }
@@ -80,7 +83,12 @@ impl Who<'_> {
         } else {
             let me = member(caller.user()?)?;
             let me = me.filter(|me| caller.proofs.iter().all(|proof| me.has_session(&proof.session, now)));
-            Acting::Member(me.ok_or(Problem::Unauthenticated("the session has ended"))?.into())
+            let me = me.ok_or(Problem::Unauthenticated("the session has ended"))?;
+            let behind = caller.impersonator().map(|by| {
+                let behind = member(by.member)?.filter(|behind| behind.has_session(&by.session, now));
+                behind.map(Box::new).ok_or(Problem::Unauthenticated("the session of who acts as the member has ended"))
+            });
+            Acting::Member(me.into(), behind.transpose()?)
         };
         Ok(match self {
             Who::For(_, why) => Acting::For(acting.into(), why.clone()),
@@ -91,46 +99,74 @@ impl Who<'_> {
 
 /// The decision is for them.
 pub struct Principal {
-    /// Each of them must be allowed: an API key, and who made it. None is the product itself: its changes were decided when somebody
-    /// asked for them.
+    /// Each of them must be allowed: an API key, and who made it; a member, and who acts as them. None is the product itself: its changes
+    /// were decided when somebody asked for them.
     entities: Vec<Entity>,
+    /// What is told if the second of them may not do a thing.
+    second: &'static str,
     pub(super) author: Author,
+    pub(super) impersonator: Option<UserId>,
     actor: Option<Actor>,
     facts: Vec<Fact>,
 }
 
 impl Principal {
     /// # Errors
-    /// [`Problem::Forbidden`]: the member may not act in the tenant.
-    pub(super) fn new(acting: &Acting, rules: &Rules, tenant: TenantId, now: Time) -> Result<Self, Problem> {
+    /// [`Problem::Forbidden`]: the member may not act in the tenant, or nobody may act as them any more.
+    pub(super) fn new(
+        acting: &Acting,
+        rules: &Rules,
+        tenant: TenantId,
+        around: Around<'static>,
+    ) -> Result<Self, Problem> {
         let principal = match acting {
-            Acting::Product(why) => {
-                Self { entities: Vec::new(), author: Author::Product(why.clone()), actor: None, facts: Vec::new() }
-            }
+            Acting::Product(why) => Self::product(why),
             // They are the author of the wish, and not of what happens now.
             Acting::For(acting, why) => {
-                Self { author: Author::Product(why.clone()), actor: None, ..Self::new(acting, rules, tenant, now)? }
+                Self { author: Author::Product(why.clone()), actor: None, ..Self::new(acting, rules, tenant, around)? }
             }
-            Acting::Member(me) if me.is_present() => Self {
+            Acting::Member(me, None) if me.is_present() => Self {
                 entities: vec![policy::member(me, rules)],
+                second: "",
                 author: Author::Member(me.user),
+                impersonator: None,
                 actor: Some(Actor::from(&**me)),
                 facts: vec![Fact::authority(me)],
             },
-            Acting::Member(_) => return Err(stranger()),
+            Acting::Member(me, Some(by)) if me.is_present() && by.is_present() => Self {
+                entities: vec![policy::impersonated(me, by.user, rules), policy::member(by, rules)],
+                second: "The member may do that, and you may not.",
+                author: Author::Member(me.user),
+                impersonator: Some(by.user),
+                actor: Some(Actor::from(&**me)),
+                facts: vec![Fact::authority(me), Fact::authority(by)],
+            },
+            Acting::Member(..) => return Err(stranger()),
             // A record names no person as the author of what a key does.
             Acting::Key(key, maker) => Self {
                 entities: [key.entity(tenant, rules)]
                     .into_iter()
                     .chain(maker.as_deref().map(|it| policy::member(it, rules)))
                     .collect(),
+                second: "The member who made the API key may not do that.",
                 author: Author::Key(key.id.uuid_in(tenant).to_string()),
+                impersonator: None,
                 actor: None,
                 facts: [Fact::of_key(key)].into_iter().chain(maker.as_deref().map(Fact::authority)).collect(),
             },
         };
-        principal.each(|entity| rules.policies.enter(now, entity, tenant)).map_err(Problem::Forbidden)?;
+        principal.each(|entity| rules.policies.enter(around.now, entity, tenant)).map_err(Problem::Forbidden)?;
+        if let Acting::Member(me, Some(by)) = acting {
+            // Whoever may not act as the member any more does so no longer.
+            let by = (&policy::member(by, rules), tenant);
+            rules.may(around, by, "impersonate", Thing::Member(me)).map_err(Problem::Forbidden)?;
+        }
         Ok(principal)
+    }
+
+    fn product(why: &str) -> Self {
+        let author = Author::Product(why.to_owned());
+        Self { entities: Vec::new(), second: "", author, impersonator: None, actor: None, facts: Vec::new() }
     }
 
     /// Decides for each of them; the notices of all.
@@ -139,7 +175,7 @@ impl Principal {
         for (place, entity) in self.entities.iter().enumerate() {
             let decided = decide(entity).map_err(|mut denial| {
                 if place > 0 {
-                    denial.notices.push("The member who made the API key may not do that.".to_owned());
+                    denial.notices.push(self.second.to_owned());
                 }
                 denial
             });

@@ -1,11 +1,12 @@
 //! Sessions: who signs in to which tenant, the beginning of a session, and its refresh token.
 
 use domain::id::{TenantId, UserId, issuer_uuid};
+use domain::member::MAX_SESSIONS;
 use domain::member::change::Ending;
 use domain::policy::Action;
 use domain::problem::Grant;
-use domain::session::Unchanging;
-use domain::{Issuer, Member, MemberEdit, Problem, Session};
+use domain::session::{Impersonator, Unchanging};
+use domain::{Issuer, Member, MemberEdit, Meta, Problem, Record, Session, SignIn};
 use serde::{Deserialize, Serialize};
 
 use super::facts::{Facts, Unseen};
@@ -160,6 +161,66 @@ impl<'f> Plan<'f> {
         self.create(session.clone(), &Unchanging);
         self.begins = Some(Begins { before: caller.clone(), after, exchanged, identity });
         Ok(())
+    }
+}
+
+/// Why somebody acts as another member, and how.
+pub struct Acts<'a> {
+    /// The id of the session.
+    pub id: String,
+    pub reason: &'a str,
+    /// For how long.
+    pub seconds: u32,
+    /// Who proves that they may: the issuer of our tokens.
+    pub issuer: &'a str,
+    pub device: Option<String>,
+}
+
+/// The client of such a session.
+const IMPERSONATION: &str = "impersonation";
+
+impl<'f> Plan<'f> {
+    /// Begins a session of a member in which the caller acts as them. Nothing prolongs it, and it has no refresh token.
+    ///
+    /// # Errors
+    /// [`Problem::Forbidden`]: the caller is an API key.
+    pub fn impersonate(
+        &mut self,
+        member: Unseen<'f, Member>,
+        caller: &Caller,
+        acts: &Acts<'_>,
+    ) -> Result<Session, Problem> {
+        let (Unseen(before), facts, by) = (member, self.facts(), caller.user()?);
+        let (now, since) = (facts.now(), caller.since());
+        let actions = [Action::Read, Action::Impersonate { allowed: facts.catalog().impersonation }];
+        self.decide_on(Session::KIND, &actions, &facts.entity(before));
+        let ends = now.seconds() + i64::from(acts.seconds);
+        let oldest = facts.tenant().settings.session_seconds.map(|most| since + i64::from(most));
+        let ends = oldest.map_or(ends, |oldest| ends.min(oldest));
+        let subject = by.uuid().to_string();
+        let mut session = Session {
+            id: acts.id.clone(),
+            user: before.user,
+            sign_in: SignIn { issuer: acts.issuer.to_owned(), subject, auth_time: None, acr: None, amr: Vec::new() },
+            client: IMPERSONATION.to_owned(),
+            device: acts.device.clone(),
+            refresh: None,
+            impersonator: Some(Impersonator { member: by, session: caller.session().to_owned(), since }),
+            reason: Some(acts.reason.to_owned()),
+            expires_at: ends,
+            meta: Meta::new(now),
+        };
+        let mut after = before.clone();
+        after.start_session(session.id.clone(), ends, now);
+        // It pushes out none of the member's own.
+        let live = |id: &&String| before.has_session(id, now);
+        if before.sessions.keys().filter(live).count() >= MAX_SESSIONS {
+            self.refuse(Problem::LimitReached("sessions of a member", MAX_SESSIONS));
+        }
+        self.first.get_or_insert((Session::KIND, None));
+        self.keep(None, Some(&mut session));
+        self.begins = Some(Begins { before: before.clone(), after, exchanged: None, identity: None });
+        Ok(session)
     }
 }
 

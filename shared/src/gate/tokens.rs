@@ -1,9 +1,10 @@
 //! The sessions of tokens that somebody shows, and their refresh tokens.
 
 use domain::id::{TenantId, UserId, issuer_uuid};
+use domain::policy::question::Thing;
 use domain::policy::{self, Action};
 use domain::problem::Grant;
-use domain::session::Refresh;
+use domain::session::{Impersonator, Refresh};
 use domain::{ApiKey, Member, Problem, Session, Tenant};
 use futures_util::future::join;
 
@@ -69,9 +70,9 @@ pub async fn of_session(
     let member = member.filter(|member| member.is_active() && member.has_session(session, now));
     let session: Option<Session> = found.remove(&session_key).map(decode).transpose()?;
     let tenant: Option<Tenant> = found.remove(&tenant_key).map(decode).transpose()?;
-    let began = |session: &Session| session.meta.created_at.seconds();
-    let is_too_old = |session: &Session| tenant.as_ref().is_none_or(|it| it.is_session_too_old(began(session), now));
-    let session = session.filter(|session| !is_too_old(session));
+    let is_too_old = |session: &Session| tenant.as_ref().is_none_or(|it| it.is_session_too_old(session.began(), now));
+    // Whoever acts as the member has the one session, until its end.
+    let session = session.filter(|session| !is_too_old(session) && session.impersonator.is_none());
     let ended = Problem::Grant(Grant::InvalidToken, "the session has ended");
     session.zip(member).ok_or(ended)
 }
@@ -131,11 +132,19 @@ impl<'f> Reading<'f> {
         let (facts, now) = (self.facts, self.facts.now());
         let tenant = facts.tenant();
         self.notices.extend(facts.allow(&Action::Introspect, &policy::tenant(tenant.id)).map_err(Problem::Forbidden)?);
+        let has = |user, session: &str| {
+            let Unseen(member) = facts.member(Some(user)).ok()?;
+            (member.is_active() && member.has_session(session, now)).then_some(member)
+        };
+        let may_act_as = |by: &Impersonator, member| {
+            let Some(by) = has(by.member, &by.session) else { return false };
+            let who = (&facts.entity(by), tenant.id);
+            facts.rules().may(facts.around(), who, "impersonate", Thing::Member(member)).is_ok()
+        };
         let lives = |session: &&Session| {
-            let member = facts.member(Some(session.user)).ok();
-            let is_theirs = |Unseen(it): Unseen<Member>| it.is_active() && it.has_session(&session.id, now);
-            let is_too_old = tenant.is_session_too_old(session.meta.created_at.seconds(), now);
-            member.is_some_and(is_theirs) && session.expires_at > now.seconds() && !is_too_old
+            let is_good = |member| session.impersonator.as_ref().is_none_or(|by| may_act_as(by, member));
+            let is_too_old = tenant.is_session_too_old(session.began(), now);
+            has(session.user, &session.id).is_some_and(is_good) && session.expires_at > now.seconds() && !is_too_old
         };
         Ok(facts.things.session.as_ref().filter(lives))
     }

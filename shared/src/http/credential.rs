@@ -19,6 +19,7 @@ use crate::lock;
 use domain::Time;
 use domain::id::{KeyId, TenantId, UserId, is_slug, parse_uuid};
 use domain::problem::Problem;
+use domain::session::Impersonator;
 
 /// The longest token in bytes.
 pub const MAX_TOKEN: usize = 4096;
@@ -41,7 +42,7 @@ pub enum Kind {
     Session,
 }
 
-/// The claims of our tokens, all required but the last.
+/// The claims of our tokens, all required but the last two.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     pub iss: String,
@@ -61,6 +62,18 @@ pub struct Claims {
     /// When the session began, if the token was made for a session that has lasted for a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<i64>,
+    /// Who acts as the user, if it is not the user (RFC 8693, section 4.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Act>,
+}
+
+/// Who acts as another user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Act {
+    /// Their UUID.
+    pub sub: String,
+    /// The id of their own session: it must not have ended, either.
+    pub sid: String,
 }
 
 /// The claims of a verified token.
@@ -72,6 +85,8 @@ pub struct Credential {
     pub session: String,
     /// When the session began, in seconds since the epoch; else when the token was issued.
     pub issued: i64,
+    /// Who acts as the member, if it is not the member.
+    pub impersonator: Option<Impersonator>,
     pub kind: Kind,
     pub claims: Arc<Claims>,
 }
@@ -273,12 +288,23 @@ pub fn verify(token: &str, kind: Kind, keys: &Keys, expected: &Expected, now: Ti
     if !is_slug(&claims.slug) {
         return Err(refuse("a token whose `slug` is none"));
     }
-    if !(1..=MAX_SESSION_ID).contains(&claims.sid.len()) || !claims.sid.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !is_session_id(&claims.sid) {
         return Err(refuse("a token whose `sid` is empty, too long, or not of visible ASCII"));
     }
     let (slug, session) = (claims.slug.clone(), claims.sid.clone());
     let issued = claims.started.unwrap_or(claims.iat);
-    Ok(Credential { holder, tenant, slug, session, issued, kind, claims })
+    let impersonator = claims.act.as_ref().map(|act| {
+        let member = parse_uuid(&act.sub).and_then(UserId::from_uuid);
+        let by = member.map(|member| Impersonator { member, session: act.sid.clone(), since: issued });
+        let is_of_member = matches!(holder, Holder::Member(_)) && is_session_id(&act.sid);
+        by.filter(|_| is_of_member).ok_or(refuse("a token whose `act` is none"))
+    });
+    let impersonator = impersonator.transpose()?;
+    Ok(Credential { holder, tenant, slug, session, issued, impersonator, kind, claims })
+}
+
+fn is_session_id(text: &str) -> bool {
+    (1..=MAX_SESSION_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 const NOT_SIGNED: &str = "a token whose signature, issuer or audience is wrong";

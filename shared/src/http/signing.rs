@@ -229,6 +229,7 @@ mod tests {
             nbf: 1_000,
             typ: Kind::Access,
             started: Some(1_000),
+            act: None,
         };
         let token = keys.sign(&claims, "app").unwrap();
         let set = Keys::parse(&json!({ "keys": [public] }).to_string()).unwrap();

@@ -25,7 +25,7 @@ use crate::thing::Thing;
 use crate::webhook::Webhook;
 
 /// The settings of a tenant, as policies name them.
-const SETTINGS: [&str; 5] = ["acceptance", "allowed_domains", "inviters", "seats", "session_seconds"];
+const SETTINGS: [&str; 6] = ["acceptance", "allowed_domains", "impersonation", "inviters", "seats", "session_seconds"];
 
 /// The attributes of a member that are their profile, and those that are their identity.
 const PROFILE: [&str; 5] = ["first_name", "last_name", "language", "profession", "picture"];

@@ -95,6 +95,10 @@ pub enum Action<'a> {
     SetMetadata,
     ReadSessions,
     EndSessions,
+    /// To act as the member; with whether the tenant allows it.
+    Impersonate {
+        allowed: bool,
+    },
     /// To sign in to the tenant; with the issuer who says who the member is, and with what it says of how they proved it.
     StartSession(&'a SignIn),
     /// To make somebody a member, or a member again; with the tenant's setting of who may.
@@ -158,6 +162,7 @@ impl Action<'_> {
             Action::SetMetadata => "member:set-metadata",
             Action::ReadSessions => "member:read-sessions",
             Action::EndSessions => "member:end-sessions",
+            Action::Impersonate { .. } => "member:impersonate",
             Action::StartSession(_) => "tenant:sign-in",
             Action::Invite(_) => "member:invite",
             Action::Remove => "member:remove",
@@ -245,6 +250,7 @@ impl Action<'_> {
             Action::SetIdentity | Action::SetMetadata | Action::Remove => {}
             Action::ReadEvents | Action::WriteEvents => {}
             Action::ReadSessions | Action::EndSessions => {}
+            Action::Impersonate { allowed } => pairs.push(("allowed", Value::Bool(*allowed))),
             Action::StartSession(SignIn { issuer, acr, amr, .. }) => {
                 pairs.extend([("issuer", string(issuer)), ("amr", strings(amr.iter().map(String::as_str)))]);
                 pairs.extend(acr.as_ref().map(|acr| ("acr", string(acr))));

@@ -110,6 +110,7 @@ impl Rules {
             "remove" => Action::Remove,
             "read-sessions" => Action::ReadSessions,
             "end-sessions" => Action::EndSessions,
+            "impersonate" => Action::Impersonate { allowed: self.impersonation },
             "assign-role" => Action::AssignRole { adds: none(), removes: none(), rank, gains: none() },
             "set-status" => Action::SetStatus(member.status),
             "set-groups" => Action::SetGroups {

@@ -33,6 +33,7 @@ pub struct SettingsEdit {
     pub acceptance: Option<Acceptance>,
     pub seats: Patch<u32>,
     pub session_seconds: Patch<u32>,
+    pub impersonation: Option<bool>,
 }
 
 impl SettingsEdit {
@@ -44,6 +45,7 @@ impl SettingsEdit {
         settings.acceptance = self.acceptance.unwrap_or(settings.acceptance);
         self.seats.apply(&mut settings.seats);
         self.session_seconds.apply(&mut settings.session_seconds);
+        settings.impersonation = self.impersonation.unwrap_or(settings.impersonation);
     }
 
     /// The names of the settings that it mentions, changed or not.
@@ -51,6 +53,7 @@ impl SettingsEdit {
         let mentioned = [
             ("acceptance", self.acceptance.is_some()),
             ("allowed_domains", self.allowed_domains.is_some()),
+            ("impersonation", self.impersonation.is_some()),
             ("inviters", self.inviters.is_some()),
             ("seats", !self.seats.is_keep()),
             ("session_seconds", !self.session_seconds.is_keep()),

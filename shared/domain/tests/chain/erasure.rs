@@ -35,6 +35,7 @@ fn lived(rng: &mut fastrand::Rng) -> (Member, Vec<Event>, Vec<String>) {
             tenant: TenantId::new(1),
             at: Time::from_millis(number),
             author: Author::Member(UserId::new(7)),
+            impersonator: None,
             request: "r".to_owned(),
             transaction: "t".to_owned(),
             secret: format!("secret-{number}"),

@@ -13,7 +13,7 @@ pub struct World {
 impl World {
     /// Two to four roles of a tenant beside the built-in ones. Their permissions have few names, so that grants and denials meet.
     pub fn generate(rng: &mut Rng) -> Self {
-        const NAMES: [&str; 13] = [
+        const NAMES: [&str; 14] = [
             "*",
             "member:read",
             "member:update-profile",
@@ -26,6 +26,7 @@ impl World {
             "member:remove",
             "member:read-sessions",
             "member:end-sessions",
+            "member:impersonate",
             "invoice:approve",
         ];
         let mut roles = BTreeMap::new();
@@ -131,6 +132,10 @@ fn may(world: &World, dialect: &str, caller: &Member, action: &Action, target: &
             Action::Invite(_) => held,
             Action::SetIdentity | Action::SetMetadata => !outranked && held,
             Action::Remove | Action::ReadSessions | Action::EndSessions => !outranked && (held || own),
+            Action::Impersonate { allowed } => {
+                let is_within = world.holds(&target.roles).is_subset(&holds) && !target.is_owner();
+                *allowed && held && !own && !outranked && is_within && target.status == Status::Active
+            }
             Action::Read => held || own || managed,
             Action::UpdateProfile => !outranked && (held || own || managed),
             Action::AssignRole { adds, removes, rank: becomes, gains } => {
@@ -146,6 +151,7 @@ fn may(world: &World, dialect: &str, caller: &Member, action: &Action, target: &
                     "remove",
                     "read-sessions",
                     "end-sessions",
+                    "impersonate",
                 ];
                 let steps_down = held || adds.is_empty() || !removes.is_empty();
                 let may_expose = over_members.iter().all(|name| holds.contains(format!("member:{name}").as_str()));
@@ -239,13 +245,14 @@ fn other_actions_follow_the_rules_too() {
     let mut rng = Rng::with_seed(3);
     let sets: [BTreeSet<GroupId>; 4] = [[].into(), [SALES].into(), [SUPPORT].into(), [SALES, SUPPORT].into()];
     let mut counts = BTreeMap::new();
-    for _ in 0..200 {
+    for _ in 0..400 {
         let world = World::generate(&mut rng);
         let (caller, other) = (world.member(&mut rng, 1), world.member(&mut rng, 2));
         let target = if rng.u8(0..3) == 0 { &caller } else { &other };
         let mut actions = vec![Action::Read, Action::UpdateProfile, Action::SetIdentity, Action::SetMetadata];
         actions.extend([Action::Invite(domain::tenant::Inviters::default()), Action::Remove]);
         actions.extend([Action::ReadSessions, Action::EndSessions]);
+        actions.extend([true, true, false].map(|allowed| Action::Impersonate { allowed }));
         actions.extend([Status::Invited, Status::Active, Status::Deactivated].map(Action::SetStatus));
         for groups in &sets {
             let manages = sets.iter().filter(|manages| manages.is_subset(groups));
@@ -259,7 +266,7 @@ fn other_actions_follow_the_rules_too() {
             *counts.entry((action.name(), may)).or_insert(0) += 1;
         }
     }
-    assert!(counts.len() == 20 && counts.values().all(|count| *count > 20), "{counts:?}");
+    assert!(counts.len() == 22 && counts.values().all(|count| *count > 20), "{counts:?}");
 }
 
 /// Members who help each other, in any number of calls, never hold a permission together that none of them held.

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Each with a kind of request in which it fails.
-const FALSE: [(&str, &str); 16] = [
+const FALSE: [(&str, &str); 18] = [
     ("forbid (principal, action, resource);", "Member tenant:enter Tenant"),
     // Across tenants.
     ("forbid (principal, action, resource) when { principal in principal.tenant };", "Member member:read Member"),
@@ -27,6 +27,15 @@ const FALSE: [(&str, &str); 16] = [
     (
         r#"forbid (principal, action == Action::"key:rotate", resource) unless { principal.holds.contains("key:manage") };"#,
         "Member key:rotate ApiKey",
+    ),
+    // Who acts as another member.
+    (
+        r#"forbid (principal, action == Action::"member:impersonate", resource) when { principal.rank <= resource.rank };"#,
+        "Member member:impersonate Member",
+    ),
+    (
+        r#"forbid (principal is Member, action == Action::"member:update-profile", resource) when { principal has impersonator && principal == resource };"#,
+        "Member member:update-profile Member",
     ),
     // Owners.
     (

@@ -46,6 +46,17 @@ pub struct Introspection {
     /// By what means (RFC 8176).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     amr: Vec<String>,
+    /// Who acts as the member, if it is not the member (RFC 8693, section 4.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<Actor>,
+}
+
+/// Who acts as a member.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "TokenActor"))]
+struct Actor {
+    /// Their UUID.
+    sub: String,
 }
 
 impl Introspection {
@@ -105,6 +116,7 @@ impl Introspection {
             auth_time: how.auth_time,
             acr: how.acr.clone(),
             amr: how.amr.clone(),
+            act: session.impersonator.as_ref().map(|by| Actor { sub: by.member.uuid().to_string() }),
             ..Self::default()
         }
     }

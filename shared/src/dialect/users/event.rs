@@ -197,16 +197,20 @@ struct ShownActor<'a> {
     id: Option<String>,
     /// Why the product made it; null for others.
     reason: Option<&'a str>,
+    /// The UUID of who acted as the member. Not there if the member acted themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    impersonator_id: Option<String>,
 }
 
 impl<'a> ShownActor<'a> {
-    fn new(author: &'a Author, tenant: TenantId) -> Self {
-        let by = |kind, id| Self { kind, id: Some(id), reason: None };
-        match author {
+    fn new(event: &'a Event, tenant: TenantId) -> Self {
+        let impersonator_id = event.impersonator.map(|by| by.uuid().to_string());
+        let by = |kind, id| Self { kind, id: Some(id), reason: None, impersonator_id };
+        match &event.author {
             Author::Member(user) => by("member", user.uuid().to_string()),
             Author::User(user) => by("user", user.uuid().to_string()),
             Author::Key(id) => by("key", shown_id(ApiKey::KIND, id, tenant)),
-            Author::Product(reason) => Self { kind: "product", id: None, reason: Some(reason) },
+            Author::Product(reason) => Self { kind: "product", id: None, reason: Some(reason), impersonator_id: None },
         }
     }
 }
@@ -266,7 +270,7 @@ impl<'a> ShownEvent<'a> {
             subject: ShownSubject::new(&event.subject, tenant),
             version: event.version,
             action: action_of(event),
-            actor: ShownActor::new(&event.author, tenant),
+            actor: ShownActor::new(event, tenant),
             request_id: &event.request,
             changes: event.changes.iter().map(|(name, change)| (name.as_str(), shown(name, change))).collect(),
             previous: Some(event.previous.as_str()).filter(|hash| !hash.is_empty()),

@@ -34,6 +34,10 @@ struct ShownSession<'a> {
     acr: Option<&'a str>,
     /// By what means, in the issuer's words.
     amr: &'a [String],
+    /// The member who acts as this one in the session. Null if it is the member.
+    impersonator_id: Option<Uuid>,
+    /// Why they do.
+    reason: Option<&'a str>,
     /// Whether it is the session of this request.
     is_current: bool,
 }
@@ -52,6 +56,8 @@ impl<'a> Sessions<'a> {
             authenticated_at: session.sign_in.auth_time.map(seconds),
             acr: session.sign_in.acr.as_deref(),
             amr: &session.sign_in.amr,
+            impersonator_id: session.impersonator.as_ref().map(|by| by.member.uuid()),
+            reason: session.reason.as_deref(),
             is_current: *is_current,
         };
         Self { sessions: sessions.iter().map(shown).collect() }

@@ -181,6 +181,8 @@ pub struct Settings<'a> {
     pub seats: Option<u32>,
     /// How old a token may be, in seconds. Null for as long as the token says.
     pub session_seconds: Option<u32>,
+    /// Whether members may act as others, of those who have the permission.
+    pub impersonation: bool,
 }
 
 impl<'a> Tenant<'a> {
@@ -198,6 +200,7 @@ impl<'a> Tenant<'a> {
                 acceptance: tenant.settings.acceptance,
                 seats: tenant.settings.seats,
                 session_seconds: tenant.settings.session_seconds,
+                impersonation: tenant.settings.impersonation,
             },
             owners: tenant.owners,
             seats_taken: tenant.seats_counted(),

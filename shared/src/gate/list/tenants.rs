@@ -42,7 +42,7 @@ pub async fn tenants(
 ) -> Result<Answer, Problem> {
     let facts = Facts::read(asked, &Who::Caller(caller), &Reads::none(), None).await?;
     let (cursors, start) = opened(&facts, page)?;
-    let user = caller.user()?;
+    let user = caller.oneself()?;
     let range = Range::of(key::tenants_of(user));
     let after = start.map(|sk| range.at(&sk));
     let limit = i32::try_from(page.limit).unwrap_or(i32::MAX);

@@ -10,6 +10,7 @@ fn by(at: i64) -> Stamp {
         tenant: TenantId::new(1),
         at: Time::from_millis(at),
         author: Author::Member(UserId::new(7)),
+        impersonator: None,
         request: "r".to_owned(),
         transaction: "t".to_owned(),
         secret: "s".to_owned(),
