@@ -5,6 +5,7 @@ mod events;
 mod impersonation;
 mod keys;
 mod lists;
+mod personal;
 mod sign_in;
 mod tokens;
 mod webhooks;

@@ -76,7 +76,8 @@ impl App {
             let mut outcome = Ok(Value::Null);
             for (tenant, job) in work.keys().iter().filter_map(key::job_at) {
                 // One job that fails keeps no other from going on.
-                let worked = jobs::work(&asked, (tenant, job), (users::edits, users::line), until).await;
+                let lines: jobs::Lines = (users::edits, users::line, users::without);
+                let worked = jobs::work(&asked, (tenant, job), lines, until).await;
                 outcome = outcome.and_then(|nothing| worked.map(|()| nothing));
             }
             outcome

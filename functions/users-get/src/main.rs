@@ -1,5 +1,5 @@
 use serde_json::json;
-use shared::dialect::users::{self, USERS, UserPermission, UserPermissions};
+use shared::dialect::users::{self, PersonalData, USERS, UserPermission, UserPermissions};
 use shared::{Answer, App, Boxed, Call, Problem, Reads};
 
 /// `GET /v1/users/{id}`: shows a member of the tenant, or with `me` the caller.
@@ -36,9 +36,25 @@ async fn list_permissions(app: &App, call: &Call) -> Result<Answer, Problem> {
     .await
 }
 
+/// `GET /v1/users/{id}/export`: gives all that the tenant holds on a person, for the person to have.
+///
+/// The user with the picture, the roles, the groups and the metadata; the invitation; the live sessions with their devices; the API
+/// keys that the user has made, without their secrets. The user can be a removed one. Nothing of it is left out: who may not see a
+/// part gets 403. The record of changes is in `GET /v1/users/{id}/events`.
+///
+/// Anybody may for themselves. For others it needs `member:read`, `member:read-sessions` and, if the user has made API keys,
+/// `key:manage`.
+async fn export_user(app: &App, call: &Call) -> Result<Answer, Problem> {
+    let caller = app.bearer(call).await?;
+    let user = users::in_tenant(call, &caller, call.parts(), |parts| parts.join(users::user(call, &caller)))?;
+    app.personal(call, &caller, user, &|personal| Answer::json(200, &json!(PersonalData::new(personal))).uncached())
+        .await
+}
+
 fn answer<'a>(app: &'a App, call: &'a Call) -> Boxed<'a, Answer> {
     match call.route.as_str() {
         "GET /v1/users/{id}/permissions" => Box::pin(list_permissions(app, call)),
+        "GET /v1/users/{id}/export" => Box::pin(export_user(app, call)),
         _ => Box::pin(get_user(app, call)),
     }
 }
@@ -58,5 +74,6 @@ fn description() {
         )
     };
     operation("GET /v1/users/{id}").answer::<users::User>().describe();
+    operation("GET /v1/users/{id}/export").uncached::<PersonalData>().describe();
     operation("GET /v1/users/{id}/permissions").page::<UserPermissions>().tagged("page").describe();
 }

@@ -1,16 +1,29 @@
 use shared::dialect::users::{self, Change, USERS};
-use shared::{Answer, App, Boxed, Call, Caller, Problem};
+use shared::{Answer, App, Boxed, Call, Caller, Problem, Reads};
 
 /// `DELETE /v1/users/{id}`: removes a user from the tenant, or with `me` the caller.
 ///
 /// From the next request on they have no rights, no session and no place in a list. Their address is free. They can be
 /// restored.
 ///
-/// Needs `member:remove`; anybody may remove themselves. The last owner stays.
+/// With `erase=true` a job erases what names them, in the record too, and nobody can restore them. That can be done with a user who
+/// was removed before.
+///
+/// Needs `member:remove`; anybody may remove themselves. To erase needs `event:read`, too, and nobody erases themselves. The last
+/// owner stays.
 async fn remove_user(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
-    let user = users::in_tenant(call, &caller, call.parts(), |parts| parts.join(users::user(call, &caller)))?;
-    change(app, call, &caller, Change::Remove(user)).await
+    let (user, erases) = users::in_tenant(call, &caller, call.parameters(), |query| {
+        let erases = users::flag(query, "erase");
+        Ok((query.join(users::user(call, &caller))?, erases))
+    })?;
+    if !erases {
+        return change(app, call, &caller, Change::Remove(user)).await;
+    }
+    app.change(call, &caller, Reads::erased(user), &call.conditions()?, &|plan| {
+        Ok(users::deletion(plan.erase_member(&caller, user)?, plan.facts().tenant()))
+    })
+    .await
 }
 
 /// `POST /v1/tenant/leave`: removes the caller from the tenant.
@@ -53,13 +66,17 @@ fn main() -> Result<(), lambda_http::Error> {
 
 #[test]
 fn description() {
-    use openapi::{Operation, user_or_me, uuid_in_header};
+    use openapi::{Operation, one_of, user_or_me, uuid_in_header};
     let operation = |route| {
         let operation = Operation::new(&USERS).route(route);
         operation.header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header())
     };
     let of_user = |route| operation(route).path("id", "The user's UUID, or `me` for the caller.", user_or_me()).write();
-    of_user("DELETE /v1/users/{id}").deleted().describe();
+    of_user("DELETE /v1/users/{id}")
+        .query("erase", "Whether what names the user is erased, too.", one_of("true, false"))
+        .deleted()
+        .accepted::<users::ShownJob>()
+        .describe();
     of_user("POST /v1/users/{id}/restore").answer::<users::User>().describe();
     operation("POST /v1/tenant/leave").write().deleted().describe();
 }

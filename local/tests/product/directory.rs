@@ -21,12 +21,13 @@ const GLOBEX: TenantId = TenantId::new(2);
 struct Ids([(&'static str, String); 14]);
 
 /// The calls with an id in every position. `<user>` stands for the UUID of a user, `<user number>` for the number.
-const CALLS: [(&str, &str, &str); 95] = [
+const CALLS: [(&str, &str, &str); 97] = [
     ("DELETE", "/v1/sessions/0b3e0f5e-33a4-4b0f-9d3c-0d8a6f6e9a10", ""),
     ("DELETE", "/v1/users/<user>/sessions", ""),
     ("POST", "/v1/users/<user>/impersonate", r#"{"reason": "Ticket 7"}"#),
     ("GET", "/v1/users/<user>", ""),
     ("GET", "/v1/users/<user>/permissions", ""),
+    ("GET", "/v1/users/<user>/export", ""),
     ("PUT", "/v1/users/<user>", r#"{"name": "X"}"#),
     ("PUT", "/v1/users/me", r#"{"roles": ["<role>"]}"#),
     ("PATCH", "/v1/users/<user>", r#"{"metadata": {"a": "b"}}"#),
@@ -34,6 +35,7 @@ const CALLS: [(&str, &str, &str); 95] = [
     ("PATCH", "/v1/users/me", r#"{"label": "<label>"}"#),
     ("PATCH", "/v1/users/me", r#"{"roles": ["<role>"]}"#),
     ("DELETE", "/v1/users/<user>", ""),
+    ("DELETE", "/v1/users/<user>?erase=true", ""),
     ("POST", "/v1/users/<user>/restore", ""),
     ("PUT", "/v1/users/<user>/roles/<role>", ""),
     ("DELETE", "/v1/users/<user>/roles/<role>", ""),

@@ -23,6 +23,9 @@ pub const MAX_KEYS: usize = 250;
 /// The most roles of an API key.
 pub const MAX_ROLES: usize = 20;
 
+/// The name of a key whose maker was erased.
+const ERASED: &str = "erased";
+
 /// The most networks of an API key.
 pub const MAX_NETWORKS: usize = 20;
 
@@ -121,6 +124,8 @@ pub enum ApiKeyEdit {
     /// An owner makes it the tenant's own.
     TakeOver,
     End,
+    /// It ends with the member who made it, and nothing names them.
+    Erase,
 }
 
 impl Record for ApiKey {
@@ -160,6 +165,10 @@ impl Record for ApiKey {
             }
             ApiKeyEdit::TakeOver => self.maker = None,
             ApiKeyEdit::End => self.ended = true,
+            ApiKeyEdit::Erase => {
+                (self.ended, self.name) = (true, ERASED.to_owned());
+                self.networks.clear();
+            }
         }
         Ok(())
     }

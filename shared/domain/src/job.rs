@@ -1,6 +1,7 @@
 //! A job: work on many records. Its request is answered at once, and a function of the product does the work in pieces.
 
 pub mod change;
+mod erasure;
 mod lines;
 mod parts;
 
@@ -12,6 +13,7 @@ use crate::id::{GroupId, JobId, RoleId, UserId};
 use crate::meta::Meta;
 use crate::time::Time;
 
+pub use erasure::{Place, Stage};
 pub use lines::{Format, LINES, Line, MAX_LINES, MAX_PARTS, OPEN_SECONDS, OnExisting, Outcome, Outcomes, Starter};
 
 /// How many members a piece of a job has.
@@ -36,6 +38,8 @@ pub enum Task {
     ImportUsers { by: Starter, on_existing: OnExisting, dry_run: bool },
     /// Writes down the users whom the caller may see.
     ExportUsers { by: Starter, format: Format },
+    /// Erases what names a removed member.
+    EraseMember { user: UserId },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,7 +75,7 @@ pub struct Job {
 pub struct Progress {
     /// Raised by one with every change. Of two workers that do the same piece, one can write the next.
     pub turn: u64,
-    /// How many members are done or counted; of a tenant that is removed, how many items.
+    /// How many members are done or counted; of a tenant that is removed, or a member who is erased, how many items.
     pub done: usize,
     /// How many there were at the beginning. `None` until the job has counted them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,6 +89,9 @@ pub struct Progress {
     /// How many parts of results there are.
     #[serde(default)]
     pub results: usize,
+    /// How far an erasure is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
     pub at: Time,
     /// Why the last piece failed, in words for the tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,6 +108,7 @@ impl Job {
             piece: Vec::new(),
             outcomes: None,
             results: 0,
+            place: None,
             at: now,
             error: None,
         };

@@ -2,6 +2,7 @@
 
 mod apply;
 pub mod change;
+pub mod erasure;
 pub mod invitation;
 mod invited;
 pub mod picture;
@@ -11,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::id::{GroupId, LabelId, MembershipId, RoleId, TenantId, UserId};
+use crate::member::erasure::Erasure;
 use crate::member::invitation::Invitation;
 use crate::member::picture::Picture;
 use crate::meta::{Actor, Meta, Metadata};
@@ -91,6 +93,9 @@ pub struct Member {
     /// A removed member keeps roles and groups, so that they can be restored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<Time>,
+    /// Nobody restores a member who is, or was, erased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erasure: Option<Erasure>,
     /// The version that last changed the member's rights: roles, status, groups, deletion.
     pub authority: u64,
     /// How many fences stand around the authority.
@@ -127,6 +132,7 @@ impl Member {
             sessions: BTreeMap::new(),
             last_seen: None,
             deleted_at: None,
+            erasure: None,
             authority: 0,
             fences: 0,
             meta: Meta::new(now),

@@ -36,7 +36,7 @@ pub const MAX_PERMISSIONS: usize = 200;
 pub const MAX_PERMISSIONS_OF_ALL: usize = 5_000;
 
 /// The product's own permissions, each with the lowest rank that holds it and its description.
-const PERMISSIONS: [(&str, u8, &str); 26] = [
+const PERMISSIONS: [(&str, u8, &str); 27] = [
     (EVERYTHING, 3, "Everything, whatever it is called"),
     ("member:read", 1, "See the members of the tenant"),
     ("member:update-profile", 2, "Change names and profession of a member"),

@@ -246,6 +246,7 @@ mod tests {
             deed,
             at: Time::from_millis(0),
             author: Author::Product(String::new()),
+            impersonator: None,
             request: String::new(),
             transaction: String::new(),
             changes: std::collections::BTreeMap::new(),

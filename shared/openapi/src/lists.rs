@@ -83,6 +83,15 @@ impl Operation {
         self
     }
 
+    /// The answer to a success is a thing that nobody may keep.
+    pub fn uncached<T: JsonSchema>(mut self) -> Self {
+        self = self.found::<T>();
+        self.component("headers", "cache-control", header("cache-control"));
+        self.object["responses"]["200"]["headers"]["cache-control"] =
+            json!({ "$ref": "#/components/headers/cache-control" });
+        self
+    }
+
     /// The answer to a success is a part of the results of a job: `T`, or lines.
     pub fn part_of_job<T: JsonSchema>(mut self) -> Self {
         let schema = self.schema::<T>(SchemaSettings::draft2020_12().for_serialize());

@@ -52,11 +52,11 @@ pub use invitation::{
 pub use issuer::{IssuerUpdate, IssuerWithKeys, Issuers, NewIssuer, ShownIssuer};
 pub use job::{ShownJob, deletion};
 pub use join_request::{JoinApproval, JoinRequests, ShownJoinRequest, wanted_join_requests};
-pub use lines::{ImportedLines, MAX_PART, NewExport, NewImport, SentPart, edits, line};
+pub use lines::{ImportedLines, MAX_PART, NewExport, NewImport, SentPart, edits, line, without};
 pub use noted::EventCreation;
 pub use picture::{DataUri, MAX_PICTURE_BODY, image};
 pub use policy::{CedarText, NewPolicy, Policies, ShownPolicy, ShownTrial};
-pub use sessions::Sessions;
+pub use sessions::{PersonalData, Sessions};
 pub use things::*;
 pub use webhook::{
     ShownWebhook, WebhookCreation, WebhookFailures, WebhookRotation, WebhookUpdate, WebhookWithSecret, Webhooks,
@@ -119,6 +119,19 @@ pub fn in_tenant<T>(
     })?;
     caller.same_tenant(tenant)?;
     Ok(value)
+}
+
+/// A parameter that is `true` or `false`, and `false` if it is not there.
+pub fn flag(query: &mut Object, name: &'static str) -> bool {
+    let text = query.optional::<Text<MAX_NAME>>(name).map(|Text(text)| text);
+    match text.as_deref() {
+        Some("true") => true,
+        None | Some("false") => false,
+        Some(_) => {
+            query.refuse(Fault::here(Wrong::NotOneOf("true, false")).within(name));
+            false
+        }
+    }
 }
 
 /// The orders of groups and labels.

@@ -41,6 +41,14 @@ pub async fn list(
     answer: &(dyn Fn(&[ShownApiKey]) -> Answer + Send + Sync),
 ) -> Result<Answer, Problem> {
     let facts = Facts::read(asked, &Who::Caller(caller), &Reads::none().unshown(), None).await?;
+    let mut keys = all(asked, caller).await?;
+    keys.retain(|key| facts.may_see_key(key).is_ok());
+    let shown: Vec<_> = keys.iter().map(|key| ShownApiKey { key, catalog: facts.catalog() }).collect();
+    Ok(answer(&shown))
+}
+
+/// The API keys of the caller's tenant that have not ended, in the order of their numbers.
+pub(super) async fn all(asked: &Asked<'_>, caller: &Caller) -> Result<Vec<ApiKey>, Problem> {
     let range = Range::of(caller.keys().api_keys());
     let (mut keys, mut after) = (Vec::new(), None);
     loop {
@@ -48,14 +56,12 @@ pub async fn list(
         for item in items {
             let key: ApiKey = decode(item)?;
             after = Some(caller.keys().api_key(key.id));
-            keys.extend(Some(key).filter(|key| !key.ended && facts.may_see_key(key).is_ok()));
+            keys.extend(Some(key).filter(|key| !key.ended));
         }
         if !more {
-            break;
+            return Ok(keys);
         }
     }
-    let shown: Vec<_> = keys.iter().map(|key| ShownApiKey { key, catalog: facts.catalog() }).collect();
-    Ok(answer(&shown))
 }
 
 /// Notes that a key is used, if nobody has done so within the last hour. A function that reads may write this one attribute, and no

@@ -99,7 +99,7 @@ impl Plan<'_> {
         Ok(Deletion::Done)
     }
 
-    fn start(&mut self, id: JobId, task: Task) -> Deletion {
+    pub(super) fn start(&mut self, id: JobId, task: Task) -> Deletion {
         Deletion::Continues(Box::new(self.create(Job::new(id, task, self.facts.now()), &JobEdit::default())))
     }
 }

@@ -171,7 +171,9 @@ impl Facts {
             (None, Some(group)) => has_edges(asked.table, &keys.members_of(group.id), group.retiring, &tenant).await?,
             (None, None) => false,
         };
+        let erasure = reads.members.first().filter(|_| reads.erases).and_then(|user| members.get(user)?.erasure);
         let deletion = role.and_then(|role| role.job).or(used_group.and_then(|group| group.job));
+        let deletion = deletion.or(erasure.map(|erasure| erasure.job));
         if let Some(key) = deletion.map(|id| keys.job(id)) {
             things.job = asked.table.read(&key).await?;
         }

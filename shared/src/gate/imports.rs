@@ -35,11 +35,11 @@ pub type ReadLines = fn(Format, &str, TenantId) -> Vec<Result<MemberEdit, Proble
 
 /// A part of an import.
 #[derive(Serialize, Deserialize)]
-struct Part {
-    format: Format,
-    text: String,
+pub(super) struct Part {
+    pub format: Format,
+    pub text: String,
     /// Seconds since the epoch; the table's TTL attribute.
-    expires_at: i64,
+    pub expires_at: i64,
 }
 
 /// What became of the lines of a piece, or the users of a piece of an export.

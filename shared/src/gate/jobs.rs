@@ -17,7 +17,7 @@ use futures_util::future::join_all;
 
 use super::facts::Unseen;
 use super::imports::{self, ReadLines};
-use super::{Asked, Conditions, PlanFn, Reads, Who, WriteLine, exports, removal, seats};
+use super::{Asked, Conditions, PlanFn, Reads, Who, WithoutLines, WriteLine, erasure, exports, removal, seats};
 use crate::answer::Answer;
 use crate::table::decode;
 use crate::table::key::{self, Key, Range, TenantKeys};
@@ -28,6 +28,9 @@ const TOGETHER: usize = 20;
 /// How long a job may show no progress before the sweep lets it run again, in seconds. It is longer than a worker may run.
 pub const STALLED_SECONDS: i64 = 5 * 60;
 
+/// How a dialect reads lines of users, writes them, and leaves some out.
+pub type Lines = (ReadLines, WriteLine, WithoutLines);
+
 /// Works on a job until it is done, or until `until` has passed at the end of a piece.
 ///
 /// # Errors
@@ -35,7 +38,7 @@ pub const STALLED_SECONDS: i64 = 5 * 60;
 pub async fn work(
     asked: &Asked<'_>,
     (tenant, id): (TenantId, JobId),
-    lines: (ReadLines, WriteLine),
+    lines: Lines,
     until: Instant,
 ) -> Result<(), Problem> {
     loop {
@@ -50,6 +53,7 @@ pub async fn work(
             Task::RemoveTenant => removal::piece(asked, TenantKeys(tenant), &job).await,
             Task::ImportUsers { .. } => imports::piece(&worker, lines.0).await,
             Task::ExportUsers { .. } => exports::piece(&worker, lines.1).await,
+            Task::EraseMember { user } => erasure::piece(&worker, *user, lines.2).await,
         };
         if let Err(why) = done {
             let error = Some(why.to_string());
@@ -170,7 +174,7 @@ impl Worker<'_> {
     }
 
     /// A change that the product makes for the job.
-    async fn as_product(&self, reads: Reads, plan: &PlanFn<'_>) -> Result<(), Problem> {
+    pub async fn as_product(&self, reads: Reads, plan: &PlanFn<'_>) -> Result<(), Problem> {
         let who = Who::Product(self.keys.0, format!("job {}", self.job.id));
         super::change(self.asked, &who, &reads, &Conditions::default(), plan).await.map(drop)
     }

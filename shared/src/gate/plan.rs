@@ -264,7 +264,8 @@ impl<'f> Plan<'f> {
         let answer = with_notices(answer, &self.notices);
         let recorded = idempotency.and_then(|asked| {
             let recorded = Recorded::new(asked, &answer, self.facts.now());
-            Some((self.facts.record_key(asked)?, recorded))
+            let key = self.facts.record_key(asked)?;
+            Some(([self.facts.keys.answer_listed(&key), key], recorded))
         });
         let mut changed = self.changed;
         if self.is_of_rules {
@@ -302,7 +303,8 @@ pub struct Allowed {
     pub(super) begins: Option<Begins>,
     pub(super) accepts: Option<Accepts>,
     pub(super) items: Vec<Item>,
-    recorded: Option<(Key, Recorded)>,
+    /// With the key, and its place in the index.
+    recorded: Option<([Key; 2], Recorded)>,
     now: Time,
     pub(super) answer: Answer,
 }
@@ -310,9 +312,9 @@ pub struct Allowed {
 impl Allowed {
     /// The item that keeps the answer, and its condition, if the request has an `Idempotency-Key`.
     pub(super) fn record(&self) -> Result<Option<(Item, Condition)>, Problem> {
-        let Some((key, recorded)) = &self.recorded else { return Ok(None) };
+        let Some(([listed, key], recorded)) = &self.recorded else { return Ok(None) };
         let free = Condition::new("attribute_not_exists(PK) OR expires_at <= :now").with(":now", self.now.seconds())?;
-        Ok(Some((encode(key, None, recorded)?, free)))
+        Ok(Some((encode(key, Some(listed), recorded)?, free)))
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Reads {
     /// Whether the pictures of members are read, if that does not follow from the dialect.
     pub(super) pictures: Option<bool>,
     pub(super) of_deleted_tenant: bool,
+    /// Whether the job is read that erases the member.
+    pub(super) erases: bool,
     /// The keys of further answers on record of the caller.
     pub(super) repeated: Vec<String>,
 }
@@ -52,6 +54,11 @@ impl Reads {
     /// A member; `None` for an id that cannot be anybody's.
     pub fn member(user: Option<UserId>) -> Self {
         Self { members: user.into_iter().collect(), ..Self::default() }
+    }
+
+    /// A member, removed or not, and the job that erases them. `None` for an id that cannot be anybody's.
+    pub fn erased(user: Option<UserId>) -> Self {
+        Self { erases: true, ..Self::member(user) }.unshown()
     }
 
     /// The person with an address, in all tenants, and their item in this tenant.

@@ -285,6 +285,16 @@ pub async fn list(asked: &Asked<'_>, caller: &Caller, user: Option<UserId>) -> R
     let facts = Facts::read(asked, &Who::Caller(caller), &Reads::member(user).unshown(), None).await?;
     let Unseen(member) = facts.member(user)?;
     facts.allow(&Action::ReadSessions, &facts.entity(member)).map_err(Problem::Forbidden)?;
+    of_member(asked, caller, &facts, member).await
+}
+
+/// The live sessions of a member, the latest first.
+pub(super) async fn of_member(
+    asked: &Asked<'_>,
+    caller: &Caller,
+    facts: &Facts,
+    member: &Member,
+) -> Result<Vec<Live>, Problem> {
     let keys = TenantKeys(caller.tenant);
     let lives = member.sessions.iter().filter(|(id, _)| member.has_session(id, facts.now()));
     let items = asked.table.get(lives.map(|(id, _)| keys.session(member.user, id))).await?;

@@ -164,6 +164,11 @@ impl Facts {
         self.things.webhook.as_ref().map(Unseen).ok_or(Problem::NotFound("webhook"))
     }
 
+    /// The same, also if it has ended.
+    pub(super) fn any_api_key(&self) -> Option<Unseen<'_, ApiKey>> {
+        self.things.api_key.as_ref().map(Unseen)
+    }
+
     /// The thing of the product that [`Reads`] named, if anything is written down of it.
     pub(super) fn thing(&self) -> Option<Unseen<'_, Thing>> {
         self.things.thing.as_ref().map(Unseen)

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, Select};
+use domain::id::UserId;
 use domain::job::{Progress, State};
 use domain::tenant::Seats;
 use domain::{Problem, Tenant};
@@ -11,7 +12,7 @@ use futures_util::future::join_all;
 use serde::Serialize;
 
 use super::key::{Key, TenantKeys};
-use super::{Malformed, Table, failure, key_attributes};
+use super::{Item, Malformed, Table, failure, key_attributes};
 
 impl Table<'_> {
     /// How many items a partition has whose sort keys begin with the sort key of `prefix`; strongly consistent. It takes a round
@@ -80,6 +81,28 @@ impl Table<'_> {
         let expression = "SET #state = :state, progress = :progress";
         let condition = "progress.turn = :before AND #state <> :done";
         self.update_if(job, expression, condition, Some("state"), values).await
+    }
+
+    /// Takes the person away from an item who made it or changed it last, if it is this one. No version is raised: who made a change
+    /// is in its event.
+    pub async fn remove_author(self, key: &Key, item: &Item, user: UserId) -> Result<(), Problem> {
+        let number = attribute(&user)?;
+        for name in ["created_by", "updated_by"] {
+            let author = item.get(name).and_then(|it| it.as_m().ok());
+            if author.is_some_and(|author| author.get("user") == Some(&number)) {
+                let values = HashMap::from([(":user".to_owned(), number.clone())]);
+                let (expression, condition) = (format!("REMOVE {name}"), format!("{name}.#user = :user"));
+                self.update_if(key, &expression, &condition, Some("user"), values).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets no function go on with what it has in memory of a tenant's roles, groups, labels and policies.
+    pub async fn renew(self, tenant: TenantKeys) -> Result<(), Problem> {
+        let values = HashMap::from([(":one".to_owned(), attribute(&1)?)]);
+        let expression = "ADD catalog_version :one, names_version :one";
+        self.update_if(&tenant.tenant(), expression, "attribute_exists(PK)", None, values).await.map(drop)
     }
 
     /// Changes an item if a condition holds. Returns whether it did. `named` is an attribute whose name is a word of DynamoDB: the

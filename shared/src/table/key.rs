@@ -1,5 +1,6 @@
 //! Makes every key of the table; no other code does. The README has the chart of keys.
 
+mod answers;
 mod domains;
 mod events;
 mod invitations;
@@ -322,12 +323,6 @@ impl TenantKeys {
         let email = email.to_lowercase();
         let fitting = email.floor_char_boundary(SORT_KEY);
         Key::new(format!("{}#EMAILS", self.partition()), &email[..fitting])
-    }
-
-    /// The answer that a caller got under an `Idempotency-Key`. That text is the last part of the key, so it cannot lead to another
-    /// caller's record.
-    pub fn idempotency(self, caller: &str, key: &str) -> Key {
-        Key::alone(&format!("{}#IDEMPOTENCY#{caller}", self.partition()), key)
     }
 }
 

@@ -302,7 +302,11 @@ fn image_of<R: Stored>(
     Ok(Written { before: image(before)?, after: image(after)?, event })
 }
 
-fn event_item(event: &Event) -> Result<Item, Malformed> {
+/// The item of an event.
+///
+/// # Errors
+/// A defect: it is no item.
+pub fn event_item(event: &Event) -> Result<Item, Malformed> {
     let keys = TenantKeys(event.tenant);
     let listed = keys.happened(event.at, &event.subject, event.version);
     encode(&keys.event(&event.subject, event.version), Some(&listed), event)

@@ -132,10 +132,11 @@ impl Rules {
 
     fn of_member<'a>(&'a self, before: Option<&Member>, after: &Member, changed: &BTreeSet<&str>) -> Vec<Action<'a>> {
         let has = |names: &[&str]| names.iter().any(|name| changed.contains(name));
-        let Some(before) = before.filter(|before| before.is_present()) else { return joining(after, self) };
+        // A member who was removed before can be erased.
         if !after.is_present() {
             return vec![Action::Remove];
         }
+        let Some(before) = before.filter(|before| before.is_present()) else { return joining(after, self) };
         let mut actions = Vec::new();
         actions.extend(has(&PROFILE).then_some(Action::UpdateProfile));
         actions.extend(has(&IDENTITY).then_some(Action::SetIdentity));

@@ -83,6 +83,8 @@ impl Record for Job {
             // Each line is decided by itself, and each user, too.
             Task::ImportUsers { .. } => vec![Action::Invite(catalog.inviters)],
             Task::ExportUsers { .. } => vec![Action::List(None)],
+            // It changes what the record tells. The removal is decided with the member.
+            Task::EraseMember { .. } => vec![Action::ReadEvents],
         }
     }
 
@@ -93,7 +95,9 @@ impl Record for Job {
                 None => policy::tenant(tenant),
             },
             Task::DeleteGroup { group } => Group::entity_of(*group, tenant),
-            Task::CountSeats | Task::RemoveTenant | Task::ExportUsers { .. } => policy::tenant(tenant),
+            Task::CountSeats | Task::RemoveTenant | Task::ExportUsers { .. } | Task::EraseMember { .. } => {
+                policy::tenant(tenant)
+            }
             Task::ImportUsers { .. } => {
                 let (id, user, at) = (MembershipId::LAST, UserId::LAST, self.meta.created_at);
                 policy::member(&Member { deleted_at: Some(at), ..Member::new(id, tenant, user, "", at) }, catalog)

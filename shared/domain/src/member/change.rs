@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::catalog::{Catalog, Known};
-use crate::id::{GroupId, LabelId, RoleId, SpelledGroup, SpelledLabel, TenantId};
+use crate::id::{GroupId, JobId, LabelId, RoleId, SpelledGroup, SpelledLabel, TenantId};
 use crate::member::invitation::InvitationEdit;
 use crate::member::picture::Picture;
 use crate::member::{Member, Status};
@@ -63,6 +63,10 @@ pub enum Presence {
     /// The same, but they keep their profile. The roles, the groups and the status are those of the edit.
     Restored,
     Removed(Time),
+    /// Removed, before or now, and erased by this job.
+    Erasing(Time, JobId),
+    /// The job has nothing else to do.
+    Erased(Time),
 }
 
 /// The sessions that an edit ends.
@@ -193,11 +197,16 @@ impl Record for Member {
         let groups_before = self.groups.clone();
         match edit.presence {
             None => {}
-            Some(Presence::Added | Presence::Restored) => {
-                self.deleted_at = None;
+            Some(joins @ (Presence::Added | Presence::Restored)) => {
+                if let Err(why) = self.may_return(joins, edit.email.as_ref()) {
+                    refuse(why);
+                }
+                (self.deleted_at, self.erasure) = (None, None);
                 (self.roles, self.groups, self.manages, self.primary_group) = Default::default();
             }
             Some(Presence::Removed(at)) => (self.deleted_at, self.picture) = (Some(at), None),
+            Some(Presence::Erasing(at, job)) => self.begin_erasure(at, job),
+            Some(Presence::Erased(at)) => self.erase(at),
         }
         if edit.presence == Some(Presence::Added) {
             (self.first_name, self.last_name, self.profession, self.language) = Default::default();
@@ -285,7 +294,7 @@ impl Record for Member {
             Change::Update { before, after, edit } => (before, after, edit),
         };
         let mut actions = vec![Action::Read];
-        if matches!(edit.presence, Some(Presence::Removed(_))) {
+        if matches!(edit.presence, Some(Presence::Removed(_) | Presence::Erasing(..))) {
             actions.push(Action::Remove);
         }
         let names = edit.first_name.is_keep() && edit.last_name.is_keep();

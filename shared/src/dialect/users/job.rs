@@ -17,13 +17,13 @@ pub struct ShownJob<'a> {
     pub id: Uuid,
     #[cfg_attr(feature = "openapi", schemars(extend("enum" = KINDS)))]
     pub kind: &'static str,
-    /// What is being deleted, or the tenant.
+    /// What is being deleted, who is being erased, or the tenant.
     pub subject: Uuid,
     /// The role that the holders get in place of that one. Null for anything else.
     pub reassign_to: Option<Uuid>,
     /// A job that waits has failed; it runs again within 15 minutes. An open import is not started.
     pub state: State,
-    /// How many members or lines are done or counted.
+    /// How many members, lines or items are done or counted.
     pub done: usize,
     /// How many there were at the beginning. Null until the job has counted them.
     pub total: Option<usize>,
@@ -38,8 +38,8 @@ pub struct ShownJob<'a> {
 }
 
 #[cfg(feature = "openapi")]
-const KINDS: [&str; 6] =
-    ["delete_role", "delete_group", "count_seats", "remove_tenant", "import_users", "export_users"];
+const KINDS: [&str; 7] =
+    ["delete_role", "delete_group", "count_seats", "remove_tenant", "import_users", "export_users", "erase_member"];
 
 impl<'a> ShownJob<'a> {
     pub fn new(job: &'a domain::Job, tenant: TenantId) -> Self {
@@ -50,6 +50,7 @@ impl<'a> ShownJob<'a> {
             Task::RemoveTenant => ("remove_tenant", tenant.uuid(), None),
             Task::ImportUsers { .. } => ("import_users", tenant.uuid(), None),
             Task::ExportUsers { .. } => ("export_users", tenant.uuid(), None),
+            Task::EraseMember { user } => ("erase_member", user.uuid(), None),
         };
         let progress = &job.progress;
         Self {

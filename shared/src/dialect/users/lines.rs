@@ -1,5 +1,7 @@
 //! Users as lines: of imports and of exports, in CSV and as JSON Lines.
 
+mod without;
+
 use domain::id::TenantId;
 use domain::job::{Format, Line, OnExisting};
 use domain::problem::{Fault, Step, Wrong};
@@ -12,6 +14,8 @@ use super::UserCreation;
 use crate::gate::View;
 use crate::http::call::Call;
 use crate::http::json::{Faulty, Object, Wire};
+
+pub use without::without;
 
 /// The most bytes of a part of an import: an item of the table has room for it. And the most lines.
 pub const MAX_PART: usize = 256 * 1024;

@@ -28,6 +28,11 @@ impl TenantKeys {
     pub fn join_request(self, request: JoinRequestId) -> Key {
         Key::new(self.partition(), numbered(JoinRequest::KIND, request.number()))
     }
+
+    /// The partition and the prefix of the sort keys of all requests to join.
+    pub fn join_requests(self) -> Key {
+        Key::new(self.partition(), "JOIN-REQUEST#")
+    }
 }
 
 /// A domain that a tenant has verified: no other one can.

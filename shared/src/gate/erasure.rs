@@ -1,0 +1,381 @@
+//! The erasure of a member: a job takes away what names the person, in the tenant's items, answers and events.
+//!
+//! Each piece only takes away, or puts in the place of an item what it would put there again. So a worker that takes over does the same
+//! piece once more, and two workers do no harm. The member's own record is the last: until then it says whom to look for.
+
+mod person;
+
+use domain::id::UserId;
+use domain::job::{Format, Place, Progress, Stage, State, Task};
+use domain::member::change::Presence;
+use domain::member::erasure::Erasure;
+use domain::policy::{self, Action};
+use domain::problem::Denial;
+use domain::{
+    ApiKey, ApiKeyEdit, Event, Job, JoinRequest, Member, MemberEdit, Problem, Record, Session, Subject, Thing, User,
+};
+
+use super::facts::Unseen;
+use super::imports::{Part, Results};
+use super::jobs::{Worker, next};
+use super::list::{lost, sort_key};
+use super::plan::Plan;
+use super::{Caller, Deletion, Reads, Recorded};
+use crate::answer::Answer;
+use crate::table::key::{self, Key, Range, TenantKeys};
+use crate::table::stored::{Reference, event_item};
+use crate::table::{Condition, Item, decode, encode, key_of};
+use person::Person;
+
+/// How many items a piece reads at most.
+const PIECE: i32 = 100;
+
+/// Gives the lines of a part with an empty one in the place of each that the function says is somebody's; `None` if it says so of none.
+pub type WithoutLines = fn(Format, &str, &dyn Fn(&str) -> bool) -> Option<String>;
+
+/// How many items a piece has done, and the sort key of the last one, unless the stage is over.
+type Done = (usize, Option<String>);
+
+/// The record stays one that other people can rely on.
+fn not_oneself() -> Denial {
+    let notices = vec!["Another member must do that.".to_owned()];
+    Denial { rule: "own-erasure".to_owned(), action: "member:remove", notices }
+}
+
+impl Plan<'_> {
+    /// Lets a job erase the member whom [`Reads::erased`] named. If the member is not removed yet, they are from now on.
+    ///
+    /// # Errors
+    /// [`Problem::NotFound`]; [`Problem::LimitReached`]: no number is left for a job.
+    pub fn erase_member(&mut self, caller: &Caller, user: Option<UserId>) -> Result<Deletion, Problem> {
+        let facts = self.facts;
+        let found = facts.member(user).or_else(|_| facts.removed(user)).ok();
+        let unseen = found.filter(|Unseen(member)| !member.is_erased()).ok_or(Problem::NotFound("user"))?;
+        let Unseen(member) = unseen;
+        // Nor does a key that they have made.
+        if caller.starter()?.member == Some(member.user) {
+            self.denied.get_or_insert_with(|| Problem::Forbidden(not_oneself()));
+        }
+        let under_way = member.erasure.and_then(|_| facts.job().ok());
+        let id = match under_way {
+            Some(Unseen(job)) => job.id,
+            None => self.number(|numbers| &mut numbers.jobs)?,
+        };
+        let presence = Some(Presence::Erasing(facts.now(), id));
+        self.update(unseen, &MemberEdit { presence, ..MemberEdit::default() });
+        if let Some(Unseen(job)) = under_way {
+            self.decide_on(Job::KIND, &[Action::ReadEvents], &policy::tenant(facts.tenant().id));
+            return Ok(Deletion::Continues(Box::new(job.clone())));
+        }
+        Ok(self.start(id, Task::EraseMember { user: member.user }))
+    }
+
+    /// Leaves nothing in the member's own record. Its event is written as one that is erased: nobody can have read its values.
+    fn erase(&mut self) {
+        let presence = Some(Presence::Erased(self.facts.now()));
+        if let Some(member) = self.facts.members().next() {
+            self.update(member, &MemberEdit { presence, ..MemberEdit::default() });
+            self.erase_last();
+        }
+    }
+
+    /// The same for an API key.
+    fn erase_key(&mut self) {
+        if let Some(key) = self.facts.any_api_key() {
+            self.update(key, &ApiKeyEdit::Erase);
+            self.erase_last();
+        }
+    }
+
+    /// A request to join goes as a whole.
+    fn erase_join_request(&mut self) {
+        if let Ok(request) = self.facts.join_request() {
+            self.delete(request);
+            self.erase_last();
+        }
+    }
+
+    fn erase_last(&mut self) {
+        if let Some(written) = self.written.last_mut() {
+            written.event = written.event.erased();
+        }
+    }
+}
+
+/// Erases a further part. The job is done with the member's own record.
+///
+/// # Errors
+/// The table cannot be read or written, or an export is under way that can have the person.
+pub(super) async fn piece(worker: &Worker<'_>, user: UserId, without: WithoutLines) -> Result<(), Problem> {
+    let Worker { asked, keys, job } = *worker;
+    let member: Option<Member> = asked.table.read(&keys.member(user)).await?;
+    let under_way = Some(Erasure { job: job.id, done_at: None });
+    let Some(member) = member.filter(|member| member.erasure == under_way) else {
+        return worker.end(Reads { job: Some(job.id), ..Reads::of_deleted_tenant() }, &|_| {}).await;
+    };
+    let events = all(worker, &Range::of(keys.events_of(&member.subject()))).await?;
+    let events = events.into_iter().map(decode).collect::<Result<Vec<Event>, _>>()?;
+    let eraser = Eraser { worker, person: &Person::new(&member, &events), without };
+    let Place { stage, after } = job.progress.place.clone().unwrap_or_default();
+    let after = after.as_deref();
+    let (done, after) = match stage {
+        Stage::Records => eraser.records(after).await?,
+        Stage::Identities => eraser.identities(after).await?,
+        Stage::Answers => eraser.answers(after).await?,
+        Stage::Events => eraser.events(after).await?,
+        Stage::Own => return eraser.own(&member).await,
+    };
+    if stage == Stage::Records && after.is_none() {
+        // An answer that is made from now on shows nobody who is gone from the records.
+        asked.table.renew(keys).await?;
+    }
+    let stage = if after.is_some() { stage } else { stage.next() };
+    let done = job.progress.done + done;
+    let progress = Progress { done, place: Some(Place { stage, after }), ..next(&job.progress, (asked.clock)()) };
+    asked.table.set_progress(&keys.job(job.id), State::Running, &progress).await.map(drop)
+}
+
+/// All items of a range of the table.
+async fn all(worker: &Worker<'_>, range: &Range) -> Result<Vec<Item>, Problem> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let (items, more) = worker.asked.table.page(range, after.as_ref().map(|key| (key, None)), PIECE).await?;
+        after = items.last().map(key_of).transpose()?.or(after);
+        all.extend(items);
+        if !more {
+            return Ok(all);
+        }
+    }
+}
+
+struct Eraser<'a> {
+    worker: &'a Worker<'a>,
+    person: &'a Person,
+    without: WithoutLines,
+}
+
+impl Eraser<'_> {
+    /// The records of the tenant.
+    async fn records(&self, after: Option<&str>) -> Result<Done, Problem> {
+        let Worker { asked, keys, .. } = *self.worker;
+        let range = Range::of(keys.all());
+        let after = after.map(|sk| range.at(sk));
+        let (items, more) = asked.table.page(&range, after.as_ref().map(|key| (key, None)), PIECE).await?;
+        let (mut done, mut last) = (0, None);
+        for item in items {
+            let key = key_of(&item)?;
+            asked.table.remove_author(&key, &item, self.person.user).await?;
+            (done, last) = (done + 1, Some(key.sk.clone()));
+            if key.sk.starts_with(&keys.api_keys().sk) {
+                self.api_key(&decode(item)?).await?;
+            } else if key.sk.starts_with(&keys.join_requests().sk) {
+                self.join_request(&decode(item)?).await?;
+            } else if key::job_at(&key).is_some() {
+                let job: Job = decode(item)?;
+                let has_lines = matches!(job.task, Task::ImportUsers { .. } | Task::ExportUsers { .. });
+                if has_lines {
+                    self.lines(&job).await?;
+                    // They can be many: enough for a piece.
+                    return Ok((done, last));
+                }
+            }
+        }
+        Ok((done, last.filter(|_| more)))
+    }
+
+    /// A key that the person has made, unless an owner has taken it over.
+    async fn api_key(&self, key: &ApiKey) -> Result<(), Problem> {
+        if key.maker != Some(self.person.user) {
+            return Ok(());
+        }
+        let reads = Reads { api_key: Some(key.id), ..Reads::of_deleted_tenant() };
+        self.worker
+            .as_product(reads, &|plan| {
+                plan.erase_key();
+                Ok(Answer::empty(204).into())
+            })
+            .await?;
+        self.chain(&key.subject()).await
+    }
+
+    /// A request of the person to join: they have come in by another way.
+    async fn join_request(&self, request: &JoinRequest) -> Result<(), Problem> {
+        if !self.person.has_address(&request.email) {
+            return Ok(());
+        }
+        let reads = Reads { join_request: Some(request.id), ..Reads::of_deleted_tenant() };
+        self.worker
+            .as_product(reads, &|plan| {
+                plan.erase_join_request();
+                Ok(Answer::empty(204).into())
+            })
+            .await?;
+        self.chain(&request.subject()).await
+    }
+
+    /// The parts of an import, and the results of a job. A part of an export that has the person goes whole.
+    async fn lines(&self, job: &Job) -> Result<(), Problem> {
+        let Worker { asked, keys, job: own } = *self.worker;
+        let is_export = matches!(job.task, Task::ExportUsers { .. });
+        if is_export && job.state != State::Done && job.meta.created_at <= own.meta.created_at {
+            return Err(Problem::Unavailable("an export is under way that can have the person".to_owned()));
+        }
+        for prefix in [keys.part(job.id, 0), keys.results(job.id, 0)] {
+            let (kind, _) = prefix.sk.split_once('#').unwrap_or_default();
+            let range = Range::of(Key { sk: format!("{kind}#"), ..prefix.clone() });
+            let mut after: Option<Key> = None;
+            loop {
+                let (items, more) = asked.table.page(&range, after.as_ref().map(|key| (key, None)), PIECE).await?;
+                for item in items {
+                    let key = key_of(&item)?;
+                    match kind {
+                        "PART" => self.part(&key, decode(item)?).await?,
+                        _ => self.results(&key, decode(item)?).await?,
+                    }
+                    after = Some(key);
+                }
+                if !more {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn part(&self, key: &Key, part: Part) -> Result<(), Problem> {
+        match (self.without)(part.format, &part.text, &|text| self.person.has_address(text)) {
+            Some(text) => self.put(encode(key, None, &Part { text, ..part })?).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn results(&self, key: &Key, mut results: Results) -> Result<(), Problem> {
+        if self.person.is_in(&results.text) {
+            return self.worker.asked.table.clear(std::slice::from_ref(key)).await;
+        }
+        let is_theirs = |text: &Option<String>| text.as_ref().is_some_and(|text| self.person.is_in(text));
+        let theirs = results.lines.iter_mut().filter(|line| is_theirs(&line.id) || is_theirs(&line.message));
+        let mut is_any = false;
+        for line in theirs {
+            (line.id, line.message, is_any) = (None, None, true);
+        }
+        if is_any { self.put(encode(key, None, &results)?).await } else { Ok(()) }
+    }
+
+    /// As whom an issuer knows the person.
+    async fn identities(&self, after: Option<&str>) -> Result<Done, Problem> {
+        let Worker { asked, keys, .. } = *self.worker;
+        let range = Range::of(keys.identities());
+        let after = after.map(|sk| range.at(sk));
+        let (items, more) = asked.table.page(&range, after.as_ref().map(|key| (key, None)), PIECE).await?;
+        let (done, mut last, mut theirs) = (items.len(), None, Vec::new());
+        for item in items {
+            let key = key_of(&item)?;
+            last = Some(key.sk.clone());
+            let identity: Reference<_> = decode(item)?;
+            theirs.extend(Some(key).filter(|_| identity.number == self.person.user));
+        }
+        asked.table.clear(&theirs).await?;
+        Ok((done, last.filter(|_| more)))
+    }
+
+    /// The answers on record. One that shows the person stays without its body: the request is still not done twice. The key of a
+    /// client's can have an address in it, and cannot be changed.
+    async fn answers(&self, after: Option<&str>) -> Result<Done, Problem> {
+        let Worker { asked, keys, .. } = *self.worker;
+        let range = Range { in_index: true, ..Range::of(keys.answers()) };
+        let after = after.map(|sk| (TenantKeys::answer_at(sk), range.at(sk)));
+        let after = after.as_ref().map(|(key, listed)| (key, Some(listed)));
+        let (items, more) = asked.table.page(&range, after, PIECE).await?;
+        let (done, mut last) = (items.len(), None);
+        for item in items {
+            let key = key_of(&item)?;
+            let recorded: Recorded = decode(item)?;
+            // A job shows nobody: it names people by their ids.
+            let is_of_job = recorded.status == 202;
+            if self.person.is_addressed(&key.sk) {
+                asked.table.clear(std::slice::from_ref(&key)).await?;
+            } else if !is_of_job && self.person.is_shown(&recorded.body) {
+                let there = Condition::new("attribute_exists(PK)").with(":none", "")?;
+                asked.table.set(&key, "body = :none", there).await?;
+            }
+            last = Some(key.sk);
+        }
+        Ok((done, last.filter(|_| more)))
+    }
+
+    /// The events of the tenant, by the index.
+    async fn events(&self, after: Option<&str>) -> Result<Done, Problem> {
+        let Worker { asked, keys, .. } = *self.worker;
+        let range = Range { in_index: true, ..Range::of(keys.record()) };
+        let after = after.map(|sk| Ok::<_, Problem>((keys.event_listed(sk).ok_or_else(lost)?, range.at(sk))));
+        let after = after.transpose()?;
+        let after = after.as_ref().map(|(key, listed)| (key, Some(listed)));
+        let (items, more) = asked.table.page(&range, after, PIECE).await?;
+        let (done, mut last) = (items.len(), None);
+        for item in items {
+            last = Some(sort_key(&item, "GSI1SK")?);
+            let event: Event = decode(item)?;
+            if !self.person.is_in_event(&event) {
+                continue;
+            }
+            if event.subject.kind == Thing::KIND {
+                let head = keys.thing(&event.subject.id);
+                for (key, item) in asked.table.get([head]).await? {
+                    asked.table.remove_author(&key, &item, self.person.user).await?;
+                }
+            }
+            self.event(&event).await?;
+        }
+        Ok((done, last.filter(|_| more)))
+    }
+
+    /// The events of a subject, from the table itself: nothing lags behind.
+    async fn chain(&self, subject: &Subject) -> Result<(), Problem> {
+        for item in all(self.worker, &Range::of(self.worker.keys.events_of(subject))).await? {
+            self.event(&decode(item)?).await?;
+        }
+        Ok(())
+    }
+
+    /// The hash of the event stays: it covers commitments.
+    async fn event(&self, event: &Event) -> Result<(), Problem> {
+        if event.salt.is_none() { Ok(()) } else { self.put(event_item(&event.erased())?).await }
+    }
+
+    /// Puts an item in the place of the one that was read, unless that is gone.
+    async fn put(&self, item: Item) -> Result<(), Problem> {
+        self.worker.asked.table.put_if(item, Condition::new("attribute_exists(PK)")).await.map(drop)
+    }
+
+    /// What is theirs alone, and then their own record. The job is done in the same transaction.
+    async fn own(&self, member: &Member) -> Result<(), Problem> {
+        let Worker { asked, keys, job } = *self.worker;
+        let user = self.person.user;
+        for item in all(self.worker, &Range::of(keys.sessions(user))).await? {
+            let key = key_of(&item)?;
+            self.chain(&decode::<Session>(item)?.subject()).await?;
+            asked.table.clear(&[key]).await?;
+        }
+        asked.table.clear(&[keys.picture(user)]).await?;
+        self.chain(&member.subject()).await?;
+        self.outside().await?;
+        let reads = Reads { job: Some(job.id), ..Reads::members(&[user]) };
+        self.worker.end(reads, &|plan| plan.erase()).await
+    }
+
+    /// The person in all tenants, if they are a member of none.
+    async fn outside(&self) -> Result<(), Problem> {
+        let (table, user) = (self.worker.asked.table, self.person.user);
+        let person: Option<User> = table.read(&key::user(user)).await?;
+        let Some(person) = person else { return Ok(()) };
+        if table.has_any(&key::tenants_of(user)).await? {
+            return Ok(());
+        }
+        let by_address: Option<Reference<_>> = table.read(&key::person(&person.email)).await?;
+        let theirs = by_address.filter(|it| it.number == user).map(|_| key::person(&person.email));
+        table.clear(&theirs.into_iter().collect::<Vec<_>>()).await?;
+        // A worker that takes over finds the address as long as it is somewhere.
+        table.clear(&[key::user(user)]).await
+    }
+}

@@ -1,0 +1,122 @@
+//! Whom an erasure looks for.
+
+use domain::event::Author;
+use domain::id::UserId;
+use domain::{Event, JoinRequest, Member, Record, Session, Thing};
+use serde_json::Value;
+
+/// Whom a job erases.
+pub(super) struct Person {
+    pub user: UserId,
+    /// Their addresses in lower case, former ones too.
+    addresses: Vec<String>,
+    /// Their UUIDs.
+    ids: [String; 2],
+    /// Their names, and their ids in other systems.
+    names: Vec<String>,
+}
+
+impl Person {
+    /// The member, and what the events tell of former names that are not erased yet.
+    pub fn new(member: &Member, events: &[Event]) -> Self {
+        let past = |name: &'static str| {
+            let events = events.iter().filter(|event| event.salt.is_some());
+            let changes = events.filter_map(move |event| event.changes.get(name));
+            changes.flat_map(|change| [&change.from, &change.to]).filter_map(Value::as_str).map(str::to_owned)
+        };
+        let names = [&member.first_name, &member.last_name, &member.external_id].into_iter().flatten().cloned();
+        let names = names
+            .chain([member.name()])
+            .chain(["first_name", "last_name", "external_id"].map(past).into_iter().flatten());
+        let addresses = [member.email.clone()].into_iter().chain(past("email"));
+        Self {
+            user: member.user,
+            addresses: addresses.filter(|it| !it.is_empty()).map(|it| it.to_lowercase()).collect(),
+            ids: [member.user.uuid().to_string(), member.id.uuid().to_string()],
+            names: names.filter(|it| !it.is_empty()).collect(),
+        }
+    }
+
+    /// Whether a text is an address of theirs.
+    pub fn has_address(&self, text: &str) -> bool {
+        self.addresses.contains(&text.trim().to_lowercase())
+    }
+
+    /// Whether a text has an address of theirs in it.
+    pub fn is_addressed(&self, text: &str) -> bool {
+        let text = text.to_lowercase();
+        self.addresses.iter().any(|it| text.contains(it.as_str()))
+    }
+
+    /// Whether a text has an address or an id of theirs in it.
+    pub fn is_in(&self, text: &str) -> bool {
+        self.is_addressed(text) || self.ids.iter().any(|it| text.contains(it.as_str()))
+    }
+
+    /// Whether the body of an answer shows them.
+    pub fn is_shown(&self, body: &str) -> bool {
+        self.is_in(body) || serde_json::from_str(body).is_ok_and(|value| self.is_named(&value))
+    }
+
+    fn is_named(&self, value: &Value) -> bool {
+        match value {
+            Value::String(text) => self.names.contains(text),
+            Value::Array(values) => values.iter().any(|value| self.is_named(value)),
+            Value::Object(members) => members.values().any(|value| self.is_named(value)),
+            _ => false,
+        }
+    }
+
+    /// Whether an event tells of them: of their member, their sessions, their wish to join, or what they did to a thing of the product.
+    pub fn is_in_event(&self, event: &Event) -> bool {
+        let names = |attribute: &str| {
+            let number = event.changes.get(attribute).and_then(|change| change.to.as_u64());
+            number == Some(self.user.number().into())
+        };
+        match event.subject.kind.as_str() {
+            Member::KIND => event.subject.id == self.user.to_string(),
+            Session::KIND => names("user"),
+            JoinRequest::KIND => event.changes.get("email").is_some_and(|change| {
+                [&change.from, &change.to].into_iter().filter_map(Value::as_str).any(|text| self.has_address(text))
+            }),
+            Thing::KIND => names("member") || event.author == Author::Member(self.user),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::Time;
+    use domain::id::{MembershipId, TenantId};
+
+    use super::*;
+
+    #[test]
+    fn an_answer_shows_a_person_by_address_by_id_or_by_name() {
+        let at = Time::from_millis(0);
+        let member = Member {
+            first_name: Some("Ann".to_owned()),
+            last_name: Some("Lee".to_owned()),
+            external_id: Some("7".to_owned()),
+            ..Member::new(MembershipId::new(1), TenantId::new(1), UserId::new(42), "Ann@acme.example", at)
+        };
+        let person = Person::new(&member, &[]);
+        let uuid = member.user.uuid().to_string();
+        for shown in [
+            r#"{"email":"ANN@acme.example"}"#,
+            &format!(r#"{{"users":[{{"id":"{uuid}"}}]}}"#),
+            r#"{"by":{"name":"Ann Lee"}}"#,
+            r#"["Lee"]"#,
+            r#"{"externalId":"7"}"#,
+            "no JSON, but ann@acme.example",
+        ] {
+            assert!(person.is_shown(shown), "{shown}");
+        }
+        for other in ["", r#"{"name":"Annabel Leeds","number":7,"externalId":"77"}"#, r#"{"email":"ben@acme.example"}"#]
+        {
+            assert!(!person.is_shown(other), "{other}");
+        }
+        assert!(person.has_address(" ann@ACME.example") && !person.has_address("joann@acme.example"));
+    }
+}
