@@ -44,6 +44,12 @@ NOTE = {
     "Resource": TABLE,
     "Condition": {"ForAllValues:StringEquals": {"dynamodb:Attributes": ["PK", "SK", "used_at"]}},
 }
+READING = {
+    "Effect": "Allow",
+    "Action": ["dynamodb:PutItem"],
+    "Resource": TABLE,
+    "Condition": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["TENANT#*#READING#*"]}},
+}
 INDEX = {"Fn::Sub": "${Table.Arn}/index/GSI1"}
 SECRET = {"Ref": "SigningSecret"}
 # The resources of other services, each with what its actions begin with.
@@ -107,8 +113,8 @@ def faults_of(role, used, managed_wanted):
     own = [it for it in granting if it != DEAD_LETTERS]
     granted = set()
     for statement in own:
-        if statement == NOTE:
-            granted |= set(NOTE["Action"])
+        if statement in (NOTE, READING):
+            granted |= set(statement["Action"])
             continue
         if set(statement) - {"Sid"} != {"Effect", "Action", "Resource"} or statement["Effect"] != "Allow":
             yield f"not a plain permission: {json.dumps(statement)}"

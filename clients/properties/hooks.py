@@ -30,7 +30,7 @@ THINGS = ("users", "roles", "groups", "labels", "tenants", "issuers", "api-keys"
 THINGS += ("events", "invitations", "policies", "webhooks", "domains")
 CREATIONS = {f"POST /v1/{things}" for things in THINGS}
 CREATIONS |= {f"PUT {ORGANIZATION}/users"} | {f"POST /v1/users/{what}" for what in ("batch", "import", "export")}
-CREATIONS |= {"POST /api/{tenant}/{version}/user_invites/create_v2", "POST /v1/users/{id}/impersonate"}
+CREATIONS |= {"POST /api/{tenant}/{version}/user_invites/create_v2", "POST /v1/users/{id}/impersonate", "POST /v1/events/export"}
 # A member whom the run restores, again and again.
 REMOVED = "726f6c65-6361-8002-8000-000000000005"
 # The caller, who must stay.

@@ -247,7 +247,8 @@ impl State {
         };
         record.actions.insert(action.clone());
         if let Some(caller) = caller
-            && let Err(refusal) = authorize(caller, Some(&[Need { action, resource, attributes: None }]))
+            && let Err(refusal) =
+                authorize(caller, Some(&[Need { action, resource, attributes: None, partition: None }]))
         {
             (self.options.log)(Entry::said(target.split('.').next().unwrap_or_default(), &refusal));
             return Ok(error(&json!({ "__type": "AccessDeniedException", "Message": refusal })));

@@ -16,6 +16,8 @@ pub struct Need {
     /// The attributes of the item that an `UpdateItem` names, its key too. Of other operations they are not read: a statement with a
     /// condition on them allows none.
     pub attributes: Option<BTreeSet<String>>,
+    /// The partition of the item of a `PutItem`. Of other operations it is not read, either.
+    pub partition: Option<String>,
 }
 
 /// Says whether a statement allows one action on one resource. As in IAM, the case of letters matters in resources but not in
@@ -27,6 +29,9 @@ pub fn allows(statements: &[Statement], need: &Need) -> bool {
             && statement.resources.iter().any(|pattern| matches(pattern, &need.resource))
             && statement.attributes.as_ref().is_none_or(|allowed| {
                 need.attributes.as_ref().is_some_and(|named| named.iter().all(|name| allowed.contains(name)))
+            })
+            && statement.partitions.as_ref().is_none_or(|allowed| {
+                need.partition.as_ref().is_some_and(|named| allowed.iter().any(|pattern| matches(pattern, named)))
             })
     })
 }
@@ -64,6 +69,7 @@ pub fn needs(operation: &str, body: &Value) -> Option<Vec<Need>> {
         action: format!("dynamodb:{operation}"),
         resource,
         attributes: None,
+        partition: None,
     };
     let table = |request: &Value| request["TableName"].as_str().map_or_else(|| "*".into(), table_arn);
     let mut needs = match operation {
@@ -81,6 +87,10 @@ pub fn needs(operation: &str, body: &Value) -> Option<Vec<Need>> {
             vec![need(operation, table(body) + &index.unwrap_or_default())]
         }
         "UpdateItem" => vec![Need { attributes: Some(attributes(body)), ..need(operation, table(body)) }],
+        "PutItem" => {
+            let partition = body["Item"]["PK"]["S"].as_str().map(String::from);
+            vec![Need { partition, ..need(operation, table(body)) }]
+        }
         "ExecuteStatement" | "ExecuteTransaction" | "BatchExecuteStatement" => return None,
         _ => {
             let stream = body["StreamArn"].as_str().map(String::from);
@@ -139,7 +149,7 @@ mod tests {
     use super::*;
 
     fn need(action: &str, resource: &str) -> Need {
-        Need { action: action.into(), resource: resource.into(), attributes: None }
+        Need { action: action.into(), resource: resource.into(), attributes: None, partition: None }
     }
 
     #[test]
@@ -161,8 +171,12 @@ mod tests {
     #[test]
     fn what_no_statement_allows_is_denied() {
         let table = table_arn("rolecall");
-        let allow =
-            [Statement { actions: vec!["dynamodb:putitem".into()], resources: vec![table.clone()], attributes: None }];
+        let allow = [Statement {
+            actions: vec!["dynamodb:putitem".into()],
+            resources: vec![table.clone()],
+            attributes: None,
+            partitions: None,
+        }];
         let put = need("dynamodb:PutItem", &table);
         assert!(allows(&allow, &put));
         assert!(!allows(&[], &put));
@@ -183,6 +197,7 @@ mod tests {
             actions: vec!["dynamodb:UpdateItem".into()],
             resources: vec![table_arn("t")],
             attributes: Some(["PK", "SK", "used_at"].map(String::from).into()),
+            partitions: None,
         }];
         let condition = "attribute_exists(PK) AND (attribute_not_exists(used_at) OR used_at <= :before)";
         assert!(allows(&allow, &update("SET used_at = :now", condition)));
@@ -199,6 +214,28 @@ mod tests {
         // Not in a transaction: there the attributes are not read.
         let body =
             json!({ "TransactItems": [{ "Update": { "TableName": "t", "UpdateExpression": "SET used_at = :now" } }] });
+        assert!(!allows(&allow, &needs("TransactWriteItems", &body).unwrap()[0]));
+    }
+
+    #[test]
+    fn a_statement_may_allow_a_few_partitions() {
+        let put = |item: &Value| needs("PutItem", &json!({ "TableName": "t", "Item": item })).unwrap().remove(0);
+        let allow = [Statement {
+            actions: vec!["dynamodb:PutItem".into()],
+            resources: vec![table_arn("t")],
+            attributes: None,
+            partitions: Some(vec!["TENANT#*#READING#*".into()]),
+        }];
+        assert!(allows(&allow, &put(&json!({ "PK": { "S": "TENANT#1#READING#7" }, "SK": { "S": "EVENT#1" } }))));
+        for item in [
+            json!({ "PK": { "S": "TENANT#1" } }),
+            json!({ "PK": { "S": "TENANT#1#MEMBER#7" }, "GSI1PK": { "S": "TENANT#1#READING#7" } }),
+            json!({}),
+        ] {
+            assert!(!allows(&allow, &put(&item)), "{item}");
+        }
+        // Not in a transaction: there the partition is not read.
+        let body = json!({ "TransactItems": [{ "Put": { "TableName": "t", "Item": { "PK": { "S": "TENANT#1#READING#7" } } } }] });
         assert!(!allows(&allow, &needs("TransactWriteItems", &body).unwrap()[0]));
     }
 

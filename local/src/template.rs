@@ -138,6 +138,8 @@ pub struct Statement {
     pub resources: Vec<String>,
     /// The only attributes of items that an action may name, if the statement has such a condition.
     pub attributes: Option<Vec<String>>,
+    /// The only partitions in which an action may write, with IAM's wildcards, if the statement has such a condition.
+    pub partitions: Option<Vec<String>>,
 }
 
 /// Returns the ARN of a local table. A name that is already an ARN stays as it is.

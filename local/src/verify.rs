@@ -8,7 +8,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signature, VerifyingKey};
 use serde_json::Value;
 use shared::domain::chain::Checked;
-use shared::domain::checkpoint::{Statement, Tree};
+use shared::domain::checkpoint::{Removed, Statement, Tree};
 use shared::domain::{Event, Subject, Time};
 use shared::id::{TenantId, sha256};
 use shared::signing::CHECKPOINT;
@@ -25,13 +25,19 @@ pub struct Report {
     /// How many events the last checkpoint covers, and the time before which they are.
     pub covered: u64,
     pub until: Time,
+    /// How many events are removed, and the time before which they were: the tenant keeps them no longer.
+    pub removed: Option<(u64, Time)>,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Self { events, chains, checkpoints, covered, until } = self;
+        let Self { events, chains, checkpoints, covered, until, removed } = self;
         write!(f, "all hold: events {events}, chains {chains}, checkpoints {checkpoints}; ")?;
-        write!(f, "the last checkpoint covers {covered} events, those before {until}")
+        write!(f, "the last checkpoint covers {covered} events, those before {until}")?;
+        match removed {
+            Some((size, until)) => write!(f, "; it says that {size} of them are removed, those before {until}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -80,8 +86,15 @@ pub fn verify<'a>(lines: impl IntoIterator<Item = &'a str>, keys: &Keys) -> Resu
             export.take(&value, keys).map_err(at)?;
         }
     }
-    let chains = export.check_chains()?;
-    export.check_checkpoints(chains)
+    let Some((last, true)) = export.checkpoints.values().next_back().cloned() else {
+        let why = "no checkpoint that one of the keys has signed: nothing shows whether the last events are missing";
+        return Err(why.to_owned().into());
+    };
+    // What the signed checkpoint calls removed may be there, and counts for nothing.
+    let removed_until = last.removed.as_ref().map(|removed| removed.until);
+    export.events.retain(|_, (_, event)| removed_until.is_none_or(|until| event.at >= until));
+    let chains = export.check_chains(last.removed.is_some())?;
+    export.check_checkpoints(chains, &last)
 }
 
 impl Export {
@@ -111,8 +124,9 @@ impl Export {
         }
     }
 
-    /// Follows each chain. Returns how many there are.
-    fn check_chains(&self) -> Result<usize> {
+    /// Follows each chain, from its beginning or, in a shortened record, from the first event that is left of it. Returns how many there
+    /// are.
+    fn check_chains(&self, is_shortened: bool) -> Result<usize> {
         let mut chains: BTreeMap<(&str, &str), Vec<&Event>> = BTreeMap::new();
         for (_, event) in self.events.values() {
             let Subject { kind, id } = &event.subject;
@@ -120,7 +134,8 @@ impl Export {
         }
         for ((kind, id), events) in &mut chains {
             events.sort_by_key(|event| event.version);
-            let mut checked = Checked::default();
+            let first = events.first().filter(|first| is_shortened && first.version > 1);
+            let mut checked = first.map_or_else(Checked::default, |it| Checked::after(it.version - 1, &it.previous));
             for event in events {
                 let next = checked.next(event.tenant, &event.subject, event);
                 next.map_err(|broken| format!("{kind} {id}: {broken}"))?;
@@ -130,18 +145,24 @@ impl Export {
     }
 
     /// Computes the root of each checkpoint. One whose key is not there any more counts if a later one holds.
-    fn check_checkpoints(&self, chains: usize) -> Result<Report> {
-        let Some((last, true)) = self.checkpoints.values().next_back() else {
-            let why =
-                "no checkpoint that one of the keys has signed: nothing shows whether the last events are missing";
-            return Err(why.to_owned().into());
-        };
+    fn check_checkpoints(&self, chains: usize, last: &Statement) -> Result<Report> {
+        let removed = last.removed.as_ref();
+        let tree = removed.map_or(Some(Tree::default()), Removed::tree);
+        let tree = tree.ok_or("the last checkpoint says nothing whole of the removed events".to_owned())?;
+        let base = removed.map(|_| (tree.size, tree.root()));
         let tenant = self.tenant.map(|tenant| tenant.uuid().to_string());
-        let (mut tree, mut events) = (Tree::default(), self.events.values().peekable());
+        let (mut tree, mut events) = (tree, self.events.values().peekable());
         for (says, _) in self.checkpoints.values() {
             let wrong = |why: String| Err(format!("checkpoint {}: {why}", says.number).into());
             if tenant.as_ref().is_some_and(|tenant| *tenant != says.tenant) || says.iss != last.iss {
                 return wrong("it is of another tenant".to_owned());
+            }
+            // Of events that are removed it shows nothing, unless it covers just these.
+            if let Some((size, root)) = base.as_ref().filter(|(size, _)| says.size <= *size) {
+                if says.size == *size && says.root != *root {
+                    return wrong("it covers other events than those that are removed".to_owned());
+                }
+                continue;
             }
             while let Some((id, _)) = events.next_if(|(_, event)| event.at < says.until) {
                 tree.push(id);
@@ -154,7 +175,8 @@ impl Export {
             }
         }
         let (events, checkpoints) = (self.events.len(), self.checkpoints.len());
-        Ok(Report { events, chains, checkpoints, covered: last.size, until: last.until })
+        let removed = removed.map(|removed| (removed.size, removed.until));
+        Ok(Report { events, chains, checkpoints, covered: last.size, until: last.until, removed })
     }
 }
 

@@ -76,8 +76,7 @@ impl App {
             let mut outcome = Ok(Value::Null);
             for (tenant, job) in work.keys().iter().filter_map(key::job_at) {
                 // One job that fails keeps no other from going on.
-                let lines: jobs::Lines = (users::edits, users::line, users::without);
-                let worked = jobs::work(&asked, (tenant, job), lines, until).await;
+                let worked = jobs::work(&asked, (tenant, job), &users::LINES, until).await;
                 outcome = outcome.and_then(|nothing| worked.map(|()| nothing));
             }
             outcome

@@ -1,6 +1,6 @@
 use serde_json::json;
 use shared::dialect::users::{self, ChainCheck, Checkpoints, Events, USERS, user};
-use shared::gate::events::Of;
+use shared::domain::job::EventFilters;
 use shared::{Answer, App, Boxed, Call, Problem};
 
 /// `GET /v1/events`: lists what happened in the tenant, the newest first.
@@ -21,8 +21,8 @@ async fn list_events(app: &App, call: &Call) -> Result<Answer, Problem> {
 async fn list_user_events(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let ((wanted, is_sealed), page) = users::in_tenant(call, &caller, call.parameters(), |query| {
-        let of = query.join(user(call, &caller)).map(Of::Member);
-        Ok((users::wanted_events(query, Some(of?), caller.tenant)?, call.page(query)))
+        let member = query.join(user(call, &caller));
+        Ok((users::wanted_events(query, Some(member?), caller.tenant)?, call.page(query)))
     })?;
     app.events(call, &caller, &wanted, &page, &|page| Answer::json(200, &json!(Events::new(page, is_sealed)))).await
 }
@@ -32,10 +32,10 @@ async fn list_user_events(app: &App, call: &Call) -> Result<Answer, Problem> {
 /// Needs `event:read`. One request checks 1,000 events at most, from the first one; `next_cursor` leads to the others.
 async fn verify_events(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
-    let (of, page) = users::in_tenant(call, &caller, call.parameters(), |query| {
+    let (wanted, page) = users::in_tenant(call, &caller, call.parameters(), |query| {
         Ok((users::wanted_subject(query, caller.tenant)?, call.page(query)))
     })?;
-    app.verified(call, &caller, &of, &page, &|found| Answer::json(200, &json!(ChainCheck::new(found)))).await
+    app.verified(call, &caller, &wanted, &page, &|found| Answer::json(200, &json!(ChainCheck::new(found)))).await
 }
 
 /// `GET /v1/users/{id}/events/verify`: checks that the events of a member are as they were written.
@@ -44,10 +44,11 @@ async fn verify_events(app: &App, call: &Call) -> Result<Answer, Problem> {
 /// leads to the others.
 async fn verify_user_events(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
-    let (of, page) = users::in_tenant(call, &caller, call.parameters(), |query| {
-        Ok((query.join(user(call, &caller)).map(Of::Member)?, call.page(query)))
+    let (wanted, page) = users::in_tenant(call, &caller, call.parameters(), |query| {
+        let member = query.join(user(call, &caller))?;
+        Ok((users::of_member(member, EventFilters::default(), caller.tenant), call.page(query)))
     })?;
-    app.verified(call, &caller, &of, &page, &|found| Answer::json(200, &json!(ChainCheck::new(found)))).await
+    app.verified(call, &caller, &wanted, &page, &|found| Answer::json(200, &json!(ChainCheck::new(found)))).await
 }
 
 /// `GET /v1/events/checkpoints`: lists the signed checkpoints of the record, the newest first.

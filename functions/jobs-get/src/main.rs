@@ -22,9 +22,9 @@ async fn get_job(app: &App, call: &Call) -> Result<Answer, Problem> {
 /// `GET /v1/jobs/{id}/parts/{n}`: gives a part of the results of an import or of an export. They are kept for 7 days.
 ///
 /// The job's `parts` says how many there are, also while it goes on. A part of an import tells of 200 lines what became of them. A part
-/// of an export has users, in the format of the export; each part of CSV begins with the names of the columns.
+/// of an export has users or events, in the format of the export; each part of CSV begins with the names of the columns.
 ///
-/// Only who has begun the job may; for an export, as long as they may list members.
+/// Only who has begun the job may; for an export, as long as they may list members or read the record.
 async fn get_part(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let (id, number) = users::in_tenant(call, &caller, call.parts(), |parts| {
@@ -36,8 +36,10 @@ async fn get_part(app: &App, call: &Call) -> Result<Answer, Problem> {
     app.part(call, &caller, reads, number, &|task, part| {
         let text = |media_type| Answer::new(200, media_type, part.text.into()).uncached();
         match task {
-            Task::ExportUsers { format: Format::Csv, .. } => text("text/csv; charset=utf-8"),
-            Task::ExportUsers { format: Format::Jsonl, .. } => text("application/x-ndjson"),
+            Task::ExportUsers { format, .. } | Task::ExportEvents { format, .. } => text(match format {
+                Format::Csv => "text/csv; charset=utf-8",
+                Format::Jsonl => "application/x-ndjson",
+            }),
             _ => Answer::json(200, &json!(ImportedLines { data: part.lines })).uncached(),
         }
         .with_header("x-content-type-options", "nosniff")

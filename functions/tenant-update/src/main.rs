@@ -3,7 +3,7 @@ use shared::call::MAX_BODY;
 use shared::dialect::users::{self, Tenant, USERS};
 use shared::domain::meta::{MAX_EXTERNAL_ID, MAX_NAME};
 use shared::domain::tenant::change::SettingsEdit;
-use shared::domain::tenant::{Acceptance, Inviters, MAX_DOMAINS, MAX_SEATS, SESSION_SECONDS};
+use shared::domain::tenant::{Acceptance, Inviters, MAX_DOMAINS, MAX_SEATS, RETENTION_DAYS, SESSION_SECONDS};
 use shared::domain::{Patch, TenantEdit};
 use shared::json::{Domain, Faulty, MetadataPatch, Object, Text, Wire, Within};
 use shared::problem::{Fault, Wrong};
@@ -40,6 +40,11 @@ struct Settings {
     session_seconds: Patch<Within<{ SESSION_SECONDS[0] }, { SESSION_SECONDS[1] }>>,
     /// Whether members may act as others, of those who have the permission. Only an owner may change it.
     impersonation: Option<bool>,
+    /// For how many days events are kept. Older ones are removed for good, within a day or two. `null` keeps all of them. Only an
+    /// owner may change it.
+    retention_days: Patch<Within<{ RETENTION_DAYS[0] }, { RETENTION_DAYS[1] }>>,
+    /// Whether a look at the record is on record, too: who has asked for what. Only an owner may change it.
+    record_reads: Option<bool>,
 }
 
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "Inviters"))]
@@ -70,9 +75,19 @@ impl Wire for Settings {
                 object.refuse(Fault::here(Wrong::TooLong(MAX_DOMAINS)).within("allowed_domains"));
             }
             let (seats, session_seconds) = (object.clearable("seats"), object.clearable("session_seconds"));
+            let (retention_days, record_reads) = (object.clearable("retention_days"), object.optional("record_reads"));
             let (inviters, acceptance) = (object.optional("inviters"), object.optional("acceptance"));
             let impersonation = object.optional("impersonation");
-            Ok(Self { allowed_domains, inviters, acceptance, seats, session_seconds, impersonation })
+            Ok(Self {
+                allowed_domains,
+                inviters,
+                acceptance,
+                seats,
+                session_seconds,
+                impersonation,
+                retention_days,
+                record_reads,
+            })
         })
     }
 }
@@ -86,6 +101,8 @@ impl Settings {
             seats: self.seats.map(|seats| seats.0),
             session_seconds: self.session_seconds.map(|seconds| seconds.0),
             impersonation: self.impersonation,
+            retention_days: self.retention_days.map(|days| days.0),
+            record_reads: self.record_reads,
         }
     }
 }
@@ -113,7 +130,8 @@ impl Body {
 
 /// `PATCH /v1/tenant`: changes the tenant of the credential.
 ///
-/// Needs `tenant:update`, and for `impersonation`, `inviters`, `acceptance`, `seats` and `session_seconds` the role `owner`.
+/// Needs `tenant:update`, and for `impersonation`, `inviters`, `acceptance`, `seats`, `session_seconds`, `retention_days` and
+/// `record_reads` the role `owner`.
 async fn update_tenant(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let (body, conditions) = (call.body(MAX_BODY)?, call.conditions()?);

@@ -273,8 +273,8 @@ impl<'a> Reader<'a> {
                     .filter(|values| !values.is_empty())
                     .ok_or_else(|| Error::from(format!("{at}.{property}: neither text nor a list of texts")))
             };
-            let attributes = attributes(&statement["Condition"], &at)?;
-            Ok(Statement { actions: texts("Action")?, resources: texts("Resource")?, attributes })
+            let (attributes, partitions) = limits(&statement["Condition"], &at)?;
+            Ok(Statement { actions: texts("Action")?, resources: texts("Resource")?, attributes, partitions })
         };
         let statements: Vec<_> = list(&policy["Statement"]).enumerate().map(statement).collect::<Result<_>>()?;
         if statements.is_empty() {
@@ -284,14 +284,25 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The attributes of items to which a condition limits an action. Other conditions are not supported.
-fn attributes(condition: &Value, at: &str) -> Result<Option<Vec<String>>> {
-    let names = list(&condition["ForAllValues:StringEquals"]["dynamodb:Attributes"]);
-    let names: Vec<String> = names.filter_map(|name| name.as_str().map(String::from)).collect();
+/// The attributes of items, or the partitions, to which a condition limits an action.
+type Limits = (Option<Vec<String>>, Option<Vec<String>>);
+
+/// Reads the condition of a statement. Others are not supported.
+fn limits(condition: &Value, at: &str) -> Result<Limits> {
+    let named = |operator: &str, key: &str| -> Option<Vec<String>> {
+        let texts = list(&condition[operator][key]).map(|text| text.as_str().map(String::from));
+        let texts: Vec<String> = texts.collect::<Option<_>>()?;
+        Some(texts).filter(|texts| *condition == json!({ operator: { key: texts } }))
+    };
+    let attributes = named("ForAllValues:StringEquals", "dynamodb:Attributes");
+    let partitions = named("ForAllValues:StringLike", "dynamodb:LeadingKeys");
     match condition {
-        Value::Null => Ok(None),
-        _ if *condition == json!({ "ForAllValues:StringEquals": { "dynamodb:Attributes": names } }) => Ok(Some(names)),
-        _ => Err(format!("{at}.Condition: only a list of dynamodb:Attributes is supported").into()),
+        Value::Null => Ok((None, None)),
+        _ if attributes.is_some() || partitions.is_some() => Ok((attributes, partitions)),
+        _ => {
+            Err(format!("{at}.Condition: only a list of dynamodb:Attributes or dynamodb:LeadingKeys is supported")
+                .into())
+        }
     }
 }
 

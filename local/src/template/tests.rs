@@ -282,8 +282,23 @@ fn statements_are_lists_or_single() {
             actions: vec!["dynamodb:*".into()],
             resources: vec![format!("{}/*", table_arn("rolecall")), "x".into()],
             attributes: None,
+            partitions: None,
         }]
     );
+}
+
+#[test]
+fn a_condition_limits_attributes_or_partitions() {
+    let limited = |condition: &str| {
+        let statement = "Effect: Allow, Action: dynamodb:PutItem, Resource: x, Condition";
+        let policies = format!("Policies: {{ Statement: {{ {statement}: {{ {condition} }} }} }}");
+        let statement = parse(&policies).unwrap().functions[0].statements[0].clone();
+        (statement.attributes, statement.partitions)
+    };
+    let attributes = "'ForAllValues:StringEquals': { 'dynamodb:Attributes': [PK, used_at] }";
+    assert_eq!(limited(attributes), (Some(vec!["PK".into(), "used_at".into()]), None));
+    let partitions = "'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['a#*'] }";
+    assert_eq!(limited(partitions), (None, Some(vec!["a#*".into()])));
 }
 
 #[test]
@@ -308,7 +323,7 @@ fn what_is_not_understood_is_refused_by_name() {
         ),
         (
             statement("Effect: Allow, Action: a, Resource: b, Condition: {}"),
-            "ThingGetFunction.Policies[0].Statement[0].Condition: only a list of dynamodb:Attributes is supported",
+            "ThingGetFunction.Policies[0].Statement[0].Condition: only a list of dynamodb:Attributes or dynamodb:LeadingKeys is supported",
         ),
         (
             statement("Effect: Allow, NotAction: a, Resource: b"),

@@ -17,7 +17,7 @@ fn is_hash(value: &Value) -> bool {
     value.as_str().is_some_and(|text| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// Puts `<seeded>` and `<now>` in the place of the demo data's time and of times since `started`, and `<cursor>` in the place of
+/// Puts `<seeded>`, `<now>` and `<settled>` in the place of the demo data's time, of times since `started` and of the minute before, and `<cursor>` in the place of
 /// cursors, which a secret of the tenant seals.
 pub fn mask(value: &mut Value, started: Time) {
     match value {
@@ -70,6 +70,10 @@ pub fn mask(value: &mut Value, started: Time) {
             match time.filter(|time| time.to_string() == *text) {
                 Some(time) if time.millis() == SEEDED => *text = "<seeded>".into(),
                 Some(time) if (started..=shared::now()).contains(&time) => *text = "<now>".into(),
+                // The end of an export of the record.
+                Some(time) if (started.millis() - 60_000..started.millis()).contains(&time.millis()) => {
+                    *text = "<settled>".into();
+                }
                 // The end of a session, counted from now.
                 Some(time) if time > shared::now() && time.seconds() < FAR => *text = "<later>".into(),
                 _ => {}

@@ -2,6 +2,9 @@
 
 mod checkpoints;
 mod erasure;
+mod exports;
+mod readings;
+mod retention;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

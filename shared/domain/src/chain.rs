@@ -22,11 +22,14 @@ impl fmt::Display for Broken {
 
 impl std::error::Error for Broken {}
 
-/// How far a chain is checked, from its beginning.
+/// How far a chain is checked, from its beginning or from the first event that is left of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checked {
-    /// The last version that was checked, and so how many events.
+    /// The last version that was checked.
     pub version: u64,
+    /// The last version that retention has removed; 0 if all events are left.
+    #[serde(default)]
+    pub removed: u64,
     /// The hash of the last event.
     pub head: String,
     /// Whether that event is the deletion of the record.
@@ -34,6 +37,16 @@ pub struct Checked {
 }
 
 impl Checked {
+    /// A chain of which the events up to this version, with this hash, are removed.
+    pub fn after(version: u64, head: &str) -> Self {
+        Self { version, removed: version, head: head.to_owned(), is_ended: false }
+    }
+
+    /// How many events were checked.
+    pub fn events(&self) -> u64 {
+        self.version - self.removed
+    }
+
     /// Checks the next event.
     ///
     /// # Errors
@@ -45,7 +58,7 @@ impl Checked {
         if self.is_ended || !own || is_first != (version == 1) || event.previous != self.head {
             return Err(Broken { version });
         }
-        *self = Self { version, head: event.hash(), is_ended: event.deed == Deed::Deleted };
+        *self = Self { version, head: event.hash(), is_ended: event.deed == Deed::Deleted, ..*self };
         Ok(())
     }
 

@@ -19,6 +19,15 @@ pub struct Tree {
 }
 
 impl Tree {
+    /// The tree of which these are the roots of the whole subtrees, the largest first; `None` if there is none.
+    pub fn of(size: u64, peaks: Vec<String>) -> Option<Self> {
+        Some(Self { size, peaks }).filter(|tree| u32::try_from(tree.peaks.len()) == Ok(size.count_ones()))
+    }
+
+    pub fn peaks(&self) -> &[String] {
+        &self.peaks
+    }
+
     /// Adds an event, by its hash in hex.
     pub fn push(&mut self, event: &str) {
         let mut node = leaf(event);
@@ -77,6 +86,26 @@ pub struct Statement {
     pub size: u64,
     /// The root of the tree of these events.
     pub root: String,
+    /// Which of them are not in the record any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Removed>,
+}
+
+/// The oldest events of a tenant, which it keeps no longer. Their tree goes on with those that are left, so that a checkpoint of later
+/// times still shows whether one of these is missing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removed {
+    /// All events of times before this one.
+    pub until: Time,
+    pub size: u64,
+    /// The roots of the whole subtrees of their tree, in hex, the largest first.
+    pub peaks: Vec<String>,
+}
+
+impl Removed {
+    pub fn tree(&self) -> Option<Tree> {
+        Tree::of(self.size, self.peaks.clone())
+    }
 }
 
 /// A checkpoint of a tenant's record, kept for good.
@@ -102,8 +131,42 @@ pub struct Covered {
     pub kid: String,
     /// All events of times before this one are in the tree, if the last piece has come to it.
     pub until: Option<Time>,
+    /// The events that are too old for the tenant.
+    #[serde(default)]
+    pub old: Old,
+    /// Those of which the last checkpoint says that they are removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Removed>,
+    /// Up to which time a job has begun to remove them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed_until: Option<Time>,
     /// Raised with each change: of two workers one goes on.
     pub turn: u64,
+}
+
+/// The oldest events of a tenant, as a tree of their own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Old {
+    pub tree: Tree,
+    /// Behind which event it goes on. Empty before the first.
+    pub place: String,
+    /// All events of times before this one are in the tree, if the last piece has come to it.
+    pub until: Option<Time>,
+}
+
+impl Covered {
+    /// Whether there are events to remove of which no checkpoint says so.
+    pub fn has_older(&self) -> bool {
+        self.old.tree.size > self.removed.as_ref().map_or(0, |removed| removed.size)
+    }
+
+    /// The events that are removed once the next checkpoint says so.
+    pub fn removing(&self) -> Option<Removed> {
+        let Old { tree, until, .. } = &self.old;
+        let older = until.filter(|_| self.has_older());
+        let older = older.map(|until| Removed { until, size: tree.size, peaks: tree.peaks.clone() });
+        older.or_else(|| self.removed.clone())
+    }
 }
 
 #[cfg(test)]
@@ -131,6 +194,68 @@ mod tests {
             tree.push(leaf);
             assert_eq!(tree.peaks.len() as u32, tree.size.count_ones());
         }
+    }
+
+    fn leaves() -> Vec<String> {
+        (0..40_u8).map(|number| hex(&Sha256::digest([number]))).collect()
+    }
+
+    fn tree_of<'a>(mut tree: Tree, leaves: impl IntoIterator<Item = &'a String>) -> Tree {
+        leaves.into_iter().for_each(|leaf| tree.push(leaf));
+        tree
+    }
+
+    /// What is left of a record, at every place where it can begin, has the root of the whole; and nothing else has.
+    #[test]
+    fn a_shortened_record_has_the_root_of_the_whole() {
+        let leaves = leaves();
+        let whole = tree_of(Tree::default(), &leaves).root();
+        for begin in 0..=leaves.len() {
+            let (gone, left) = leaves.split_at(begin);
+            let gone = tree_of(Tree::default(), gone);
+            let removed = Removed { until: Time::from_millis(1), size: gone.size, peaks: gone.peaks().to_vec() };
+            let root_of = |left: &[String]| tree_of(removed.tree().unwrap(), left).root();
+            assert_eq!(root_of(left), whole);
+            for at in 0..left.len() {
+                let mut edited = left.to_vec();
+                edited[at] = hex(&Sha256::digest("edited"));
+                assert_ne!(root_of(&edited), whole, "edited");
+                assert_ne!(root_of(&[&left[..at], &left[at + 1..]].concat()), whole, "dropped");
+                assert_ne!(root_of(&left[..at]), whole, "truncated");
+                if at > 0 {
+                    let mut swapped = left.to_vec();
+                    swapped.swap(at - 1, at);
+                    assert_ne!(root_of(&swapped), whole, "reordered");
+                }
+            }
+            // Neither is it the record that begins elsewhere.
+            for other in (0..leaves.len()).filter(|other| *other != begin) {
+                assert_ne!(root_of(&leaves[other..]), whole);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_removed_says_a_tree_or_none() {
+        let tree = tree_of(Tree::default(), &leaves());
+        assert_eq!(Tree::of(tree.size, tree.peaks().to_vec()), Some(tree.clone()));
+        assert_eq!(Tree::of(0, Vec::new()), Some(Tree::default()));
+        for size in [0, 1, 39] {
+            assert_eq!(Tree::of(size, tree.peaks().to_vec()), None);
+        }
+    }
+
+    #[test]
+    fn only_what_is_older_than_before_is_removed() {
+        let until = Time::from_millis(1_705_308_300_000);
+        let mut covered = Covered::default();
+        assert_eq!((covered.has_older(), covered.removing()), (false, None));
+        covered.old = Old { tree: tree_of(Tree::default(), &leaves()), place: "p".to_owned(), until: Some(until) };
+        let removing = covered.removing().unwrap();
+        assert_eq!((removing.until, removing.tree()), (until, Some(covered.old.tree.clone())));
+        covered.removed = Some(removing.clone());
+        covered.old.until = Some(Time::from_millis(until.millis() + 1));
+        assert_eq!((covered.has_older(), covered.removing()), (false, Some(removing)));
     }
 
     /// The values that implementations of Certificate Transparency compare.

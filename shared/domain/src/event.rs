@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::id::{TenantId, UserId, sha256};
+use crate::job::EventFilters;
 use crate::problem::Problem;
 use crate::record::{Record, Subject};
 use crate::time::Time;
@@ -194,6 +195,36 @@ impl Stamp {
             transaction: self.transaction.clone(),
             changes,
             previous: meta.map(|meta| meta.head.clone()).unwrap_or_default(),
+        })
+    }
+}
+
+/// The kind of the events that tell of a look at the record.
+pub const READING: &str = "reading";
+
+impl Stamp {
+    /// The event of a look at the record. It is the only one of its chain.
+    ///
+    /// # Errors
+    /// A defect: the filters are no JSON.
+    pub fn reading(&self, of: &str, filters: &EventFilters) -> Result<Event, Problem> {
+        let filters = serde_json::to_value(filters).map_err(|why| Problem::Internal(why.to_string()))?;
+        let told = |value: Value| Difference { from: Value::Null, to: value, personal: false };
+        Ok(Event {
+            tenant: self.tenant,
+            subject: Subject::new(READING, &self.transaction),
+            version: 1,
+            deed: Deed::Created,
+            at: self.at,
+            author: self.author.clone(),
+            impersonator: self.impersonator,
+            request: self.request.clone(),
+            transaction: self.transaction.clone(),
+            changes: [("of", of.into()), ("filters", filters)]
+                .map(|(name, value)| (name.to_owned(), told(value)))
+                .into(),
+            previous: String::new(),
+            salt: None,
         })
     }
 }

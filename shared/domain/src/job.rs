@@ -14,7 +14,9 @@ use crate::meta::Meta;
 use crate::time::Time;
 
 pub use erasure::{Place, Stage};
-pub use lines::{Format, LINES, Line, MAX_LINES, MAX_PARTS, OPEN_SECONDS, OnExisting, Outcome, Outcomes, Starter};
+pub use lines::{
+    EventFilters, Format, LINES, Line, MAX_LINES, MAX_PARTS, OPEN_SECONDS, OnExisting, Outcome, Outcomes, Starter,
+};
 
 /// How many members a piece of a job has.
 pub const PIECE: usize = 100;
@@ -40,6 +42,10 @@ pub enum Task {
     ExportUsers { by: Starter, format: Format },
     /// Erases what names a removed member.
     EraseMember { user: UserId },
+    /// Writes down the events of the record that match.
+    ExportEvents { by: Starter, format: Format, filters: EventFilters },
+    /// Removes the events before a time, which the tenant keeps no longer.
+    RemoveEvents { until: Time },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,7 +81,8 @@ pub struct Job {
 pub struct Progress {
     /// Raised by one with every change. Of two workers that do the same piece, one can write the next.
     pub turn: u64,
-    /// How many members are done or counted; of a tenant that is removed, or a member who is erased, how many items.
+    /// How many members are done or counted; of an export of the record or of a removal from it, how many events;
+    /// of a tenant that is removed, or a member who is erased, how many items.
     pub done: usize,
     /// How many there were at the beginning. `None` until the job has counted them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,7 +90,10 @@ pub struct Progress {
     /// The members of the piece under way. A worker that takes over does these again, so that each counts once.
     #[serde(default)]
     pub piece: Vec<UserId>,
-    /// What became of the lines of an import, or how many users were exported.
+    /// Behind which event an export of the record goes on: a sort key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_event: Option<String>,
+    /// What became of the lines of an import.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcomes: Option<Outcomes>,
     /// How many parts of results there are.
@@ -106,6 +116,7 @@ impl Job {
             done: 0,
             total: None,
             piece: Vec::new(),
+            last_event: None,
             outcomes: None,
             results: 0,
             place: None,

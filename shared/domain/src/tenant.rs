@@ -20,6 +20,9 @@ pub const MAX_SEATS: u32 = 10_000_000;
 /// The shortest and the longest age that a tenant can set for the tokens of sessions, in seconds: 5 minutes, 30 days.
 pub const SESSION_SECONDS: [u32; 2] = [5 * 60, 30 * 24 * 60 * 60];
 
+/// The fewest and the most days for which a tenant can keep its events, if it does not keep them for good.
+pub const RETENTION_DAYS: [u32; 2] = [90, 3_650];
+
 /// How long a deleted tenant can be restored: 30 days.
 pub const RESTORABLE_SECONDS: i64 = 30 * 24 * 60 * 60;
 
@@ -83,13 +86,14 @@ pub struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_seconds: Option<u32>,
     /// Whether members may act as others, for support. They need the permission, too.
-    #[serde(default, skip_serializing_if = "is_off")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub impersonation: bool,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
-fn is_off(setting: &bool) -> bool {
-    !setting
+    /// For how many days events are kept. For good if it is not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<u32>,
+    /// Whether a look at the record is on record, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub record_reads: bool,
 }
 
 /// Who may make somebody a member. They need the permission, too.
@@ -245,6 +249,12 @@ impl Tenant {
     /// Whether a token of a session is too old, if it was issued at that second.
     pub fn is_session_too_old(&self, issued: i64, now: Time) -> bool {
         self.settings.session_seconds.is_some_and(|most| issued + i64::from(most) < now.seconds())
+    }
+
+    /// The time before which events are too old for it.
+    pub fn keeps_events_from(&self, now: Time) -> Option<Time> {
+        let days = self.settings.retention_days.filter(|_| self.deleted_at.is_none())?;
+        Some(Time::from_millis(now.millis() - i64::from(days) * 24 * 60 * 60 * 1_000))
     }
 
     /// Whether a member may have that address.

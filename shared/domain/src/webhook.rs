@@ -24,7 +24,7 @@ pub const MAX_URL: usize = 2_000;
 pub const MAX_OVERLAP: i64 = 7 * 24 * 60 * 60;
 
 /// The kinds of records of whose changes a webhook hears.
-pub const KINDS: [&str; 14] = [
+pub const KINDS: [&str; 15] = [
     "domain",
     "group",
     "issuer",
@@ -34,6 +34,7 @@ pub const KINDS: [&str; 14] = [
     "label",
     "member",
     "policy",
+    "reading",
     "role",
     "session",
     "tenant",

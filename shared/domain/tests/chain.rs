@@ -5,7 +5,7 @@ mod erasure;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::chain::verify_ended_chain;
+use domain::chain::{Checked, verify_ended_chain};
 use domain::event::Deed;
 use domain::id::{MembershipId, TenantId, UserId};
 use domain::{Author, Broken, Difference, Event, Member, Meta, Record, Subject, Time, role};
@@ -270,6 +270,40 @@ fn changes_of_equal_text_differ() {
         ..number.clone()
     };
     assert_ne!(number.hash(), text.hash());
+}
+
+/// A chain of which the first events are removed, at every place where it can go on.
+#[test]
+fn what_is_left_of_a_chain_still_shows_everything() {
+    let (acme, subject) = (TenantId::new(1), Subject::new("member", 42));
+    let (member, events) = chain();
+    for gone in 1..=events.len() {
+        let start = Checked::after(gone as u64, &events[gone - 1].hash());
+        let check = |left: &[Event]| {
+            let mut checked = start.clone();
+            left.iter().try_for_each(|event| checked.next(acme, &subject, event))?;
+            checked.ends_with(member.meta.version, &member.meta.head).map(|()| checked.events())
+        };
+        let left = &events[gone..];
+        assert_eq!(check(left), Ok(left.len() as u64));
+        for at in 0..left.len() {
+            let version = (gone + at) as u64 + 1;
+            assert_eq!(check(&[&left[..at], &left[at + 1..]].concat()).map(drop), broken(version));
+            let mut edited = left.to_vec();
+            edited[at].request = "edited".to_owned();
+            let found = check(&edited).unwrap_err().version;
+            assert!(found == version + 1 || found == events.len() as u64, "{found}");
+            if at > 0 {
+                let mut swapped = left.to_vec();
+                swapped.swap(at - 1, at);
+                assert_eq!(check(&swapped).map(drop), broken(version - 1));
+            }
+        }
+        // It goes on at no other place.
+        assert!(check(&events[gone - 1..]).is_err());
+        let other = Checked::after(gone as u64, &events[0].previous);
+        assert!(left.first().is_none_or(|next| other.clone().next(acme, &subject, next).is_err()));
+    }
 }
 
 #[test]

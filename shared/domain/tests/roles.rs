@@ -229,6 +229,8 @@ fn the_table_says_who_may_make_and_delete_which_role() {
         ("change the seats", Action::UpdateTenant { settings: ["seats"].into() }),
         ("change the age of sessions", Action::UpdateTenant { settings: ["session_seconds"].into() }),
         ("change whether members act as others", Action::UpdateTenant { settings: ["impersonation"].into() }),
+        ("change for how long events are kept", Action::UpdateTenant { settings: ["retention_days"].into() }),
+        ("change whether reads are on record", Action::UpdateTenant { settings: ["record_reads"].into() }),
         ("delete, restore", Action::DeleteTenant),
         ("make another", Action::CreateTenant),
         ("see the tenant's policies", Action::ReadPolicies),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{App, Boxed};
 use crate::answer::Answer;
 use crate::gate::checkpoints::{self, CheckpointPageFn, Signer};
-use crate::gate::events::{self, EventList, EventPageFn, Of, VerifiedFn};
+use crate::gate::events::{self, EventList, EventPageFn, VerifiedFn};
 use crate::gate::{Asked, Caller, Page};
 use crate::http::call::Call;
 use crate::table::{Item, key};
@@ -34,13 +34,13 @@ impl App {
         &'a self,
         call: &'a Call,
         caller: &'a Caller,
-        of: &'a Of,
+        wanted: &'a EventList,
         page: &'a Page,
         answer: &'a VerifiedFn<'a>,
     ) -> Boxed<'a, Answer> {
         Box::pin(async move {
             let check = |item: Option<&Item>| self.verify_again(caller, item);
-            events::verify(&self.asked(call, &check), caller, of, page, answer).await
+            events::verify(&self.asked(call, &check), caller, wanted, page, answer).await
         })
     }
 

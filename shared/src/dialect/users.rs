@@ -31,7 +31,8 @@ use domain::problem::{Fault, Problem, Reference, Wrong, told};
 use domain::{Metadata, Status, Time};
 
 use crate::answer::Answer;
-use crate::gate::{Caller, NamedList, View};
+use crate::gate::jobs::Lines;
+use crate::gate::{Caller, NamedList, View, exports};
 use crate::http::call::Call;
 use crate::http::json::{Faulty, Object, Text};
 use crate::http::{Dialect, Paging};
@@ -43,7 +44,9 @@ pub(crate) use check::tags;
 pub use check::{Check, Explanation, MAX_THING_ID, ShownDecision};
 pub use claimed::{Claimed, ClaimedDomains, DomainClaim, DomainPatch};
 pub(crate) use event::shown_subject;
-pub use event::{ChainCheck, Checkpoints, EVENT_ORDERS, Events, ShownEvent, wanted_events, wanted_subject};
+pub use event::{
+    ChainCheck, Checkpoints, EVENT_ORDERS, Events, NewEventExport, ShownEvent, of_member, wanted_events, wanted_subject,
+};
 pub use fields::{STATUSES, UserFields, UserStatus};
 pub use invitation::{
     Invitations, InvitationsCreation, InvitationsMade, Invitee, InviteeWithSecret, NewLink, ShownInvitation, addresses,
@@ -52,7 +55,7 @@ pub use invitation::{
 pub use issuer::{IssuerUpdate, IssuerWithKeys, Issuers, NewIssuer, ShownIssuer};
 pub use job::{ShownJob, deletion};
 pub use join_request::{JoinApproval, JoinRequests, ShownJoinRequest, wanted_join_requests};
-pub use lines::{ImportedLines, MAX_PART, NewExport, NewImport, SentPart, edits, line, without};
+pub use lines::{ImportedLines, MAX_PART, NewExport, NewImport, SentPart};
 pub use noted::EventCreation;
 pub use picture::{DataUri, MAX_PICTURE_BODY, image};
 pub use policy::{CedarText, NewPolicy, Policies, ShownPolicy, ShownTrial};
@@ -60,6 +63,14 @@ pub use sessions::{PersonalData, Sessions};
 pub use things::*;
 pub use webhook::{
     ShownWebhook, WebhookCreation, WebhookFailures, WebhookRotation, WebhookUpdate, WebhookWithSecret, Webhooks,
+};
+
+/// The lines of imports and exports.
+pub const LINES: Lines = Lines {
+    read: lines::edits,
+    user: lines::line,
+    without: lines::without,
+    record: exports::events::Lines { wanted: event::listed, write: event::record_line },
 };
 
 pub static USERS: Dialect = Dialect {

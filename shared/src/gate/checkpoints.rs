@@ -5,17 +5,16 @@
 
 use std::time::Instant;
 
-use domain::checkpoint::{Checkpoint, Covered, Statement};
+use domain::checkpoint::{Checkpoint, Covered, Statement, Tree};
 use domain::id::{Kind, TenantId};
-use domain::policy::{self, Action};
 use domain::{Event, Problem, Tenant, Time};
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
-use super::facts::Facts;
+use super::events::{EventList, enter};
 use super::list::{Page, lost, opened, sort_key};
 use super::plan::with_notices;
-use super::{Asked, Caller, Reads, Who};
+use super::{Asked, Caller, retention};
 use crate::answer::Answer;
 use crate::table::key::{self, Range, TenantKeys};
 use crate::table::{Committed, Condition, Transaction, decode, encode};
@@ -153,17 +152,16 @@ async fn begun(asked: &Asked<'_>, tenants: Vec<TenantKeys>, until: Time) -> Resu
 }
 
 impl Piece {
-    /// Adds the next events to the tree. If there are no more before `until`, the result says so.
+    /// Adds the next events to the tree, and behind them those that are too old to the tree of these. If there are no more before
+    /// `until`, the result says so.
     async fn read(mut self, asked: &Asked<'_>, until: Time) -> Result<Self, Problem> {
         let (keys, after) = (self.keys, &mut self.after);
-        let within = Some((Time::from_millis(0).to_string(), until.to_string()));
-        let range = Range { in_index: true, within, ..Range::of(keys.record()) };
-        let (key, listed) = (keys.event_listed(&after.place), range.at(&after.place));
-        let (items, more) = asked.table.page(&range, key.as_ref().map(|key| (key, Some(&listed))), PIECE).await?;
-        for item in items {
-            after.place = sort_key(&item, "GSI1SK")?;
-            let event: Event = decode(item)?;
-            after.tree.push(&event.hash());
+        let mut more = add_further(asked, keys, (&mut after.tree, &mut after.place), until).await?;
+        let oldest_kept = self.tenant.keeps_events_from(until).filter(|_| !more);
+        if let Some(oldest_kept) = oldest_kept.filter(|oldest_kept| after.old.until < Some(*oldest_kept)) {
+            let old = &mut after.old;
+            more = add_further(asked, keys, (&mut old.tree, &mut old.place), oldest_kept).await?;
+            old.until = if more { old.until } else { Some(oldest_kept) };
         }
         after.until = Some(until).filter(|_| !more);
         after.turn += 1;
@@ -171,25 +169,63 @@ impl Piece {
     }
 }
 
-/// Writes down how far the events are covered and, if all are, a checkpoint. If another worker was quicker, it writes nothing.
+/// Adds the events behind a place to a tree, as many as a query reads. Returns whether there may be more before `until`.
+async fn add_further(
+    asked: &Asked<'_>,
+    keys: TenantKeys,
+    (tree, place): (&mut Tree, &mut String),
+    until: Time,
+) -> Result<bool, Problem> {
+    let within = Some((Time::from_millis(0).to_string(), until.to_string()));
+    let range = Range { in_index: true, within, ..Range::of(keys.record()) };
+    let (key, listed) = (keys.event_listed(place), range.at(place));
+    let (items, more) = asked.table.page(&range, key.as_ref().map(|key| (key, Some(&listed))), PIECE).await?;
+    for item in items {
+        *place = sort_key(&item, "GSI1SK")?;
+        let event: Event = decode(item)?;
+        tree.push(&event.hash());
+    }
+    Ok(more)
+}
+
+/// Writes down how far the events are covered and, if all are, a checkpoint. If another worker was quicker, it writes nothing. Then a
+/// job begins to remove the events that are removed by the checkpoint.
 async fn write(asked: &Asked<'_>, piece: Result<Piece, Problem>, signer: &Signer<'_>) -> Result<Written, Problem> {
     let Piece { keys, tenant, before, mut after } = piece?;
-    let is_signed = after.until.is_some() && (after.tree.size > before.signed || before.kid != signer.kid);
+    let is_new = after.tree.size > before.signed || after.has_older() || before.kid != signer.kid;
+    let is_signed = after.until.is_some() && is_new;
     let mut transaction = Transaction::new(asked.table);
     if is_signed {
         let checkpoint = sign(&tenant, &mut after, signer)?;
         let key = keys.checkpoint(checkpoint.says.number);
         transaction.put(encode(&key, None, &checkpoint)?, Some(Condition::new("attribute_not_exists(PK)")))?;
     }
-    let same = Condition::new("attribute_not_exists(PK) OR turn = :turn").with(":turn", before.turn)?;
-    transaction.put(encode(&keys.covered(), None, &after)?, Some(same))?;
+    transaction.put(encode(&keys.covered(), None, &after)?, Some(at_turn(before.turn)?))?;
     let is_written = asked.table.write(transaction).await? == Committed::Yes;
+    if is_written && after.until.is_some() {
+        remove(asked, keys, &mut after).await?;
+    }
     Ok(Written { keys, is_done: is_written && after.until.is_some(), is_signed: is_written && is_signed })
+}
+
+fn at_turn(turn: u64) -> Result<Condition, Problem> {
+    Ok(Condition::new("attribute_not_exists(PK) OR turn = :turn").with(":turn", turn)?)
+}
+
+/// Lets a job remove what the last checkpoint says is removed, unless one has begun. If it cannot, the round of the next day does.
+async fn remove(asked: &Asked<'_>, keys: TenantKeys, covered: &mut Covered) -> Result<(), Problem> {
+    let until = covered.removed.as_ref().map(|removed| removed.until);
+    let Some(until) = until.filter(|until| covered.removed_until < Some(*until)) else { return Ok(()) };
+    retention::start(asked, keys, until).await?;
+    let turn = covered.turn;
+    (covered.removed_until, covered.turn) = (Some(until), turn + 1);
+    asked.table.put_if(encode(&keys.covered(), None, covered)?, at_turn(turn)?).await.map(drop)
 }
 
 fn sign(tenant: &Tenant, covered: &mut Covered, signer: &Signer<'_>) -> Result<Checkpoint, Problem> {
     covered.number += 1;
     covered.signed = covered.tree.size;
+    covered.removed = covered.removing();
     signer.kid.clone_into(&mut covered.kid);
     let says = Statement {
         iss: signer.iss.to_owned(),
@@ -198,6 +234,7 @@ fn sign(tenant: &Tenant, covered: &mut Covered, signer: &Signer<'_>) -> Result<C
         until: covered.until.ok_or_else(lost)?,
         size: covered.tree.size,
         root: covered.tree.root(),
+        removed: covered.removed.clone(),
     };
     Ok(Checkpoint { signed: (signer.sign)(&says)?, says })
 }
@@ -221,9 +258,7 @@ pub async fn list(
     page: &Page,
     answer: &CheckpointPageFn<'_>,
 ) -> Result<Answer, Problem> {
-    let facts = Facts::read(asked, &Who::Caller(caller), &Reads::none().unshown(), None).await?;
-    let tenant = policy::tenant(facts.tenant().id);
-    let notices = facts.allow(&Action::ReadEvents, &tenant).map_err(Problem::Forbidden)?;
+    let (facts, notices) = enter(asked, caller, "checkpoints", &EventList::default()).await?;
     let (cursors, start) = opened(&facts, page)?;
     let range = Range { descending: true, ..Range::of(caller.keys().checkpoints()) };
     let after = start.map(|sk| range.at(&sk));

@@ -36,6 +36,10 @@ pub type WithoutLines = fn(Format, &str, &dyn Fn(&str) -> bool) -> Option<String
 /// How many items a piece has done, and the sort key of the last one, unless the stage is over.
 type Done = (usize, Option<String>);
 
+fn is_export(task: &Task) -> bool {
+    matches!(task, Task::ExportUsers { .. } | Task::ExportEvents { .. })
+}
+
 /// The record stays one that other people can rely on.
 fn not_oneself() -> Denial {
     let notices = vec!["Another member must do that.".to_owned()];
@@ -172,7 +176,7 @@ impl Eraser<'_> {
                 self.join_request(&decode(item)?).await?;
             } else if key::job_at(&key).is_some() {
                 let job: Job = decode(item)?;
-                let has_lines = matches!(job.task, Task::ImportUsers { .. } | Task::ExportUsers { .. });
+                let has_lines = is_export(&job.task) || matches!(job.task, Task::ImportUsers { .. });
                 if has_lines {
                     self.lines(&job).await?;
                     // They can be many: enough for a piece.
@@ -216,8 +220,7 @@ impl Eraser<'_> {
     /// The parts of an import, and the results of a job. A part of an export that has the person goes whole.
     async fn lines(&self, job: &Job) -> Result<(), Problem> {
         let Worker { asked, keys, job: own } = *self.worker;
-        let is_export = matches!(job.task, Task::ExportUsers { .. });
-        if is_export && job.state != State::Done && job.meta.created_at <= own.meta.created_at {
+        if is_export(&job.task) && job.state != State::Done && job.meta.created_at <= own.meta.created_at {
             return Err(Problem::Unavailable("an export is under way that can have the person".to_owned()));
         }
         for prefix in [keys.part(job.id, 0), keys.results(job.id, 0)] {

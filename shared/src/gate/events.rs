@@ -6,8 +6,11 @@
 mod scan;
 mod verify;
 
+use std::time::{Duration, Instant};
+
 use domain::event::Author;
 use domain::id::{KeyId, UserId};
+use domain::job::EventFilters;
 use domain::policy::{self, Action};
 use domain::{Event, Member, Problem, Record, Subject, Tenant, Thing, Time};
 
@@ -16,8 +19,11 @@ use super::list::{Page, opened};
 use super::plan::with_notices;
 use super::{Asked, Caller, Reads, Who};
 use crate::answer::Answer;
+use crate::table::key::TenantKeys;
+use crate::table::{Table, encode};
 use scan::Scan;
 
+pub(super) use verify::can_expire;
 pub use verify::{CHECKED_AT_ONCE, Ending, Outcome, Verified, VerifiedFn, verify};
 
 /// How long a change may take from its time until it is committed, in seconds. A request that takes longer begins again.
@@ -28,8 +34,9 @@ pub const COMMITTED_WITHIN: u64 = 10;
 pub const SETTLED_AFTER: i64 = 15;
 
 /// Whose events a client asks for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub enum Of {
+    #[default]
     All,
     /// Those of all records of a kind.
     Kind(String),
@@ -63,7 +70,7 @@ impl By {
 }
 
 /// Which events a client asks for, and in which order. All filters must match.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct EventList {
     pub of: Of,
     pub by: Option<By>,
@@ -75,6 +82,8 @@ pub struct EventList {
     pub to: Option<Time>,
     /// From the oldest to the newest: whoever follows the record.
     pub ascending: bool,
+    /// The filters in the words of the client.
+    pub words: EventFilters,
 }
 
 impl EventList {
@@ -129,29 +138,39 @@ pub async fn list(
     page: &Page,
     answer: &EventPageFn<'_>,
 ) -> Result<Answer, Problem> {
-    let (facts, notices) = enter(asked, caller, &wanted.of).await?;
+    let (facts, notices) = enter(asked, caller, "events", wanted).await?;
     let (cursors, start) = opened(&facts, page)?;
-    let scan = Scan { table: asked.table, keys: caller.keys(), now: facts.now(), wanted, limit: page.limit };
-    let (events, next) = match subject_of(&wanted.of) {
-        Some(subject) => scan.of_subject(&subject, start).await?,
-        None => scan.of_all(start).await?,
-    };
+    let (events, next) = further(asked, (caller.keys(), facts.now()), wanted, start, page.limit).await?;
     let next_cursor = next.map(|place| cursors.seal(&place)).transpose()?;
     Ok(with_notices(answer(&EventPage { tenant: facts.tenant(), events, next_cursor }), &notices))
 }
 
 /// The facts of a caller who may read the record, and the notices of the policies. Who asks for the events of a member must be allowed
-/// to see the member, too.
-async fn enter(asked: &Asked<'_>, caller: &Caller, of: &Of) -> Result<(Facts, Vec<String>), Problem> {
-    let user = if let Of::Member(user) = of { *user } else { None };
+/// to see the member, too. `what` is what they look at: it is on record if the tenant says so.
+pub(super) async fn enter(
+    asked: &Asked<'_>,
+    caller: &Caller,
+    what: &str,
+    wanted: &EventList,
+) -> Result<(Facts, Vec<String>), Problem> {
+    let started = Instant::now();
+    let user = if let Of::Member(user) = wanted.of { user } else { None };
     let facts = Facts::read(asked, &Who::Caller(caller), &Reads::member(user).unshown(), None).await?;
     let mut notices = Vec::new();
-    if matches!(of, Of::Member(_)) {
+    if matches!(wanted.of, Of::Member(_)) {
         let Unseen(member) = facts.members().next().ok_or(Problem::NotFound("user"))?;
         notices.extend(facts.allow(&Action::Read, &facts.entity(member)).map_err(Problem::Forbidden)?);
     }
     let tenant = policy::tenant(facts.tenant().id);
     notices.extend(facts.allow(&Action::ReadEvents, &tenant).map_err(Problem::Forbidden)?);
+    if facts.tenant().settings.record_reads {
+        let event = facts.stamp().reading(what, &wanted.words)?;
+        let listed = facts.keys.happened(event.at, &event.subject, event.version);
+        let item = encode(&facts.keys.event(&event.subject, event.version), Some(&listed), &event)?;
+        // Whoever follows the record waits for so long.
+        let deadline = asked.deadline.min(started + Duration::from_secs(COMMITTED_WITHIN));
+        Table { deadline, ..asked.table }.put(item).await?;
+    }
     Ok((facts, notices))
 }
 
@@ -164,20 +183,43 @@ fn subject_of(of: &Of) -> Option<Subject> {
     }
 }
 
+/// The next events behind a place, and the place where those behind them begin.
+pub(super) async fn further(
+    asked: &Asked<'_>,
+    (keys, now): (TenantKeys, Time),
+    wanted: &EventList,
+    start: Option<String>,
+    limit: usize,
+) -> Result<(Vec<Event>, Option<String>), Problem> {
+    let scan = Scan { table: asked.table, keys, now, wanted, limit };
+    match subject_of(&wanted.of) {
+        Some(subject) => scan.of_subject(&subject, start).await,
+        None => scan.of_all(start).await,
+    }
+}
+
+/// The place of an event in a list.
+pub(super) fn place_of(keys: TenantKeys, wanted: &EventList, event: &Event) -> String {
+    match subject_of(&wanted.of) {
+        Some(subject) => keys.event(&subject, event.version).sk,
+        None => keys.happened(event.at, &event.subject, event.version).sk,
+    }
+}
+
 /// The newest events of a tenant, the last one first.
 ///
 /// # Errors
 /// The table cannot be read.
 pub(super) async fn newest(
     asked: &Asked<'_>,
-    keys: crate::table::key::TenantKeys,
+    keys: TenantKeys,
     now: Time,
     limit: usize,
 ) -> Result<Vec<Event>, Problem> {
     if limit == 0 {
         return Ok(Vec::new());
     }
-    let wanted = EventList { of: Of::All, by: None, action: None, from: None, to: None, ascending: false };
+    let wanted = EventList::default();
     let scan = Scan { table: asked.table, keys, now, wanted: &wanted, limit };
     Ok(scan.of_all(None).await?.0)
 }

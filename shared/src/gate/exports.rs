@@ -1,6 +1,8 @@
-//! Exports: the users of a tenant, written down by a job for the caller who has asked for them.
+//! Exports: the users of a tenant or the events of its record, written down by a job for the caller who has asked for them.
 //!
 //! Each piece is read with what the caller may see at that moment. It is kept in one item, which only that caller can read.
+
+pub mod events;
 
 use domain::job::change::JobEdit;
 use domain::job::{Format, Progress, State, Task};
@@ -53,15 +55,7 @@ pub(super) async fn piece(worker: &Worker<'_>, write: WriteLine) -> Result<(), P
     };
     let caller = Caller::of_starter(by, keys.0);
     let own = Asked { dialect: "users", ..*asked };
-    let facts = Facts::read(&own, &Who::Caller(&caller), &Reads::none().unshown(), None).await;
-    let may_list =
-        |facts: &Facts| facts.allow(&Action::List(None), &policy::tenant(keys.0)).map_err(Problem::Forbidden);
-    let allowed = facts.and_then(|facts| may_list(&facts).map(|_| facts));
-    let mut facts = match allowed {
-        Ok(facts) => facts,
-        Err(why @ (Problem::Forbidden(_) | Problem::Unauthenticated(_))) => return give_up(worker, &why).await,
-        Err(why) => return Err(why),
-    };
+    let Some(mut facts) = still_allowed(worker, &own, &caller, &Action::List(None)).await? else { return Ok(()) };
     facts.read_names(&own, &members).await?;
     let (mut text, mut last, mut written) = (write(*format, None), last, 0);
     for member in &members {
@@ -80,10 +74,27 @@ pub(super) async fn piece(worker: &Worker<'_>, write: WriteLine) -> Result<(), P
     let done = job.progress.done + written;
     let progress = Progress { done, piece: vec![last], ..job.progress.clone() };
     let results = Results { lines: Vec::new(), text, expires_at: (asked.clock)().seconds() + KEPT_SECONDS };
-    keep(worker, progress, &results).await
+    keep(worker, progress, &[results]).await
 }
 
-/// Ends the export of a caller who may not list members any more, and says why.
+/// The facts of the caller, if they may still read what the job exports. If not, the job ends.
+async fn still_allowed(
+    worker: &Worker<'_>,
+    own: &Asked<'_>,
+    caller: &Caller,
+    action: &Action<'_>,
+) -> Result<Option<Facts>, Problem> {
+    let facts = Facts::read(own, &Who::Caller(caller), &Reads::none().unshown(), None).await;
+    let tenant = policy::tenant(worker.keys.0);
+    let allowed = facts.and_then(|facts| facts.allow(action, &tenant).map_err(Problem::Forbidden).map(|_| facts));
+    match allowed {
+        Ok(facts) => Ok(Some(facts)),
+        Err(why @ (Problem::Forbidden(_) | Problem::Unauthenticated(_))) => give_up(worker, &why).await.map(|()| None),
+        Err(why) => Err(why),
+    }
+}
+
+/// Ends the export of a caller who may not read that any more, and says why.
 async fn give_up(worker: &Worker<'_>, why: &Problem) -> Result<(), Problem> {
     let Worker { asked, keys, job } = *worker;
     let progress = Progress { error: Some(why.to_string()), ..next(&job.progress, (asked.clock)()) };
@@ -108,15 +119,20 @@ pub async fn part(
     let mut reading = Reading::new(&facts);
     let job = reading.job()?;
     let by = match &job.task {
-        Task::ImportUsers { by, .. } | Task::ExportUsers { by, .. } => by,
+        Task::ImportUsers { by, .. } | Task::ExportUsers { by, .. } | Task::ExportEvents { by, .. } => by,
         _ => return Err(Problem::NotFound("part of the job")),
     };
     if !by.is(&caller.starter()?) {
         return Err(not_yours());
     }
     // What the caller may do now counts, and not what they could do when the job began.
-    if let Task::ExportUsers { .. } = job.task {
-        let notices = facts.allow(&Action::List(None), &policy::tenant(facts.tenant().id));
+    let action = match job.task {
+        Task::ExportUsers { .. } => Some(Action::List(None)),
+        Task::ExportEvents { .. } => Some(Action::ReadEvents),
+        _ => None,
+    };
+    if let Some(action) = action {
+        let notices = facts.allow(&action, &policy::tenant(facts.tenant().id));
         reading.notices.extend(notices.map_err(Problem::Forbidden)?);
     }
     let results: Option<Results> = asked.table.read(&facts.keys.results(job.id, number)).await?;
@@ -130,7 +146,7 @@ pub async fn part(
 pub struct PartOfJob<'a> {
     /// Of an import: what became of the lines of a piece.
     pub lines: &'a [domain::job::Line],
-    /// Of an export: users, in its format.
+    /// Of an export: its lines, in its format.
     pub text: &'a str,
 }
 

@@ -42,7 +42,7 @@ pub(super) struct Part {
     pub expires_at: i64,
 }
 
-/// What became of the lines of a piece, or the users of a piece of an export.
+/// What became of the lines of a piece, or the lines of a piece of an export.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Results {
     #[serde(default)]
@@ -146,14 +146,17 @@ pub(super) async fn piece(worker: &Worker<'_>, read: ReadLines) -> Result<(), Pr
     lines.iter().for_each(|line| outcomes.count(line.outcome));
     let progress = Progress { done: done + lines.len(), outcomes: Some(outcomes), ..job.progress.clone() };
     let results = Results { lines, text: String::new(), expires_at: (asked.clock)().seconds() + KEPT_SECONDS };
-    keep(worker, progress, &results).await
+    keep(worker, progress, &[results]).await
 }
 
-/// Keeps the results of a piece, and then writes down the next one.
-pub(super) async fn keep(worker: &Worker<'_>, progress: Progress, results: &Results) -> Result<(), Problem> {
+/// Keeps the results of a piece, a part each, and then writes down the next piece.
+pub(super) async fn keep(worker: &Worker<'_>, progress: Progress, parts: &[Results]) -> Result<(), Problem> {
     let Worker { asked, keys, job } = *worker;
-    let number = job.progress.results + 1;
-    asked.table.put(encode(&keys.results(job.id, number), None, results)?).await?;
+    let mut number = job.progress.results;
+    for results in parts {
+        number += 1;
+        asked.table.put(encode(&keys.results(job.id, number), None, results)?).await?;
+    }
     let progress = Progress { results: number, ..next(&progress, (asked.clock)()) };
     asked.table.set_progress(&keys.job(job.id), State::Running, &progress).await.map(drop)
 }

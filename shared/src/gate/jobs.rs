@@ -15,9 +15,10 @@ use domain::member::change::{Groups, Roles};
 use domain::{GroupEdit, Job, Member, MemberEdit, Problem, Time, group};
 use futures_util::future::join_all;
 
+use super::exports::{self, WriteLine};
 use super::facts::Unseen;
 use super::imports::{self, ReadLines};
-use super::{Asked, Conditions, PlanFn, Reads, Who, WithoutLines, WriteLine, erasure, exports, removal, seats};
+use super::{Asked, Conditions, PlanFn, Reads, Who, WithoutLines, erasure, removal, retention, seats};
 use crate::answer::Answer;
 use crate::table::decode;
 use crate::table::key::{self, Key, Range, TenantKeys};
@@ -28,8 +29,13 @@ const TOGETHER: usize = 20;
 /// How long a job may show no progress before the sweep lets it run again, in seconds. It is longer than a worker may run.
 pub const STALLED_SECONDS: i64 = 5 * 60;
 
-/// How a dialect reads lines of users, writes them, and leaves some out.
-pub type Lines = (ReadLines, WriteLine, WithoutLines);
+/// How the lines of imports and exports are read and written, and how some are left out.
+pub struct Lines {
+    pub read: ReadLines,
+    pub user: WriteLine,
+    pub without: WithoutLines,
+    pub record: exports::events::Lines,
+}
 
 /// Works on a job until it is done, or until `until` has passed at the end of a piece.
 ///
@@ -38,7 +44,7 @@ pub type Lines = (ReadLines, WriteLine, WithoutLines);
 pub async fn work(
     asked: &Asked<'_>,
     (tenant, id): (TenantId, JobId),
-    lines: Lines,
+    lines: &Lines,
     until: Instant,
 ) -> Result<(), Problem> {
     loop {
@@ -51,9 +57,11 @@ pub async fn work(
             Task::DeleteGroup { group } => worker.piece(Lost::Group(*group)).await,
             Task::CountSeats => seats::piece(&worker).await,
             Task::RemoveTenant => removal::piece(asked, TenantKeys(tenant), &job).await,
-            Task::ImportUsers { .. } => imports::piece(&worker, lines.0).await,
-            Task::ExportUsers { .. } => exports::piece(&worker, lines.1).await,
-            Task::EraseMember { user } => erasure::piece(&worker, *user, lines.2).await,
+            Task::ImportUsers { .. } => imports::piece(&worker, lines.read).await,
+            Task::ExportUsers { .. } => exports::piece(&worker, lines.user).await,
+            Task::EraseMember { user } => erasure::piece(&worker, *user, lines.without).await,
+            Task::ExportEvents { .. } => exports::events::piece(&worker, &lines.record).await,
+            Task::RemoveEvents { .. } => retention::piece(&worker).await,
         };
         if let Err(why) = done {
             let error = Some(why.to_string());

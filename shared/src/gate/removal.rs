@@ -79,6 +79,7 @@ pub(super) async fn piece(asked: &Asked<'_>, keys: TenantKeys, job: &Job) -> Res
         }
         if removed.is_empty() {
             clear(asked, keys.identities()).await?;
+            clear_starts(asked, keys).await?;
             clear(asked, Key { sk: String::new(), ..keys.checkpoints() }).await?;
             table.clear(&tenant.image(tenant.id)?.side_keys()).await?;
             table.clear(&[keys.tenant()]).await?;
@@ -137,6 +138,19 @@ async fn clear(asked: &Asked<'_>, prefix: Key) -> Result<(), Problem> {
             return Ok(());
         }
         asked.table.clear(&left).await?;
+    }
+}
+
+/// Removes what is kept of chains whose events were removed before, and the ends of those that no record has.
+async fn clear_starts(asked: &Asked<'_>, keys: TenantKeys) -> Result<(), Problem> {
+    let range = Range::of(keys.starts());
+    loop {
+        let starts = keys_of(asked, &range).await?;
+        if starts.is_empty() {
+            return Ok(());
+        }
+        let heads = starts.iter().filter_map(|start| keys.head_of_start(start));
+        asked.table.clear(&heads.chain(starts.iter().cloned()).collect::<Vec<_>>()).await?;
     }
 }
 

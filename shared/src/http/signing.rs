@@ -245,6 +245,7 @@ mod tests {
             until: now,
             size: 0,
             root: String::new(),
+            removed: None,
         };
         let checkpoint = keys.sign_statement(&says, 1_100).unwrap();
         for kind in [Kind::Access, Kind::Session] {

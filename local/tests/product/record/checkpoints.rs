@@ -13,7 +13,7 @@ use shared::table::{decode, encode};
 use super::{Product, get, pages, quiet_tenant, store};
 
 /// Runs the function until its round is done. Returns how many checkpoints it has signed.
-async fn sign(product: &Product) -> u64 {
+pub async fn sign(product: &Product) -> u64 {
     let mut signed = 0;
     loop {
         let answer = product.server.invoke("checkpoints-write", &json!({})).await.unwrap();

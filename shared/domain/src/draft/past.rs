@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Draft, Refusal};
 use crate::api_key::ApiKey;
-use crate::event::{Deed, Event};
+use crate::event::{Deed, Event, READING};
 use crate::group::Group;
 use crate::group::change::GroupEdit;
 use crate::issuer::Issuer;
@@ -25,7 +25,16 @@ use crate::thing::Thing;
 use crate::webhook::Webhook;
 
 /// The settings of a tenant, as policies name them.
-const SETTINGS: [&str; 6] = ["acceptance", "allowed_domains", "impersonation", "inviters", "seats", "session_seconds"];
+const SETTINGS: [&str; 8] = [
+    "acceptance",
+    "allowed_domains",
+    "impersonation",
+    "inviters",
+    "record_reads",
+    "retention_days",
+    "seats",
+    "session_seconds",
+];
 
 /// The attributes of a member that are their profile, and those that are their identity.
 const PROFILE: [&str; 5] = ["first_name", "last_name", "language", "profession", "picture"];
@@ -103,6 +112,7 @@ impl Rules {
             Issuer::KIND => judge(&[Action::ManageIssuers { of_deployment: false }], &tenant),
             Webhook::KIND => judge(&[Action::ManageWebhooks], &tenant),
             Thing::KIND => judge(&[Action::WriteEvents], &tenant),
+            READING => judge(&[Action::ReadEvents], &tenant),
             // Sessions and jobs: the record does not say how somebody signed in, and jobs are the product's own.
             _ => return None,
         }

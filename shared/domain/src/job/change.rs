@@ -77,14 +77,15 @@ impl Record for Job {
             }
             // The group has conferred nothing since it was retired.
             Task::DeleteGroup { .. } => vec![Action::nothing_of_groups()],
-            // The change of the settings, which starts the job, was decided with it.
-            Task::CountSeats => vec![Action::UpdateTenant { settings: BTreeSet::new() }],
+            // The change of the settings, for which the job is, was decided with it.
+            Task::CountSeats | Task::RemoveEvents { .. } => vec![Action::UpdateTenant { settings: BTreeSet::new() }],
             Task::RemoveTenant => vec![Action::DeleteTenant],
             // Each line is decided by itself, and each user, too.
             Task::ImportUsers { .. } => vec![Action::Invite(catalog.inviters)],
             Task::ExportUsers { .. } => vec![Action::List(None)],
             // It changes what the record tells. The removal is decided with the member.
             Task::EraseMember { .. } => vec![Action::ReadEvents],
+            Task::ExportEvents { .. } => vec![Action::ReadEvents],
         }
     }
 
@@ -95,9 +96,12 @@ impl Record for Job {
                 None => policy::tenant(tenant),
             },
             Task::DeleteGroup { group } => Group::entity_of(*group, tenant),
-            Task::CountSeats | Task::RemoveTenant | Task::ExportUsers { .. } | Task::EraseMember { .. } => {
-                policy::tenant(tenant)
-            }
+            Task::CountSeats
+            | Task::RemoveTenant
+            | Task::ExportUsers { .. }
+            | Task::EraseMember { .. }
+            | Task::ExportEvents { .. }
+            | Task::RemoveEvents { .. } => policy::tenant(tenant),
             Task::ImportUsers { .. } => {
                 let (id, user, at) = (MembershipId::LAST, UserId::LAST, self.meta.created_at);
                 policy::member(&Member { deleted_at: Some(at), ..Member::new(id, tenant, user, "", at) }, catalog)

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{KeyId, UserId};
+use crate::time::Time;
 
 /// How many lines a piece of an import has.
 pub const LINES: usize = 200;
@@ -22,6 +23,29 @@ pub enum Format {
     Csv,
     /// JSON Lines: an object a line.
     Jsonl,
+}
+
+/// Which events an export of the record has. All filters must match. They are in the words of the client, so that the job's own event
+/// says what was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventFilters {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Time>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Time>,
+}
+
+impl EventFilters {
+    /// Whether all events before a time match, so that a checkpoint of that time shows whether one is missing.
+    pub fn are_whole(&self) -> bool {
+        *self == Self { to: self.to, ..Self::default() }
+    }
 }
 
 /// What becomes of a line whose address is that of a member.

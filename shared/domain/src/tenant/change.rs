@@ -34,6 +34,8 @@ pub struct SettingsEdit {
     pub seats: Patch<u32>,
     pub session_seconds: Patch<u32>,
     pub impersonation: Option<bool>,
+    pub retention_days: Patch<u32>,
+    pub record_reads: Option<bool>,
 }
 
 impl SettingsEdit {
@@ -46,6 +48,8 @@ impl SettingsEdit {
         self.seats.apply(&mut settings.seats);
         self.session_seconds.apply(&mut settings.session_seconds);
         settings.impersonation = self.impersonation.unwrap_or(settings.impersonation);
+        self.retention_days.apply(&mut settings.retention_days);
+        settings.record_reads = self.record_reads.unwrap_or(settings.record_reads);
     }
 
     /// The names of the settings that it mentions, changed or not.
@@ -55,6 +59,8 @@ impl SettingsEdit {
             ("allowed_domains", self.allowed_domains.is_some()),
             ("impersonation", self.impersonation.is_some()),
             ("inviters", self.inviters.is_some()),
+            ("record_reads", self.record_reads.is_some()),
+            ("retention_days", !self.retention_days.is_keep()),
             ("seats", !self.seats.is_keep()),
             ("session_seconds", !self.session_seconds.is_keep()),
         ];

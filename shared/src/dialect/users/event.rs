@@ -1,14 +1,16 @@
 //! The record: what a request asks of it, and the form of an event.
 
+mod filters;
+mod lines;
+
 use std::collections::BTreeMap;
 
+use domain::checkpoint::Statement;
 use domain::event::{Author, Difference};
 use domain::id::{
     DomainId, GroupId, JobId, JoinRequestId, KeyId, LabelId, MembershipId, PolicyId, RoleId, TenantId, UserId,
     WebhookId, parse_uuid,
 };
-use domain::meta::MAX_NAME;
-use domain::problem::{Fault, Wrong};
 use domain::{
     ApiKey, Checkpoint, ClaimedDomain, Event, Group, Job, JoinRequest, Label, Member, OwnPolicy, Record, Role, Subject,
     Tenant, Time, Webhook,
@@ -17,88 +19,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::gate::checkpoints::CheckpointPage;
-use crate::gate::events::{By, Ending, EventList, EventPage, Of, Outcome, Verified, action_of};
-use crate::http::json::{Faulty, Object, Text};
+use crate::gate::events::{Ending, EventPage, Outcome, Verified, action_of};
 
-/// The orders of the record.
-pub const EVENT_ORDERS: &str = "desc, asc";
-
-const SUBJECT: &str = "a kind such as `member`, or a kind and an id with a `:` between them";
-const ACTOR: &str = "`member:` or `key:` and a UUID, or `product`";
-
-/// The filters and the order of the record, and whether the answer has what it takes to check a chain elsewhere.
-///
-/// # Errors
-/// The parameters have faults.
-pub fn wanted_events(query: &mut Object, of: Option<Of>, tenant: TenantId) -> Result<(EventList, bool), Faulty> {
-    let subject = if of.is_none() { text(query, "subject") } else { None };
-    let subject = subject.map(|subject| read_subject(&subject, tenant).ok_or(Wrong::Syntax(SUBJECT)));
-    let subject = refuse(query, "subject", subject);
-    let by = text(query, "actor").map(|actor| read_actor(&actor, tenant).ok_or(Wrong::Syntax(ACTOR)));
-    let by = refuse(query, "actor", by);
-    let action = text(query, "action");
-    let (from, to) = (query.optional("from"), query.optional("to"));
-    let ascending = match text(query, "order").as_deref() {
-        None | Some("desc") => Ok(false),
-        Some("asc") => Ok(true),
-        Some(_) => Err(Wrong::NotOneOf(EVENT_ORDERS)),
-    };
-    let ascending = refuse(query, "order", Some(ascending)).unwrap_or_default();
-    let sealed = match text(query, "sealed").as_deref() {
-        None | Some("false") => Ok(false),
-        Some("true") => Ok(true),
-        Some(_) => Err(Wrong::NotOneOf("true, false")),
-    };
-    let sealed = refuse(query, "sealed", Some(sealed)).unwrap_or_default();
-    let of = of.or(subject).unwrap_or(Of::All);
-    Ok((EventList { of, by, action, from, to, ascending }, sealed))
-}
-
-/// The subject of a chain, which the request must name.
-///
-/// # Errors
-/// It is missing, or is none.
-pub fn wanted_subject(query: &mut Object, tenant: TenantId) -> Result<Of, Faulty> {
-    let Text(subject) = query.required::<Text<MAX_NAME>>("subject")?;
-    let subject = read_subject(&subject, tenant).filter(|of| matches!(of, Of::Subject(_)));
-    let fault =
-        || Fault::here(Wrong::Syntax("a kind and an id with a `:` between them")).within("subject").within("query");
-    query.join(subject.ok_or_else(fault))
-}
-
-fn text(query: &mut Object, name: &'static str) -> Option<String> {
-    query.optional::<Text<MAX_NAME>>(name).map(|Text(text)| text)
-}
-
-fn refuse<T>(query: &mut Object, name: &'static str, value: Option<Result<T, Wrong>>) -> Option<T> {
-    match value? {
-        Ok(value) => Some(value),
-        Err(wrong) => {
-            query.refuse(Fault::here(wrong).within(name));
-            None
-        }
-    }
-}
-
-fn read_actor(text: &str, tenant: TenantId) -> Option<By> {
-    match text.split_once(':') {
-        None => Some(By::Product).filter(|_| text == "product"),
-        Some(("member", id)) => Some(By::Member(UserId::from_uuid(parse_uuid(id)?))),
-        Some(("key", id)) => Some(By::Key(KeyId::from_uuid_in(parse_uuid(id)?, tenant))),
-        Some(_) => None,
-    }
-}
-
-fn read_subject(text: &str, tenant: TenantId) -> Option<Of> {
-    let (kind, id) = text.split_once(':').map_or((text, None), |(kind, id)| (kind, Some(id)));
-    let is_kind = !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
-    let of = match id {
-        None => Of::Kind(kind.to_owned()),
-        // A UUID of another tenant is no id of a record here, and neither is a text that keys of the table cannot have.
-        Some(id) => Of::Subject(Subject::new(kind, record_id(kind, id, tenant).unwrap_or_default())),
-    };
-    Some(of).filter(|_| is_kind && id.is_none_or(|id| !id.is_empty() && !id.contains('#')))
-}
+pub use filters::{EVENT_ORDERS, NewEventExport, listed, of_member, wanted_events, wanted_subject};
+pub use lines::record_line;
 
 /// The number of a record of which a client knows the UUID; `None` if there is no such record. Other ids are the same for both.
 fn record_id(kind: &str, id: &str, tenant: TenantId) -> Option<String> {
@@ -174,7 +98,8 @@ fn shown_value(kind: &str, attribute: &str, value: &Value, tenant: TenantId) -> 
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "EventSubject"))]
 struct ShownSubject<'a> {
-    /// `tenant`, `member`, `role`, `group`, `label`, `job`, `policy`, `issuer`, `key`, `webhook` or `session`; `thing` for
+    /// `tenant`, `member`, `role`, `group`, `label`, `job`, `policy`, `issuer`, `key`, `webhook`, `domain`, `join-request` or `session`;
+    /// `reading` for a look at the record; `thing` for
     /// what is the product's own.
     kind: &'a str,
     /// Its UUID; of a thing its type and id with a `:` between them. That of an issuer has a number behind a dot: an entry that was deleted and made again has a chain of its own.
@@ -304,8 +229,10 @@ pub struct ChainCheck<'a> {
     subject: ShownSubject<'a>,
     /// Whether all events that were checked are as they were written.
     is_intact: bool,
-    /// How many events hold, from the first one; with those of the pages before.
+    /// How many events hold, from the first one that is left; with those of the pages before.
     checked: usize,
+    /// The last version of which the event is removed, because the tenant keeps events for a number of days; null if none is.
+    removed_to: Option<u64>,
     /// The first version that is missing, was changed or is not in its place; null if there is none.
     broken_at: Option<u64>,
     /// `record`: with the version that the record has. `deletion`: with the deletion of the record. `open`: the record has expired, as
@@ -323,7 +250,8 @@ impl<'a> ChainCheck<'a> {
         Self {
             subject: ShownSubject::new(found.subject, found.tenant.id),
             is_intact: broken.is_none(),
-            checked: usize::try_from(found.checked.version).unwrap_or(usize::MAX),
+            checked: usize::try_from(found.checked.events()).unwrap_or(usize::MAX),
+            removed_to: Some(found.checked.removed).filter(|version| *version > 0),
             broken_at: broken,
             ends_with: match found.outcome {
                 Outcome::Ended(Ending::Record) => Some("record"),
@@ -350,8 +278,23 @@ struct ShownCheckpoint<'a> {
     size: u64,
     /// The root of the Merkle tree (RFC 9162, section 2.1) of their ids, in the order of the record.
     root: &'a str,
+    /// Which of these are not in the record any more, because the tenant keeps events for a number of days; null if all are.
+    removed: Option<ShownRemoved<'a>>,
     /// The same as a JWS (RFC 7515): a key of `/.well-known/jwks.json` has signed it.
     signed: &'a str,
+}
+
+/// The oldest events, which are not in the record any more.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "RemovedEvents"))]
+struct ShownRemoved<'a> {
+    /// All events of times before this one.
+    until: Time,
+    /// How many these are.
+    #[cfg_attr(feature = "openapi", schemars(with = "usize"))]
+    size: u64,
+    /// The roots of the whole subtrees of their tree, the largest first: with them the tree goes on.
+    peaks: &'a [String],
 }
 
 /// A page of checkpoints.
@@ -362,15 +305,18 @@ pub struct Checkpoints<'a> {
     next_cursor: Option<&'a str>,
 }
 
+impl<'a> ShownCheckpoint<'a> {
+    fn new(Checkpoint { says, signed }: &'a Checkpoint) -> Self {
+        let Statement { number, until, size, root, removed, .. } = says;
+        let removed = removed.as_ref();
+        let removed = removed.map(|it| ShownRemoved { until: it.until, size: it.size, peaks: &it.peaks });
+        Self { number: *number, until: *until, size: *size, root, removed, signed }
+    }
+}
+
 impl<'a> Checkpoints<'a> {
     pub fn new(page: &'a CheckpointPage) -> Self {
-        let shown = |Checkpoint { says, signed }: &'a Checkpoint| ShownCheckpoint {
-            number: says.number,
-            until: says.until,
-            size: says.size,
-            root: &says.root,
-            signed,
-        };
-        Self { data: page.checkpoints.iter().map(shown).collect(), next_cursor: page.next_cursor.as_deref() }
+        let data = page.checkpoints.iter().map(ShownCheckpoint::new).collect();
+        Self { data, next_cursor: page.next_cursor.as_deref() }
     }
 }

@@ -23,7 +23,7 @@ pub struct ShownJob<'a> {
     pub reassign_to: Option<Uuid>,
     /// A job that waits has failed; it runs again within 15 minutes. An open import is not started.
     pub state: State,
-    /// How many members, lines or items are done or counted.
+    /// How many members, lines, events or items are done or counted.
     pub done: usize,
     /// How many there were at the beginning. Null until the job has counted them.
     pub total: Option<usize>,
@@ -38,8 +38,17 @@ pub struct ShownJob<'a> {
 }
 
 #[cfg(feature = "openapi")]
-const KINDS: [&str; 7] =
-    ["delete_role", "delete_group", "count_seats", "remove_tenant", "import_users", "export_users", "erase_member"];
+const KINDS: [&str; 9] = [
+    "delete_role",
+    "delete_group",
+    "count_seats",
+    "remove_tenant",
+    "import_users",
+    "export_users",
+    "erase_member",
+    "export_events",
+    "remove_events",
+];
 
 impl<'a> ShownJob<'a> {
     pub fn new(job: &'a domain::Job, tenant: TenantId) -> Self {
@@ -51,6 +60,8 @@ impl<'a> ShownJob<'a> {
             Task::ImportUsers { .. } => ("import_users", tenant.uuid(), None),
             Task::ExportUsers { .. } => ("export_users", tenant.uuid(), None),
             Task::EraseMember { user } => ("erase_member", user.uuid(), None),
+            Task::ExportEvents { .. } => ("export_events", tenant.uuid(), None),
+            Task::RemoveEvents { .. } => ("remove_events", tenant.uuid(), None),
         };
         let progress = &job.progress;
         Self {

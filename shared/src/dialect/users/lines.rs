@@ -323,7 +323,7 @@ pub fn line(format: Format, view: Option<&View>) -> String {
 }
 
 /// A line of CSV (RFC 4180). A program for tables takes a cell that begins like a formula as one, so such a cell gets a `'` before it.
-fn row(cells: &[String]) -> String {
+pub(super) fn row(cells: &[String]) -> String {
     let cell = |cell: &String| {
         let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
         let cell = if is_formula { format!("'{cell}") } else { cell.clone() };

@@ -183,6 +183,10 @@ pub struct Settings<'a> {
     pub session_seconds: Option<u32>,
     /// Whether members may act as others, of those who have the permission.
     pub impersonation: bool,
+    /// For how many days events are kept. Null for good.
+    pub retention_days: Option<u32>,
+    /// Whether a look at the record is on record, too.
+    pub record_reads: bool,
 }
 
 impl<'a> Tenant<'a> {
@@ -201,6 +205,8 @@ impl<'a> Tenant<'a> {
                 seats: tenant.settings.seats,
                 session_seconds: tenant.settings.session_seconds,
                 impersonation: tenant.settings.impersonation,
+                retention_days: tenant.settings.retention_days,
+                record_reads: tenant.settings.record_reads,
             },
             owners: tenant.owners,
             seats_taken: tenant.seats_counted(),

@@ -8,11 +8,11 @@ use domain::{
 };
 use serde::Deserialize;
 
-use super::{Of, enter, subject_of};
+use super::{EventList, enter, subject_of};
 use crate::answer::Answer;
 use crate::gate::list::{Page, lost, opened};
 use crate::gate::plan::with_notices;
-use crate::gate::{Asked, Caller};
+use crate::gate::{Asked, Caller, retention};
 use crate::table::decode;
 use crate::table::key::{Key, Range, TenantKeys};
 
@@ -69,44 +69,65 @@ struct Head {
 pub async fn verify(
     asked: &Asked<'_>,
     caller: &Caller,
-    of: &Of,
+    wanted: &EventList,
     page: &Page,
     answer: &VerifiedFn<'_>,
 ) -> Result<Answer, Problem> {
-    let (facts, notices) = enter(asked, caller, of).await?;
+    let (facts, notices) = enter(asked, caller, "chain", wanted).await?;
     let (cursors, start) = opened(&facts, page)?;
-    let subject = subject_of(of).ok_or(Problem::NotFound("record"))?;
+    let subject = subject_of(&wanted.of).ok_or(Problem::NotFound("record"))?;
     let (keys, tenant) = (caller.keys(), facts.tenant());
     let mut checked = match &start {
         Some(place) => serde_json::from_str(place).map_err(|_| lost())?,
         None => Checked::default(),
     };
     let outcome = loop {
-        let before = checked.version;
-        let (broken, more) = check_further(asked, keys, &subject, &mut checked).await?;
-        if let Some(broken) = broken {
-            break Outcome::Broken(broken);
+        let found = check(asked, keys, &subject, &mut checked).await;
+        let is_whole = !matches!(found, Ok(Outcome::Broken(_)) | Err(Problem::NotFound(_)));
+        if is_whole {
+            break found?;
         }
-        if more {
-            break Outcome::Further;
-        }
-        // The record is read behind its events, so it knows all of them. If it knows one more, that was written meanwhile.
-        let head = head_of(asked, keys, &subject).await?;
-        match head {
-            None if checked.version == 0 => return Err(Problem::NotFound("record")),
-            None if checked.is_ended => break Outcome::Ended(Ending::Deletion),
-            None if can_expire(keys, &subject) => break Outcome::Ended(Ending::Open),
-            None => break Outcome::Broken(Broken { version: checked.version + 1 }),
-            Some(head) if head.version > checked.version && checked.version > before => {}
-            Some(head) => match checked.ends_with(head.version, &head.head) {
-                Ok(()) => break Outcome::Ended(Ending::Record),
-                Err(broken) => break Outcome::Broken(broken),
-            },
+        // What retention has removed is not missing.
+        match retention::start_of(asked, keys, &subject).await? {
+            Some(start) if start.version > checked.version => checked = start,
+            _ => break found?,
         }
     };
     let place = serde_json::to_string(&checked).map_err(|_| lost())?;
     let next_cursor = matches!(outcome, Outcome::Further).then(|| cursors.seal(&place)).transpose()?;
     Ok(with_notices(answer(&Verified { subject: &subject, tenant, checked, outcome, next_cursor }), &notices))
+}
+
+/// Checks further events, and the end of the chain behind them.
+async fn check(
+    asked: &Asked<'_>,
+    keys: TenantKeys,
+    subject: &Subject,
+    checked: &mut Checked,
+) -> Result<Outcome, Problem> {
+    loop {
+        let before = checked.version;
+        let (broken, more) = check_further(asked, keys, subject, checked).await?;
+        if let Some(broken) = broken {
+            return Ok(Outcome::Broken(broken));
+        }
+        if more {
+            return Ok(Outcome::Further);
+        }
+        // The record is read behind its events, so it knows all of them. If it knows one more, that was written meanwhile.
+        let head = head_of(asked, keys, subject).await?;
+        return match head {
+            None if checked.version == 0 => Err(Problem::NotFound("record")),
+            None if checked.is_ended => Ok(Outcome::Ended(Ending::Deletion)),
+            None if can_expire(keys, subject) => Ok(Outcome::Ended(Ending::Open)),
+            None => Ok(Outcome::Broken(Broken { version: checked.version + 1 })),
+            Some(head) if head.version > checked.version && checked.version > before => continue,
+            Some(head) => Ok(match checked.ends_with(head.version, &head.head) {
+                Ok(()) => Outcome::Ended(Ending::Record),
+                Err(broken) => Outcome::Broken(broken),
+            }),
+        };
+    }
 }
 
 /// Checks the events behind those that are checked. Returns where the chain is broken, and whether there is more to check.
@@ -138,7 +159,7 @@ async fn head_of(asked: &Asked<'_>, keys: TenantKeys, subject: &Subject) -> Resu
 }
 
 /// Whether the record of a chain goes without a deletion.
-fn can_expire(keys: TenantKeys, subject: &Subject) -> bool {
+pub(in crate::gate) fn can_expire(keys: TenantKeys, subject: &Subject) -> bool {
     subject.kind == Job::KIND || record_of(keys, subject).is_none()
 }
 

@@ -29,6 +29,21 @@ impl TenantKeys {
         Key::new(format!("{}#EVENTS", self.partition()), "")
     }
 
+    /// What is kept of the events of a chain that are removed.
+    pub fn start(self, subject: &Subject) -> Key {
+        Key { sk: named(subject), ..self.starts() }
+    }
+
+    /// The partition of the starts of all chains.
+    pub fn starts(self) -> Key {
+        Key::new(format!("{}#STARTS", self.partition()), "")
+    }
+
+    /// The end of the chain that a start is of, if no record has it.
+    pub fn head_of_start(self, start: &Key) -> Option<Key> {
+        self.head_beside(&Key::new(format!("{}#{}", self.partition(), start.sk), ""))
+    }
+
     /// The end of the chain of a thing of the product's own.
     pub fn thing(self, name: &str) -> Key {
         Key { sk: HEAD.to_owned(), ..self.events_of(&Subject::new(Thing::KIND, name)) }
@@ -82,6 +97,7 @@ mod tests {
             assert_eq!(keys.event_listed(&listed.sk), Some(keys.event(&subject, 12)));
             let head = keys.head_beside(&keys.event(&subject, 12));
             assert_eq!(head, Some(keys.thing(&subject.id)).filter(|_| subject.kind == "thing"));
+            assert_eq!(keys.head_of_start(&keys.start(&subject)), head);
         }
         assert_eq!(keys.event_listed("2024-01"), None);
     }
