@@ -5,12 +5,13 @@ use shared::id::JoinRequestId;
 use shared::{Answer, App, Boxed, Call, Problem, Reads};
 
 /// `POST /v1/join-requests/{id}/approve`: makes a user of somebody who asks to join; a refused person, too. They are active, and are
-/// signed in when they come again. The request is gone.
+/// signed in when they come again. The request is gone. The body can be left out.
 ///
 /// Needs `member:invite`, `member:set-status`, and all that it takes to give the roles and the groups.
 async fn approve(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
-    let (body, conditions) = (call.body(MAX_BODY)?, call.conditions()?);
+    let body = if call.has_body() { call.body(MAX_BODY)? } else { call.parts() };
+    let conditions = call.conditions()?;
     let (approval, id) = users::in_tenant(call, &caller, body, |body| {
         let (approval, id) = (JoinApproval::read(body), body.join(call.path_uuid("id")));
         Ok((approval?, JoinRequestId::from_uuid_in(id?, caller.tenant)))
@@ -60,6 +61,6 @@ fn description() {
         let operation = operation.header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header());
         operation.path("id", "The request's UUID.", schema_of::<shared::id::Uuid>())
     };
-    of_one("POST /v1/join-requests/{id}/approve").body(JoinApproval::read).created::<User>().describe();
+    of_one("POST /v1/join-requests/{id}/approve").optional_body(JoinApproval::read).created::<User>().describe();
     of_one("POST /v1/join-requests/{id}/refuse").write().answer::<ShownJoinRequest>().describe();
 }

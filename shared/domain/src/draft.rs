@@ -80,6 +80,7 @@ impl Rules {
         let (kind, name) = permission.split_once(':').unwrap_or_default();
         let of_kind = |thing| self.asked(of, name, thing);
         let (action, resource) = match permission {
+            "member:impersonate" => (Some(Action::Impersonate { allowed: true }), member(&plain, self)),
             "policy:read" => (Some(Action::ReadPolicies), tenant(of)),
             "policy:manage" => (Some(Action::ManagePolicies), tenant(of)),
             "issuer:manage" => (Some(Action::ManageIssuers { of_deployment: false }), tenant(of)),

@@ -2,7 +2,7 @@
 
 mod apply;
 pub mod change;
-pub mod erasure;
+mod erasure;
 pub mod invitation;
 mod invited;
 pub mod picture;
@@ -11,8 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{GroupId, LabelId, MembershipId, RoleId, TenantId, UserId};
-use crate::member::erasure::Erasure;
+use crate::id::{GroupId, JobId, LabelId, MembershipId, RoleId, TenantId, UserId};
 use crate::member::invitation::Invitation;
 use crate::member::picture::Picture;
 use crate::meta::{Actor, Meta, Metadata};
@@ -39,6 +38,16 @@ impl Status {
             Status::Deactivated => "deactivated",
         }
     }
+}
+
+/// The erasure of a removed member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erasure {
+    /// The job that erases them.
+    pub job: JobId,
+    /// When nothing was left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done_at: Option<Time>,
 }
 
 /// A user in a tenant, with everything that the tenant stores about them.

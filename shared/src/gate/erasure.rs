@@ -7,8 +7,8 @@ mod person;
 
 use domain::id::UserId;
 use domain::job::{Format, Place, Progress, Stage, State, Task};
+use domain::member::Erasure;
 use domain::member::change::Presence;
-use domain::member::erasure::Erasure;
 use domain::policy::{self, Action};
 use domain::problem::Denial;
 use domain::{

@@ -1,23 +1,11 @@
 //! The erasure of what names a removed member.
 
-use serde::{Deserialize, Serialize};
-
-use super::Member;
 use super::change::Presence;
+use super::{Erasure, Member};
 use crate::id::JobId;
 use crate::meta::Meta;
 use crate::problem::Problem;
 use crate::time::Time;
-
-/// The erasure of a removed member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Erasure {
-    /// The job that erases them.
-    pub job: JobId,
-    /// When nothing was left.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub done_at: Option<Time>,
-}
 
 /// What the refusal of a person says who is being erased.
 const UNDER_WAY: &str = "removed member with this address whose data are being erased";
