@@ -50,12 +50,12 @@ async fn a_foreign_tenant_is_refused_before_anything_is_read_and_whether_it_exis
     let token = admin(&product).await;
     // The first request of a process reads the keys.
     product.put_user(&token, ACME, USER, &[], json!({ "name": "Warm" })).await;
-    product.server.take_records();
+    product.records();
     let there = product.put_user(&token, GLOBEX, USER, &[], json!({ "name": "A" })).await;
     let nowhere = product.put_user(&token, TenantId::new(99), USER, &[], json!({ "name": "A" })).await;
     assert_eq!((there.status, there.json()["code"].as_str()), (403, Some("tenant_mismatch")));
     assert_eq!((there.status, there.bytes), (nowhere.status, nowhere.bytes));
-    assert_eq!(product.server.take_records(), []);
+    assert_eq!(product.records(), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,10 +182,10 @@ async fn nothing_changed_nothing_written() {
     let calls = Dialects::new(&product).await;
     for function in FUNCTIONS {
         let before = product.member(ACME, USER).await;
-        product.server.take_records();
+        product.records();
         let reply = calls.set_role(function, role::USER).await;
         assert_eq!((reply.status, reply.header("etag")), (200, Some("\"1\"")), "{}", function);
-        assert!(product.server.take_records().iter().all(|record| record.write_units == 0.0), "{}", function);
+        assert!(product.records().iter().all(|record| record.write_units == 0.0), "{}", function);
         assert_eq!(product.member(ACME, USER).await, before);
     }
     assert_eq!(product.events(ACME, USER).await.len(), 1);
@@ -240,11 +240,11 @@ async fn a_new_key_is_found_within_ten_seconds_and_not_looked_for_more_often() {
     let mut header: serde_json::Value = serde_json::from_str(&header).unwrap();
     header["kid"] = json!("unknown");
     let unknown = format!("{}.{rest}", BASE64_URL_SAFE_NO_PAD.encode(header.to_string()));
-    product.server.take_records();
+    product.records();
     for _ in 0..5 {
         assert_eq!(product.put_user(&unknown, ACME, USER, &[], json!({ "name": "No" })).await.status, 401);
     }
-    let reads = product.server.take_records().len();
+    let reads = product.records().len();
     assert!(reads <= 1, "{reads} reads of the keys for five tokens of an unknown one");
 }
 

@@ -93,9 +93,9 @@ async fn one_read_answers_one_question_or_a_hundred() {
     let measured = async |path: &str, body: &Value| {
         // First the function starts, and reads the keys and the rules.
         evaluate(&product, &tenant.admin_token, path, body).await;
-        product.server.take_records();
+        product.records();
         let answer = evaluate(&product, &tenant.admin_token, path, body).await;
-        let records = product.server.take_records();
+        let records = product.records();
         let operations: Vec<_> = records.iter().map(|record| record.operation.clone()).collect();
         (answer, operations, records.iter().map(|record| record.read_units).sum::<f64>())
     };

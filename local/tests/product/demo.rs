@@ -12,9 +12,10 @@ use crate::harness::{ACME, Product};
 
 /// What differs between two tenants that are made alike: times, authors, hashes, secrets and how long they are good, and numbers that are given to all
 /// tenants together.
-const DIFFERENT: [&str; 19] = [
+const DIFFERENT: [&str; 20] = [
     "salt",
     "secrets",
+    "status_since",
     "valid_until",
     "created_at",
     "created_by",

@@ -240,10 +240,10 @@ async fn a_page_costs_what_it_returns() {
         ] {
             // The first call reads the rules, too.
             product.list(&token, ACME, query).await;
-            product.server.take_records();
+            product.records();
             let reply = product.list(&token, ACME, query).await;
             assert_eq!(reply.status, 200, "{query}: {}", reply.json());
-            let records = product.server.take_records();
+            let records = product.records();
             let operations: Vec<_> = records.iter().map(|record| record.operation.clone()).collect();
             let units: f64 = records.iter().map(|record| record.read_units).sum();
             measured.push((query, operations.join(" "), units));

@@ -41,11 +41,11 @@ async fn every_request_leaves_one_line_with_all_that_one_looks_for() {
     for function in FUNCTIONS {
         for (role, cold) in [(role::ADMIN, 1), (role::USER, 0)] {
             let trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
-            product.server.take_records();
+            product.records();
             let reply = calls.set_role_with(function, role, &[("x-amzn-trace-id", trace)]).await;
             assert_eq!(reply.status, 200, "{reply:?}");
             let line = product.one_request().await;
-            let records = product.server.take_records();
+            let records = product.records();
             let mine: Vec<_> = records.iter().filter(|it| it.function.as_deref() == Some(function)).collect();
             // The keys are read before the first request.
             let mine = &mine[cold..];
@@ -76,13 +76,13 @@ async fn a_trace_that_is_none_gets_into_no_log_and_to_no_table() {
     let token = product.access("acme", "admin@acme.example").await;
     let long = format!("Root=1-5759e988-bd862e3fe1be46a994272793;Lineage={}", "a".repeat(4000));
     for trace in ["ann@acme.example", "Root=1-0-0", "Root=1-5759e988-bd862e3fe1be46a994272793;By=ann", &long] {
-        product.server.take_records();
+        product.records();
         let headers = [("x-amzn-trace-id", trace)];
         let reply = product.put_user(&token, ACME, USER, &headers, json!({ "roles": ["user"] })).await;
         assert_eq!(reply.status, 200, "{reply:?}");
         let line = product.one_request().await;
         assert_eq!(line.get("trace"), None, "{line:#}");
-        let records = product.server.take_records();
+        let records = product.records();
         let mine: Vec<_> = records.iter().filter(|it| it.function.is_some()).collect();
         assert!(!mine.is_empty() && mine.iter().all(|it| it.trace.is_none()), "{trace}: {mine:#?}");
     }

@@ -165,11 +165,11 @@ async fn callers_who_rest_on_the_same_facts_do_not_turn_each_other_away() {
     assert_eq!(product.tenant(tenant.id).await.fences, FENCES);
 
     // Without contention a fence costs what the check of the item costs: one item of the transaction.
-    product.server.take_records();
+    product.records();
     let token = &tenant.admin_token;
     let reply = product.put_user(token, tenant.id, tenant.member(2), &[], json!({ "roles": ["user"] })).await;
     assert_eq!(reply.status, 200);
-    let records = product.server.take_records();
+    let records = product.records();
     let operations: Vec<_> = records.iter().map(|record| record.operation.as_str()).collect();
     assert_eq!(operations, ["BatchGetItem", "TransactWriteItems"]);
     assert_eq!(records[1].write_units, 14.0);
@@ -177,7 +177,7 @@ async fn callers_who_rest_on_the_same_facts_do_not_turn_each_other_away() {
     // A request that changes the fact raises all fences before its answer. It raises them all at once, in one further round trip.
     let demoted = product.patch_role(&tenant.owner_token, tenant.id, tenant.admin, role::USER).await;
     assert_eq!(demoted.status, 200);
-    let records = product.server.take_records();
+    let records = product.records();
     let written: Vec<_> = records.iter().map(|record| record.operation.as_str()).collect();
     let raised = written.iter().filter(|operation| **operation == "UpdateItem").count();
     assert_eq!(raised, FENCES as usize, "{written:?}");

@@ -66,9 +66,9 @@ async fn pages_have_each_event_once_in_order_and_cost_four_queries_at_most() {
     let product = Product::start().await;
     let (tenant, token) = quiet_tenant(&product, "quiet", &[300, 299, 298, 60, 2, 1, 0]).await;
     let who = (token.as_str(), tenant);
-    product.server.take_records();
+    product.records();
     let all = pages(&product, who, "/v1/events?limit=2").await;
-    let by_function = product.server.take_records().into_iter().filter(|record| record.function.is_some());
+    let by_function = product.records().into_iter().filter(|record| record.function.is_some());
     let queries = by_function.filter(|record| record.operation == "Query").count();
     assert!(queries <= 4 * all.len() + 1, "{queries} queries for {} pages", all.len());
     assert!(all.iter().all(|page| page.len() <= 2));

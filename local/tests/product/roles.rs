@@ -362,6 +362,6 @@ async fn a_key_that_is_gone_counts_no_more_after_thirty_seconds() {
     };
     tokio::time::timeout(Duration::from_secs(40), refused).await.expect("the key goes on counting");
     assert!(started.elapsed() > Duration::from_secs(20), "keys are read again and again");
-    product.server.take_records();
+    product.records();
     assert_eq!(me().await.status, 401);
 }

@@ -154,10 +154,10 @@ async fn a_search_costs_what_it_returns() {
         let mut costs_of_one = Vec::new();
         // The first one reads the tenant's rules.
         for limit in [2, 2, 50] {
-            product.server.take_records();
+            product.records();
             let reply = ask(&product, &tenant.owner_token, "search/subject", &search(limit)).await;
             assert_eq!(reply.status, 200, "{reply:?}");
-            let records = product.server.take_records();
+            let records = product.records();
             let operations: Vec<_> = records.iter().map(|record| record.operation.clone()).collect();
             let units: f64 = records.iter().map(|record| record.read_units).sum();
             costs_of_one.push((reply.json()["results"].as_array().unwrap().len(), operations.join(" "), units));

@@ -169,7 +169,7 @@ async fn a_refresh_token_works_once_however_many_show_it() {
     let first = sign_in(&product, "user@acme.example", "acme").await;
     let access = text(&first, "access_token").to_owned();
     let token = text(&first, "refresh_token").to_owned();
-    product.server.take_records();
+    product.records();
     let replies = join_all((0..32).map(|_| refresh(&product, &token))).await;
     let successors: BTreeSet<String> = replies
         .iter()
@@ -179,7 +179,7 @@ async fn a_refresh_token_works_once_however_many_show_it() {
         })
         .collect();
     assert_eq!(successors.len(), 1);
-    let written = product.server.take_records().iter().map(|record| record.write_units).sum::<f64>();
+    let written = product.records().iter().map(|record| record.write_units).sum::<f64>();
     let stored = session(&product, &access).await.refresh.unwrap();
     assert_eq!(stored.counter, 1, "one write took effect");
     assert!(written >= 1.0);

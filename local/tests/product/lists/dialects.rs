@@ -255,9 +255,9 @@ async fn a_page_of_the_three_dialects_costs_what_it_returns() {
         ] {
             // The first call reads the rules and the names, too.
             reader.page(list, query).await;
-            product.server.take_records();
+            product.records();
             let reply = reader.page(list, query).await;
-            let records = product.server.take_records();
+            let records = product.records();
             let operations: Vec<_> = records.iter().map(|record| record.operation.clone()).collect();
             let units: f64 = records.iter().map(|record| record.read_units).sum();
             measured.push((list, query, reply.status, operations.join(" "), units));

@@ -129,11 +129,12 @@ async fn leave_traces(owner: &By<'_>, they: &By<'_>, user: UserId) {
     they.does(200, "PATCH", "/v1/users/me", Some(json!({ "first_name": "Ninotschka" }))).await;
 
     let profile = json!({
-        "first_name": "Zdenka", "last_name": "Novakova", "external_id": "hr-4711", "language": "cs",
+        "first_name": "Zdenka", "last_name": "Novakova", "external_id": "hr-4711", "language": "de",
         "metadata": { "signature": "Zdenka N." }, "label": label["id"], "groups": [{ "id": group["id"] }],
     });
     let repeated = [("idempotency-key", "profile-4")];
-    assert_eq!(owner.call("PATCH", &path, &repeated, Some(profile)).await.status, 200);
+    let changed = owner.call("PATCH", &path, &repeated, Some(profile)).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
     owner.does(200, "PUT", &format!("{path}/picture"), Some(json!({ "picture": GIF }))).await;
     let change = json!({ "method": "update", "id": user.uuid(), "body": { "last_name": "Novakova" } });
     let batch = [("idempotency-key", "batch-4")];

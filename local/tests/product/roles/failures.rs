@@ -91,12 +91,12 @@ async fn a_deletion_that_is_refused_writes_nothing() {
     product.store.put(encode(&TenantKeys(ACME).tenant(), None, &fenced).unwrap()).await.unwrap();
     let admin = product.access("acme", "admin@acme.example").await;
     let user = product.access("acme", "user@acme.example").await;
-    product.server.take_records();
+    product.records();
     let held = RoleId::new(4);
     for (token, role, status) in [(&user, AUDITOR, 403), (&user, RoleId::new(99), 404), (&admin, held, 409)] {
         let refused = product.delete_role(token, ACME, role).await;
         assert_eq!(refused.status, status, "{refused:?}");
-        let records = product.server.take_records();
+        let records = product.records();
         let written = records.iter().filter(|record| !["BatchGetItem", "Query"].contains(&record.operation.as_str()));
         assert_eq!(written.count(), 0, "{status}: {records:?}");
     }
