@@ -73,7 +73,7 @@ const CALLERS: [(&str, &[u32]); 10] = [
 /// A call to a way: method, path, body. `<target>` stands for the UUID of a member with the role `plain`, who is in the group that
 /// confers nothing; `<gone>` for that of a removed member who held the prize; `<request>` for that of somebody who asks to join. The calls of other dialects have their numbers.
 type Way = (&'static str, &'static str, &'static str, &'static str);
-const WAYS: [Way; 44] = [
+const WAYS: [Way; 45] = [
     ("tenant: role", "PATCH", "/api/v1/tenant/<tenant>/user/<target>", r#"{"roleId": "prize"}"#),
     ("users: roles", "PUT", "/v1/users/<target>", r#"{"roles": ["prize"]}"#),
     ("directory: admin", "PUT", "/api/<slug>/v1/users/<target number>", r#"{"role": "ADMIN"}"#),
@@ -149,6 +149,7 @@ const WAYS: [Way; 44] = [
     ),
     ("a batch: a removed member", "POST", "/v1/users/batch", r#"{"changes": [{"method": "restore", "id": "<gone>"}]}"#),
     // What becomes of the lines of `IMPORTED` comes behind the status.
+    ("a webhook", "POST", "/v1/webhooks", r#"{"name": "W", "url": "https://hooks.example", "status": "disabled"}"#),
     ("an import", "POST", "/v1/users/import", r#"{"on_existing": "update"}"#),
     ("the tenant", "POST", "/v1/tenant/transfer-ownership", r#"{"to": "<target>"}"#),
     // What becomes of the calls of `ACTED` comes behind the status.
