@@ -15,6 +15,7 @@ mod docs;
 mod domains;
 mod escalation;
 mod failures;
+mod fuzz;
 mod harness;
 mod impersonation;
 mod imports;
