@@ -157,6 +157,9 @@ impl Export {
             if tenant.as_ref().is_some_and(|tenant| *tenant != says.tenant) || says.iss != last.iss {
                 return wrong("it is of another tenant".to_owned());
             }
+            if says.removed.as_ref().is_some_and(|removed| !removed.is_old_enough(says.until)) {
+                return wrong("it says that events are removed that are too young for that".to_owned());
+            }
             // Of events that are removed it shows nothing, unless it covers just these.
             if let Some((size, root)) = base.as_ref().filter(|(size, _)| says.size <= *size) {
                 if says.size == *size && says.root != *root {

@@ -225,7 +225,8 @@ impl<'a> Reader<'a> {
     }
 
     fn queue(&self, properties: &Value, at: &str) -> Result<Source> {
-        only_known(properties, &["Queue", "BatchSize", "FunctionResponseTypes"], at)?;
+        // There is one caller on a laptop: nobody competes with it.
+        only_known(properties, &["Queue", "BatchSize", "FunctionResponseTypes", "ScalingConfig"], at)?;
         if properties["FunctionResponseTypes"] != json!(["ReportBatchItemFailures"]) {
             return Err(format!("{at}.FunctionResponseTypes: not ReportBatchItemFailures").into());
         }

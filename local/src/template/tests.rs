@@ -306,8 +306,8 @@ fn what_is_not_understood_is_refused_by_name() {
     let statement = |rest: &str| format!("Policies: [{{ Statement: [{{ {rest} }}] }}]");
     for (properties, expected) in [
         (
-            "Events: { Queue: { Type: SQS } }".into(),
-            "ThingGetFunction.Events.Queue: events of type \"SQS\" are not supported",
+            "Events: { Queue: { Type: SNS } }".into(),
+            "ThingGetFunction.Events.Queue: events of type \"SNS\" are not supported",
         ),
         (
             "Events: { Http: { Type: HttpApi, Properties: { Method: GET, Path: /a } } }".into(),

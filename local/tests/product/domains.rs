@@ -222,7 +222,7 @@ async fn people_with_an_address_at_a_verified_domain_join() {
     let second_owner = By(&product, tenant.id, tenant.admin_token.clone());
     second_owner.does(200, "PATCH", &path, Some(json!({ "roles": ["admin"] }))).await;
     comes("dan@corp.example", 200).await;
-    owner.does(200, "PATCH", &format!("/v1/users/{}", second.uuid()), Some(json!({ "roles": ["user"] }))).await;
+    owner.does(200, "PATCH", &format!("/v1/users/{}", second.uuid()), Some(json!({ "roles": ["admin"] }))).await;
     comes("eva@corp.example", 403).await;
     // The setting of an owner counts again. Then nobody joins any more.
     owner.does(200, "PATCH", &path, Some(json!({ "roles": [] }))).await;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::id::hex;
+use crate::tenant::RETENTION_DAYS;
 use crate::time::Time;
 
 /// A tree as far as it takes to add a leaf: the roots of its whole subtrees, the largest first.
@@ -103,6 +104,11 @@ pub struct Removed {
 }
 
 impl Removed {
+    /// Whether a tenant can have it removed at a time: no retention is so short that younger events go.
+    pub fn is_old_enough(&self, now: Time) -> bool {
+        self.until.seconds() + i64::from(RETENTION_DAYS[0]) * 24 * 60 * 60 <= now.seconds()
+    }
+
     pub fn tree(&self) -> Option<Tree> {
         Tree::of(self.size, self.peaks.clone())
     }

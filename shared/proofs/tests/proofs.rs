@@ -170,7 +170,8 @@ fn each_action_is_allowed_to_somebody() {
     let kinds = requests.kinds.iter().zip(allowed);
     let never: Vec<String> = kinds.filter(|(_, allowed)| !allowed).map(|(kind, _)| name(kind)).collect();
     let keys = ["create", "end", "rotate", "take-over"].map(|it| format!("ApiKey Action::\"key:{it}\" ApiKey"));
-    let of_persons: Vec<_> = keys.into_iter().chain(["ApiKey Action::\"member:impersonate\" Member".to_owned()]).collect();
+    let of_persons: Vec<_> =
+        keys.into_iter().chain(["ApiKey Action::\"member:impersonate\" Member".to_owned()]).collect();
     assert_eq!(never, of_persons);
     assert!(requests.kinds.len() > 55);
 }

@@ -227,11 +227,16 @@ fn sign(tenant: &Tenant, covered: &mut Covered, signer: &Signer<'_>) -> Result<C
     covered.signed = covered.tree.size;
     covered.removed = covered.removing();
     signer.kid.clone_into(&mut covered.kid);
+    // Who can write the table cannot have us sign that events were removed which a tenant must keep.
+    let until = covered.until.ok_or_else(lost)?;
+    if covered.removed.as_ref().is_some_and(|removed| !removed.is_old_enough(until)) {
+        return Err(lost());
+    }
     let says = Statement {
         iss: signer.iss.to_owned(),
         tenant: tenant.id.uuid().to_string(),
         number: covered.number,
-        until: covered.until.ok_or_else(lost)?,
+        until,
         size: covered.tree.size,
         root: covered.tree.root(),
         removed: covered.removed.clone(),

@@ -6,7 +6,7 @@ use domain::claimed_domain::{Join, LOOKED_FOR, challenge};
 use domain::id::{DomainId, TenantId, UserId};
 use domain::join_request::State;
 use domain::member::change::Fields;
-use domain::policy::Action;
+use domain::policy::{self, Action};
 use domain::problem::Grant;
 use domain::{Catalog, ClaimedDomain, ClaimedDomainEdit, MemberEdit, Meta, Problem, Record, Status, Time};
 use futures_util::future::try_join;
@@ -248,6 +248,9 @@ pub async fn join(asked: &Asked<'_>, tenant: TenantId, joining: &Joining<'_>) ->
             fields: Fields { roles: "roles", ..Fields::default() },
             ..MemberEdit::default()
         };
+        // Only owners may say how people join: the author must still be one.
+        let claim = [Action::UpdateTenant { settings: ["domains"].into() }];
+        plan.decide_on(ClaimedDomain::KIND, &claim, &policy::tenant(tenant));
         let member = plan.add_member(&edit)?;
         *crate::lock(&joined) = Some(member.user);
         let (iss, sub) = joining.identity;

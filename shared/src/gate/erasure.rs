@@ -3,6 +3,7 @@
 //! Each piece only takes away, or puts in the place of an item what it would put there again. So a worker that takes over does the same
 //! piece once more, and two workers do no harm. The member's own record is the last: until then it says whom to look for.
 
+mod lines;
 mod person;
 
 use domain::id::UserId;
@@ -16,15 +17,14 @@ use domain::{
 };
 
 use super::facts::Unseen;
-use super::imports::{Part, Results};
 use super::jobs::{Worker, next};
 use super::list::{lost, sort_key};
 use super::plan::Plan;
 use super::{Caller, Deletion, Reads, Recorded};
 use crate::answer::Answer;
-use crate::table::key::{self, Key, Range, TenantKeys};
+use crate::table::key::{self, Range, TenantKeys};
 use crate::table::stored::{Reference, event_item};
-use crate::table::{Condition, Item, decode, encode, key_of};
+use crate::table::{Condition, Item, decode, key_of};
 use person::Person;
 
 /// How many items a piece reads at most.
@@ -35,10 +35,6 @@ pub type WithoutLines = fn(Format, &str, &dyn Fn(&str) -> bool) -> Option<String
 
 /// How many items a piece has done, and the sort key of the last one, unless the stage is over.
 type Done = (usize, Option<String>);
-
-fn is_export(task: &Task) -> bool {
-    matches!(task, Task::ExportUsers { .. } | Task::ExportEvents { .. })
-}
 
 /// The record stays one that other people can rely on.
 fn not_oneself() -> Denial {
@@ -127,6 +123,7 @@ pub(super) async fn piece(worker: &Worker<'_>, user: UserId, without: WithoutLin
         Stage::Identities => eraser.identities(after).await?,
         Stage::Answers => eraser.answers(after).await?,
         Stage::Events => eraser.events(after).await?,
+        Stage::Exports => eraser.exports(after).await?,
         Stage::Own => return eraser.own(&member).await,
     };
     if stage == Stage::Records && after.is_none() {
@@ -176,7 +173,7 @@ impl Eraser<'_> {
                 self.join_request(&decode(item)?).await?;
             } else if key::job_at(&key).is_some() {
                 let job: Job = decode(item)?;
-                let has_lines = is_export(&job.task) || matches!(job.task, Task::ImportUsers { .. });
+                let has_lines = lines::is_export(&job.task) || matches!(job.task, Task::ImportUsers { .. });
                 if has_lines {
                     self.lines(&job).await?;
                     // They can be many: enough for a piece.
@@ -215,54 +212,6 @@ impl Eraser<'_> {
             })
             .await?;
         self.chain(&request.subject()).await
-    }
-
-    /// The parts of an import, and the results of a job. A part of an export that has the person goes whole.
-    async fn lines(&self, job: &Job) -> Result<(), Problem> {
-        let Worker { asked, keys, job: own } = *self.worker;
-        if is_export(&job.task) && job.state != State::Done && job.meta.created_at <= own.meta.created_at {
-            return Err(Problem::Unavailable("an export is under way that can have the person".to_owned()));
-        }
-        for prefix in [keys.part(job.id, 0), keys.results(job.id, 0)] {
-            let (kind, _) = prefix.sk.split_once('#').unwrap_or_default();
-            let range = Range::of(Key { sk: format!("{kind}#"), ..prefix.clone() });
-            let mut after: Option<Key> = None;
-            loop {
-                let (items, more) = asked.table.page(&range, after.as_ref().map(|key| (key, None)), PIECE).await?;
-                for item in items {
-                    let key = key_of(&item)?;
-                    match kind {
-                        "PART" => self.part(&key, decode(item)?).await?,
-                        _ => self.results(&key, decode(item)?).await?,
-                    }
-                    after = Some(key);
-                }
-                if !more {
-                    break;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn part(&self, key: &Key, part: Part) -> Result<(), Problem> {
-        match (self.without)(part.format, &part.text, &|text| self.person.has_address(text)) {
-            Some(text) => self.put(encode(key, None, &Part { text, ..part })?).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn results(&self, key: &Key, mut results: Results) -> Result<(), Problem> {
-        if self.person.is_in(&results.text) {
-            return self.worker.asked.table.clear(std::slice::from_ref(key)).await;
-        }
-        let is_theirs = |text: &Option<String>| text.as_ref().is_some_and(|text| self.person.is_in(text));
-        let theirs = results.lines.iter_mut().filter(|line| is_theirs(&line.id) || is_theirs(&line.message));
-        let mut is_any = false;
-        for line in theirs {
-            (line.id, line.message, is_any) = (None, None, true);
-        }
-        if is_any { self.put(encode(key, None, &results)?).await } else { Ok(()) }
     }
 
     /// As whom an issuer knows the person.

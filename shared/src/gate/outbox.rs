@@ -20,8 +20,11 @@ pub const FAILS_FOR: i64 = 5 * 24 * 60 * 60;
 /// How long a change can be delivered again that could not be delivered, in seconds: 30 days.
 const KEPT_FOR: i64 = 30 * 24 * 60 * 60;
 
-/// How many undelivered changes one query reads.
+/// How many webhooks one query reads: more than a tenant can have.
 const AT_ONCE: i32 = 1_000;
+
+/// How many undelivered changes one query reads.
+const REPLAYED_AT_ONCE: i32 = 100;
 
 /// A change on its way to a webhook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,7 +83,8 @@ pub async fn webhooks(asked: &Asked<'_>, tenant: TenantId) -> Result<Vec<Webhook
 
 /// The deliveries that a change makes. `webhooks` are those of the tenant.
 pub fn deliveries(event: &Event, webhooks: &[Webhook]) -> Vec<Delivery> {
-    let hearing = webhooks.iter().filter(|webhook| webhook.hears_of(event));
+    // A test tells of itself already.
+    let hearing = webhooks.iter().filter(|it| it.hears_of(event) && !asks_for(event, it, "tested_at"));
     let tested = webhooks.iter().filter(|webhook| asks_for(event, webhook, "tested_at"));
     let heard = hearing.map(|webhook| Delivery::of(event, webhook.id, None));
     heard.chain(tested.map(|webhook| Delivery::of(event, webhook.id, Some(Asking::Test)))).collect()
@@ -106,22 +110,21 @@ pub struct Undelivered {
     pub expires_at: i64,
 }
 
-/// The changes that could not be delivered to a webhook, in the order in which that was given up; each with its item.
-pub async fn undelivered(asked: &Asked<'_>, webhook: &Webhook) -> Result<Vec<(Key, Delivery)>, Problem> {
+/// The first changes that could not be delivered to a webhook by a time, in the order in which that was given up; each with its item.
+pub async fn undelivered(asked: &Asked<'_>, webhook: &Webhook, by: Time) -> Result<Vec<(Key, Delivery)>, Problem> {
     let range = Range::of(TenantKeys(webhook.tenant).all_undelivered(webhook.id));
-    let (mut found, mut after) = (Vec::new(), None::<Key>);
-    loop {
-        let (items, more) = asked.table.page(&range, after.as_ref().map(|key| (key, None)), AT_ONCE).await?;
-        for item in items {
-            let key = crate::table::key_of(&item)?;
-            let Undelivered { delivery, .. } = decode(item)?;
-            after = Some(key.clone());
-            found.push((key, Delivery { asked: Some(Asking::Replay), ..delivery }));
+    let (items, _) = asked.table.page(&range, None, REPLAYED_AT_ONCE).await?;
+    let mut found = Vec::new();
+    for item in items {
+        let key = crate::table::key_of(&item)?;
+        let Undelivered { delivery, at, .. } = decode(item)?;
+        if at > by {
+            break;
         }
-        if !more {
-            return Ok(found);
-        }
+        let asked = delivery.asked.or(Some(Asking::Replay));
+        found.push((key, Delivery { asked, ..delivery }));
     }
+    Ok(found)
 }
 
 /// Forgets that changes could not be delivered: they are on their way again.
@@ -226,7 +229,8 @@ pub async fn give_up(asked: &Asked<'_>, delivery: &Delivery, why: &str) -> Resul
     let now: Time = (asked.clock)();
     let key = TenantKeys(delivery.tenant).undelivered(delivery.webhook, now, &delivery.id);
     let kept = Undelivered {
-        delivery: Delivery { asked: None, ..delivery.clone() },
+        // A test that is delivered again is still one.
+        delivery: Delivery { asked: delivery.asked.filter(|it| *it == Asking::Test), ..delivery.clone() },
         at: now,
         why: why.to_owned(),
         expires_at: now.seconds() + KEPT_FOR,

@@ -8,6 +8,9 @@ use super::{Service, variable};
 /// The most entries of one call.
 const AT_ONCE: usize = 10;
 
+/// The most bytes of the details of one call: 256 KB less what is beside them.
+const BYTES: usize = 200_000;
+
 /// The source of all entries.
 const SOURCE: &str = "rolecall";
 
@@ -41,7 +44,15 @@ impl Bus {
     /// # Errors
     /// Not all of them were taken.
     pub async fn publish(&self, changes: &[Published]) -> Result<(), Problem> {
-        for changes in changes.chunks(AT_ONCE) {
+        let mut rest = changes;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = |change: &&Published| {
+                bytes += change.detail.len();
+                bytes <= BYTES
+            };
+            let (changes, later) = rest.split_at(rest.iter().take(AT_ONCE).take_while(fits).count().max(1));
+            rest = later;
             let entry = |change: &Published| {
                 json!({
                     "Source": SOURCE,

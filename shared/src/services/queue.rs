@@ -1,5 +1,7 @@
 //! The queue of deliveries, in SQS. Messages of one group come in their order, one after the other.
 
+use std::collections::HashSet;
+
 use domain::Problem;
 use serde_json::{Value, json};
 
@@ -38,7 +40,13 @@ impl Queue {
     /// # Errors
     /// Not all of them were taken.
     pub async fn send(&self, messages: &[Message]) -> Result<(), Problem> {
-        for messages in messages.chunks(AT_ONCE) {
+        let mut rest = messages;
+        while !rest.is_empty() {
+            // No two of a group: if the queue took the second one only, they would not be in their order.
+            let mut groups = HashSet::new();
+            let count = rest.iter().take(AT_ONCE).take_while(|it| groups.insert(it.group.as_str())).count();
+            let (messages, later) = rest.split_at(count);
+            rest = later;
             let entry = |(place, message): (usize, &Message)| {
                 json!({
                     "Id": place.to_string(),

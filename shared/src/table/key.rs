@@ -244,6 +244,11 @@ impl TenantKeys {
         Key::new(self.partition(), numbered(ApiKey::KIND, key.number()))
     }
 
+    /// The partition and the prefix of the sort keys of all jobs.
+    pub fn jobs(self) -> Key {
+        Key::new(self.partition(), "JOB#")
+    }
+
     /// The partition and the prefix of the sort keys of all API keys.
     pub fn api_keys(self) -> Key {
         Key::new(self.partition(), "KEY#")

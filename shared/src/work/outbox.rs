@@ -94,7 +94,7 @@ impl App {
             let asked = self.asked_by_product(work);
             let changes = outbox::changes(&asked, work.keys()).await?;
             let mut known: HashMap<TenantId, Vec<Webhook>> = HashMap::new();
-            let (mut messages, mut again) = (Vec::new(), Vec::new());
+            let (mut messages, mut replays) = (Vec::new(), Vec::new());
             for change in &changes {
                 let webhooks = match known.entry(change.tenant) {
                     Entry::Occupied(known) => known.into_mut(),
@@ -102,14 +102,9 @@ impl App {
                 };
                 let cause = change.version.to_string();
                 messages.extend(outbox::deliveries(change, webhooks).iter().map(|it| message(it, &cause)));
-                if let Some(webhook) = outbox::replayed(change, webhooks) {
-                    for (key, delivery) in outbox::undelivered(&asked, webhook).await? {
-                        messages.push(message(&delivery, &cause));
-                        again.push(key);
-                    }
-                }
+                replays.extend(outbox::replayed(change, webhooks).map(|webhook| (webhook.clone(), change)));
             }
-            kept(&QUEUE, Queue::from_env)?.send(&messages).await?;
+            // The bus comes first: as long as it fails, nothing is sent to receivers again and again.
             if let Some(bus) = kept(&BUS, Bus::from_env)? {
                 let published = changes.iter().map(|change| {
                     let kind = cloudevent::kind(change);
@@ -117,8 +112,25 @@ impl App {
                 });
                 bus.publish(&published.collect::<Vec<_>>()).await?;
             }
-            outbox::forget(&asked, &again).await?;
-            Ok(json!({ "changes": changes.len(), "messages": messages.len() }))
+            let queue = kept(&QUEUE, Queue::from_env)?;
+            queue.send(&messages).await?;
+            let mut sent = messages.len();
+            for (webhook, change) in replays {
+                // What is sent is forgotten before the next ones are: a function that is stopped goes on behind them.
+                loop {
+                    let (keys, again): (Vec<_>, Vec<_>) =
+                        outbox::undelivered(&asked, &webhook, change.at).await?.into_iter().unzip();
+                    if keys.is_empty() {
+                        break;
+                    }
+                    let cause = change.version.to_string();
+                    let again: Vec<_> = again.iter().map(|delivery| message(delivery, &cause)).collect();
+                    queue.send(&again).await?;
+                    outbox::forget(&asked, &keys).await?;
+                    sent += again.len();
+                }
+            }
+            Ok(json!({ "changes": changes.len(), "messages": sent }))
         })
     }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Draft, Refusal};
 use crate::api_key::ApiKey;
+use crate::claimed_domain::ClaimedDomain;
 use crate::event::{Deed, Event, READING};
 use crate::group::Group;
 use crate::group::change::GroupEdit;
@@ -110,6 +111,7 @@ impl Rules {
             }
             OwnPolicy::KIND => judge(&[Action::ManagePolicies], &tenant),
             Issuer::KIND => judge(&[Action::ManageIssuers { of_deployment: false }], &tenant),
+            ClaimedDomain::KIND => judge(&[Action::UpdateTenant { settings: ["domains"].into() }], &tenant),
             Webhook::KIND => judge(&[Action::ManageWebhooks], &tenant),
             Thing::KIND => judge(&[Action::WriteEvents], &tenant),
             READING => judge(&[Action::ReadEvents], &tenant),

@@ -16,6 +16,8 @@ pub enum Stage {
     Answers,
     /// The events of the tenant.
     Events,
+    /// The exports of the record that began before that.
+    Exports,
     /// What is theirs alone, their own record at last.
     Own,
 }
@@ -27,7 +29,8 @@ impl Stage {
             Stage::Records => Stage::Identities,
             Stage::Identities => Stage::Answers,
             Stage::Answers => Stage::Events,
-            Stage::Events | Stage::Own => Stage::Own,
+            Stage::Events => Stage::Exports,
+            Stage::Exports | Stage::Own => Stage::Own,
         }
     }
 }

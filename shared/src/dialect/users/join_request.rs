@@ -2,6 +2,7 @@
 
 use domain::id::TenantId;
 use domain::join_request::State;
+#[cfg(feature = "openapi")]
 use domain::member::change::{MAX_GROUPS, MAX_ROLES};
 use domain::meta::MAX_NAME;
 use domain::problem::{Fault, Wrong};

@@ -53,6 +53,9 @@ impl Wire for Url {
     }
 }
 
+/// [`KINDS`], as an error names them. A test compares them.
+const ALL_KINDS: &str = "domain, group, issuer, job, join-request, key, label, member, policy, reading, role, session, tenant, thing, webhook";
+
 /// A kind of records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(transparent, inline))]
@@ -61,16 +64,19 @@ struct Kind(#[cfg_attr(feature = "openapi", schemars(with = "KindName"))] String
 /// The words of [`KINDS`], for the schema. A test compares them.
 #[cfg(feature = "openapi")]
 #[derive(schemars::JsonSchema)]
-#[schemars(rename = "EventKind", rename_all = "lowercase")]
+#[schemars(rename = "EventKind", rename_all = "kebab-case")]
 #[allow(dead_code, reason = "only its schema is used")]
 enum KindName {
+    Domain,
     Group,
     Issuer,
     Job,
+    JoinRequest,
     Key,
     Label,
     Member,
     Policy,
+    Reading,
     Role,
     Session,
     Tenant,
@@ -81,8 +87,7 @@ enum KindName {
 impl Wire for Kind {
     fn read(value: Value) -> Result<Self, Vec<Fault>> {
         let Verbatim(text) = Verbatim::<MAX_NAME>::read(value)?;
-        let all = "group, issuer, job, key, label, member, policy, role, session, tenant, thing, webhook";
-        if KINDS.contains(&text.as_str()) { Ok(Self(text)) } else { wrong(Wrong::NotOneOf(all)) }
+        if KINDS.contains(&text.as_str()) { Ok(Self(text)) } else { wrong(Wrong::NotOneOf(ALL_KINDS)) }
     }
 }
 
@@ -358,6 +363,7 @@ mod tests {
 
     #[test]
     fn filters_are_known_words() {
+        assert_eq!(ALL_KINDS, KINDS.join(", "));
         for kind in KINDS {
             assert!(Kind::read(json!(kind)).is_ok());
         }

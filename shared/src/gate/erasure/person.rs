@@ -42,10 +42,19 @@ impl Person {
         self.addresses.contains(&text.trim().to_lowercase())
     }
 
-    /// Whether a text has an address of theirs in it.
+    /// Whether a text has an address of theirs in it, and not only as a part of another address.
     pub fn is_addressed(&self, text: &str) -> bool {
         let text = text.to_lowercase();
-        self.addresses.iter().any(|it| text.contains(it.as_str()))
+        let is_whole = |(at, address): (usize, &str)| {
+            let (before, mut after) = (&text[..at], text[at + address.len()..].chars());
+            let goes_on = match after.next() {
+                // The end of a sentence, or a longer domain.
+                Some('.') => after.next().is_some_and(char::is_alphanumeric),
+                next => next.is_some_and(|it| it.is_alphanumeric() || it == '-'),
+            };
+            !goes_on && !before.ends_with(|it: char| it.is_alphanumeric() || "+.".contains(it))
+        };
+        self.addresses.iter().any(|address| text.match_indices(address.as_str()).any(is_whole))
     }
 
     /// Whether a text has an address or an id of theirs in it.
@@ -116,6 +125,12 @@ mod tests {
         for other in ["", r#"{"name":"Annabel Leeds","number":7,"externalId":"77"}"#, r#"{"email":"ben@acme.example"}"#]
         {
             assert!(!person.is_shown(other), "{other}");
+        }
+        for whole in ["to ann@acme.example.", "<ANN@acme.example>", "invite-ann@acme.example"] {
+            assert!(person.is_addressed(whole), "{whole}");
+        }
+        for part in ["joann@acme.example", "jo.ann@acme.example", "ann@acme.example.org", "ann@acme.examples"] {
+            assert!(!person.is_addressed(part), "{part}");
         }
         assert!(person.has_address(" ann@ACME.example") && !person.has_address("joann@acme.example"));
     }

@@ -1,10 +1,12 @@
 //! The check of a chain of events: versions without a gap, hashes that fit, and the end of the chain.
 
 use domain::chain::{Broken, Checked};
-use domain::id::{DomainId, GroupId, JobId, JoinRequestId, KeyId, LabelId, PolicyId, RoleId, UserId, parse_uuid};
+use domain::id::{
+    DomainId, GroupId, JobId, JoinRequestId, KeyId, LabelId, PolicyId, RoleId, UserId, WebhookId, parse_uuid,
+};
 use domain::{
     ApiKey, ClaimedDomain, Event, Group, Issuer, Job, JoinRequest, Label, Member, OwnPolicy, Problem, Record, Role,
-    Subject, Tenant, Thing,
+    Subject, Tenant, Thing, Webhook,
 };
 use serde::Deserialize;
 
@@ -178,6 +180,7 @@ fn record_of(keys: TenantKeys, subject: &Subject) -> Option<(Key, Option<u32>)> 
         OwnPolicy::KIND => id.and_then(|id| PolicyId::try_from(id).ok()).map(|id| keys.own_policy(id)),
         ApiKey::KIND => id.and_then(|id| KeyId::try_from(id).ok()).map(|id| keys.api_key(id)),
         ClaimedDomain::KIND => id.and_then(|id| DomainId::try_from(id).ok()).map(|id| keys.domain(id)),
+        Webhook::KIND => id.and_then(|id| WebhookId::try_from(id).ok()).map(|id| keys.webhook(id)),
         JoinRequest::KIND => id.and_then(|id| JoinRequestId::try_from(id).ok()).map(|id| keys.join_request(id)),
         Issuer::KIND => {
             let (uuid, number) = subject.id.split_once('.')?;

@@ -117,12 +117,14 @@ fn in_parts(mut text: String) -> Vec<String> {
     parts
 }
 
-/// The newest checkpoint that covers nothing behind the end of the export.
+/// The newest checkpoint that covers nothing behind the end of the export, and after which nothing more was removed.
 async fn covering(worker: &Worker<'_>, filters: &EventFilters) -> Result<Option<Checkpoint>, Problem> {
     let range = Range { descending: true, ..Range::of(worker.keys.checkpoints()) };
     let (items, _) = worker.asked.table.page(&range, None, CHECKPOINTS).await?;
     let checkpoints = items.into_iter().map(decode).collect::<Result<Vec<Checkpoint>, _>>()?;
-    Ok(checkpoints.into_iter().find(|checkpoint| Some(checkpoint.says.until) <= filters.to))
+    let removed = checkpoints.first().and_then(|newest| newest.says.removed.clone());
+    let covers = |it: &Checkpoint| Some(it.says.until) <= filters.to && it.says.removed == removed;
+    Ok(checkpoints.into_iter().find(covers))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::{ShownCheckpoint, ShownEvent};
 use crate::dialect::users::lines::row;
 use crate::gate::exports::events::RecordLine;
 
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 13] = [
     "id",
     "at",
     "subject_kind",
@@ -19,6 +19,7 @@ const COLUMNS: [&str; 12] = [
     "actor_kind",
     "actor_id",
     "actor_reason",
+    "impersonator_id",
     "request_id",
     "changes",
     "previous",
@@ -38,7 +39,7 @@ pub fn record_line(format: Format, tenant: TenantId, line: &RecordLine) -> Strin
 }
 
 /// In the order of [`COLUMNS`].
-fn cells(event: &Event, tenant: TenantId) -> [String; 12] {
+fn cells(event: &Event, tenant: TenantId) -> [String; 13] {
     let shown = ShownEvent::new(event, tenant, false);
     let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
     [
@@ -51,6 +52,7 @@ fn cells(event: &Event, tenant: TenantId) -> [String; 12] {
         shown.actor.kind.to_owned(),
         shown.actor.id.unwrap_or_default(),
         text(shown.actor.reason),
+        shown.actor.impersonator_id.unwrap_or_default(),
         shown.request_id.to_owned(),
         json!(shown.changes).to_string(),
         text(shown.previous),
