@@ -3,7 +3,6 @@
 mod receiver;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -83,10 +82,7 @@ async fn a_thousand_changes_arrive_in_order_whatever_the_receiver_does() {
         for _ in 0..15 {
             tokio::time::sleep(Duration::from_millis(300)).await;
             for function in ["events-publish", "webhooks-deliver"] {
-                for pid in product.server.pids(function) {
-                    // It may have ended already.
-                    let _ = Command::new("kill").args(["-9", &pid.to_string()]).stderr(Stdio::null()).status().unwrap();
-                }
+                product.kill(function);
             }
             receiver.restart().await;
         }
@@ -262,6 +258,8 @@ async fn the_queue_and_the_bus_can_be_those_of_another_server() {
     ] {
         product.server.set_variable(name, value);
     }
+    // It may be running already, because of the demo's changes.
+    product.kill("events-publish");
     let tenant = product.new_tenant("peers", 2).await;
     let receiver = Receiver::start(Manner::FirstFails).await;
     let (_, secret) = make(&product, &tenant, json!({ "name": "A", "url": receiver.url(), "kinds": ["group"] })).await;
@@ -281,13 +279,17 @@ async fn the_queue_and_the_bus_can_be_those_of_another_server() {
         serde_json::from_slice::<Value>(&answer.to_bytes()).unwrap_or_default()
     };
     for failures in [1, 0] {
-        let message = loop {
-            let received = ask("ReceiveMessage", json!({ "QueueUrl": queue, "AttributeNames": ["All"] })).await;
-            match received["Messages"].get(0) {
-                Some(message) => break message.clone(),
-                None => tokio::time::sleep(Duration::from_millis(100)).await,
+        let receive = async {
+            loop {
+                let received = ask("ReceiveMessage", json!({ "QueueUrl": queue, "AttributeNames": ["All"] })).await;
+                match received["Messages"].get(0) {
+                    Some(message) => break message.clone(),
+                    None => tokio::time::sleep(Duration::from_millis(100)).await,
+                }
             }
         };
+        let received = tokio::time::timeout(Duration::from_secs(30), receive).await;
+        let message = received.unwrap_or_else(|_| panic!("no message: {:#?}", product.lines.lock().unwrap()));
         let record = json!({
             "messageId": message["MessageId"],
             "receiptHandle": message["ReceiptHandle"],
