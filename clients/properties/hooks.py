@@ -399,6 +399,12 @@ def api_key():
 def webhook():
     new = {"name": f"spare {next(spares)}", "url": "https://hooks.example", "status": "disabled"}
     reply = of_owner("POST", "/v1/webhooks", new)
+    if reply.status_code == 422:
+        # A tenant can have 20: deletions that were refused have left some.
+        for spare in of_owner("GET", "/v1/webhooks").json()["data"]:
+            if spare["name"].startswith("spare "):
+                of_owner("DELETE", f"/v1/webhooks/{spare['id']}")
+        reply = of_owner("POST", "/v1/webhooks", new)
     assert reply.status_code == 201, f"the owner cannot make a webhook: {reply.text}"
     return reply.json()["id"]
 
