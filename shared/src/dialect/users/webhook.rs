@@ -106,7 +106,7 @@ impl Wire for Change {
 
 /// Whether it hears of changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(inline))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "WebhookWish"))]
 #[cfg_attr(feature = "openapi", schemars(rename_all = "lowercase"))]
 enum Wanted {
     Enabled,
