@@ -230,7 +230,7 @@ fn sign(tenant: &Tenant, covered: &mut Covered, signer: &Signer<'_>) -> Result<C
     // Who can write the table cannot have us sign that events were removed which a tenant must keep.
     let until = covered.until.ok_or_else(lost)?;
     if covered.removed.as_ref().is_some_and(|removed| !removed.is_old_enough(until)) {
-        return Err(lost());
+        return Err(Problem::Internal("events are to be removed that are too young for any retention".to_owned()));
     }
     let says = Statement {
         iss: signer.iss.to_owned(),

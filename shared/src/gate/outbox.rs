@@ -201,9 +201,7 @@ impl Addressed {
         };
         if self.webhook.status == Status::Enabled { disable(asked, &self.webhook, why).await } else { Ok(()) }
     }
-}
 
-impl Addressed {
     async fn keep(&self, asked: &Asked<'_>, failing: &Failing, condition: Condition) -> Result<(), Problem> {
         let key = TenantKeys(self.webhook.tenant).failing(self.webhook.id);
         asked.table.put_if(encode(&key, None, failing)?, condition).await.map(drop)

@@ -156,6 +156,7 @@ impl Facts {
     pub fn api_key(&self) -> Result<Unseen<'_, ApiKey>, Problem> {
         self.things.api_key.as_ref().filter(|key| !key.ended).map(Unseen).ok_or(Problem::NotFound("API key"))
     }
+
     /// The webhook that [`Reads`] named.
     ///
     /// # Errors

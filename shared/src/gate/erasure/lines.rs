@@ -13,12 +13,23 @@ pub(super) fn is_export(task: &Task) -> bool {
     matches!(task, Task::ExportUsers { .. } | Task::ExportEvents { .. })
 }
 
+/// That an export has ended: until then it can get the person.
+///
+/// # Errors
+/// [`Problem::Unavailable`]: it is under way, and the job goes on later.
+fn ended(export: &Job) -> Result<(), Problem> {
+    match export.state {
+        State::Done => Ok(()),
+        _ => Err(Problem::Unavailable("an export is under way that can have the person".to_owned())),
+    }
+}
+
 impl Eraser<'_> {
     /// The parts of an import, and the results of a job. A part of an export that has the person goes whole.
     pub(super) async fn lines(&self, job: &Job) -> Result<(), Problem> {
         let Worker { asked, keys, job: own } = *self.worker;
-        if is_export(&job.task) && job.state != State::Done && job.meta.created_at <= own.meta.created_at {
-            return Err(Problem::Unavailable("an export is under way that can have the person".to_owned()));
+        if is_export(&job.task) && job.meta.created_at <= own.meta.created_at {
+            ended(job)?;
         }
         for prefix in [keys.part(job.id, 0), keys.results(job.id, 0)] {
             let (kind, _) = prefix.sk.split_once('#').unwrap_or_default();
@@ -73,9 +84,7 @@ impl Eraser<'_> {
             let job: Job = decode(item)?;
             (done, last) = (done + 1, Some(keys.job(job.id).sk));
             if matches!(job.task, Task::ExportEvents { .. }) {
-                if job.state != State::Done {
-                    return Err(Problem::Unavailable("an export is under way that can have the person".to_owned()));
-                }
+                ended(&job)?;
                 self.lines(&job).await?;
                 // They can be many: enough for a piece.
                 return Ok((done, last));
