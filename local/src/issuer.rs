@@ -35,7 +35,8 @@ pub fn items(now: Time) -> Result<Vec<Item>> {
         audiences: [AUDIENCE.to_owned()].into(),
         clients: [].into(),
         algorithms: ["EdDSA".to_owned()].into(),
-        domains: ["acme.example", "globex.example"].map(str::to_owned).into(),
+        // The last one is no tenant's, until somebody claims it.
+        domains: ["acme.example", "globex.example", "corp.example"].map(str::to_owned).into(),
         refresh_tokens: true,
         refused_keys: [].into(),
         of_deployment: true,

@@ -256,6 +256,7 @@ fn by_seeding(tenant: TenantId, now: Time) -> Stamp {
         at: now,
         author: Author::Product("seed".to_owned()),
         impersonator: None,
+        approver: None,
         request: "seed".to_owned(),
         transaction: String::new(),
         secret: Uuid::new_v4().to_string(),

@@ -117,6 +117,7 @@ pub async fn issue(
         typ: kind,
         started: None,
         act: None,
+        approves: None,
     };
     let sign = |claims: &Claims| keys.sign(claims, "local");
     let token = sign(&claims).map_err(|error| error.to_string())?;

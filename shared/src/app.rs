@@ -1,5 +1,6 @@
 //! The state that a function keeps while it is warm: the connection, the keys, the catalogs.
 
+mod approval;
 mod entry;
 mod events;
 mod impersonation;
@@ -144,6 +145,9 @@ impl App {
         let credential = credential::verify(token, kind, &keys, &self.expected, (self.clock)())?;
         let _ = call.caller.set((credential.tenant, credential.holder)); // The first credential names the caller.
         let Credential { holder, tenant, slug, session, issued, impersonator, .. } = credential;
+        if let Some(by) = &impersonator {
+            let _ = call.impersonator.set(by.member);
+        }
         let proof = Proof { token: token.to_owned(), session, issued };
         Ok(match holder {
             Holder::Member(user) => Caller::new(user, tenant, slug, proof).impersonated(impersonator),
@@ -157,10 +161,11 @@ impl App {
     /// The caller by `Authorization: Bearer` with an access token, or with an API key.
     pub async fn bearer(&self, call: &Call) -> Result<Caller, Problem> {
         let token = call.header(header::AUTHORIZATION).and_then(credential::bearer);
-        match token.filter(|token| ShownKey::is_meant(token)) {
-            Some(key) => by_key(call, key).ok_or(Problem::Unauthenticated("no API key, or not the whole of it")),
-            None => self.verify(call, token, Kind::Access).await,
-        }
+        let caller = match token.filter(|token| ShownKey::is_meant(token)) {
+            Some(key) => by_key(call, key).ok_or(Problem::Unauthenticated("no API key, or not the whole of it"))?,
+            None => self.verify(call, token, Kind::Access).await?,
+        };
+        self.with_approval(call, caller).await
     }
 
     /// The caller by a bearer and an `x-session-token` of the same user in the same tenant.
@@ -189,7 +194,8 @@ impl App {
         }
         // The first name is one that no other site of the same domain can set.
         let cookie = call.cookie("__Host-session").or(call.cookie("session"));
-        self.verify(call, cookie, Kind::Session).await
+        let caller = self.verify(call, cookie, Kind::Session).await?;
+        self.with_approval(call, caller).await
     }
 
     /// Whether a cookie counts in this request.
@@ -312,7 +318,8 @@ impl App {
     fn verify_again(&self, caller: &Caller, keys: Option<&Item>) -> Result<(), Problem> {
         let keys = self.take_keys(keys)?;
         let mut tokens = caller.proofs.iter().map(|proof| &proof.token);
-        tokens.try_for_each(|token| credential::verify_signature(token, &keys, &self.expected).map(drop))
+        tokens.try_for_each(|token| credential::verify_signature(token, &keys, &self.expected).map(drop))?;
+        self.verify_approval_again(caller, &keys)
     }
 
     fn asked<'a>(&'a self, call: &'a Call, verify_again: &'a VerifyAgain<'a>) -> Asked<'a> {

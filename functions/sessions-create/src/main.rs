@@ -20,11 +20,19 @@ use shared::dialect::OAUTH;
 /// `member:impersonate` allows it, if the tenant's setting `impersonation` does. Nobody acts as an owner, or as a member who outranks them
 /// or has a permission that they do not have. You may then do what both of you may, until the session ends: at its time, with your own
 /// session, or with your right to act as the member. The member may end it, too.
+///
+/// `POST /v1/approvals`: approves a change that another member makes, for a policy of the tenant that asks for two people.
+///
+/// Nothing is written. The other member sends the approval in the header `X-Approval` of exactly that request, once. Both of you must be
+/// allowed to make the change at that moment, and your session must not have ended. The record names both.
+///
+/// Needs `member:read` of the other member.
 fn main() -> Result<(), lambda_http::Error> {
     shared::serve(&OAUTH, |app, call| match call.route.as_str() {
         "POST /oauth/revoke" => app.revoke(call),
         "POST /v1/invitations/accept" => app.accept_invitation(call),
         "POST /v1/users/{id}/impersonate" => app.impersonate(call),
+        "POST /v1/approvals" => app.give_approval(call),
         _ => app.tokens(call),
     })
 }
@@ -32,7 +40,7 @@ fn main() -> Result<(), lambda_http::Error> {
 #[test]
 fn description() {
     use openapi::{Operation, schema_of, uuid_in_header};
-    use shared::dialect::oauth::Impersonation;
+    use shared::dialect::oauth::{Approval, Impersonation};
     Operation::new(&OAUTH).route("POST /v1/sessions").tokens(openapi::JSON).describe();
     Operation::new(&OAUTH).route("POST /oauth/token").tokens(openapi::FORM).describe();
     Operation::new(&OAUTH).route("POST /oauth/revoke").revocation().describe();
@@ -41,4 +49,7 @@ fn description() {
     let impersonate = impersonate.header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header());
     let impersonate = impersonate.path("id", "The member's UUID.", schema_of::<shared::id::Uuid>());
     impersonate.impersonation(Impersonation::read).describe();
+    let approve = Operation::new(&OAUTH).route("POST /v1/approvals");
+    let approve = approve.header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header());
+    approve.approval(Approval::read).describe();
 }

@@ -200,9 +200,15 @@ async fn people_with_an_address_at_a_verified_domain_join() {
     // Another domain, one below it, and an address that nobody has verified.
     comes("eva@other.example", 403).await;
     comes("eva@sub.corp.example", 403).await;
+    // The issuer speaks for some domains only, whatever the tenant has verified.
+    let (others, claimed) = owner.claims("other.example", json!({ "join": "at_once" })).await;
+    put(&zone, &claimed);
+    look(&product).await;
+    owner.does(200, "POST", &format!("{others}/verify"), None).await;
+    comes("eva@other.example", 403).await;
     let unverified = sign_in(&product, "joins", "eva@corp.example", json!({ "email_verified": false })).await;
     assert_eq!(unverified.status, 403);
-    // Nobody becomes a member who is there already: the issuer does not speak for them.
+    // Who is there already stays what they are.
     let cia = owner
         .does(
             201,
@@ -211,7 +217,10 @@ async fn people_with_an_address_at_a_verified_domain_join() {
             Some(json!({ "email": "cia@corp.example", "status": "active", "roles": ["admin"] })),
         )
         .await;
-    comes("cia@corp.example", 403).await;
+    let tokens = comes("cia@corp.example", 200).await;
+    let as_cia = By(&product, tenant.id, tokens["access_token"].as_str().unwrap().to_owned());
+    let me = as_cia.does(200, "GET", "/v1/users/me", None).await;
+    assert_eq!((&me["id"], &me["roles"]), (&cia["id"], &json!(["admin"])));
     // Nobody comes back who was removed.
     owner.does(204, "DELETE", &format!("/v1/users/{}", cia["id"].as_str().unwrap()), None).await;
     comes("cia@corp.example", 403).await;
@@ -278,9 +287,9 @@ async fn with_approval_people_ask_and_somebody_lets_them_in() {
     assert_eq!(asking(&admin, "?q=B").await, [(bob.clone(), bobs.clone())]);
     let (anns, bobs) = (format!("/v1/join-requests/{anns}"), format!("/v1/join-requests/{bobs}"));
     assert_eq!(admin.does(200, "GET", "/v1/users?q=ann", None).await["data"], json!([]));
-    // This issuer does not speak for a member who has the address.
-    owner.does(201, "POST", "/v1/users", Some(json!({ "email": "cia@corp.example" }))).await;
-    is_told("cia@corp.example", DENIED).await;
+    // A member who has the address asks nobody.
+    owner.does(201, "POST", "/v1/users", Some(json!({ "email": "cia@corp.example", "status": "active" }))).await;
+    assert_eq!(comes("cia@corp.example").await.0, 200);
 
     // Who may invite nobody sees nobody. Who lets somebody in gives no more than they hold.
     user.does(403, "GET", "/v1/join-requests", None).await;

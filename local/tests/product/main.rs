@@ -1,6 +1,7 @@
 //! The product as its callers know it: HTTP in and out, with real function processes and a real engine.
 
 mod api_keys;
+mod approvals;
 mod batch;
 mod certification;
 mod client;

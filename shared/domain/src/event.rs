@@ -105,6 +105,9 @@ pub struct Event {
     /// Who acted as the author, if the author did not act themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub impersonator: Option<UserId>,
+    /// Who had approved the change before, if anybody had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approver: Option<UserId>,
     /// The id of the request that made the change.
     pub request: String,
     /// The random id of the transaction that made the change. It is the proof for a function whose write got no answer.
@@ -160,6 +163,7 @@ pub struct Stamp {
     pub at: Time,
     pub author: Author,
     pub impersonator: Option<UserId>,
+    pub approver: Option<UserId>,
     pub request: String,
     pub transaction: String,
     /// Random text that is kept nowhere. The salts of the events follow from it.
@@ -191,6 +195,7 @@ impl Stamp {
             at: self.at,
             author: self.author.clone(),
             impersonator: self.impersonator,
+            approver: self.approver,
             request: self.request.clone(),
             transaction: self.transaction.clone(),
             changes,
@@ -218,6 +223,7 @@ impl Stamp {
             at: self.at,
             author: self.author.clone(),
             impersonator: self.impersonator,
+            approver: self.approver,
             request: self.request.clone(),
             transaction: self.transaction.clone(),
             changes: [("of", of.into()), ("filters", filters)]

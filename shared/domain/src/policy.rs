@@ -188,9 +188,18 @@ pub fn member(member: &Member, catalog: &Catalog) -> Entity {
 
 /// A member as whom another one acts.
 pub fn impersonated(member: &Member, by: UserId, catalog: &Catalog) -> Entity {
+    with_second(member, "impersonator", by, catalog)
+}
+
+/// A member whose change another one has approved.
+pub fn approved(member: &Member, by: UserId, catalog: &Catalog) -> Entity {
+    with_second(member, "approver", by, catalog)
+}
+
+fn with_second(member: &Member, role: &'static str, second: UserId, catalog: &Catalog) -> Entity {
     let mut entity = self::member(member, catalog);
-    let by = format::Value::Entity { uid: Uid::new("Member", by) };
-    entity.attributes.insert(Cow::Borrowed("impersonator"), by);
+    let second = format::Value::Entity { uid: Uid::new("Member", second) };
+    entity.attributes.insert(Cow::Borrowed(role), second);
     entity
 }
 

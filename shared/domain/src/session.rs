@@ -26,7 +26,13 @@ pub const IMPERSONATED: [u32; 2] = [60, 60 * 60];
 /// The same if nobody says: 15 minutes.
 pub const IMPERSONATED_BY_DEFAULT: u32 = 15 * 60;
 
-/// The longest reason for it, in characters.
+/// How long somebody's approval of another member's change can be good, in seconds: 1 to 60 minutes.
+pub const APPROVED: [u32; 2] = [60, 60 * 60];
+
+/// The same if nobody says: 10 minutes.
+pub const APPROVED_BY_DEFAULT: u32 = 10 * 60;
+
+/// The longest reason for acting as another member, in characters.
 pub const MAX_REASON: usize = 500;
 
 /// A session, kept for as long as it can last.

@@ -248,6 +248,7 @@ mod tests {
             at: Time::from_millis(0),
             author: Author::Product(String::new()),
             impersonator: None,
+            approver: None,
             request: String::new(),
             transaction: String::new(),
             changes: std::collections::BTreeMap::new(),

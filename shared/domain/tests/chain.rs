@@ -24,6 +24,7 @@ fn event(version: u64, changes: &[(&str, Value, Value)]) -> Event {
         at: Time::from_millis(1_705_308_300_000 + version as i64),
         author: Author::Member(UserId::new(7)),
         impersonator: (version == 2).then(|| UserId::new(8)),
+        approver: (version == 3).then(|| UserId::new(9)),
         request: format!("request-{version}"),
         transaction: format!("transaction-{version}"),
         changes: changes.iter().map(change).collect(),

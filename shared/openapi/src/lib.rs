@@ -24,6 +24,7 @@ use serde_json::{Map, Value, json};
 use domain::Problem;
 use shared::Dialect;
 use shared::call::{MAX_BODY, MAX_IDEMPOTENCY_KEY};
+use shared::credential::MAX_TOKEN;
 use shared::dialect::{USERS, directory, membership, oauth, organization, tenant, users};
 use shared::json::{Faulty, MAX_SAFE_INTEGER, Object};
 
@@ -173,6 +174,13 @@ impl Operation {
             "The same request again under the same key within 24 hours gets the first answer again, and nothing is done \
              twice.",
             key,
+        )
+        .parameter(
+            "header",
+            "X-Approval",
+            false,
+            "The approval of another member, from `POST /v1/approvals`, for a policy of the tenant that asks for two people.",
+            json_schema!({ "type": "string", "minLength": 1, "maxLength": MAX_TOKEN, "pattern": "^[!-~]+$" }),
         )
     }
 

@@ -4,7 +4,9 @@ use domain::Problem;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::json;
-use shared::dialect::oauth::{Acceptance, Impersonation, Introspection, Revoked, ShownToken, TokenForm, Tokens};
+use shared::dialect::oauth::{
+    Acceptance, Approval, Impersonation, Introspection, Revoked, ShownApproval, ShownToken, TokenForm, Tokens,
+};
 use shared::json::{Faulty, Object};
 
 use crate::problems::{Scope, problems, scope_of};
@@ -80,6 +82,18 @@ impl Operation {
         for scope in [Scope::Any, Scope::Limited, Scope::New, Scope::Secrets] {
             self.problems_of(scope);
         }
+        self
+    }
+
+    /// A request to approve a change, with a credential.
+    pub fn approval(mut self, read: impl Fn(&mut Object) -> Result<Approval, Faulty>) -> Self {
+        let schema = self.body_schema(read);
+        self = self.taking(&schema);
+        let schema = self.schema::<ShownApproval>(SchemaSettings::draft2020_12().for_serialize());
+        let headers = ["x-request-id", "cache-control", "policy-notices"];
+        self.response(201, "Approved", Some((JSON, schema)), &headers);
+        self.object["security"] = json!([{ "bearer": [] }]);
+        self.problems_of(Scope::Any);
         self
     }
 

@@ -95,24 +95,22 @@ impl App {
         }
     }
 
-    /// The member who was proved: whom the issuer's `sub` has signed in before; the one with a verified address of one of the issuer's
-    /// domains; or one who joins by a verified address of one of the tenant's.
+    /// The member who was proved: whom the issuer's `sub` has signed in before; or else, by a verified address of one of the issuer's
+    /// domains, the one who has the address, or one who joins by a domain of the tenant's.
     async fn person(&self, asked: &Asked<'_>, trust: &mut Trust, proved: &Proved) -> Result<UserId, Problem> {
         if let Some(user) = trust.known {
             return Ok(user);
         }
         let domain = |email: &str| email.rsplit_once('@').map(|(_, domain)| domain.to_lowercase());
         let is_known = |email: &&String| domain(email).is_some_and(|domain| trust.issuer.domains.contains(&domain));
-        let member = match proved.email.as_ref().filter(is_known) {
-            Some(email) => sessions::member_at(asked, trust.tenant()?, email).await?,
-            None => None,
-        };
-        if let (None, Some(email)) = (member, &proved.email) {
-            let identity = (trust.issuer.iss.as_str(), proved.sign_in.subject.as_str());
-            trust.known = domains::join(asked, trust.tenant()?, &Joining { email, identity }).await?;
+        let nobody = Problem::Grant(Grant::Denied, "nobody with this `sub` or this verified address");
+        let Some(email) = proved.email.as_ref().filter(is_known) else { return Err(nobody) };
+        if let Some(user) = sessions::member_at(asked, trust.tenant()?, email).await? {
+            return Ok(user);
         }
-        let user = member.or(trust.known);
-        user.ok_or(Problem::Grant(Grant::Denied, "nobody with this `sub` or this verified address"))
+        let identity = (trust.issuer.iss.as_str(), proved.sign_in.subject.as_str());
+        trust.known = domains::join(asked, trust.tenant()?, &Joining { email, identity }).await?;
+        trust.known.ok_or(nobody)
     }
 
     /// Begins a session. `once` is the hash and the end of a token that gives no second one.

@@ -187,7 +187,13 @@ impl App {
     }
 
     /// The claims of a token that is made now: whose it is (`sub`, `sid`), and until when it is good.
-    fn claims(&self, tenant: &Tenant, (sub, sid): (String, String), typ: Kind, (now, exp): (i64, i64)) -> Claims {
+    pub(super) fn claims(
+        &self,
+        tenant: &Tenant,
+        (sub, sid): (String, String),
+        typ: Kind,
+        (now, exp): (i64, i64),
+    ) -> Claims {
         Claims {
             iss: self.expected.issuer.clone(),
             aud: self.expected.audience.clone(),
@@ -201,6 +207,7 @@ impl App {
             typ,
             started: None,
             act: None,
+            approves: None,
         }
     }
 

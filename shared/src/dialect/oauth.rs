@@ -1,5 +1,6 @@
 //! `oauth`: tokens, as OAuth 2.0 has them (RFC 6749, token exchange by RFC 8693).
 
+mod approval;
 mod impersonation;
 mod introspection;
 
@@ -17,6 +18,7 @@ use crate::http::call::Call;
 use crate::http::json::{Faulty, Object, Verbatim, Wire};
 use crate::http::{Dialect, Paging};
 
+pub use approval::{Approval, ShownApproval};
 pub use impersonation::Impersonation;
 pub use introspection::Introspection;
 

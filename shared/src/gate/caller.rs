@@ -7,6 +7,7 @@ use domain::problem::Denial;
 use domain::session::Impersonator;
 use domain::{ApiKey, Problem, Time};
 
+use super::approvals::{Approver, not_approved};
 use crate::api_key::ShownKey;
 use crate::table::key::{Key, TenantKeys};
 
@@ -19,6 +20,8 @@ pub struct Caller {
     identity: Identity,
     /// Who acts as the member, if it is not the member.
     impersonator: Option<Impersonator>,
+    /// Who has approved the change that the request asks for.
+    approver: Option<Approver>,
     pub(crate) proofs: Vec<Proof>,
 }
 
@@ -60,7 +63,7 @@ impl Caller {
     }
 
     fn alone(tenant: TenantId, identity: Identity) -> Self {
-        Self { tenant, slug: String::new(), identity, impersonator: None, proofs: Vec::new() }
+        Self { tenant, slug: String::new(), identity, impersonator: None, approver: None, proofs: Vec::new() }
     }
 
     /// The same member, as whom somebody acts.
@@ -71,6 +74,25 @@ impl Caller {
     /// Who acts as the member, if it is not the member.
     pub(crate) fn impersonator(&self) -> Option<&Impersonator> {
         self.impersonator.as_ref()
+    }
+
+    /// The same member, with who has approved what they ask for. Nobody approves what they do themselves, and nobody acts as another
+    /// member by an approval.
+    ///
+    /// # Errors
+    /// The approval does not count.
+    pub(crate) fn approved(self, approver: Approver) -> Result<Self, Problem> {
+        match self.member() {
+            Some(user) if user != approver.member && self.impersonator.is_none() => {
+                Ok(Self { approver: Some(approver), ..self })
+            }
+            _ => Err(not_approved()),
+        }
+    }
+
+    /// Who has approved the change that the request asks for.
+    pub(crate) fn approver(&self) -> Option<&Approver> {
+        self.approver.as_ref()
     }
 
     /// The member of a session whose refresh token is shown.
@@ -188,6 +210,7 @@ impl Caller {
         match &self.identity {
             Identity::Member(user) => {
                 let behind = self.impersonator.iter().map(|by| by.member);
+                let behind = behind.chain(self.approver.iter().map(|by| by.member));
                 [*user].into_iter().chain(behind).map(|user| self.keys().member(user)).collect()
             }
             Identity::Key(key) => {
@@ -203,7 +226,7 @@ impl Caller {
     }
 
     /// When that session began, in seconds since the epoch.
-    pub(super) fn since(&self) -> i64 {
+    pub(crate) fn since(&self) -> i64 {
         self.proofs.first().map_or(0, |proof| proof.issued)
     }
 

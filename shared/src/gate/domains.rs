@@ -261,7 +261,7 @@ pub async fn join(asked: &Asked<'_>, tenant: TenantId, joining: &Joining<'_>) ->
     let reads = Reads { domain: Some(domain.id), join_request, ..Reads::person(joining.email) }.unshown();
     match super::change(asked, &who, &reads, &Conditions::default(), &plan).await {
         Ok(_) => Ok(crate::lock(&joined).take()),
-        // Another sign-in of the same person was quicker. Or it is the address of a member, for whom this issuer does not speak.
+        // Another sign-in of the same person was quicker. Or somebody else has got the address meanwhile.
         Err(Problem::Exists(_)) => {
             let (iss, sub) = joining.identity;
             let known: Option<Reference<_>> = asked.table.read(&TenantKeys(tenant).identity(iss, sub)).await?;

@@ -54,11 +54,11 @@ pub enum By {
 }
 
 impl By {
-    /// Whether they are the author of an event, or acted as the author.
+    /// Whether they are the author of an event, acted as the author, or had approved the change.
     fn is(self, event: &Event) -> bool {
         match (self, &event.author) {
             (By::Member(user), Author::Member(author) | Author::User(author)) => {
-                user.is_some() && (user == Some(*author) || user == event.impersonator)
+                user.is_some() && [Some(*author), event.impersonator, event.approver].contains(&user)
             }
             (By::Key(key), Author::Key(author)) => {
                 key.is_some_and(|key| key.uuid_in(event.tenant).to_string() == *author)

@@ -13,6 +13,7 @@ use domain::{Catalog, Known, Member, Names, Problem, Record, Role, Rules, Tenant
 use uuid::Uuid;
 
 use super::api_keys::note_use;
+use super::approvals::Approval;
 use super::list::Shown;
 use super::people::People;
 use super::principal::{Acting, Principal, Who, stranger};
@@ -66,6 +67,7 @@ pub struct Facts {
     names: Names,
     pub(super) things: Things,
     pub(super) people: People,
+    pub(super) approval: Option<Approval>,
     pub(super) new_tenant: Option<(TenantId, MembershipId)>,
     /// Whether there is a tenant with the slug that [`Reads::new_tenant`] named.
     pub(super) is_slug_taken: bool,
@@ -110,6 +112,7 @@ impl Facts {
         let slug_key = reads.new_tenant.as_ref().map(|slug| key::slug(slug));
         let once_key = reads.once.as_ref().map(|hash| key::exchanged(hash));
         let wanted = wanted.chain(Things::keys(keys, reads)).chain(slug_key.clone()).chain(once_key.clone());
+        let wanted = wanted.chain(Approval::key(who));
         let wanted = wanted.chain(pictures.map(|user| keys.picture(*user)));
         let mut found = asked.table.get(wanted.chain(asked.verify_again.map(|_| key::jwks()))).await?;
         if let Some(verify_again) = asked.verify_again {
@@ -120,9 +123,11 @@ impl Facts {
         let acting = who.acting(&found, now)?;
         let tenant: Tenant = decode(found.remove(&tenant_key).ok_or_else(stranger)?)?;
         let is_too_old = |caller: &Caller| caller.proofs.iter().any(|it| tenant.is_session_too_old(it.issued, now));
-        if matches!(acting, Acting::Member(..)) && who.caller().is_some_and(is_too_old) {
+        let is_of_member = matches!(acting, Acting::Member(..) | Acting::Approved(..));
+        if is_of_member && who.caller().is_some_and(is_too_old) {
             return Err(Problem::Unauthenticated("the session is older than the tenant allows"));
         }
+        let approval = Approval::of(who, &mut found, &tenant, now)?;
         if !reads.of_deleted_tenant {
             tenant.is_live()?;
         }
@@ -185,6 +190,7 @@ impl Facts {
                 at: now,
                 author: principal.author.clone(),
                 impersonator: principal.impersonator,
+                approver: principal.approver,
                 request: asked.request.to_owned(),
                 transaction: Uuid::new_v4().to_string(),
                 secret: Uuid::new_v4().to_string(),
@@ -197,6 +203,7 @@ impl Facts {
             names,
             things,
             people,
+            approval,
             new_tenant,
             is_slug_taken,
             is_exchanged,

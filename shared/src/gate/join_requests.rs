@@ -47,7 +47,7 @@ pub(super) async fn ask(asked: &Asked<'_>, by: &ClaimedDomain, joining: &Joining
         let facts = plan.facts();
         let Unseen(now) = facts.domain()?;
         let may_ask = now.join == Join::OnApproval && now.verified_at.is_some();
-        // This issuer does not speak for a member who has the address.
+        // A member can have got the address meanwhile.
         if !may_ask || facts.member_at(email).is_ok() || !facts.tenant().takes_address(email) {
             return Err(DENIED);
         }

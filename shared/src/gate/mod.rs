@@ -7,6 +7,7 @@
 //! action, checks the facts again in the transaction, numbers the version, chains the event, and writes.
 
 pub mod api_keys;
+mod approvals;
 pub mod bootstrap;
 pub mod budget;
 mod caller;
@@ -55,6 +56,7 @@ use crate::table::fence::Fact;
 use crate::table::meter::Meter;
 use crate::table::{CONTENDED, Committed, Item, Pause, Table, Transaction};
 
+pub(crate) use approvals::{Approver, not_approved};
 pub use caller::Caller;
 pub(crate) use caller::{KeyProof, Proof};
 pub(crate) use conditions::names_tag;
@@ -129,6 +131,7 @@ pub async fn change(
             put_in_force(asked.table, facts.facts()).await?;
             return Ok(answer);
         }
+        facts.is_approval_unused()?;
         let decide = |facts: &Facts| decide(facts, plan, if_match, conditions.idempotency.as_ref());
         let mut decided = decide(&facts);
         if let Ok((_, allowed)) = &decided
@@ -235,6 +238,7 @@ fn transaction<'a>(table: Table<'a>, facts: &Facts, allowed: &Allowed) -> Result
         }
         let own = allowed.written.iter().find(|written| written.is_of_tenant());
         transaction.tenant(facts.tenant(), &allowed.tenant, own)?;
+        facts.use_approval(&mut transaction)?;
     }
     if let Some(accepts) = &allowed.accepts {
         accepts.write(&mut transaction)?;

@@ -119,9 +119,10 @@ async fn past<'e>(asked: &Asked<'_>, facts: &Facts, draft: &Draft, events: &'e [
         match &event.author {
             Author::Member(_) => {
                 let member = decode::<Member>(item).ok().filter(Member::is_present)?;
-                Some(match event.impersonator {
-                    Some(by) => policy::impersonated(&member, by, facts.catalog()),
-                    None => facts.entity(&member),
+                Some(match (event.impersonator, event.approver) {
+                    (Some(by), _) => policy::impersonated(&member, by, facts.catalog()),
+                    (None, Some(by)) => policy::approved(&member, by, facts.catalog()),
+                    (None, None) => facts.entity(&member),
                 })
             }
             _ => decode::<ApiKey>(item).ok().map(|key| facts.entity(&key)),

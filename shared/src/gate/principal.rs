@@ -11,6 +11,7 @@ use domain::problem::Denial;
 use domain::{Actor, ApiKey, Member, Problem, Record, Rules, Time, policy};
 
 use super::Caller;
+use super::approvals::{Approver, not_approved};
 use crate::table::fence::Fact;
 use crate::table::key::{Key, TenantKeys};
 use crate::table::{Item, decode};
@@ -31,6 +32,8 @@ pub(super) enum Acting {
     For(Box<Acting>, String),
     /// A member, and who acts as them; without anybody if they act themselves.
     Member(Box<Member>, Option<Box<Member>>),
+    /// A member, and who has approved what they do.
+    Approved(Box<Member>, Box<Member>),
     /// An API key, and who made it; without them if it is the tenant's own.
     Key(Box<ApiKey>, Option<Box<Member>>),
 }
@@ -48,6 +51,11 @@ impl Who<'_> {
             Who::Caller(caller) => Some(caller),
             Who::For(..) | Who::Product(..) => None,
         }
+    }
+
+    /// Who has approved what the caller asks for.
+    pub(super) fn approver(&self) -> Option<&Approver> {
+        self.caller().and_then(Caller::approver)
     }
 
     /// The items that tell what they may do now.
@@ -88,7 +96,13 @@ impl Who<'_> {
                 let behind = member(by.member)?.filter(|behind| behind.has_session(&by.session, now));
                 behind.map(Box::new).ok_or(Problem::Unauthenticated("the session of who acts as the member has ended"))
             });
-            Acting::Member(me.into(), behind.transpose()?)
+            match caller.approver() {
+                Some(approver) => {
+                    let by = member(approver.member)?.filter(|by| by.has_session(&approver.proof.session, now));
+                    Acting::Approved(me.into(), by.ok_or_else(not_approved)?.into())
+                }
+                None => Acting::Member(me.into(), behind.transpose()?),
+            }
         };
         Ok(match self {
             Who::For(_, why) => Acting::For(acting.into(), why.clone()),
@@ -99,13 +113,14 @@ impl Who<'_> {
 
 /// The decision is for them.
 pub struct Principal {
-    /// Each of them must be allowed: an API key, and who made it; a member, and who acts as them. None is the product itself: its changes
-    /// were decided when somebody asked for them.
+    /// Each of them must be allowed: an API key, and who made it; a member, and who acts as them or has approved what they do. None is the
+    /// product itself: its changes were decided when somebody asked for them.
     entities: Vec<Entity>,
     /// What is told if the second of them may not do a thing.
     second: &'static str,
     pub(super) author: Author,
     pub(super) impersonator: Option<UserId>,
+    pub(super) approver: Option<UserId>,
     actor: Option<Actor>,
     facts: Vec<Fact>,
 }
@@ -130,6 +145,7 @@ impl Principal {
                 second: "",
                 author: Author::Member(me.user),
                 impersonator: None,
+                approver: None,
                 actor: Some(Actor::from(&**me)),
                 facts: vec![Fact::authority(me)],
             },
@@ -138,10 +154,22 @@ impl Principal {
                 second: "The member may do that, and you may not.",
                 author: Author::Member(me.user),
                 impersonator: Some(by.user),
+                approver: None,
                 actor: Some(Actor::from(&**me)),
                 facts: vec![Fact::authority(me), Fact::authority(by)],
             },
-            Acting::Member(..) => return Err(stranger()),
+            // Two people agree: each is the other's approver.
+            Acting::Approved(me, by) if me.is_present() && by.is_present() => Self {
+                entities: vec![policy::approved(me, by.user, rules), policy::approved(by, me.user, rules)],
+                second: "You may do that, and the member who approved it may not.",
+                author: Author::Member(me.user),
+                impersonator: None,
+                approver: Some(by.user),
+                actor: Some(Actor::from(&**me)),
+                facts: vec![Fact::authority(me), Fact::authority(by)],
+            },
+            Acting::Approved(me, _) if me.is_present() => return Err(not_approved()),
+            Acting::Member(..) | Acting::Approved(..) => return Err(stranger()),
             // A record names no person as the author of what a key does.
             Acting::Key(key, maker) => Self {
                 entities: [key.entity(tenant, rules)]
@@ -151,6 +179,7 @@ impl Principal {
                 second: "The member who made the API key may not do that.",
                 author: Author::Key(key.id.uuid_in(tenant).to_string()),
                 impersonator: None,
+                approver: None,
                 actor: None,
                 facts: [Fact::of_key(key)].into_iter().chain(maker.as_deref().map(Fact::authority)).collect(),
             },
@@ -166,7 +195,8 @@ impl Principal {
 
     fn product(why: &str) -> Self {
         let author = Author::Product(why.to_owned());
-        Self { entities: Vec::new(), second: "", author, impersonator: None, actor: None, facts: Vec::new() }
+        let (impersonator, approver, actor) = (None, None, None);
+        Self { entities: Vec::new(), second: "", author, impersonator, approver, actor, facts: Vec::new() }
     }
 
     /// Decides for each of them; the notices of all.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use domain::id::{TenantId, Uuid, hex, parse_uuid};
+use domain::id::{TenantId, UserId, Uuid, hex, parse_uuid};
 use domain::problem::{Fault, Problem, Wrong};
 use lambda_http::LambdaEvent;
 use lambda_http::http::header;
@@ -84,6 +84,8 @@ pub struct Call {
     /// The tenant and the holder of the first verified credential, for the log. An API key is verified later, by the gate: in the line of
     /// a 401 it is only what the key says of itself.
     pub caller: OnceLock<(TenantId, Holder)>,
+    /// Who acts as that member, for the log.
+    pub impersonator: OnceLock<UserId>,
     pub started: Instant,
     /// When the answer must be on its way.
     pub deadline: Instant,
@@ -121,6 +123,7 @@ impl Call {
             request_id,
             trace: context.xray_trace_id.filter(|trace| is_trace(trace)),
             caller: OnceLock::new(),
+            impersonator: OnceLock::new(),
             started,
             deadline: started + left.saturating_sub(RESERVE),
             route: request.route_key.unwrap_or_default(),
@@ -334,11 +337,29 @@ impl Call {
     }
 
     fn fingerprint(&self, body: &[u8]) -> String {
-        let mut hash = Sha256::new();
-        for part in [self.method.as_bytes(), self.path.as_bytes(), self.query.as_bytes(), body] {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
-        hex(&hash.finalize())
+        fingerprint([&self.method, &self.path, &self.query], body)
     }
+
+    /// What the request asks for, as an approval names it: [`change_asked`] of it. `None` if its body is no JSON.
+    pub fn change_asked(&self) -> Option<String> {
+        let body = self.body.as_deref().ok()?;
+        let body = if body.is_empty() { Value::Null } else { json::read_strict(body)? };
+        Some(change_asked([&self.method, &self.path, &self.query], body))
+    }
+}
+
+/// SHA-256 of a method, a path, a query and a body, in hex. Of the body, neither the spaces nor the order of members count.
+pub(crate) fn change_asked(head: [&str; 3], mut body: Value) -> String {
+    body.sort_all_objects();
+    fingerprint(head, body.to_string().as_bytes())
+}
+
+/// SHA-256 of the parts, in hex, and of where each begins.
+fn fingerprint(head: [&str; 3], body: &[u8]) -> String {
+    let mut hash = Sha256::new();
+    for part in head.map(str::as_bytes).into_iter().chain([body]) {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hex(&hash.finalize())
 }

@@ -40,9 +40,11 @@ pub enum Kind {
     Access,
     /// For a cookie or the `x-session-token` header.
     Session,
+    /// For the `x-approval` header: the user has approved a change that somebody else makes.
+    Approval,
 }
 
-/// The claims of our tokens, all required but the last two.
+/// The claims of our tokens, all required but the last three.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     pub iss: String,
@@ -65,6 +67,18 @@ pub struct Claims {
     /// Who acts as the user, if it is not the user (RFC 8693, section 4.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<Act>,
+    /// What the user has approved. Only an approval has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approves: Option<Approved>,
+}
+
+/// The change that an approval is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approved {
+    /// The UUID of the member who may make it.
+    pub by: String,
+    /// [`Call::change_asked`](crate::http::call::Call::change_asked).
+    pub change: String,
 }
 
 /// Who acts as another user.
@@ -227,6 +241,13 @@ pub struct Expected {
     pub audience: String,
 }
 
+impl Expected {
+    /// Those of approvals. They are for the issuer alone: another service that takes our tokens takes none of them.
+    pub fn of_approvals(&self) -> Self {
+        Self { issuer: self.issuer.clone(), audience: self.issuer.clone() }
+    }
+}
+
 /// The `kid` that a token claims to be signed with.
 pub fn kid(token: &str) -> Result<String, Problem> {
     header(token).map(|header| header.kid)
@@ -326,7 +347,7 @@ fn signed(token: &str, keys: &Keys, expected: &Expected) -> Result<Claims, Probl
 
     let claims = token.split('.').nth(1).and_then(part::<Claims>);
     let claims = claims.ok_or(refuse("a token with a missing, repeated or malformed claim"))?;
-    if claims.typ == Kind::Session && !header.says(JWT) {
+    if claims.typ != Kind::Access && !header.says(JWT) {
         return Err(FOREIGN);
     }
     Ok(claims)

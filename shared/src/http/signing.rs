@@ -230,6 +230,7 @@ mod tests {
             typ: Kind::Access,
             started: Some(1_000),
             act: None,
+            approves: None,
         };
         let token = keys.sign(&claims, "app").unwrap();
         let set = Keys::parse(&json!({ "keys": [public] }).to_string()).unwrap();

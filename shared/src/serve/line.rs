@@ -37,6 +37,9 @@ struct Line<'a> {
     /// The number of the API key that calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<u32>,
+    /// The number of who acts as the caller.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    impersonator: Option<u32>,
     status: u16,
     outcome: &'static str,
     /// The policy that denied.
@@ -95,6 +98,7 @@ pub(super) fn request(call: &Call, now: Time, status: u16, problem: Option<&Prob
         tenant: tenant.map(TenantId::number),
         caller,
         key,
+        impersonator: call.impersonator.get().map(|by| by.number()),
         status,
         outcome: problem.map_or("ok", Problem::code),
         rule: match problem {
@@ -228,6 +232,7 @@ mod tests {
             tenant: None,
             caller: None,
             key: None,
+            impersonator: None,
             status: 200,
             outcome: "ok",
             rule: None,

@@ -55,6 +55,12 @@ async fn a_tenant_trusts_an_issuer_of_its_own() {
     assert_eq!(tokens.status, 200, "{}", tokens.json());
     let tokens = tokens.json();
     assert_eq!(me(&product, text(&tokens, "access_token")).await.json()["email"], "user@acme.example");
+    // Nor does it show in which other tenants the person is. Those that know the same `sub` are shown.
+    let tenants = async || {
+        let list = product.users(text(&tokens, "access_token"), ACME, ("GET", "/v1/tenants"), &[], None).await.json();
+        list["data"].as_array().unwrap().iter().map(|it| text(it, "slug").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(tenants().await, ["acme"]);
     let foreign = provider.id_token("1", "user@globex.example");
     assert_eq!(refused(exchange(&product, &foreign, "globex").await), (400, "invalid_target".to_owned()));
     assert_eq!(globex.call("GET", &path, None).await.status, 404);
@@ -64,6 +70,8 @@ async fn a_tenant_trusts_an_issuer_of_its_own() {
     // Its keys are fetched anyway: a change of the entry, and another tenant that trusts it, are no reason to fetch them again.
     let fetched = provider.fetched.load(Ordering::SeqCst);
     assert_eq!(globex.call("POST", "/v1/issuers", Some(new.clone())).await.status, 201);
+    assert_eq!(exchange(&product, &token(), "globex").await.status, 200);
+    assert_eq!(tenants().await, ["acme", "globex"]);
     let only_others = acme.call("PATCH", &path, Some(json!({ "clients": ["another"] }))).await;
     assert_eq!((only_others.status, &only_others.json()["version"]), (200, &json!(2)));
     product.server.invoke("issuers-fetch", &json!({ "time": "2026-11-28T00:00:00Z" })).await.unwrap();

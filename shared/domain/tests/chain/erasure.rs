@@ -36,6 +36,7 @@ fn lived(rng: &mut fastrand::Rng) -> (Member, Vec<Event>, Vec<String>) {
             at: Time::from_millis(number),
             author: Author::Member(UserId::new(7)),
             impersonator: None,
+            approver: None,
             request: "r".to_owned(),
             transaction: "t".to_owned(),
             secret: format!("secret-{number}"),

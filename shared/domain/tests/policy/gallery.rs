@@ -82,8 +82,8 @@ fn gives<'a>(role: &'a str, rank: u8) -> Action<'a> {
 }
 
 #[test]
-fn there_are_ten_and_each_may_be_written() {
-    assert_eq!(gallery().len(), 10);
+fn there_are_eleven_and_each_may_be_written() {
+    assert_eq!(gallery().len(), 11);
     for (title, text) in gallery() {
         assert!(admit(text).is_ok(), "{title}: {:?}", admit(text));
         assert!(text.contains("@notice("), "{title}");
@@ -99,6 +99,18 @@ fn each_does_what_its_title_says() {
     it.refuses(true, &it.entity(&admin), &gives("admin", 2), &it.entity(&user));
     it.refuses(false, &it.entity(&owner), &gives("admin", 2), &it.entity(&user));
     it.refuses(false, &it.entity(&admin), &gives("user", 1), &it.entity(&user));
+
+    let it = Under::new("Two people for owners");
+    let second = member(9, [role::OWNER]);
+    let approved = policy::approved(&owner, second.user, &it.rules);
+    let tenant = policy::tenant(TenantId::new(1));
+    for (principal, is_refused) in [(it.entity(&owner), true), (approved, false)] {
+        it.refuses(is_refused, &principal, &gives("owner", 3), &it.entity(&user));
+        it.refuses(is_refused, &principal, &Action::Remove, &it.entity(&second));
+        it.refuses(is_refused, &principal, &Action::ManagePolicies, &tenant);
+        it.refuses(false, &principal, &gives("admin", 2), &it.entity(&user));
+        it.refuses(false, &principal, &Action::Remove, &it.entity(&user));
+    }
 
     for (when, is_refused) in [
         (WEDNESDAY, false),
@@ -154,7 +166,6 @@ fn each_does_what_its_title_says() {
     it.refuses(false, &it.entity(&owner), &gives("user", 1), &it.entity(&guest));
 
     let it = Under::new("No sign-in without a second factor");
-    let tenant = policy::tenant(TenantId::new(1));
     for (amr, is_refused) in [("pwd", true), ("mfa", false)] {
         let sign_in = SignIn {
             issuer: "https://id.example".to_owned(),

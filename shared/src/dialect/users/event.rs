@@ -125,17 +125,23 @@ struct ShownActor<'a> {
     /// The UUID of who acted as the member. Not there if the member acted themselves.
     #[serde(skip_serializing_if = "Option::is_none")]
     impersonator_id: Option<String>,
+    /// The UUID of the member who had approved the change before. Not there if nobody had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approver_id: Option<String>,
 }
 
 impl<'a> ShownActor<'a> {
     fn new(event: &'a Event, tenant: TenantId) -> Self {
-        let impersonator_id = event.impersonator.map(|by| by.uuid().to_string());
-        let by = |kind, id| Self { kind, id: Some(id), reason: None, impersonator_id };
+        let [impersonator_id, approver_id] =
+            [event.impersonator, event.approver].map(|by| by.map(|by| by.uuid().to_string()));
+        let by = |kind, id| Self { kind, id: Some(id), reason: None, impersonator_id, approver_id };
         match &event.author {
             Author::Member(user) => by("member", user.uuid().to_string()),
             Author::User(user) => by("user", user.uuid().to_string()),
             Author::Key(id) => by("key", shown_id(ApiKey::KIND, id, tenant)),
-            Author::Product(reason) => Self { kind: "product", id: None, reason: Some(reason), impersonator_id: None },
+            Author::Product(reason) => {
+                Self { kind: "product", id: None, reason: Some(reason), impersonator_id: None, approver_id: None }
+            }
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use domain::id::RoleId;
-use domain::{Catalog, Entry, Member, Problem, Tenant};
+use domain::id::{RoleId, issuer_uuid};
+use domain::{Catalog, Entry, Member, Problem, Session, Tenant};
+use futures_util::future::try_join;
 
 use super::{Page, opened, sort_key};
 use crate::answer::Answer;
@@ -11,6 +12,7 @@ use crate::gate::facts::Facts;
 use crate::gate::{Asked, Caller, Reads, Who};
 use crate::table::decode;
 use crate::table::key::{self, Key, Range, TenantKeys};
+use crate::table::stored::Reference;
 
 /// A tenant in which the caller is a member.
 pub struct OwnTenant {
@@ -30,7 +32,8 @@ pub struct TenantPage {
 pub type TenantPageFn<'p> = dyn Fn(&TenantPage) -> Answer + Send + Sync + 'p;
 
 /// Answers with a page of the tenants in which the caller is a member: one query, and two more reads. Nobody else can ask for
-/// these, and no tenant learns of the others.
+/// these, and no tenant learns of the others: an issuer of a tenant's own can name anybody, so after a sign-in by one, another tenant is
+/// shown only if it knows the same `sub` of that issuer as the same person. A page can be short.
 ///
 /// # Errors
 /// [`Problem::Unauthenticated`], [`Problem::Forbidden`] (the caller is no active member), [`Problem::Invalid`] (the cursor).
@@ -46,13 +49,26 @@ pub async fn tenants(
     let range = Range::of(key::tenants_of(user));
     let after = start.map(|sk| range.at(&sk));
     let limit = i32::try_from(page.limit).unwrap_or(i32::MAX);
-    let (edges, more) = asked.table.page(&range, after.as_ref().map(|key| (key, None)), limit).await?;
+    let session = caller.keys().session(user, caller.session());
+    let edges = asked.table.page(&range, after.as_ref().map(|key| (key, None)), limit);
+    let ((edges, more), session) = try_join(edges, asked.table.read::<Session>(&session)).await?;
+    let sign_in = session.as_ref().map(|session| &session.sign_in);
+    let identity = |keys: TenantKeys| sign_in.map(|by| keys.identity(&by.issuer, &by.subject));
+    let of_deployment = sign_in.map(|by| key::issuer_of_deployment(issuer_uuid(&by.issuer)));
     let places: Vec<String> = edges.iter().map(|edge| sort_key(edge, "SK")).collect::<Result<_, _>>()?;
     let keys: Vec<TenantKeys> = places.iter().filter_map(|sk| TenantKeys::of_edge(sk)).collect();
-    let wanted = keys.iter().flat_map(|keys| [keys.tenant(), keys.member(user)]);
-    let mut items = asked.table.get(wanted).await?;
+    let wanted = keys.iter().flat_map(|keys| [keys.tenant(), keys.member(user)].into_iter().chain(identity(*keys)));
+    let mut items = asked.table.get(wanted.chain(of_deployment.clone())).await?;
+    // Without a session on record, the operator's own key has named the person.
+    let is_vouched_for = of_deployment.is_none_or(|issuer| items.contains_key(&issuer));
     let mut own: Vec<(Tenant, Member)> = Vec::new();
     for keys in keys {
+        let known = identity(keys).and_then(|identity| items.remove(&identity));
+        let known: Option<Reference<_>> = known.map(decode).transpose()?;
+        let is_shown = is_vouched_for || keys.0 == caller.tenant || known.is_some_and(|it| it.number == user);
+        if !is_shown {
+            continue;
+        }
         if let (Some(tenant), Some(member)) = (items.remove(&keys.tenant()), items.remove(&keys.member(user))) {
             own.push((decode(tenant)?, decode(member)?));
         }

@@ -9,6 +9,11 @@ impl TenantKeys {
         Key::alone(&format!("{}#IDEMPOTENCY#{caller}", self.partition()), key)
     }
 
+    /// Which request has used an approval; with the approval's SHA-256, in hex.
+    pub fn used_approval(self, hash: &str) -> Key {
+        Key::alone(&format!("{}#APPROVAL", self.partition()), hash)
+    }
+
     /// The partition of the index that lists the tenant's answers on record: each is alone in its own partition.
     pub fn answers(self) -> Key {
         Key::new(format!("{}#ANSWERS", self.partition()), "")

@@ -11,6 +11,7 @@ fn by(at: i64) -> Stamp {
         at: Time::from_millis(at),
         author: Author::Member(UserId::new(7)),
         impersonator: None,
+        approver: None,
         request: "r".to_owned(),
         transaction: "t".to_owned(),
         secret: "s".to_owned(),

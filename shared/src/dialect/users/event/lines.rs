@@ -9,7 +9,7 @@ use super::{ShownCheckpoint, ShownEvent};
 use crate::dialect::users::lines::row;
 use crate::gate::exports::events::RecordLine;
 
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 14] = [
     "id",
     "at",
     "subject_kind",
@@ -20,6 +20,7 @@ const COLUMNS: [&str; 13] = [
     "actor_id",
     "actor_reason",
     "impersonator_id",
+    "approver_id",
     "request_id",
     "changes",
     "previous",
@@ -39,7 +40,7 @@ pub fn record_line(format: Format, tenant: TenantId, line: &RecordLine) -> Strin
 }
 
 /// In the order of [`COLUMNS`].
-fn cells(event: &Event, tenant: TenantId) -> [String; 13] {
+fn cells(event: &Event, tenant: TenantId) -> [String; 14] {
     let shown = ShownEvent::new(event, tenant, false);
     let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
     [
@@ -53,6 +54,7 @@ fn cells(event: &Event, tenant: TenantId) -> [String; 13] {
         shown.actor.id.unwrap_or_default(),
         text(shown.actor.reason),
         shown.actor.impersonator_id.unwrap_or_default(),
+        shown.actor.approver_id.unwrap_or_default(),
         shown.request_id.to_owned(),
         json!(shown.changes).to_string(),
         text(shown.previous),
