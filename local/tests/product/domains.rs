@@ -195,7 +195,7 @@ async fn people_with_an_address_at_a_verified_domain_join() {
     comes("Ann@Corp.example", 200).await;
     let replies = join_all((0..4).map(|_| sign_in(&product, "joins", "bob@corp.example", json!({})))).await;
     let statuses: Vec<u16> = replies.iter().map(|reply| reply.status).collect();
-    assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
+    assert!(statuses.iter().all(|status| *status == 200), "{replies:?}");
 
     // Another domain, one below it, and an address that nobody has verified.
     comes("eva@other.example", 403).await;

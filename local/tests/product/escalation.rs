@@ -73,7 +73,7 @@ const CALLERS: [(&str, &[u32]); 10] = [
 /// A call to a way: method, path, body. `<target>` stands for the UUID of a member with the role `plain`, who is in the group that
 /// confers nothing; `<gone>` for that of a removed member who held the prize; `<request>` for that of somebody who asks to join. The calls of other dialects have their numbers.
 type Way = (&'static str, &'static str, &'static str, &'static str);
-const WAYS: [Way; 45] = [
+const WAYS: [Way; 46] = [
     ("tenant: role", "PATCH", "/api/v1/tenant/<tenant>/user/<target>", r#"{"roleId": "prize"}"#),
     ("users: roles", "PUT", "/v1/users/<target>", r#"{"roles": ["prize"]}"#),
     ("directory: admin", "PUT", "/api/<slug>/v1/users/<target number>", r#"{"role": "ADMIN"}"#),
@@ -156,6 +156,12 @@ const WAYS: [Way; 45] = [
     ("acting as a member", "POST", "/v1/users/<target>/impersonate", r#"{"reason": "R"}"#),
     ("acting as an admin", "POST", "/v1/users/<admin>/impersonate", r#"{"reason": "R"}"#),
     ("acting as an owner", "POST", "/v1/users/<owner>/impersonate", r#"{"reason": "R"}"#),
+    (
+        "an approval",
+        "POST",
+        "/v1/approvals",
+        r#"{"user_id": "<target>", "method": "PUT", "path": "/v1/users/<admin>/roles/<prize>"}"#,
+    ),
 ];
 
 /// The calls of somebody who acts as a member: for that member, for themselves, and for what would outlive the session.

@@ -111,6 +111,16 @@ async fn a_token_of_the_identity_provider_gives_a_session_of_the_member() {
     assert_eq!(post(&product, body).await.status, 200);
 }
 
+/// Each of them finds the person by the address, and only one of them can be the first whose `sub` is known.
+#[tokio::test(flavor = "multi_thread")]
+async fn first_sign_ins_at_once_are_of_one_person() {
+    let product = Product::start().await;
+    let tokens = join_all((0..6).map(|_| sign_in(&product, "user@acme.example", "acme"))).await;
+    for tokens in &tokens {
+        assert_eq!(claims(text(tokens, "access_token"))["sub"], json!(USER.uuid()));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_learns_which_tenants_and_members_there_are() {
     let product = Product::start().await;

@@ -36,6 +36,8 @@ pub struct Reads {
     pub(super) new_tenant: Option<String>,
     /// SHA-256 of a token that gives one session, in hex.
     pub(super) once: Option<String>,
+    /// The issuer and the `sub` of somebody who signs in.
+    pub(super) identity: Option<(String, String)>,
     pub(super) unshown: bool,
     /// Whether the pictures of members are read, if that does not follow from the dialect.
     pub(super) pictures: Option<bool>,
@@ -202,6 +204,11 @@ impl Reads {
     /// Also whether a token has given a session, by its SHA-256 in hex.
     pub(crate) fn once(self, hash: Option<String>) -> Self {
         Self { once: hash, ..self }
+    }
+
+    /// Also as whom an issuer's `sub` signs in to the tenant.
+    pub(crate) fn identity(self, identity: Option<(String, String)>) -> Self {
+        Self { identity, ..self }
     }
 
     /// The same in a tenant that may be deleted.

@@ -139,22 +139,26 @@ pub struct Begins {
 
 impl<'f> Plan<'f> {
     /// Begins a session of the caller. It lives until `ends` in seconds since the epoch. `exchanged` is the token that it was given for,
-    /// and `is_first` says whether its issuer's `sub` has never signed in to the tenant.
+    /// and `first` the issuer and the `sub`, if they had never signed in to the tenant.
     ///
     /// # Errors
-    /// A defect: the request did not read the caller.
+    /// [`Problem::Grant`]: they have signed in as somebody else meanwhile. A defect: the request did not read the caller.
     pub fn begin_session(
         &mut self,
         session: &Session,
         ends: i64,
         exchanged: Option<(String, Exchanged)>,
-        is_first: bool,
+        first: Option<(String, String)>,
     ) -> Result<(), Problem> {
         let caller = self.facts().caller().ok_or_else(|| Problem::Internal("a session of nobody".to_owned()))?;
         let mut after = caller.clone();
         after.start_session(session.id.clone(), ends, self.facts().now());
-        let sign_in = &session.sign_in;
-        let identity = is_first.then(|| (sign_in.issuer.clone(), sign_in.subject.clone()));
+        // Another sign-in of theirs can have been quicker.
+        let known = self.facts().things.identity;
+        if known.is_some_and(|known| known != session.user) {
+            return Err(Problem::Grant(Grant::Denied, "the `sub` of somebody else"));
+        }
+        let identity = first.filter(|_| known.is_none());
         if self.facts().is_exchanged {
             self.refuse(Problem::Exists(EXCHANGED));
         }

@@ -1,8 +1,9 @@
 //! The things of a tenant that a request names, one of a kind: a group, a label, a policy, a job, an
-//! issuer, an API key, a session, a thing of the product, a webhook, a claimed domain, a request to join.
+//! issuer, an API key, a session, a thing of the product, a webhook, a claimed domain, a request to join, an identity.
 
 use std::collections::HashMap;
 
+use domain::id::UserId;
 use domain::{
     ApiKey, ClaimedDomain, Group, Issuer, Job, JoinRequest, Label, OwnPolicy, Problem, Session, Thing, Webhook,
 };
@@ -11,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::Reads;
 use super::facts::{Facts, Unseen};
 use crate::table::key::{Key, TenantKeys};
-use crate::table::stored::Search;
+use crate::table::stored::{Reference, Search};
 use crate::table::{Item, Malformed, decode};
 
 /// Those that exist.
@@ -29,10 +30,12 @@ pub(super) struct Things {
     /// What the search for that domain has brought so far.
     pub search: Option<Search>,
     join_request: Option<JoinRequest>,
+    /// As whom the `sub` of an issuer signs in.
+    pub identity: Option<UserId>,
 }
 
 /// Where the named things are, in the order of [`Things`].
-fn places(keys: TenantKeys, reads: &Reads) -> [Option<Key>; 12] {
+fn places(keys: TenantKeys, reads: &Reads) -> [Option<Key>; 13] {
     [
         reads.group.map(|id| keys.group(id)),
         reads.label.map(|id| keys.label(id)),
@@ -46,6 +49,7 @@ fn places(keys: TenantKeys, reads: &Reads) -> [Option<Key>; 12] {
         reads.domain.map(|id| keys.domain(id)),
         reads.domain.map(|id| keys.search(id)),
         reads.join_request.map(|id| keys.join_request(id)),
+        reads.identity.as_ref().map(|(iss, sub)| keys.identity(iss, sub)),
     ]
 }
 
@@ -60,9 +64,23 @@ impl Things {
     /// # Errors
     /// An item is none of ours.
     pub fn of(keys: TenantKeys, reads: &Reads, found: &mut HashMap<Key, Item>) -> Result<Self, Malformed> {
-        let [group, label, policy, job, issuer, api_key, session, thing, webhook, domain, search, join_request] =
-            places(keys, reads);
+        let [
+            group,
+            label,
+            policy,
+            job,
+            issuer,
+            api_key,
+            session,
+            thing,
+            webhook,
+            domain,
+            search,
+            join_request,
+            identity,
+        ] = places(keys, reads);
         let thing: Option<Thing> = take(found, thing)?;
+        let identity: Option<Reference<_>> = take(found, identity)?;
         Ok(Self {
             group: take(found, group)?,
             label: take(found, label)?,
@@ -76,6 +94,7 @@ impl Things {
             join_request: take(found, join_request)?,
             thing: thing.map(|thing| Thing { name: reads.thing.clone().unwrap_or_default(), ..thing }),
             webhook: take(found, webhook)?,
+            identity: identity.map(|it| it.number),
         })
     }
 }

@@ -340,11 +340,17 @@ impl Call {
         fingerprint([&self.method, &self.path, &self.query], body)
     }
 
-    /// What the request asks for, as an approval names it: [`change_asked`] of it. `None` if its body is no JSON.
+    /// What the request asks for, as an approval names it: [`change_asked`] of it. `None` if its body is no JSON. The path is that of the
+    /// route, because the gateway adds the stage to the other one.
     pub fn change_asked(&self) -> Option<String> {
         let body = self.body.as_deref().ok()?;
         let body = if body.is_empty() { Value::Null } else { json::read_strict(body)? };
-        Some(change_asked([&self.method, &self.path, &self.query], body))
+        let (_, route) = self.route.split_once(' ')?;
+        let parts = route.split('/').map(|part| {
+            let name = part.strip_prefix('{').and_then(|part| part.strip_suffix('}'));
+            name.map_or(part, |name| self.path(name))
+        });
+        Some(change_asked([&self.method, &parts.collect::<Vec<_>>().join("/"), &self.query], body))
     }
 }
 

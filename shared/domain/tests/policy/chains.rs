@@ -1,11 +1,17 @@
 //! Members who help each other, in any number of calls, never end with a right that none of them had: over somebody else, or a
 //! permission. A right is everything that the policy allows: by a role, a group or a rank, or because a denial is gone.
-//! It does not help them to make or change a role first, or to let a group confer one.
+//! It does not help them to make or change a role first, or to let a group confer one; nor that one of them is somebody whom the other
+//! lets in, or an API key.
+//!
+//! To let somebody in is one decision for who stands for it at that moment, whether by an invitation, a request to join, a domain, a batch
+//! or an import. What somebody does as another member, by a key of theirs or with an approval, two may do, each for themselves:
+//! that gives nobody more. A policy only forbids.
 //!
 //! Long, since the search needs its casts, its first calls and its negative controls beside it.
 
 use std::collections::{HashMap, HashSet};
 
+use domain::policy::KeyDeed;
 use domain::{Group, GroupEdit, Record, RoleEdit};
 
 use super::*;
@@ -15,6 +21,7 @@ const LENGTH: usize = 3;
 
 const EDITOR: RoleId = RoleId::new(18);
 const MAKER: RoleId = RoleId::new(19);
+const INVITER: RoleId = RoleId::new(20);
 const MADE: RoleId = RoleId::new(30);
 /// A rank without permissions, which only a group confers.
 const HIGH: RoleId = RoleId::new(31);
@@ -34,26 +41,38 @@ enum Change {
     Leave(GroupId),
     Manage(GroupId),
     Unmanage(GroupId),
+    /// Somebody who is no member comes in, with a role.
+    Enter(RoleId),
+    Remove,
 }
 
 impl Change {
-    fn all(roles: &[RoleId]) -> Vec<Self> {
+    fn all(roles: &[RoleId], comings: bool) -> Vec<Self> {
+        let enter = roles.iter().filter(|_| comings).map(|id| Self::Enter(*id)).chain(comings.then_some(Self::Remove));
+        let enter: Vec<Self> = enter.collect();
         let roles = roles.iter().flat_map(|id| [Self::OnlyRole(*id), Self::AddRole(*id), Self::DropRole(*id)]);
         let groups = [SALES].into_iter();
         let groups = groups.flat_map(|id| [Self::Join(id), Self::Leave(id), Self::Manage(id), Self::Unmanage(id)]);
         let statuses = [Status::Active, Status::Deactivated].map(Self::SetStatus);
         let others = [Self::Read, Self::UpdateProfile, Self::KeepRoles, Self::KeepGroups];
-        others.into_iter().chain(statuses).chain(roles).chain(groups).collect()
+        others.into_iter().chain(statuses).chain(roles).chain(groups).chain(enter).collect()
     }
 
     /// Whether permission for it is a right over a member in this state. A change of nothing is no right. A change that adds roles
     /// or takes something away is no right, either: its result depends on the state, and so on each call before.
     fn is_right_over(self, member: &Member) -> bool {
         match self {
+            _ if !self.is_possible(member) => false,
             Self::Read | Self::UpdateProfile | Self::KeepRoles | Self::KeepGroups => true,
             Self::AddRole(_) | Self::DropRole(_) | Self::Leave(_) | Self::Unmanage(_) => false,
             Self::OnlyRole(_) | Self::SetStatus(_) | Self::Join(_) | Self::Manage(_) => self.apply(member) != *member,
+            Self::Enter(_) | Self::Remove => true,
         }
+    }
+
+    /// Only who is no member comes in, and nothing else happens to them.
+    fn is_possible(self, member: &Member) -> bool {
+        member.is_present() != matches!(self, Self::Enter(_))
     }
 
     fn apply(self, before: &Member) -> Member {
@@ -74,12 +93,14 @@ impl Change {
                 after.groups.retain(|group| *group != id);
                 after.manages.retain(|managed| *managed != id);
             }
+            Self::Enter(id) => after = super::member(before.user.number(), [id]),
+            Self::Remove => after = nobody(before.user.number()),
         }
         after
     }
 
-    fn action<'a>(self, catalog: &'a Rules, before: &Member, after: &Member) -> Action<'a> {
-        match self {
+    fn actions<'a>(self, catalog: &'a Rules, before: &'a Member, after: &'a Member) -> Vec<Action<'a>> {
+        vec![match self {
             Self::Read => Action::Read,
             Self::UpdateProfile => Action::UpdateProfile,
             Self::KeepRoles | Self::OnlyRole(_) | Self::AddRole(_) | Self::DropRole(_) => {
@@ -89,8 +110,14 @@ impl Change {
             Self::KeepGroups | Self::Join(_) | Self::Leave(_) | Self::Manage(_) | Self::Unmanage(_) => {
                 regroup(catalog, before, &after.groups, &after.manages)
             }
-        }
+            Self::Enter(_) => return Member::actions(domain::Change::Create(after), catalog),
+            Self::Remove => Action::Remove,
+        }]
     }
+}
+
+fn nobody(user: u32) -> Member {
+    Member { deleted_at: Some(Time::from_millis(1)), ..member(user, []) }
 }
 
 /// One of the possible states of a member.
@@ -132,7 +159,14 @@ impl Tenant {
         let editor = custom(EDITOR, "editor", 1, &[("member:read", true), ("member:update-profile", true)]);
         let making = ["member:read", "member:assign-role", "role:create", "role:update", "group:manage"]
             .map(|name| (name, true));
-        let ours = roles().into_iter().chain([editor, custom(MAKER, "maker", 1, &making)]);
+        let inviting =
+            ["member:read", "member:invite", "member:assign-role", "member:set-status"].map(|name| (name, true));
+        let ours = roles().into_iter().chain([
+            editor,
+            custom(MAKER, "maker", 1, &making),
+            custom(INVITER, "inviter", 1, &inviting),
+        ]);
+        let comings = own.contains(&INVITER);
         let made = if let Some(First::Role(role)) = first { Some(Role::clone(role)) } else { None };
         let own = ours.filter(|role| own.contains(&role.id)).chain(made);
         let own: BTreeMap<RoleId, Role> = own.map(|role| (role.id, role)).collect();
@@ -144,7 +178,7 @@ impl Tenant {
                 1,
                 own.into_values().chain([custom(HIGH, "high", 2, &[])]).map(Box::new).map(Entry::Role).chain([sales]),
             ),
-            changes: Change::all(&ids),
+            changes: Change::all(&ids, comings),
             without,
             length: LENGTH - usize::from(first.is_some()),
             ways: Vec::new(),
@@ -161,7 +195,7 @@ impl Tenant {
 
     fn number(&mut self, member: Member) -> u16 {
         let Member { user, roles, status, groups, manages, .. } = &member;
-        let way = format!("{user} {roles:?} {status:?} {groups:?} {manages:?}");
+        let way = format!("{user} {} {roles:?} {status:?} {groups:?} {manages:?}", member.is_present());
         *self.numbers.entry(way).or_insert_with(|| {
             let roles = self.catalog.roles_of(&member);
             let active = member.is_active().then(|| self.catalog.permissions(&roles));
@@ -180,26 +214,34 @@ impl Tenant {
         if let Some(Some(known)) = self.allowed[from].get(to) {
             return *known;
         }
-        let (caller, Way { member, facts, .. }) = (self.way(caller), self.way(target));
-        let may = |action: &Action| self.may(&caller.facts, action, facts);
-        // A change needs `read`, too: a caller who may not see the member may not change them.
-        let reads = may(&Action::Read);
-        let mut asked: Vec<(Action, bool)> = Vec::new();
-        let mut may = |change: &Change| {
-            let action = change.action(&self.catalog, member, &change.apply(member));
-            reads
-                && asked.iter().find(|(known, _)| *known == action).map(|(_, may)| *may).unwrap_or_else(|| {
-                    let may = may(&action);
-                    asked.push((action, may));
-                    may
-                })
-        };
-        let allowed = (0..).zip(&self.changes).filter(|(_, change)| may(change)).map(|(bit, _)| 1 << bit).sum();
+        let allowed = self.may_do(&self.way(caller).facts, target);
         if self.allowed[from].len() <= to {
             self.allowed[from].resize(self.ways.len(), None);
         }
         self.allowed[from][to] = Some(allowed);
         allowed
+    }
+
+    /// The changes of a member that a caller may make, as bits.
+    fn may_do(&self, caller: &Entity, target: u16) -> u64 {
+        let Way { member, facts, .. } = self.way(target);
+        let may = |action: &Action| self.may(caller, action, facts);
+        // A change needs `read`, too: a caller who may not see the member may not change them.
+        let reads = !member.is_present() || may(&Action::Read);
+        let changed: Vec<Member> = self.changes.iter().map(|change| change.apply(member)).collect();
+        let mut asked: Vec<(Vec<Action>, bool)> = Vec::new();
+        let mut may = |place: usize| {
+            let change = self.changes[place];
+            let actions = change.actions(&self.catalog, member, &changed[place]);
+            reads
+                && change.is_possible(member)
+                && asked.iter().find(|(known, _)| *known == actions).map(|(_, may)| *may).unwrap_or_else(|| {
+                    let may = actions.iter().all(may);
+                    asked.push((actions, may));
+                    may
+                })
+        };
+        (0..changed.len()).filter(|place| may(*place)).map(|place| 1 << place).sum()
     }
 
     fn may(&self, caller: &Entity, action: &Action, resource: &Entity) -> bool {
@@ -227,7 +269,13 @@ impl Tenant {
         for other in (0..state.len()).filter(|other| !callers.contains(other)) {
             // Rights over the others are as they were.
             if changed == other || callers.contains(&changed) {
-                let new = self.over(state, callers, other) & !start.tenant.over(&start.state, callers, other);
+                let mut before = start.state;
+                // Over somebody who has come or gone, the callers have as they are what they had as they were.
+                let now = &self.way(state[other]).member;
+                if start.tenant.way(before[other]).member.is_present() != now.is_present() {
+                    before[other] = start.tenant.number(now.clone());
+                }
+                let new = self.over(state, callers, other) & !start.tenant.over(&before, callers, other);
                 let new = new & self.way(state[other]).rights;
                 if new != 0 {
                     return Some(format!("{:?} over {other}", self.changes[new.trailing_zeros() as usize]));
@@ -364,6 +412,13 @@ fn editors() -> Cast {
     (roles, members)
 }
 
+/// Members who may let others in, and somebody whom they may let in, so that there are two of them.
+fn comings() -> Cast {
+    let members =
+        [member(1, [INVITER]), member(2, [role::ADMIN]), member(3, [HELPER]), member(4, [role::USER]), nobody(5)];
+    (vec![INVITER, HELPER, CLERK, SENIOR], members)
+}
+
 /// Roles that a caller may want to make.
 fn makings() -> [Role; 6] {
     [
@@ -450,7 +505,11 @@ fn find(
         for (first, second) in
             (0..start.len()).flat_map(|first| (first..start.len()).map(move |second| (first, second)))
         {
-            let can_call = |at: usize| tenant.way(start[at]).member.is_active();
+            // Who is let in calls then.
+            let can_call = |at: usize| {
+                let member = &tenant.way(start[at]).member;
+                member.is_active() || !member.is_present()
+            };
             if can_call(first)
                 && can_call(second)
                 && (starters[first] || starters[second])
@@ -466,7 +525,7 @@ fn find(
 
 #[test]
 fn no_chain_of_three_calls_raises_a_caller_or_a_pair() {
-    let (found, states) = find(&[], None, [denials(), ranks(), apart(), makers()]);
+    let (found, states) = find(&[], None, [denials(), ranks(), apart(), makers(), comings()]);
     assert_eq!(found, None);
     assert!(states > 100_000, "{states}");
 }
@@ -492,6 +551,34 @@ fn no_change_of_a_role_or_group_that_they_make_first_raises_a_caller_or_a_pair()
     assert!(states.iter().filter(|count| **count > 1_000).count() > 5, "{states:?}");
 }
 
+/// An API key that an owner makes the tenant's own is a caller alone, so it must not reach further than who made it could.
+#[test]
+fn no_key_raises_who_makes_it() {
+    let makes =
+        custom(MADE, "key makers", 1, &[("member:read", true), ("member:assign-role", true), ("key:create", true)]);
+    let first = First::Role(Box::new(makes));
+    let mut tried = [0, 0];
+    for (roles, mut members) in [denials(), ranks(), apart(), makers(), comings()] {
+        members[3].roles.insert(MADE);
+        let mut tenant = Tenant::new(&roles, Some(&first), &[]);
+        let members = members.map(|member| tenant.number(member));
+        for caller in members {
+            let maker = policy::member(&tenant.way(caller).member, &tenant.catalog);
+            for role in tenant.catalog.all_roles() {
+                let key = super::facts::key(2, [role.id].into()).entity(TenantId::new(1), &tenant.catalog);
+                let is_made = tenant.may(&maker, &Action::Key(KeyDeed::Create), &key);
+                tried[usize::from(is_made)] += 1;
+                for other in members.iter().filter(|other| is_made && **other != caller) {
+                    let more = tenant.may_do(&key, *other) & !tenant.may_do(&maker, *other) & tenant.way(*other).rights;
+                    let more = (more != 0).then(|| tenant.changes[more.trailing_zeros() as usize]);
+                    assert_eq!(more, None, "{} by {}", role.name, tenant.way(caller).member.user);
+                }
+            }
+        }
+    }
+    assert!(tried.iter().all(|count| *count > 20), "{tried:?}");
+}
+
 /// The search can fail: without one of these rules, some chain raises a caller.
 #[test]
 fn the_search_finds_what_each_rule_is_for() {
@@ -510,6 +597,8 @@ fn the_search_finds_what_each_rule_is_for() {
         (&["self-raise-groups"], denials()),
         (&["membership-not-held"], denials()),
         (&["management-not-held"], denials()),
+        (&["permission-not-held"], comings()),
+        (&["outranking-role"], comings()),
     ] {
         assert!(find(rule, None, [cast]).0.is_some(), "{rule:?}");
     }

@@ -52,7 +52,7 @@ fn assumed() -> PolicySet {
     format!("{FACTS}\npermit (principal, action, resource);").parse().unwrap()
 }
 
-fn key(number: u32, roles: BTreeSet<RoleId>) -> ApiKey {
+pub fn key(number: u32, roles: BTreeSet<RoleId>) -> ApiKey {
     ApiKey {
         id: KeyId::new(number),
         tenant: ACME,

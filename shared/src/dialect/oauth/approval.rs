@@ -3,6 +3,7 @@
 use domain::id::Uuid;
 use domain::problem::{Fault, Wrong};
 use domain::session::{APPROVED, APPROVED_BY_DEFAULT};
+use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -62,7 +63,8 @@ pub struct Approval {
     /// The UUID of the member who may then make the change.
     pub user_id: Uuid,
     method: Method,
-    /// The path of the request, and its query if it has one: `/v1/users/726f6c65-6361-8002-8000-000080000004`.
+    /// The path of the request, and its query if it has one: `/v1/users/726f6c65-6361-8002-8000-000080000004`. The path begins behind the
+    /// stage of the API, if there is one.
     path: Verbatim<MAX_PATH>,
     /// The body of the request, if it has one. Neither spaces nor the order of members count.
     body: Option<Content>,
@@ -87,8 +89,9 @@ impl Approval {
     /// [`change_asked`] of the request.
     pub fn change(&self) -> String {
         let (path, query) = self.path.0.split_once('?').unwrap_or((&self.path.0, ""));
+        let path = percent_decode_str(path).decode_utf8_lossy();
         let body = self.body.as_ref().map_or(Value::Null, |Content(body)| body.clone());
-        change_asked([self.method.as_str(), path, query], body)
+        change_asked([self.method.as_str(), &path, query], body)
     }
 }
 
