@@ -23,8 +23,7 @@ use serde_json::{Map, Value, json};
 
 use domain::Problem;
 use shared::Dialect;
-use shared::call::{MAX_BODY, MAX_IDEMPOTENCY_KEY};
-use shared::credential::MAX_TOKEN;
+use shared::call::MAX_BODY;
 use shared::dialect::{USERS, directory, membership, oauth, organization, tenant, users};
 use shared::json::{Faulty, MAX_SAFE_INTEGER, Object};
 
@@ -146,42 +145,6 @@ impl Operation {
         self = self.body(read);
         self.object["requestBody"]["required"] = false.into();
         self
-    }
-
-    /// A write: its conditions, and the problems that only writes have.
-    pub fn write(mut self) -> Self {
-        self.writes = true;
-        self.problems_of(Scope::Writes);
-        let tag = r#"(W/)?"[\t !#-~]*""#;
-        let tags = format!(r"^{tag}([\t ]*,[\t ]*{tag})*$");
-        let tags =
-            json_schema!({ "anyOf": [{ "type": "string", "enum": ["*"] }, { "type": "string", "pattern": tags }] });
-        let key = json_schema!({
-            "type": "string", "minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY, "pattern": "^[!-~]+$",
-        });
-        self.parameter(
-            "header",
-            "If-Match",
-            false,
-            "The versions of the record for which the request is meant: the `etag` of an earlier answer. For any other the \
-             answer is 412.",
-            tags,
-        )
-        .parameter(
-            "header",
-            "Idempotency-Key",
-            false,
-            "The same request again under the same key within 24 hours gets the first answer again, and nothing is done \
-             twice.",
-            key,
-        )
-        .parameter(
-            "header",
-            "X-Approval",
-            false,
-            "The approval of another member, from `POST /v1/approvals`, for a policy of the tenant that asks for two people.",
-            json_schema!({ "type": "string", "minLength": 1, "maxLength": MAX_TOKEN, "pattern": "^[!-~]+$" }),
-        )
     }
 
     /// The answer to a success is a member, whose version is the `etag`. Call [`Operation::write`] first.

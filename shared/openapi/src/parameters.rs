@@ -1,15 +1,17 @@
-//! Parameters that several operations have: of paths, and of lists.
+//! Parameters that several operations have: of paths, of lists and of writes.
 
 use domain::meta::MAX_NAME;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, json_schema};
 use shared::Paging;
-use shared::call::{MAX_CURSOR, MAX_LIMIT};
+use shared::call::{MAX_CURSOR, MAX_IDEMPOTENCY_KEY, MAX_LIMIT};
+use shared::credential::MAX_TOKEN;
 use shared::dialect::members;
 use shared::dialect::users::{NAMED_SORTS, STATUSES};
 use shared::json::{MAX_ADDRESS, MAX_SAFE_INTEGER, Text};
 use shared::list::MAX_COUNTED;
 
+use super::problems::Scope;
 use super::{JSON, Operation, schema_of};
 
 /// The description of a parameter for the beginning of a name or an address.
@@ -21,6 +23,42 @@ pub const LAGGING: &str = "Names come from an index, which can lag behind a chan
     of a beginning in them.";
 
 impl Operation {
+    /// A write: its conditions, and the problems that only writes have.
+    pub fn write(mut self) -> Self {
+        self.writes = true;
+        self.problems_of(Scope::Writes);
+        let tag = r#"(W/)?"[\t !#-~]*""#;
+        let tags = format!(r"^{tag}([\t ]*,[\t ]*{tag})*$");
+        let tags =
+            json_schema!({ "anyOf": [{ "type": "string", "enum": ["*"] }, { "type": "string", "pattern": tags }] });
+        let key = json_schema!({
+            "type": "string", "minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY, "pattern": "^[!-~]+$",
+        });
+        self.parameter(
+            "header",
+            "If-Match",
+            false,
+            "The versions of the record for which the request is meant: the `etag` of an earlier answer. For any other the \
+             answer is 412.",
+            tags,
+        )
+        .parameter(
+            "header",
+            "Idempotency-Key",
+            false,
+            "The same request again under the same key within 24 hours gets the first answer again, and nothing is done \
+             twice.",
+            key,
+        )
+        .parameter(
+            "header",
+            "X-Approval",
+            false,
+            "The approval of another member, from `POST /v1/approvals`, for a policy of the tenant that asks for two people.",
+            json_schema!({ "type": "string", "minLength": 1, "maxLength": MAX_TOKEN, "pattern": "^[!-~]+$" }),
+        )
+    }
+
     /// The tenant and the version in the paths of the dialect `directory`.
     pub fn directory(self) -> Self {
         let slug = json_schema!({ "type": "string", "pattern": "^[a-z0-9-]{2,63}$" });

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use domain::id::{RoleId, issuer_uuid};
-use domain::{Catalog, Entry, Member, Problem, Session, Tenant};
-use futures_util::future::try_join;
+use domain::{Catalog, Entry, Member, Problem, Tenant};
 
 use super::{Page, opened, sort_key};
 use crate::answer::Answer;
@@ -43,16 +42,16 @@ pub async fn tenants(
     page: &Page,
     answer: &TenantPageFn<'_>,
 ) -> Result<Answer, Problem> {
-    let facts = Facts::read(asked, &Who::Caller(caller), &Reads::none(), None).await?;
+    let session = caller.member().map(|user| (user, caller.session().to_owned()));
+    let reads = Reads { session, ..Reads::none() };
+    let facts = Facts::read(asked, &Who::Caller(caller), &reads, None).await?;
     let (cursors, start) = opened(&facts, page)?;
     let user = caller.oneself()?;
     let range = Range::of(key::tenants_of(user));
     let after = start.map(|sk| range.at(&sk));
     let limit = i32::try_from(page.limit).unwrap_or(i32::MAX);
-    let session = caller.keys().session(user, caller.session());
-    let edges = asked.table.page(&range, after.as_ref().map(|key| (key, None)), limit);
-    let ((edges, more), session) = try_join(edges, asked.table.read::<Session>(&session)).await?;
-    let sign_in = session.as_ref().map(|session| &session.sign_in);
+    let (edges, more) = asked.table.page(&range, after.as_ref().map(|key| (key, None)), limit).await?;
+    let sign_in = facts.things.session.as_ref().map(|session| &session.sign_in);
     let identity = |keys: TenantKeys| sign_in.map(|by| keys.identity(&by.issuer, &by.subject));
     let of_deployment = sign_in.map(|by| key::issuer_of_deployment(issuer_uuid(&by.issuer)));
     let places: Vec<String> = edges.iter().map(|edge| sort_key(edge, "SK")).collect::<Result<_, _>>()?;
