@@ -268,7 +268,8 @@ fn bodies_have_the_members_of_their_dialect() {
                 }
                 "oauth" => {
                     assert_eq!(keys(&body), ["error", "error_description"]);
-                    assert!(!matches!(answer.status, 409 | 412 | 415 | 422), "{problem:?}");
+                    // RFC 6749, section 5.2; the others are of writes that are made once, such as the beginning of a session for support.
+                    assert_ne!(answer.status, 415, "{problem:?}");
                 }
                 name => panic!("say here what the members of {name} are"),
             }

@@ -17,6 +17,9 @@ async fn get_tenant(app: &App, call: &Call) -> Result<Answer, Problem> {
 
 /// `GET /v1/tenants`: lists the tenants in which the caller is a member, with the roles that they have there.
 ///
+/// Beside the credential's tenant, it lists those that the person has signed in to before by the same account of the same identity
+/// provider. A page can have fewer than `limit`, or none, and still a next one.
+///
 /// Every active member may.
 async fn list_tenants(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;

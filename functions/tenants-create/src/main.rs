@@ -39,7 +39,7 @@ async fn create_tenant(app: &App, call: &Call) -> Result<Answer, Problem> {
         external_id: external_id.map(|id| id.0).into(),
         ..TenantEdit::default()
     };
-    app.change(call, &caller, Reads::new_tenant(caller.user()?, &slug), &conditions, &|plan| {
+    app.change(call, &caller, Reads::new_tenant((caller.user()?, caller.session()), &slug), &conditions, &|plan| {
         let tenant = plan.found(&slug, &edit)?;
         let shown = Tenant::new(&tenant);
         let answer = Answer::json(201, &json!(shown)).with_etag(shown.version);

@@ -179,10 +179,17 @@ async fn an_approval_is_good_for_one_request_of_one_member() {
     let asked = gives(&path, "user");
     let approval = two.approved(&two.second, 0, &asked).await;
     let headers = [("x-approval", approval.as_str()), ("idempotency-key", "two")];
-    for replayed in [None, Some("true")] {
-        let reply = two.call(&two.tenant.owner_token, asked.clone(), &headers).await;
+    for (headers, replayed) in [(&headers[..], None), (&headers, Some("true")), (&headers[1..], Some("true"))] {
+        let reply = two.call(&two.tenant.owner_token, asked.clone(), headers).await;
         assert_eq!((reply.status, reply.header("idempotent-replayed")), (200, replayed), "{reply:?}");
     }
+    // Numbers count as bodies read them: in any spelling.
+    let asked = ("PATCH", "/v1/tenant", Some(json!({ "settings": { "seats": 100.0 } })));
+    let approval = two.approved(&two.second, 0, &asked).await;
+    assert_eq!(
+        two.by_owner(("PATCH", "/v1/tenant", Some(json!({ "settings": { "seats": 100 } }))), &approval).await.status,
+        200
+    );
 
     // One approval does for all changes of a batch, each in a transaction of its own.
     let change = |place: u32| json!({ "method": "update", "id": two.tenant.member(place).uuid(), "body": { "roles": ["owner"] } });
@@ -243,6 +250,15 @@ async fn both_must_be_allowed_when_it_is_done() {
     assert_eq!(late.status, 403, "{late:?}");
     let member = two.product.member(two.tenant.id, two.tenant.member(3)).await;
     assert!(!member.roles.contains(&role::OWNER));
+    // By way of a role that is deleted, nobody becomes an owner, and by an issuer of their own nobody becomes the second owner.
+    let clerk = two.by_owner(("POST", "/v1/roles", Some(json!({ "name": "clerk" }))), "").await.json();
+    let clerk = format!("/v1/roles/{}?reassign_to=owner", clerk["id"].as_str().unwrap());
+    assert_eq!(two.by_owner(gives(&path, "clerk"), "").await.status, 200);
+    let issuer = json!({ "iss": "https://id.example", "audiences": ["app"], "domains": ["allowed.example"] });
+    for asked in [("DELETE", clerk.as_str(), None), ("POST", "/v1/issuers", Some(issuer))] {
+        let reply = two.by_owner(asked, "").await;
+        assert_eq!((reply.status, rule(&reply).starts_with("tenant-policy-1-")), (403, true), "{reply:?}");
+    }
     // One owner is left: alone they change no policy.
     let own = two.call(&two.tenant.owner_token, ("GET", "/v1/policies", None), &[]).await.json();
     let policy = format!("/v1/policies/{}", own["data"][0]["id"].as_str().unwrap());

@@ -106,6 +106,9 @@ fn record(tenant: TenantId) -> Value {
 async fn the_holders_of_a_deleted_role_get_another_one_and_keep_the_rest() {
     let product = Product::start().await;
     let (tenant, users) = tenant_of(&product, "swap", 230).await;
+    // The group would confer the role of owners.
+    let path = role_path(tenant.id).replace("=new", "=owner");
+    assert_eq!(own(&product, &tenant, "DELETE", &path, None).await.0, 422);
     let (status, started) = own(&product, &tenant, "DELETE", &role_path(tenant.id), None).await;
     assert_eq!((status, &started["state"], &started["done"]), (202, &json!("running"), &json!(0)));
     let done = until(&product, tenant.id, |job| job.state == State::Done).await;

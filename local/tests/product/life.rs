@@ -95,6 +95,9 @@ async fn a_tenant_lives() {
     let made = uma.does(201, "POST", "/v1/tenants", Some(body.clone())).await;
     assert_eq!(uma.does(409, "POST", "/v1/tenants", Some(body)).await["code"], "already_exists");
     let tenant = TenantId::new(u32::try_from(made["number"].as_u64().unwrap()).unwrap());
+    // They are shown where they have signed in.
+    assert_eq!(uma.names("/v1/tenants", "slug").await, ["acme", "initech"]);
+    product.access("globex", "user@acme.example").await;
     assert_eq!(uma.names("/v1/tenants", "slug").await, ["acme", "globex", "initech"]);
     let session =
         async |email: &str| Session { product: &product, tenant, token: product.access("initech", email).await };

@@ -11,6 +11,9 @@ use super::{Facts, Proof, Who};
 use crate::table::key::Key;
 use crate::table::{Condition, Item, Transaction, decode, encode};
 
+/// How long an approval that was used is remembered after its end, in seconds: a request that has shown it in time can go on meanwhile.
+const MARGIN: i64 = 60;
+
 /// Who has approved a change, and how that is proven.
 #[derive(Clone, Debug)]
 pub(crate) struct Approver {
@@ -22,7 +25,7 @@ pub(crate) struct Approver {
 
 /// What is wrong with an approval that does not count.
 pub(crate) fn not_approved() -> Problem {
-    let wrong = "an approval of this very request, by another member for you, not expired and not used before";
+    let wrong = "a valid and unused approval of exactly this request, given to you by another member";
     vec![Fault::here(Wrong::Syntax(wrong)).within("x-approval").within("header")].into()
 }
 
@@ -31,7 +34,7 @@ pub(crate) fn not_approved() -> Problem {
 struct Used {
     /// The id of the request.
     used_by: String,
-    /// When the approval expires, in seconds since the epoch; the table's TTL attribute.
+    /// When the approval expires and a while longer, in seconds since the epoch; the table's TTL attribute.
     expires_at: i64,
 }
 
@@ -76,7 +79,7 @@ impl Facts {
     /// From now on no other request can use the approval of this one.
     pub(super) fn use_approval(&self, transaction: &mut Transaction<'_>) -> Result<(), Problem> {
         let Some(approval) = self.approval.as_ref().filter(|approval| approval.used.is_none()) else { return Ok(()) };
-        let used = Used { used_by: self.stamp().request.clone(), expires_at: approval.expires };
+        let used = Used { used_by: self.stamp().request.clone(), expires_at: approval.expires + MARGIN };
         // Some requests are several transactions.
         let own = Condition::new("attribute_not_exists(PK) OR used_by = :own").with(":own", &used.used_by)?;
         transaction.put(encode(&approval.key, None, &used)?, Some(own))

@@ -7,7 +7,7 @@ use domain::id::{JobId, RoleId};
 use domain::job::Task;
 use domain::job::change::JobEdit;
 use domain::problem::Reference;
-use domain::{GroupEdit, Job, Problem, RoleEdit, group, role};
+use domain::{GroupEdit, Job, Problem, Role, RoleEdit, group, role};
 
 use super::facts::Unseen;
 use super::plan::Plan;
@@ -36,9 +36,13 @@ impl Plan<'_> {
             self.update(unseen, &RoleEdit::from(Begins(role.successor)));
             return Ok(Deletion::Continues(Box::new(job.clone())));
         }
+        // No group confers the role of owners, so none can get it in the place of this one.
+        let is_conferred = facts.rules().standings().any(|(_, standing)| standing.confers.contains(&role.id));
+        let may_follow =
+            |other: &&Role| other.id != role.id && !other.retiring && !(other.id == role::OWNER && is_conferred);
         let successor = reassign_to.map(|spelling| {
             let found = catalog.role_spelled(spelling, facts.tenant().id);
-            found.filter(|found| found.id != role.id && !found.retiring).map(|found| found.id).ok_or(spelling)
+            found.filter(may_follow).map(|found| found.id).ok_or(spelling)
         });
         let successor = match successor.transpose() {
             Ok(successor) => successor,

@@ -111,8 +111,8 @@ pub type ReadFn<'p> = dyn Fn(&mut Reading) -> Result<Answer, Problem> + Send + S
 ///
 /// # Errors
 /// In this order, the first that applies: [`Problem::Unauthenticated`] (the session has ended), [`Problem::Forbidden`] (the
-/// caller is no active member), [`Problem::IdempotencyMismatch`], [`Problem::NotFound`], [`Problem::Forbidden`],
-/// a refusal of the plan or of a record, [`Problem::LastOwner`], [`Problem::VersionMismatch`].
+/// caller is no active member), [`Problem::IdempotencyMismatch`], [`Problem::Invalid`] (the approval does not count),
+/// [`Problem::NotFound`], [`Problem::Forbidden`], a refusal of the plan or of a record, [`Problem::LastOwner`], [`Problem::VersionMismatch`].
 pub async fn change(
     asked: &Asked<'_>,
     who: &Who<'_>,
@@ -131,8 +131,10 @@ pub async fn change(
             put_in_force(asked.table, facts.facts()).await?;
             return Ok(answer);
         }
-        facts.is_approval_unused()?;
-        let decide = |facts: &Facts| decide(facts, plan, if_match, conditions.idempotency.as_ref());
+        let decide = |facts: &Facts| {
+            facts.is_approval_unused()?;
+            decide(facts, plan, if_match, conditions.idempotency.as_ref())
+        };
         let mut decided = decide(&facts);
         if let Ok((_, allowed)) = &decided
             && facts.wants_numbers()

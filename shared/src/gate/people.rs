@@ -10,6 +10,7 @@ use domain::{Change, Member, MemberEdit, Problem, Record, Tenant, TenantEdit, Us
 use uuid::Uuid;
 
 use super::facts::{Facts, Unseen};
+use super::invitations::Accepts;
 use super::plan::Plan;
 use super::{Asked, Reads};
 use crate::table::key::{self, Key, TenantKeys};
@@ -213,6 +214,9 @@ impl<'f> Plan<'f> {
         self.first.get_or_insert((Tenant::KIND, None));
         self.written.extend(Tenant::stamped(&stamp, actor, None, Some(&mut tenant))?);
         self.written.extend(Member::stamped(&stamp, actor, None, Some(&mut owner))?);
+        // Whoever signed in here is known there.
+        let sign_in = self.facts.things.session.as_ref().map(|session| &session.sign_in);
+        self.accepts = sign_in.map(|by| Accepts::new((&by.issuer, &by.subject), owner));
         Ok(tenant)
     }
 

@@ -96,7 +96,7 @@ impl Who<'_> {
                 let behind = member(by.member)?.filter(|behind| behind.has_session(&by.session, now));
                 behind.map(Box::new).ok_or(Problem::Unauthenticated("the session of who acts as the member has ended"))
             });
-            match caller.approver() {
+            match self.approver() {
                 Some(approver) => {
                     let by = member(approver.member)?.filter(|by| by.has_session(&approver.proof.session, now));
                     Acting::Approved(me.into(), by.ok_or_else(not_approved)?.into())

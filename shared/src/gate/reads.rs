@@ -196,9 +196,9 @@ impl Reads {
         Self { pictures: Some(are_read), ..self }
     }
 
-    /// What it takes to make a tenant with a slug, of which this member becomes the owner.
-    pub fn new_tenant(owner: UserId, slug: &str) -> Self {
-        Self { new_tenant: Some(slug.to_owned()), unshown: true, ..Self::member(Some(owner)) }
+    /// What it takes to make a tenant with a slug, of which the member of this session becomes the owner.
+    pub fn new_tenant((owner, session): (UserId, &str), slug: &str) -> Self {
+        Self { new_tenant: Some(slug.to_owned()), ..Self::session(Some((owner, session.to_owned()))) }
     }
 
     /// Also whether a token has given a session, by its SHA-256 in hex.

@@ -344,7 +344,7 @@ impl Call {
     /// route, because the gateway adds the stage to the other one.
     pub fn change_asked(&self) -> Option<String> {
         let body = self.body.as_deref().ok()?;
-        let body = if body.is_empty() { Value::Null } else { json::read_strict(body)? };
+        let body = if body.is_empty() { Value::Null } else { json::read_exactly(body).ok()? };
         let (_, route) = self.route.split_once(' ')?;
         let parts = route.split('/').map(|part| {
             let name = part.strip_prefix('{').and_then(|part| part.strip_suffix('}'));

@@ -101,7 +101,7 @@ pub(crate) fn read_strict(bytes: &[u8]) -> Option<Value> {
 
 /// Reads a JSON value without repeated keys, and its numbers exactly. An integer that is too large for an `i64` becomes the
 /// largest or smallest `i64`, and each fraction becomes 0.5: no type takes either.
-fn read_exactly(text: &[u8]) -> serde_json::Result<Value> {
+pub(crate) fn read_exactly(text: &[u8]) -> serde_json::Result<Value> {
     let floats = number::floats(text);
     let mut text = Cow::Borrowed(text);
     for (place, _) in &floats {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use domain::SignIn;
 use domain::draft::{Draft, Refusal};
 use domain::policy::properties::Properties;
 use domain::policy::{Around, KeyDeed};
+use domain::{Record, SignIn};
 use policy_text::admit;
 
 use super::own::rule;
@@ -108,6 +108,21 @@ fn each_does_what_its_title_says() {
         it.refuses(is_refused, &principal, &gives("owner", 3), &it.entity(&user));
         it.refuses(is_refused, &principal, &Action::Remove, &it.entity(&second));
         it.refuses(is_refused, &principal, &Action::ManagePolicies, &tenant);
+        it.refuses(is_refused, &principal, &Action::ManageIssuers { of_deployment: false }, &tenant);
+        // The holders of a role that is deleted would become owners.
+        let succession = Action::DeleteRole {
+            adds: ["owner"].into(),
+            removes: ["clerk"].into(),
+            gains: BTreeSet::new(),
+            denials: BTreeSet::new(),
+            rank: 3,
+        };
+        it.refuses(
+            is_refused,
+            &principal,
+            &succession,
+            &it.rules.role(CLERK).unwrap().entity(TenantId::new(1), &it.rules),
+        );
         it.refuses(false, &principal, &gives("admin", 2), &it.entity(&user));
         it.refuses(false, &principal, &Action::Remove, &it.entity(&user));
     }

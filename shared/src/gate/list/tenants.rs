@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use domain::id::{RoleId, issuer_uuid};
+use domain::id::RoleId;
 use domain::{Catalog, Entry, Member, Problem, Tenant};
 
 use super::{Page, opened, sort_key};
@@ -31,8 +31,8 @@ pub struct TenantPage {
 pub type TenantPageFn<'p> = dyn Fn(&TenantPage) -> Answer + Send + Sync + 'p;
 
 /// Answers with a page of the tenants in which the caller is a member: one query, and two more reads. Nobody else can ask for
-/// these, and no tenant learns of the others: an issuer of a tenant's own can name anybody, so after a sign-in by one, another tenant is
-/// shown only if it knows the same `sub` of that issuer as the same person. A page can be short.
+/// these, and no tenant learns of the others: whose an issuer's `sub` is, each tenant says for itself. So another tenant is shown only
+/// if it knows the `sub` of the session as the same person. A page can be short.
 ///
 /// # Errors
 /// [`Problem::Unauthenticated`], [`Problem::Forbidden`] (the caller is no active member), [`Problem::Invalid`] (the cursor).
@@ -53,19 +53,17 @@ pub async fn tenants(
     let (edges, more) = asked.table.page(&range, after.as_ref().map(|key| (key, None)), limit).await?;
     let sign_in = facts.things.session.as_ref().map(|session| &session.sign_in);
     let identity = |keys: TenantKeys| sign_in.map(|by| keys.identity(&by.issuer, &by.subject));
-    let of_deployment = sign_in.map(|by| key::issuer_of_deployment(issuer_uuid(&by.issuer)));
     let places: Vec<String> = edges.iter().map(|edge| sort_key(edge, "SK")).collect::<Result<_, _>>()?;
     let keys: Vec<TenantKeys> = places.iter().filter_map(|sk| TenantKeys::of_edge(sk)).collect();
     let wanted = keys.iter().flat_map(|keys| [keys.tenant(), keys.member(user)].into_iter().chain(identity(*keys)));
-    let mut items = asked.table.get(wanted.chain(of_deployment.clone())).await?;
-    // Without a session on record, the operator's own key has named the person.
-    let is_vouched_for = of_deployment.is_none_or(|issuer| items.contains_key(&issuer));
+    let mut items = asked.table.get(wanted).await?;
     let mut own: Vec<(Tenant, Member)> = Vec::new();
     for keys in keys {
         let known = identity(keys).and_then(|identity| items.remove(&identity));
         let known: Option<Reference<_>> = known.map(decode).transpose()?;
-        let is_shown = is_vouched_for || keys.0 == caller.tenant || known.is_some_and(|it| it.number == user);
-        if !is_shown {
+        // Without a session on record, the operator's own key has named the person.
+        let is_same = sign_in.is_none() || known.is_some_and(|it| it.number == user);
+        if keys.0 != caller.tenant && !is_same {
             continue;
         }
         if let (Some(tenant), Some(member)) = (items.remove(&keys.tenant()), items.remove(&keys.member(user))) {
