@@ -45,7 +45,7 @@ impl Wire for Method {
 
 /// The body of a request: an object or a list, whatever is in it.
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "openapi", schemars(rename = "ApprovedBody", transparent, extend("anyOf" = [{ "type": "object" }, { "type": "array", "items": {} }])))]
+#[cfg_attr(feature = "openapi", schemars(rename = "ApprovedBody", transparent, extend("anyOf" = [{ "type": "object" }, { "type": "array", "items": { "anyOf": [{ "type": "object" }, { "type": "string" }] } }])))]
 pub struct Content(Value);
 
 impl Wire for Content {
