@@ -43,6 +43,8 @@ const NOT_SENT = [
   'post /v1/users/batch',
   // Only an owner allows it.
   'post /v1/users/{id}/impersonate',
+  // The answer is 201 and names no place: nothing is kept of an approval.
+  'post /v1/approvals',
   // Nobody is invited.
   'get /v1/invitations/{id}',
   'post /v1/invitations/{id}/resend',
