@@ -9,7 +9,7 @@ use shared::domain::{ClaimedDomain, JoinRequest, Member, Meta, Problem, Session,
 use shared::id::{DomainId, JoinRequestId, sha256};
 use shared::signing::SigningKeys;
 use shared::signing::rotation::Published;
-use shared::table::key::{self, Key, TenantKeys};
+use shared::table::key::{self, TenantKeys};
 use shared::table::stored::Reference;
 use shared::table::{decode, encode};
 
@@ -106,8 +106,9 @@ pub async fn issue(
         store.put(encode(&key, None, &begun).map_err(|why| why.to_string())?).await?;
         // As after a sign-in, the tenant knows the issuer's `sub`.
         let (iss, sub) = (&begun.sign_in.issuer, &begun.sign_in.subject);
-        let listed = Key { sk: format!("TENANT#{tenant}"), ..key::identities(iss, sub) };
-        let known = encode(&TenantKeys(tenant).identity(iss, sub), Some(&listed), &Reference { number: user });
+        let keys = TenantKeys(tenant);
+        let (at, listed) = (keys.identity(iss, sub), keys.identity_listed(iss, sub));
+        let known = encode(&at, Some(&listed), &Reference { number: user });
         store.put(known.map_err(|why| why.to_string())?).await?;
     }
     let claims = Claims {

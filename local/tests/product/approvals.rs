@@ -97,9 +97,8 @@ fn gives<'a>(path: &'a str, role: &str) -> Asked<'a> {
 /// Nothing is told of why an approval does not count.
 #[track_caller]
 fn counts_not(reply: &Reply) {
-    let faults = &reply.json()["details"]["faults"].to_string();
     assert_eq!(reply.status, 400, "{reply:?}");
-    assert!(reply.json().to_string().to_lowercase().contains("x-approval"), "{faults} {reply:?}");
+    assert!(reply.json().to_string().to_lowercase().contains("x-approval"), "{reply:?}");
 }
 
 fn rule(reply: &Reply) -> String {

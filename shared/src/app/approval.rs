@@ -12,7 +12,6 @@ use crate::dialect::users::in_tenant;
 use crate::gate::{Approver, Caller, Proof, Reads, not_approved};
 use crate::http::call::{Call, MAX_BODY};
 use crate::http::credential::{self, Approved, Claims, Credential, Holder, Keys, Kind};
-use crate::table::key;
 
 impl App {
     /// Answers a member who approves a change that another member will make. Nothing is written: whether both may make it is decided
@@ -26,8 +25,7 @@ impl App {
             let asked = in_tenant(call, &caller, call.body(MAX_BODY)?, Approval::read)?;
             let own = caller.oneself()?;
             let user = UserId::from_uuid(asked.user_id);
-            let published = self.table(call).get([key::jwks()]).await?.remove(&key::jwks());
-            let keys = self.signing.keys(published.as_ref()).await?;
+            let keys = self.signing_keys(call).await?;
             self.read(call, &caller, Reads::member(user).unshown(), &|reading| {
                 let facts = reading.facts();
                 let by = reading.see(facts.member(user)?)?.member.user;

@@ -14,7 +14,6 @@ use crate::gate::sessions::Acts;
 use crate::gate::{Plan, Reads};
 use crate::http::call::{Call, MAX_BODY};
 use crate::http::json::Within;
-use crate::table::key;
 
 impl App {
     /// Begins a session of a member in which the caller acts as them.
@@ -36,8 +35,7 @@ impl App {
                 issuer: &self.expected.issuer,
                 device: call.header(header::USER_AGENT).map(|device| shortened(device).to_owned()),
             };
-            let published = self.table(call).get([key::jwks()]).await?.remove(&key::jwks());
-            let (user, keys) = (UserId::from_uuid(id), self.signing.keys(published.as_ref()).await?);
+            let (user, keys) = (UserId::from_uuid(id), self.signing_keys(call).await?);
             self.change(call, &caller, Reads::member(user).unshown(), &conditions, &|plan: &mut Plan| {
                 let session = plan.impersonate(plan.facts().member(user)?, &caller, &acts)?;
                 let (tenant, now) = (plan.facts().tenant(), plan.facts().now().seconds());

@@ -56,6 +56,12 @@ impl Signing {
 }
 
 impl App {
+    /// The keys that sign now, for a request that has read nothing yet.
+    pub(super) async fn signing_keys(&self, call: &Call) -> Result<Arc<SigningKeys>, Problem> {
+        let published = self.table(call).get([key::jwks()]).await?.remove(&key::jwks());
+        self.signing.keys(published.as_ref()).await
+    }
+
     pub(crate) async fn rotate_keys(&self, asked: &Asked<'_>, is_emergency: bool) -> Result<Value, Problem> {
         let secret = self.signing.secret().await?;
         let published: Published = asked.table.read(&key::jwks()).await?.unwrap_or_default();

@@ -129,7 +129,6 @@ impl App {
         let _ = call.caller.set((tenant_id, Holder::Member(user)));
         let id = Uuid::new_v4();
         let device = call.header(header::USER_AGENT).map(|device| shortened(device).to_owned());
-        let first = trust.known.is_none().then(|| (sign_in.issuer.clone(), sign_in.subject.clone()));
         let plan = |plan: &mut gate::Plan| {
             let (tenant, now) = (plan.facts().tenant(), plan.facts().now());
             let most = if trust.issuer.refresh_tokens { LASTS_REFRESHED } else { LASTS };
@@ -161,12 +160,13 @@ impl App {
                 let until = until + 2 * GRACE;
                 (hash.clone(), Exchanged { tenant, user, session, at: now.seconds(), expires_at: until })
             });
-            plan.begin_session(&session, ends, exchanged, first.clone())?;
+            plan.begin_session(&session, ends, exchanged, trust.known.is_none())?;
             let signed = Signed { tenant, user, session: &session };
             Ok(self.answer(call, &keys, &signed, token, now.seconds(), cookie)?.into())
         };
         let reads = Reads::member(Some(user)).unshown().once(once.as_ref().map(|(hash, _)| hash.clone()));
-        let reads = reads.identity(first.clone());
+        let identity = trust.known.is_none().then(|| (sign_in.issuer.clone(), sign_in.subject.clone()));
+        let reads = reads.identity(identity);
         let begun = gate::change(asked, &Who::Caller(&caller), &reads, &Conditions::default(), &plan).await;
         begun.map_err(|why| match why {
             Problem::Unauthenticated(_) => Problem::Grant(Grant::Denied, "no member"),

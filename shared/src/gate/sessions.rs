@@ -139,7 +139,7 @@ pub struct Begins {
 
 impl<'f> Plan<'f> {
     /// Begins a session of the caller. It lives until `ends` in seconds since the epoch. `exchanged` is the token that it was given for,
-    /// and `first` the issuer and the `sub`, if they had never signed in to the tenant.
+    /// and `is_first` says whether its issuer's `sub` was unknown in the tenant.
     ///
     /// # Errors
     /// [`Problem::Grant`]: they have signed in as somebody else meanwhile. A defect: the request did not read the caller.
@@ -148,7 +148,7 @@ impl<'f> Plan<'f> {
         session: &Session,
         ends: i64,
         exchanged: Option<(String, Exchanged)>,
-        first: Option<(String, String)>,
+        is_first: bool,
     ) -> Result<(), Problem> {
         let caller = self.facts().caller().ok_or_else(|| Problem::Internal("a session of nobody".to_owned()))?;
         let mut after = caller.clone();
@@ -158,7 +158,8 @@ impl<'f> Plan<'f> {
         if known.is_some_and(|known| known != session.user) {
             return Err(Problem::Grant(Grant::Denied, "the `sub` of somebody else"));
         }
-        let identity = first.filter(|_| known.is_none());
+        let sign_in = &session.sign_in;
+        let identity = (is_first && known.is_none()).then(|| (sign_in.issuer.clone(), sign_in.subject.clone()));
         if self.facts().is_exchanged {
             self.refuse(Problem::Exists(EXCHANGED));
         }
@@ -255,7 +256,7 @@ pub(super) fn link(
 
 /// The item that says as whom an issuer's `sub` signs in to a tenant.
 pub(super) fn identity(key: &Key, iss: &str, sub: &str, member: &Member) -> Result<Item, Malformed> {
-    let listed = Key { sk: format!("TENANT#{}", member.tenant), ..key::identities(iss, sub) };
+    let listed = TenantKeys(member.tenant).identity_listed(iss, sub);
     let to = Reference { number: member.user };
     encode(key, Some(&listed), &to)
 }

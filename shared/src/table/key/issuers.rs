@@ -3,7 +3,7 @@
 use domain::Time;
 use domain::id::{TenantId, Uuid, parse_uuid};
 
-use super::Key;
+use super::{Key, TenantKeys};
 
 /// An issuer that all tenants trust.
 pub fn issuer_of_deployment(id: Uuid) -> Key {
@@ -54,6 +54,13 @@ pub fn fetch_at(issuer: Uuid, at: Time) -> Key {
 /// Where the index lists the tenants in which a person is known to an issuer under a `sub`.
 pub fn identities(iss: &str, sub: &str) -> Key {
     Key { sk: "TENANT#".to_owned(), ..Key::alone("IDENTITIES", &format!("{iss} {sub}")) }
+}
+
+impl TenantKeys {
+    /// Where the index lists a tenant that knows the person.
+    pub fn identity_listed(self, iss: &str, sub: &str) -> Key {
+        Key { sk: format!("TENANT#{}", self.0), ..identities(iss, sub) }
+    }
 }
 
 /// A token that somebody has exchanged for a session; with its SHA-256, in hex.
