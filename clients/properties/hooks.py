@@ -202,19 +202,19 @@ def after_call(context, case, response):
 OF_NO_SCHEMA = (
     "unknown or repeated ",
     "a name that is neither a number nor a UUID",
-    "a name that is not there twice",
-    "characters that nobody sees",
+    "a name that is listed only once",
+    "invisible characters",
     "there can be at most ",
     "must be a network such as ",
-    "a group that is not there twice",
-    "an address that is not there twice",
+    "a group that is listed only once",
+    "an address that is listed only once",
     "anybody can get an address at this one",
     "the name of a domain with at least one dot",
     # A form with a list.
-    "must be there once at most",
+    "must be given at most once",
     "groups of which one at most is primary",
-    "given without `first_name` and `last_name`",
-    "given without `email`",
+    "left out beside `first_name` or `last_name`",
+    "left out beside `email`",
     "the tenant does not take members with addresses of this domain",
     "at least one role is required",
     "must be the id of a user who was a member and was removed",
@@ -225,8 +225,8 @@ OF_NO_SCHEMA = (
     " of a page of this search",
     "must be the `nextCursor` of a page of this list",
     # `page` of the dialect directory.
-    "must be given without `cursor`",
-    "must be a page that can be found among 1000 members",
+    "must be left out beside `cursor`",
+    "must be a page within the first 1000 members",
     # `filters` of the dialect directory: texts with a syntax of their own.
     "must be `field:operator:value`",
     "`filters[",
@@ -241,7 +241,7 @@ OF_NO_SCHEMA = (
     "must be one of email, name, first_name, ",
     "the body must not be empty",
     # Cedar text.
-    "is no policy that a tenant can have",
+    "cannot be a policy of a tenant",
     # The filters of the record, and the data of the product's own events.
     "a kind and an id with a `:` between them",
     "`member:` or `key:` and a UUID, or `product`",

@@ -59,7 +59,7 @@ async function areFetched(path) {
 let issuer;
 try {
   const early = await signInAtProvider('user@acme.example', APP);
-  assert.equal((await exchange(early.token, early.nonce)).body.error, 'invalid_target', 'nobody trusts it yet');
+  assert.equal((await exchange(early.token, early.nonce)).body.error, 'invalid_request', 'nobody trusts it yet');
 
   const trusted = { iss, audiences: [APP], domains: ['acme.example'] };
   const made = await call('POST', '/v1/issuers', OWNER, trusted);
@@ -98,7 +98,7 @@ try {
   issuer = null;
   assert.equal((await refresh(refreshed.body.refresh_token)).body.error, 'invalid_grant');
   const late = await signInAtProvider('user@acme.example', APP);
-  assert.equal((await exchange(late.token, late.nonce)).body.error, 'invalid_target');
+  assert.equal((await exchange(late.token, late.nonce)).body.error, 'invalid_request');
   assert.equal((await call('DELETE', '/v1/sessions/current', refreshed.body.access_token)).status, 204);
   assert.equal((await call('GET', '/v1/users/me', access)).status, 401);
   console.log('signed in through oidc-provider, and out again');
