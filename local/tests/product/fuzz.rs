@@ -15,7 +15,7 @@ use proptest::sample::{Index, select};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::harness::{ACME, Product, the_template};
+use crate::harness::{ACME, Product, Reply, the_template};
 
 /// A call that was recorded, with JSON in its body.
 #[derive(Clone)]
@@ -25,6 +25,17 @@ struct Recorded {
     headers: Vec<(String, String)>,
     body: Value,
 }
+
+impl Recorded {
+    async fn send(&self, product: &Product, body: String) -> Reply {
+        let Self { method, path, headers, .. } = self;
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+        product.call(method, path, &headers, body).await
+    }
+}
+
+/// Of so many inputs, some succeed: more than one product's, because a change can take the callers' rights away.
+const MANY: u32 = 3_000;
 
 /// All of them, of the functions that a dialect has.
 fn recorded(of_dialect: impl Fn(&str) -> bool) -> Vec<Value> {
@@ -198,21 +209,32 @@ fn fuzz_bodies(of_dialect: impl Fn(&str) -> bool) {
     assert!(!events.is_empty());
     let product = Renewed::new(events, with_tokens);
     let (done, refused) = (Cell::new(0), Cell::new(0));
+    // As they were recorded, some of them succeed. Else all would fail for another reason than the body.
+    let succeeds = product.with(async |product, calls| {
+        for call in calls {
+            if call.send(product, call.body.to_string()).await.status < 300 {
+                return true;
+            }
+        }
+        false
+    });
+    assert!(succeeds, "no recorded call");
     fuzz(&change(), |(call, members, bytes)| {
         product.with(async |product, calls| {
-            let Recorded { method, path, headers, body } = &calls[call.index(calls.len())];
-            let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+            let call = &calls[call.index(calls.len())];
+            let Recorded { method, path, body, .. } = call;
             let body = changed(body, members, bytes);
             // Compares the answer with `openapi.json`, too.
-            let reply = product.call(method, path, &headers, body.clone()).await;
+            let reply = call.send(product, body.clone()).await;
             let line = || product.lines.lock().unwrap().last().cloned();
             assert!(reply.status < 500, "{method} {path} {body}: {reply:?} {:?}", line());
             let count = if reply.status < 300 { &done } else { &refused };
             count.set(count.get() + 1);
         });
     });
-    // Else all of them would fail for another reason than the body.
-    assert!(done.get() > 0 && refused.get() > 0, "{} done, {} refused", done.get(), refused.get());
+    // Among a few inputs of a machine that is busy, none may be one that succeeds.
+    let (done, refused) = (done.get(), refused.get());
+    assert!((done > 0 || refused < MANY) && refused > 0, "{done} done, {refused} refused");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Fuzz tests of what callers send as text: tokens, API keys, the parameters of lists, and bodies. Long, since each has inputs of its own.
 
-#[path = "../domain/tests/common/fuzz.rs"]
+#[path = "../../domain/tests/common/fuzz.rs"]
 mod fuzz;
+mod lines;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
@@ -21,7 +22,7 @@ use shared::domain::{Status, Time, role};
 use shared::gate::MemberList;
 use shared::id::{GroupId, KeyId, RoleId, TenantId, UserId};
 use shared::json::{Digits, MAX_SAFE_INTEGER};
-use shared::problem::Wrong;
+use shared::problem::{Problem, Wrong};
 use shared::{Call, Dialect};
 
 // ---- Texts that are a little wrong
@@ -202,12 +203,16 @@ fn fuzz_api_keys() {
 
 /// A request with these parameters and this body.
 fn call(dialect: &'static Dialect, query: &str, body: &str) -> Call {
+    call_with(dialect, query, ("application/json", body))
+}
+
+fn call_with(dialect: &'static Dialect, query: &str, (content_type, body): (&str, &str)) -> Call {
     let event = json!({
         "version": "2.0",
         "routeKey": "PUT /v1/users/{id}",
         "rawPath": "/main/v1/users/7",
         "rawQueryString": query,
-        "headers": { "content-type": "application/json" },
+        "headers": { "content-type": content_type },
         "requestContext": {
             "domainName": "rolecall.execute-api.eu-north-1.amazonaws.com",
             "http": { "method": "PUT", "path": "/main/v1/users/7", "sourceIp": "192.0.2.1" },
