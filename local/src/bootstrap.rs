@@ -1,6 +1,6 @@
-//! The command `bootstrap`: it asks the function of that name for the first tenant and its owner, for a new owner, or for a way out
-//! of a tenant's policies. The function runs
-//! on this machine or in a stack on AWS, where `sam` invokes it with the operator's credentials.
+//! The command `bootstrap`: it asks the function of that name for the first tenant and its owner, for a further tenant, for a new owner,
+//! or for a way out of a tenant's policies. The function runs on this machine or in a stack on AWS, where `sam` invokes it with the
+//! operator's credentials.
 
 use std::{
     io::{ErrorKind, Write},
@@ -35,14 +35,14 @@ pub struct Bootstrap {
     /// The `sub` under which the issuer knows the owner. Without it, the answer has the secret of an invitation
     #[arg(long, value_name = "SUB", requires = "issuer")]
     subject: Option<String>,
-    /// The `iss` of the identity provider: all tenants will trust it. With --recover, the one that knows the --subject
-    #[arg(long, value_name = "URL", required_unless_present_any = ["event", "recover", "disable_policies"])]
+    /// The `iss` of the identity provider. With --audience, all tenants will trust it; else it is the one that knows the --subject
+    #[arg(long, value_name = "URL")]
     issuer: Option<String>,
-    /// A value of `aud` that is ours, in tokens of the issuer; may be repeated
-    #[arg(long = "audience", value_name = "AUD", required_unless_present_any = ["event", "recover", "disable_policies"])]
+    /// A value of `aud` that is ours, in tokens of the issuer; may be repeated. The first tenant needs one
+    #[arg(long = "audience", value_name = "AUD", requires = "issuer")]
     audiences: Vec<String>,
     /// A domain whose addresses the issuer knows; may be repeated
-    #[arg(long = "domain", value_name = "DOMAIN")]
+    #[arg(long = "domain", value_name = "DOMAIN", requires = "audiences")]
     domains: Vec<String>,
     /// Make a new owner of a tenant that has lost its owners
     #[arg(long, conflicts_with_all = ["name", "audiences", "domains"])]
@@ -91,17 +91,20 @@ impl Bootstrap {
         if let Some(subject) = &self.subject {
             owner["subject"] = subject.as_str().into();
         }
-        if !self.recover {
-            let tenant = json!({ "slug": self.tenant, "name": self.name });
+        let tenant = json!({ "slug": self.tenant, "name": self.name });
+        if !self.audiences.is_empty() {
             let issuer = json!({ "iss": self.issuer, "audiences": self.audiences, "domains": self.domains });
             return Ok(json!({ "tenant": tenant, "owner": owner, "issuer": issuer }));
         }
         match (&self.issuer, &self.subject) {
-            (Some(_), None) => return Err("--issuer: with --recover it needs --subject".to_owned().into()),
+            (Some(_), None) => return Err("--issuer: without --audience it needs --subject".to_owned().into()),
             (Some(issuer), _) => owner["issuer"] = issuer.as_str().into(),
             (None, _) => {}
         }
-        Ok(json!({ "recover": { "tenant": self.tenant, "owner": owner } }))
+        Ok(match self.recover {
+            true => json!({ "recover": { "tenant": self.tenant, "owner": owner } }),
+            false => json!({ "tenant": tenant, "owner": owner }),
+        })
     }
 }
 

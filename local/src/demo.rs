@@ -235,7 +235,7 @@ fn deliveries(now: Time) -> Result<Vec<Item>> {
     let key = TenantKeys(acme).undelivered(webhook, now, &delivery.id);
     let why = "no answer in time".to_owned();
     let undelivered = Undelivered { delivery, at: now, why, expires_at: issuer::FOR_EVER };
-    let failing = Failing { since: Some(now.seconds() - FAILS_FOR) };
+    let failing = Failing { since: Some(now.seconds() - FAILS_FOR), failed_at: None };
     let items = [encode(&key, None, &undelivered), encode(&TenantKeys(globex).failing(webhook), None, &failing)];
     items.into_iter().map(|item| item.map_err(|why| why.to_string().into())).collect()
 }

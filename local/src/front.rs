@@ -79,6 +79,14 @@ pub enum Fault {
     DropAfter,
 }
 
+impl Fault {
+    /// The table has no capacity for the request.
+    pub fn throttled() -> Self {
+        let kind = "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException";
+        Self::AnswerBefore(400, json!({ "__type": kind, "message": "made by a test" }))
+    }
+}
+
 /// A function that decides about each request that IAM allows.
 pub type FaultHook = Arc<dyn Fn(&FrontRequest) -> Fault + Send + Sync>;
 

@@ -15,12 +15,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use local::{
     Host, Options, Result, Server, Template, demo, dynamodb,
     front::Latency,
-    functions, log, seed, server,
+    functions, issuer, log, seed, server,
     store::Store,
     template,
     token::{self, Flaw},
     verify,
 };
+use serde_json::json;
 use shared::credential;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -115,7 +116,7 @@ struct Token {
     /// Address of the user
     #[arg(long, value_name = "EMAIL", value_parser = check_address)]
     user: String,
-    /// What for: the Authorization header, or the cookie and the x-session-token header
+    /// What for: the Authorization header; the cookie and the x-session-token header; or, from the demo's identity provider, POST /v1/sessions
     #[arg(long, value_enum, default_value_t = Kind::Access)]
     kind: Kind,
     /// How long the token is good for
@@ -130,6 +131,7 @@ struct Token {
 enum Kind {
     Access,
     Session,
+    IdToken,
 }
 
 #[derive(Args)]
@@ -290,15 +292,19 @@ fn print_routes(template: &Template) {
 
 async fn print_token(options: Token) -> Result<()> {
     let (_, template) = load()?;
-    let store = store_at(&options.dynamodb, &template).await?;
+    let (store, now) = (store_at(&options.dynamodb, &template).await?, shared::now());
     let kind = match options.kind {
         Kind::Access => credential::Kind::Access,
         Kind::Session => credential::Kind::Session,
+        Kind::IdToken => {
+            let end = json!({ "exp": now.seconds() + options.ttl });
+            println!("{}", issuer::id_token(&store, &options.user, &end, now).await?);
+            return Ok(());
+        }
     };
     let expected = token::expected(&template)?;
     let member = (options.tenant.as_str(), options.user.as_str());
-    let token = token::issue(&store, &expected, member, kind, options.ttl, Flaw::None, shared::now()).await?;
-    println!("{token}");
+    println!("{}", token::issue(&store, &expected, member, kind, options.ttl, Flaw::None, now).await?);
     Ok(())
 }
 

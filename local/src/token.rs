@@ -94,6 +94,8 @@ pub async fn issue(
                 acr: None,
                 amr: Vec::new(),
             },
+            of_deployment: true,
+            since: None,
             client: "local".to_owned(),
             device: None,
             refresh: None,

@@ -1,15 +1,17 @@
 //! Checks an export of a tenant's record, with nothing but the public keys: each hash, each chain, each checkpoint.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signature, VerifyingKey};
-use serde_json::Value;
+use serde_json::{Value, json};
+use shared::dialect::users::{Checkpoints, ShownEvent};
 use shared::domain::chain::Checked;
 use shared::domain::checkpoint::{Removed, Statement, Tree};
-use shared::domain::{Event, Subject, Time};
+use shared::domain::{Checkpoint, Event, Subject, Time};
+use shared::gate::checkpoints::CheckpointPage;
 use shared::id::{TenantId, sha256};
 use shared::signing::CHECKPOINT;
 use shared::table::key::TenantKeys;
@@ -19,6 +21,9 @@ use crate::Result;
 /// What holds.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Report {
+    /// The tenant, by its UUID, and the deployment, as the last checkpoint names them.
+    pub tenant: String,
+    pub iss: String,
     pub events: usize,
     pub chains: usize,
     pub checkpoints: usize,
@@ -31,8 +36,8 @@ pub struct Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Self { events, chains, checkpoints, covered, until, removed } = self;
-        write!(f, "all hold: events {events}, chains {chains}, checkpoints {checkpoints}; ")?;
+        let Self { tenant, iss, events, chains, checkpoints, covered, until, removed } = self;
+        write!(f, "all hold: tenant {tenant} of {iss}, events {events}, chains {chains}, checkpoints {checkpoints}; ")?;
         write!(f, "the last checkpoint covers {covered} events, those before {until}")?;
         match removed {
             Some((size, until)) => write!(f, "; it says that {size} of them are removed, those before {until}"),
@@ -100,11 +105,20 @@ pub fn verify<'a>(lines: impl IntoIterator<Item = &'a str>, keys: &Keys) -> Resu
 impl Export {
     /// Takes an event, a checkpoint, or a page of them.
     fn take(&mut self, value: &Value, keys: &Keys) -> std::result::Result<(), String> {
-        if let Some(page) = value["data"].as_array() {
+        if let (Some(page), Some(members)) = (value["data"].as_array(), value.as_object()) {
+            if let Some(name) = members.keys().find(|name| !["data", "next_cursor"].contains(&name.as_str())) {
+                return Err(format!("`{name}` belongs to no page"));
+            }
             return page.iter().try_for_each(|value| self.take(value, keys));
         }
         if let Some(signed) = value["signed"].as_str() {
             let (says, is_signed) = read_checkpoint(signed, keys)?;
+            let checkpoints = vec![Checkpoint { says: says.clone(), signed: signed.to_owned() }];
+            let page = json!(Checkpoints::new(&CheckpointPage { checkpoints, next_cursor: None }));
+            // The text alone proves all.
+            if value.as_object().is_some_and(|members| members.len() > 1) {
+                shows(value, &page["data"][0], "signed")?;
+            }
             let known = self.checkpoints.insert(says.number, (says.clone(), is_signed));
             return match known.is_some_and(|(known, _)| known != says) {
                 true => Err(format!("another checkpoint has the number {}", says.number)),
@@ -148,8 +162,8 @@ impl Export {
     fn check_checkpoints(&self, chains: usize, last: &Statement) -> Result<Report> {
         let removed = last.removed.as_ref();
         let tree = removed.map_or(Some(Tree::default()), Removed::tree);
-        let tree = tree.ok_or("the last checkpoint says nothing whole of the removed events".to_owned())?;
-        let base = removed.map(|_| (tree.size, tree.root()));
+        let tree = tree.ok_or("the last checkpoint does not fully describe the removed events".to_owned())?;
+        let base = removed.map(|removed| (removed.until, tree.size, tree.root()));
         let tenant = self.tenant.map(|tenant| tenant.uuid().to_string());
         let (mut tree, mut events) = (tree, self.events.values().peekable());
         for (says, _) in self.checkpoints.values() {
@@ -160,9 +174,14 @@ impl Export {
             if says.removed.as_ref().is_some_and(|removed| !removed.is_old_enough(says.until)) {
                 return wrong("it says that events are removed that are too young for that".to_owned());
             }
-            // Of events that are removed it shows nothing, unless it covers just these.
-            if let Some((size, root)) = base.as_ref().filter(|(size, _)| says.size <= *size) {
-                if says.size == *size && says.root != *root {
+            // Of events that are removed it shows nothing, unless it covers just these. Which events it covers follows from its time: the
+            // size of what is removed can be forged by anybody who can write the table.
+            if let Some((until, size, root)) = base.as_ref().filter(|(until, ..)| says.until <= *until) {
+                let is_part = match says.size == *size {
+                    true => says.root == *root,
+                    false => says.size < *size && says.until < *until,
+                };
+                if !is_part {
                     return wrong("it covers other events than those that are removed".to_owned());
                 }
                 continue;
@@ -179,7 +198,19 @@ impl Export {
         }
         let (events, checkpoints) = (self.events.len(), self.checkpoints.len());
         let removed = removed.map(|removed| (removed.size, removed.until));
-        Ok(Report { events, chains, checkpoints, covered: last.size, until: last.until, removed })
+        let Statement { tenant, iss, size: covered, until, .. } = last.clone();
+        Ok(Report { tenant, iss, events, chains, checkpoints, covered, until, removed })
+    }
+}
+
+/// Checks that a line shows what it must, and nothing else: of itself, only the text that is hashed or signed is proved. An older line can
+/// lack what is `null`.
+fn shows(line: &Value, right: &Value, proved: &str) -> std::result::Result<(), String> {
+    let mut names = [line, right].into_iter().filter_map(Value::as_object).flat_map(|object| object.keys());
+    // Without such a member, indexing gives `null`.
+    match names.find(|name| line[name.as_str()] != right[name.as_str()]) {
+        Some(name) => Err(format!("`{name}` is not what `{proved}` says")),
+        None => Ok(()),
     }
 }
 
@@ -198,11 +229,11 @@ fn read_event(value: &Value) -> std::result::Result<(String, Event), String> {
             change.to = value["changes"][name]["to"].clone();
         }
     }
-    let shown: BTreeSet<&String> = value["changes"].as_object().into_iter().flat_map(|shown| shown.keys()).collect();
-    match open.hash() == id && shown == event.changes.keys().collect() {
-        true => Ok((id.to_owned(), event)),
-        false => Err("`changes` are not those of `sealed`".to_owned()),
+    if open.hash() != id {
+        return Err("`changes` are not those of `sealed`".to_owned());
     }
+    shows(value, &json!(ShownEvent::new(&open, event.tenant, true)), "sealed")?;
+    Ok((id.to_owned(), event))
 }
 
 /// What a checkpoint says, and whether one of the keys has signed it. One of a key that is not there is not signed.
@@ -221,5 +252,117 @@ fn read_checkpoint(signed: &str, keys: &Keys) -> std::result::Result<(Statement,
     match key.map(|key| key.verify_strict(content.as_bytes(), &signature)) {
         Some(Err(_)) => Err("the signature of the checkpoint is wrong".to_owned()),
         verified => Ok((says, verified.is_some())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::domain::Label;
+    use shared::id::LabelId;
+    use shared::signing::SigningKeys;
+    use shared::table::decode;
+
+    use super::*;
+    use crate::store::record_items;
+
+    const TENANT: TenantId = TenantId::new(1);
+
+    fn on(day: u32) -> Time {
+        Time::from_millis(i64::from(day) * 24 * 60 * 60 * 1_000)
+    }
+
+    /// The event of a label that was made on a day.
+    fn event(day: u32) -> Event {
+        let label = Label::new(LabelId::new(day), "a label", on(day));
+        decode(record_items(TENANT, &label, on(day)).unwrap().pop().unwrap()).unwrap()
+    }
+
+    fn shown(event: &Event) -> Value {
+        json!(ShownEvent::new(event, TENANT, true))
+    }
+
+    fn tree(ids: &[String]) -> Tree {
+        let mut tree = Tree::default();
+        ids.iter().for_each(|id| tree.push(id));
+        tree
+    }
+
+    fn removed(until: u32, ids: &[String]) -> Option<Removed> {
+        let tree = tree(ids);
+        Some(Removed { until: on(until), size: tree.size, peaks: tree.peaks().to_vec() })
+    }
+
+    fn statement(number: u64, until: u32, ids: &[String], removed: Option<Removed>) -> Statement {
+        let (tree, tenant) = (tree(ids), TENANT.uuid().to_string());
+        let (iss, until) = ("https://rolecall.example".to_owned(), on(until));
+        Statement { iss, tenant, number, until, size: tree.size, root: tree.root(), removed }
+    }
+
+    fn checked(events: &[Event], statements: [&Statement; 2]) -> std::result::Result<Report, String> {
+        let (keys, public) = SigningKeys::new(1_000).unwrap();
+        let sign = |says: &Statement| keys.sign_statement(says, 1_000).unwrap();
+        let checkpoints = statements.map(|says| Checkpoint { says: says.clone(), signed: sign(says) });
+        let page = CheckpointPage { checkpoints: checkpoints.into(), next_cursor: None };
+        let lines = events.iter().map(shown).chain([json!(Checkpoints::new(&page))]);
+        let lines: Vec<String> = lines.map(|line| line.to_string()).collect();
+        let keys = Keys::parse(&json!({ "keys": [public] }).to_string()).unwrap();
+        verify(lines.iter().map(String::as_str), &keys).map_err(|why| why.to_string())
+    }
+
+    #[test]
+    fn a_forged_removal_does_not_hide_what_an_older_checkpoint_shows() {
+        let events = [100, 200, 300, 400].map(event);
+        let ids: Vec<String> = events.iter().map(Event::hash).collect();
+        let forged: Vec<String> = (0..5).map(|number| sha256(&number.to_string())).collect();
+        let honest = statement(2, 500, &ids, removed(150, &ids[..1]));
+        let forged = statement(2, 500, &[&forged[..], &ids[1..]].concat(), removed(150, &forged));
+        // What was kept of the oldest day shows nothing any more.
+        for (until, size, is_found) in [(120, 1, false), (150, 1, true), (350, 3, true)] {
+            let kept = statement(1, until, &ids[..size], None);
+            let report = checked(&events[1..], [&kept, &honest]).unwrap();
+            assert_eq!((report.covered, report.removed), (4, Some((1, on(150)))));
+            let found = checked(&events[1..], [&kept, &forged]);
+            assert_eq!(found.is_err(), is_found, "{until}: {found:?}");
+        }
+    }
+
+    fn why(line: &Value, place: &str, value: Value) -> String {
+        let mut line = line.clone();
+        *line.pointer_mut(place).unwrap() = value;
+        read_event(&line).unwrap_err()
+    }
+
+    #[test]
+    fn a_line_that_shows_something_else_than_its_text_is_found() {
+        let mut event = event(100);
+        let line = shown(&event);
+        read_event(&line).unwrap();
+        for (place, value) in [
+            ("/at", json!(on(101))),
+            ("/subject/id", json!("other")),
+            ("/version", json!(2)),
+            ("/action", json!("updated")),
+            ("/actor/reason", json!("other")),
+            ("/actor", json!({ "kind": "product", "id": null, "reason": "seed", "approver_id": "other" })),
+            ("/request_id", json!("other")),
+            ("/changes/name/to", json!("other")),
+            ("/changes/name/is_erased", json!(true)),
+            ("/changes", json!({})),
+            ("/previous", json!("other")),
+        ] {
+            let why = why(&line, place, value);
+            assert!(why.ends_with("is not what `sealed` says"), "{place}: {why}");
+        }
+
+        // A value that can name a person is proved by the salt; without the salt there is none.
+        event.salt = Some("salt".to_owned());
+        event.changes.get_mut("name").unwrap().personal = true;
+        let line = shown(&event);
+        read_event(&line).unwrap();
+        assert_eq!(why(&line, "/changes/name/to", json!("other")), "`changes` are not those of `sealed`");
+        assert_eq!(why(&line, "/salt", Value::Null), "`changes` is not what `sealed` says");
+        let erased = shown(&event.erased());
+        read_event(&erased).unwrap();
+        assert_eq!(why(&erased, "/changes/name/to", json!("other")), "`changes` is not what `sealed` says");
     }
 }

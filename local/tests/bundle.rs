@@ -28,6 +28,17 @@ const NAMING_NO_TENANT: [&str; 2] = ["authzen-evaluate", "tokens-introspect"];
 /// Functions that read nothing but ids of any spelling: what is no id identifies nothing, so nothing is malformed.
 const NEVER_MALFORMED: [&str; 1] = ["tenant-get-user"];
 
+/// Each route of a function whose callers show a credential has a case of each of these refusals, with one of these statuses.
+const MANDATORY_REFUSALS: [(&str, &[u64]); 3] = [
+    ("no credential", &[401]),
+    ("no right, or the credential of another tenant", &[403]),
+    ("something malformed or unknown", &[400, 404, 422]),
+];
+
+/// Routes that never refuse like that, each with the first status of the refusal. This one reads nothing but a tenant: what is
+/// no tenant is another tenant.
+const NEVER_REFUSED: [(&str, u64); 1] = [("GET /api/v1/organizations/{organization_id}/users/roles", 400)];
+
 fn template() -> Template {
     Template::load(&find_root().unwrap().join("template.yaml")).unwrap()
 }
@@ -168,6 +179,31 @@ fn a_function_has_the_mandatory_cases() {
         };
         let is_public = template().function(name).is_some_and(|it| it.kind != Some(Kind::Credential));
         MANDATORY[..if is_public { 1 } else { MANDATORY.len() }].iter().filter_map(lacks).collect::<Vec<_>>()
+    });
+}
+
+#[test]
+fn a_route_has_the_mandatory_refusals() {
+    let template = template();
+    let of_callers = template.functions.iter().filter(|it| it.kind == Some(Kind::Credential));
+    each_function(of_callers.map(|it| it.name.clone()).collect(), |name| {
+        let cases = cases(name);
+        let lacks = |route: String| {
+            let of_route = cases.iter().filter(|case| case.event["routeKey"] == *route);
+            let answered: Vec<u64> = of_route.filter_map(|case| case.answer.as_ref()?["statusCode"].as_u64()).collect();
+            let lacking = MANDATORY_REFUSALS.iter().filter_map(|(why, statuses)| {
+                let is_answered = answered.iter().any(|status| statuses.contains(status));
+                let is_excused = NEVER_REFUSED.contains(&(route.as_str(), statuses[0]));
+                match (is_answered, is_excused) {
+                    (false, false) => Some(format!("events/{name}: add a case of `{route}` with {why}: {statuses:?}")),
+                    (true, true) => Some(format!("NEVER_REFUSED: take out `{route}`: a case has one of {statuses:?}")),
+                    _ => None,
+                }
+            });
+            lacking.collect::<Vec<_>>()
+        };
+        let routes = template.function(name).unwrap().routes.iter().map(|it| format!("{} {}", it.method, it.path));
+        routes.flat_map(lacks).collect::<Vec<_>>()
     });
 }
 

@@ -300,7 +300,7 @@ async fn emulate(
                 Err(why) if why.is_connect() && process.try_wait().unwrap().is_none() => {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
-                Err(why) => panic!("{why}"),
+                Err(why) => panic!("{why:?}; the emulator: {:?}", process.try_wait()),
             }
         }
     });

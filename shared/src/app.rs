@@ -139,6 +139,14 @@ impl App {
         }
     }
 
+    /// The keys, for a request that does not read them beside its facts. Reads them again if the last read is [`KEYS_ARE_OLD`].
+    async fn fresh_keys_with(&self, call: &Call, kid: &str) -> Result<Arc<Keys>, Problem> {
+        match self.has_old_keys() {
+            true => self.read_keys(self.table(call)).await,
+            false => self.keys_with(call, kid).await,
+        }
+    }
+
     async fn verify(&self, call: &Call, token: Option<&str>, kind: Kind) -> Result<Caller, Problem> {
         let token = token.ok_or(Problem::Unauthenticated("no token"))?;
         let keys = self.keys_with(call, &credential::kid(token)?).await?;
@@ -212,9 +220,11 @@ impl App {
     /// # Errors
     /// [`Problem::Forbidden`]
     pub fn may_make_tenants(&self) -> Result<(), Problem> {
-        let notices = || vec!["Only the operator of this deployment makes tenants.".to_owned()];
-        let denial = || Denial { rule: "tenant-creation".to_owned(), action: "tenant:create", notices: notices() };
-        if self.anyone_makes_tenants { Ok(()) } else { Err(Problem::Forbidden(denial())) }
+        if self.anyone_makes_tenants {
+            return Ok(());
+        }
+        let notice = "Only the operator of this deployment makes tenants.";
+        Err(Problem::Forbidden(Denial::plain("tenant-creation", "tenant:create", notice)))
     }
 
     /// The name of the environment, which API keys show: the parameter `KeyEnvironment` of the stack.
@@ -322,13 +332,15 @@ impl App {
         self.verify_approval_again(caller, &keys)
     }
 
+    fn has_old_keys(&self) -> bool {
+        lock(&self.keys).as_ref().is_none_or(|known| known.read_at.elapsed() >= KEYS_ARE_OLD)
+    }
+
     fn asked<'a>(&'a self, call: &'a Call, verify_again: &'a VerifyAgain<'a>) -> Asked<'a> {
-        let known = lock(&self.keys);
-        let are_old = known.as_ref().is_none_or(|known| known.read_at.elapsed() >= KEYS_ARE_OLD);
         Asked {
             pictures: call.dialect.pictures,
             names: call.dialect.names,
-            verify_again: are_old.then_some(verify_again),
+            verify_again: self.has_old_keys().then_some(verify_again),
             ..self.asked_alone(call)
         }
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
+use domain::Problem;
 use futures_util::future::join_all;
 use lambda_http::LambdaEvent;
 use serde_json::{Value, json};
@@ -22,6 +23,12 @@ const RESERVE: Duration = Duration::from_secs(1);
 
 /// A worker takes no further piece after this part of its time, so that the last one comes to its end.
 const PART: f64 = 0.5;
+
+/// Fetches take longer than pieces at most: one request of an issuer after another, 6 s in all.
+const PART_OF_FETCHES: f64 = 0.8;
+
+/// How many issuers are asked for their keys at once.
+const ISSUERS_AT_ONCE: usize = 16;
 
 /// How long the keys of an issuer can fail to come before somebody is told, in seconds.
 const STALE: i64 = 60 * 60;
@@ -55,6 +62,11 @@ impl Work {
         }
     }
 
+    /// When this part of the time has passed.
+    fn until(&self, part: f64) -> Instant {
+        self.started + (self.deadline - self.started).mul_f64(part)
+    }
+
     /// The keys of the items that the records of a stream are about, each once.
     fn keys(&self) -> Vec<Key> {
         let records = self.event["Records"].as_array().into_iter().flatten();
@@ -71,7 +83,7 @@ impl App {
     /// A job could not go on: it waits for the sweep.
     pub fn work<'a>(&'a self, work: &'a Work) -> Boxed<'a, Value> {
         Box::pin(async move {
-            let until = work.started + (work.deadline - work.started).mul_f64(PART);
+            let until = work.until(PART);
             let asked = self.asked_by_product(work);
             let mut outcome = Ok(Value::Null);
             for (tenant, job) in work.keys().iter().filter_map(key::job_at) {
@@ -120,7 +132,7 @@ impl App {
     /// The table cannot be read or written, or there is no key that signs.
     pub fn checkpoint<'a>(&'a self, work: &'a Work) -> Boxed<'a, Value> {
         Box::pin(async move {
-            let until = work.started + (work.deadline - work.started).mul_f64(PART);
+            let until = work.until(PART);
             self.write_checkpoints(&self.asked_by_product(work), until).await
         })
     }
@@ -132,34 +144,42 @@ impl App {
     pub fn fetch<'a>(&'a self, work: &'a Work, fetch: &'a Fetch) -> Boxed<'a, Value> {
         Box::pin(async move {
             let asked = self.asked_by_product(work);
-            let now = (self.clock)();
             let issuers = match work.event["Records"].is_array() {
                 true => issuers::named(&asked, work.keys()).await?,
-                false => issuers::due(&asked, now).await?,
+                false => issuers::due(&asked, (self.clock)()).await?,
             };
-            for iss in &issuers {
-                let known = issuers::known(&asked, iss).await?;
-                // Keys of the future were put in by hand.
-                if known.as_ref().is_some_and(|known| known.fetched_at > now.seconds()) {
-                    continue;
+            let until = work.until(PART_OF_FETCHES);
+            let mut fetched = 0;
+            // Several at once: those that do not answer keep the others waiting no longer than one of them.
+            for issuers in issuers.chunks(ISSUERS_AT_ONCE) {
+                if Instant::now() >= until {
+                    break;
                 }
-                let fetched = fetch(iss).await;
-                let why = fetched.as_ref().err().cloned();
-                let failed_since = issuers::keep(&asked, iss, known, fetched.ok()).await?;
-                let Some((why, since)) = why.zip(failed_since) else { continue };
-                let is_stale = since + STALE <= now.seconds();
-                let (level, text) = match is_stale {
-                    true => (Level::Error, "the keys of an issuer are stale"),
-                    false => (Level::Warn, "the keys of an issuer cannot be fetched"),
-                };
-                log::line(
-                    level,
-                    text,
-                    &|| json!({ "request_id": work.request_id, "issuer": iss, "cause": why, "since": since }),
-                );
+                let fetches = issuers.iter().map(|iss| self.fetch_of(&asked, work, iss, fetch));
+                join_all(fetches).await.into_iter().collect::<Result<(), _>>()?;
+                fetched += issuers.len();
             }
-            Ok(json!({ "fetched": issuers.len() }))
+            Ok(json!({ "fetched": fetched }))
         })
+    }
+
+    async fn fetch_of(&self, asked: &Asked<'_>, work: &Work, iss: &str, fetch: &Fetch) -> Result<(), Problem> {
+        let (known, now) = (issuers::known(asked, iss).await?, (self.clock)().seconds());
+        // Keys of the future were put in by hand.
+        if known.as_ref().is_some_and(|known| known.fetched_at > now) {
+            return Ok(());
+        }
+        let fetched = fetch(iss).await;
+        let why = fetched.as_ref().err().cloned();
+        let failed_since = issuers::keep(asked, iss, known, fetched.ok()).await?;
+        let Some((why, since)) = why.zip(failed_since) else { return Ok(()) };
+        let (level, text) = match since + STALE <= now {
+            true => (Level::Error, "the keys of an issuer are stale"),
+            false => (Level::Warn, "the keys of an issuer cannot be fetched"),
+        };
+        let fields = || json!({ "request_id": work.request_id, "issuer": iss, "cause": why, "since": since });
+        log::line(level, text, &fields);
+        Ok(())
     }
 
     /// Looks for the claimed domains that are due, several at once.

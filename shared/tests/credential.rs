@@ -78,8 +78,8 @@ const UNKNOWN: &str = "a token of an unknown key";
 const EXPIRED: &str = "an expired token";
 const EARLY: &str = "a token that is not valid yet";
 const OTHER_KIND: &str = "a token of the other kind";
-const NOBODY: &str = "a token whose `sub` or `tid` is none";
-const NO_SLUG: &str = "a token whose `slug` is none";
+const NOBODY: &str = "a token with a malformed `sub` or `tid`";
+const NO_SLUG: &str = "a token with a malformed `slug`";
 const NO_SESSION: &str = "a token whose `sid` is empty, too long, or not of visible ASCII";
 const LONG: &str = "a token that is too long";
 

@@ -7,8 +7,8 @@ use shared::{Answer, App, Boxed, Call, Caller, Problem, Reads, api_key};
 
 /// `POST /v1/api-keys`: makes an API key. The answer shows its secret, once.
 ///
-/// `key:create` allows it. The key gets roles of its own, and nobody gives it a permission that they do not hold. Whatever it does later,
-/// you must be allowed to do, too, at that moment.
+/// `key:create` allows it. The key gets roles of its own, and nobody gives it a permission that they do not hold. At each later
+/// call, you must be allowed to do the same.
 async fn create_api_key(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let (body, conditions) = (call.body(MAX_BODY)?, call.conditions()?);
@@ -26,7 +26,7 @@ async fn create_api_key(app: &App, call: &Call) -> Result<Answer, Problem> {
 
 /// `POST /v1/api-keys/{id}/rotate`: gives an API key another secret. The answer shows it, once. The secret before is good for a while.
 ///
-/// Who has made the key may, with `key:create`. `key:manage` allows it for keys of others, if they have no permission that you do not hold.
+/// The maker of the key needs `key:create`. For keys of others you need `key:manage`, and every permission that the key has.
 async fn rotate_api_key(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let (body, conditions) = (call.body(MAX_BODY)?, call.conditions()?);
@@ -47,7 +47,7 @@ async fn rotate_api_key(app: &App, call: &Call) -> Result<Answer, Problem> {
 /// `POST /v1/api-keys/{id}/take-over`: makes an API key the tenant's own. From then on it may do what its roles allow, whatever becomes of
 /// the member who made it.
 ///
-/// Only an owner may.
+/// Needs the role `owner`.
 async fn take_over_api_key(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     edit(app, call, &caller, &ApiKeyEdit::TakeOver, &|key| Answer::json(200, &json!(key)).with_etag(key.version)).await

@@ -6,8 +6,8 @@ use shared::{Answer, App, Call, Problem};
 ///
 /// A user of a list has no `profile_pic`.
 ///
-/// Needs the role `admin` or `owner`, and `member:read`; who lacks that may list a group that they manage, in the order
-/// of ids.
+/// Needs the role `admin` or `owner`, and `member:read`. Without that permission, a manager of a group may list its
+/// members, in the order of ids.
 async fn list_users(app: &App, call: &Call) -> Result<Answer, Problem> {
     directory::version(call)?;
     let caller = app.bearer(call).await?;

@@ -11,7 +11,7 @@ use shared::{Answer, App, Call, Problem, Reads};
 /// `DTO_tenant_user_update`
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "DTO_tenant_user_update"))]
 struct Body {
-    /// The groups that the member is in from now on; `null` for none. Who manages one that stays goes on managing it.
+    /// The groups that the member is in from now on; `null` for none. A manager of a group that stays still manages it.
     groups: Patch<Vec<Reference>>,
     /// Replaces the built-in role; the tenant's own roles stay.
     role: Option<Role>,

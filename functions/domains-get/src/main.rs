@@ -7,7 +7,7 @@ use shared::{Answer, App, Boxed, Call, Problem, Reads};
 
 /// `GET /v1/domains`: lists the domains that the tenant claims.
 ///
-/// Only an owner may.
+/// Needs the role `owner`.
 async fn list_domains(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     users::in_tenant(call, &caller, call.parameters(), |_| Ok(()))?;
@@ -16,7 +16,7 @@ async fn list_domains(app: &App, call: &Call) -> Result<Answer, Problem> {
 
 /// `GET /v1/domains/{id}`: shows a domain that the tenant claims, and whether its DNS record was found.
 ///
-/// Only an owner may.
+/// Needs the role `owner`.
 async fn get_domain(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let id = users::in_tenant(call, &caller, call.parameters(), |query| query.join(call.path_uuid("id")))?;

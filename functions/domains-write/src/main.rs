@@ -7,7 +7,7 @@ use shared::{Answer, App, Boxed, Call, Problem, Reads, api_key};
 /// `POST /v1/domains`: claims a domain. The answer has the DNS record that proves the claim: it is looked for within a minute, and for
 /// 7 days. Once one tenant has verified a domain, no other one can.
 ///
-/// Only an owner may.
+/// Needs the role `owner`.
 async fn claim_domain(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let (body, conditions) = (call.body(MAX_BODY)?, call.conditions()?);
@@ -24,7 +24,7 @@ async fn claim_domain(app: &App, call: &Call) -> Result<Answer, Problem> {
 /// `PATCH /v1/domains/{id}`: changes how people with an address there join. You stand for it from now on: they join only as long as you
 /// could make them members like that.
 ///
-/// Only an owner may.
+/// Needs the role `owner`.
 async fn update_domain(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let (body, conditions) = (call.body(MAX_BODY)?, call.conditions()?);
@@ -43,7 +43,7 @@ async fn update_domain(app: &App, call: &Call) -> Result<Answer, Problem> {
 /// `POST /v1/domains/{id}/verify`: verifies a domain whose DNS record was found. If it was not, it is looked for again, within a minute
 /// and for 7 more days: `verified_at` of the answer is null then, and `failure` says what was found last.
 ///
-/// Only an owner may. It is 409 if another tenant was quicker.
+/// Needs the role `owner`. It is 409 if another tenant was quicker.
 async fn verify_domain(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let conditions = call.conditions()?;
@@ -62,7 +62,7 @@ fn shown(domain: &Claimed) -> Answer {
 /// `DELETE /v1/domains/{id}`: gives up a domain. Nobody joins by it any more, and another tenant can claim it. Members who have joined
 /// stay.
 ///
-/// Only an owner may.
+/// Needs the role `owner`.
 async fn release_domain(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let conditions = call.conditions()?;

@@ -7,7 +7,7 @@ use shared::{Answer, App, Boxed, Call, NamedList, Problem, Reads};
 
 /// `GET /v1/groups`: lists the tenant's groups, in the order of their names.
 ///
-/// Every active member may.
+/// Any active member may do this.
 async fn list_groups(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let (wanted, page) = users::in_tenant(call, &caller, call.parameters(), |query| {
@@ -23,7 +23,7 @@ async fn list_groups(app: &App, call: &Call) -> Result<Answer, Problem> {
 
 /// `GET /v1/groups/{id}`: shows a group.
 ///
-/// Every active member may.
+/// Any active member may do this.
 async fn get_group(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let id = users::in_tenant(call, &caller, call.parts(), |parts| parts.join(call.path_uuid("id")))?;

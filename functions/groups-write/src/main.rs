@@ -98,7 +98,7 @@ async fn create_group(app: &App, call: &Call) -> Result<Answer, Problem> {
 
 /// `PATCH /v1/groups/{id}`: changes a group.
 ///
-/// Needs `group:manage`. Who changes the roles that it confers needs every permission that a member of the group gains by it,
+/// Needs `group:manage`. A change of the roles that it confers needs every permission that a member of the group gains by it,
 /// and the rank of the roles before and after.
 async fn update_group(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;

@@ -4,7 +4,7 @@ use shared::{Answer, App, Boxed, Call, Problem};
 
 /// `GET /v1/issuers`: lists the identity providers that the tenant trusts. Each signs people in to the tenant.
 ///
-/// Only an owner may.
+/// Needs the role `owner`.
 async fn list_issuers(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     users::in_tenant(call, &caller, call.parameters(), |_| Ok(()))?;
@@ -13,7 +13,7 @@ async fn list_issuers(app: &App, call: &Call) -> Result<Answer, Problem> {
 
 /// `GET /v1/issuers/{id}`: shows an identity provider of the tenant's own, and the keys that were fetched from it.
 ///
-/// Only an owner may.
+/// Needs the role `owner`.
 async fn get_issuer(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let id = users::in_tenant(call, &caller, call.parameters(), |query| query.join(call.path_uuid("id")))?;

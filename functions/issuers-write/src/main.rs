@@ -24,7 +24,7 @@ async fn create_issuer(app: &App, call: &Call) -> Result<Answer, Problem> {
 
 /// `PATCH /v1/issuers/{id}`: changes what the tenant takes from an identity provider.
 ///
-/// Only an owner may. Sessions that have begun go on.
+/// Needs the role `owner`. Sessions that have begun go on.
 async fn update_issuer(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let body = call.body(MAX_BODY)?;
@@ -37,7 +37,7 @@ async fn update_issuer(app: &App, call: &Call) -> Result<Answer, Problem> {
 
 /// `DELETE /v1/issuers/{id}/keys/{kid}`: refuses a key of an identity provider from now on, even if the provider still publishes it.
 ///
-/// Only an owner may. `PATCH` with `refused_keys` takes it back.
+/// Needs the role `owner`. `PATCH` with `refused_keys` takes it back.
 async fn refuse_key(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let (id, kid) = users::in_tenant(call, &caller, call.parts(), |parts| {
@@ -74,7 +74,7 @@ async fn update(
 /// `DELETE /v1/issuers/{id}`: ends the trust in an identity provider. It signs nobody in any more, and its sessions get no new tokens.
 /// Their access tokens last for 10 minutes more at most, their session tokens for 12 hours.
 ///
-/// Only an owner may.
+/// Needs the role `owner`.
 async fn delete_issuer(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let conditions = call.conditions()?;

@@ -9,7 +9,7 @@ const MAX_NUMBER: i64 = 1_000_000;
 
 /// `GET /v1/jobs/{id}`: shows how far a job is. It is kept for 30 days after its end.
 ///
-/// Every active member may.
+/// Any active member may do this.
 async fn get_job(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let id = users::in_tenant(call, &caller, call.parts(), |parts| parts.join(call.path_uuid("id")))?;
@@ -24,7 +24,7 @@ async fn get_job(app: &App, call: &Call) -> Result<Answer, Problem> {
 /// The job's `parts` says how many there are, also while it goes on. A part of an import tells of 200 lines what became of them. A part
 /// of an export has users or events, in the format of the export; each part of CSV begins with the names of the columns.
 ///
-/// Only who has begun the job may; for an export, as long as they may list members or read the record.
+/// Only the caller who began the job may get it. For an export, they must still be allowed to list members or read the record.
 async fn get_part(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let (id, number) = users::in_tenant(call, &caller, call.parts(), |parts| {

@@ -4,7 +4,7 @@ use shared::{Answer, App, Call, Problem};
 
 /// `GET /v1/labels`: lists the tenant's labels, in the order of their names. A label is a profession.
 ///
-/// Every active member may.
+/// Any active member may do this.
 async fn list_labels(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let (wanted, page) =

@@ -84,7 +84,7 @@ fn add(plan: &mut Plan, users: &[NewUser]) -> Result<Vec<Member>, Problem> {
         };
         let is_first = [seen.insert(member.user.to_string()), seen.insert(member.email.to_lowercase())];
         if is_first != [true; 2] {
-            faults.push(new.user.fault(index, "a user who is not there twice"));
+            faults.push(new.user.fault(index, "a user who is listed only once"));
         }
         added.push(member);
     }
@@ -94,7 +94,7 @@ fn add(plan: &mut Plan, users: &[NewUser]) -> Result<Vec<Member>, Problem> {
 
 /// `PUT /api/v1/organizations/{organization_id}/users`: adds users to an organization, all of them or none.
 ///
-/// A user is invited, with one role. `email` adds a person, `user_id` adds somebody again who was removed.
+/// A user is invited, with one role. `email` adds a person, `user_id` adds a removed user again.
 ///
 /// Needs `member:invite`, and all that it takes to give the roles.
 async fn add_users(app: &App, call: &Call) -> Result<Answer, Problem> {

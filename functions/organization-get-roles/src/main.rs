@@ -5,13 +5,13 @@ use shared::{Answer, App, Boxed, Call, Problem, Reads};
 /// `GET /api/v1/organizations/{organization_id}/roles`: lists the roles of an organization, built-in ones too, in the order of
 /// their numbers.
 ///
-/// Any active member may.
+/// Any active member may do this.
 async fn list_roles(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer_or_cookie(call).await?;
     let page = call.parameters().all(|query| Ok(organization::page(call, query)))?;
     caller.same_tenant(caller.tenant_spelled(call.path("organization_id")))?;
     app.read(call, &caller, Reads::none(), &|reading| {
-        let (roles, next_cursor) = reading.roles(&page)?;
+        let (roles, next_cursor) = reading.roles(None, &page)?;
         let roles: Vec<_> = roles.into_iter().map(|role| Role::new(role, caller.tenant)).collect();
         Ok(organization::listed(&json!(roles), &page, next_cursor.as_deref()))
     })
@@ -22,7 +22,7 @@ async fn list_roles(app: &App, call: &Call) -> Result<Answer, Problem> {
 ///
 /// Of several roles it is the first in the list of the organization's roles.
 ///
-/// Any active member may.
+/// Any active member may do this.
 async fn get_role(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer_or_cookie(call).await?;
     caller.same_tenant(caller.tenant_spelled(call.path("organization_id")))?;

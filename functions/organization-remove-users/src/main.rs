@@ -42,7 +42,7 @@ fn remove(plan: &mut Plan, users: &[Named]) {
         };
         if let Ok(member) = found {
             if !seen.insert(plan.remove_member(member).user) {
-                faults.push(user.fault(index, "a user who is not there twice"));
+                faults.push(user.fault(index, "a user who is listed only once"));
             }
         } else {
             plan.with_nobody(&[Action::Read, Action::Remove]);

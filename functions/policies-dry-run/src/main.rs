@@ -23,7 +23,7 @@ impl Draft {
 /// `POST /v1/policies/dry-run`: says what a policy would refuse the members of the tenant, if it were in force now, and which of the last
 /// changes it would have refused. Nothing is written.
 ///
-/// Only an owner may. Authors and changed records count as they are now; a change whose author is gone, or is the product, is not judged.
+/// Needs the role `owner`. Authors and changed records count as they are now; a change whose author is gone, or is the product, is not judged.
 async fn try_policy(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let (page, events) = users::in_tenant(call, &caller, call.parameters(), |query| {

@@ -15,12 +15,12 @@ fn content(body: &mut Object) -> Result<PolicyContent, Faulty> {
 
 /// `POST /v1/policies`: makes a policy of the tenant's own. It is in force on the next request.
 ///
-/// Only an owner may. A policy that would keep the caller from changing policies is refused.
+/// Needs the role `owner`. A policy that would keep the caller from changing policies, or from signing in as they have, is refused.
 async fn create_policy(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let (body, conditions) = (call.body(MAX_BODY)?, call.conditions()?);
     let content = users::in_tenant(call, &caller, body, content)?;
-    app.change(call, &caller, Reads::none(), &conditions, &|plan| {
+    app.change(call, &caller, Reads::none().and_sign_in(&caller), &conditions, &|plan| {
         let id = plan.number(|numbers| &mut numbers.policies)?;
         let new = OwnPolicy::new(id, content.clone(), plan.facts().now());
         let policy = plan.create(new, &OwnPolicyEdit::Set(content.clone()));
@@ -34,7 +34,7 @@ async fn create_policy(app: &App, call: &Call) -> Result<Answer, Problem> {
 
 /// `PUT /v1/policies/{id}`: replaces a policy of the tenant's own. What is not given gets its default.
 ///
-/// Only an owner may. A policy that would keep the caller from changing policies is refused.
+/// Needs the role `owner`. A policy that would keep the caller from changing policies, or from signing in as they have, is refused.
 async fn replace_policy(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let (body, conditions) = (call.body(MAX_BODY)?, call.conditions()?);
@@ -43,18 +43,24 @@ async fn replace_policy(app: &App, call: &Call) -> Result<Answer, Problem> {
         Ok((content?, id?))
     })?;
     let edit = OwnPolicyEdit::Set(content);
-    app.change(call, &caller, Reads::policy(PolicyId::from_uuid_in(id, caller.tenant)), &conditions, &|plan| {
-        let policy = plan.update(plan.facts().own_policy()?, &edit);
-        plan.leaves_policies_open(&policy);
-        let shown = plan.shown(&policy);
-        Ok(Answer::json(200, &json!(ShownPolicy::new(&shown))).with_etag(shown.version()).into())
-    })
+    app.change(
+        call,
+        &caller,
+        Reads::policy(PolicyId::from_uuid_in(id, caller.tenant)).and_sign_in(&caller),
+        &conditions,
+        &|plan| {
+            let policy = plan.update(plan.facts().own_policy()?, &edit);
+            plan.leaves_policies_open(&policy);
+            let shown = plan.shown(&policy);
+            Ok(Answer::json(200, &json!(ShownPolicy::new(&shown))).with_etag(shown.version()).into())
+        },
+    )
     .await
 }
 
 /// `DELETE /v1/policies/{id}`: deletes a policy of the tenant's own.
 ///
-/// Only an owner may.
+/// Needs the role `owner`.
 async fn delete_policy(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let conditions = call.conditions()?;

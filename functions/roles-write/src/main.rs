@@ -68,7 +68,7 @@ impl RoleFields {
         let mut names = BTreeSet::new();
         for (index, permission) in read.permissions.iter().flatten().enumerate() {
             if !names.insert(&permission.name.0) {
-                let repeated = Wrong::Syntax("a name that is not there twice");
+                let repeated = Wrong::Syntax("a name that is listed only once");
                 body.refuse(Fault::here(repeated).within("name").within(index).within("permissions"));
             }
         }

@@ -4,7 +4,7 @@ use shared::{Answer, App, Boxed, Call, Problem, Reads};
 
 /// `GET /v1/tenant`: shows the tenant of the credential.
 ///
-/// Every active member may.
+/// Any active member may do this.
 async fn get_tenant(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     users::in_tenant(call, &caller, call.parts(), |_| Ok(()))?;
@@ -20,7 +20,7 @@ async fn get_tenant(app: &App, call: &Call) -> Result<Answer, Problem> {
 /// Beside the credential's tenant, it lists those that the person has signed in to before by the same account of the same identity
 /// provider. A page can have fewer than `limit`, or none, and still a next one.
 ///
-/// Every active member may.
+/// Any active member may do this.
 async fn list_tenants(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let page = users::in_tenant(call, &caller, call.parameters(), |query| Ok(call.page(query)))?;

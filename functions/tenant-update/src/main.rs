@@ -29,8 +29,8 @@ struct Settings {
     /// Who may invite, of those who have the permission: all of them, members of rank 2 or higher, or owners. Only an owner may
     /// change it.
     inviters: Option<Who>,
-    /// Who may accept an invitation, of those who have its secret: everybody (`link`), or whose identity provider has verified that
-    /// the address is theirs (`address`). Only an owner may change it.
+    /// Which people may accept an invitation with its secret: everybody (`link`), or only a person whose identity provider has verified
+    /// the address (`address`). Only an owner may change it.
     acceptance: Option<Accepting>,
     /// The most members who take a seat: an invited member does, a deactivated one does not. Members who are there stay. A limit is
     /// in force once they are counted; `null` removes it. Only an owner may change it.
@@ -128,7 +128,7 @@ impl Body {
     }
 }
 
-/// `PATCH /v1/tenant`: changes the tenant of the credential.
+/// `PATCH /v1/tenant`: changes the tenant of the credential. While a job counts the seats, `location` says where it is.
 ///
 /// Needs `tenant:update`, and for `impersonation`, `inviters`, `acceptance`, `seats`, `session_seconds`, `retention_days` and
 /// `record_reads` the role `owner`.
@@ -139,7 +139,13 @@ async fn update_tenant(app: &App, call: &Call) -> Result<Answer, Problem> {
     app.change(call, &caller, Reads::none(), &conditions, &|plan| {
         let tenant = plan.update_tenant(&edit)?;
         let shown = Tenant::new(&tenant);
-        Ok(Answer::json(200, &json!(shown)).with_etag(shown.version).into())
+        let answer = Answer::json(200, &json!(shown)).with_etag(shown.version);
+        let counting = tenant.seats.filter(|seats| !seats.are_all_counted());
+        Ok(match counting.map(|seats| seats.job.uuid_in(tenant.id)) {
+            Some(job) => answer.with_header("location", format!("/v1/jobs/{job}")),
+            None => answer,
+        }
+        .into())
     })
     .await
 }
@@ -160,5 +166,6 @@ fn description() {
         .body(Body::read)
         .limited()
         .answer::<Tenant>()
+        .counted()
         .describe();
 }

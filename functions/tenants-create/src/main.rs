@@ -8,7 +8,7 @@ use shared::{Answer, App, Call, Problem, Reads};
 
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "TenantCreation"))]
 struct Body {
-    /// 2 to 63 of `a-z0-9-`, at least one a letter. Unique, and never changed.
+    /// 2 to 63 of `a-z0-9-`, at least one a letter, and no UUID. Unique, and never changed.
     slug: Slug,
     name: Text<MAX_NAME>,
     /// Texts of your own, by your own keys.

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use futures_util::future::join_all;
 use serde_json::json;
 use shared::dialect::users::{self, Answers, Batch, Change, MAX_ANSWER, MAX_BATCH, MAX_RECORDED, MAX_TOGETHER, USERS};
@@ -15,10 +17,12 @@ type Changes = Vec<(Option<IfMatch>, Result<Change, Problem>)>;
 /// refused, the answer is the answer to it, and `details.change` is its place. They must fit into one transaction, and each must concern
 /// another user.
 ///
-/// The same batch again under the same `Idempotency-Key` makes only those changes that were not made, also if the first one was
-/// interrupted.
+/// If a change could not be tried to the end (429, 500 or 503), the later ones of the same user are not tried, and get the same answer.
 ///
-/// Needs for each change what the call needs that makes only this one.
+/// The same batch again under the same `Idempotency-Key` makes only those changes that were not tried to the end, also if the first one was
+/// interrupted. One that was made gets its first answer again, and so does a refused one before further changes of the same user.
+///
+/// Each change needs the same as its single call.
 async fn change_users(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let (body, conditions) = (call.body(MAX_BATCH)?, call.conditions()?);
@@ -77,11 +81,34 @@ async fn one_by_one(
     let lanes = Change::lanes(changes.iter().map(|(_, change)| change.as_ref().ok()));
     let lane = async |places: &Vec<usize>| {
         let mut answers = Vec::new();
-        for place in places {
+        // The users with a change that a repetition can still make, each with the answer to it.
+        let mut open: HashMap<String, Answer> = HashMap::new();
+        for (at, place) in places.iter().enumerate() {
             let (if_match, change) = &changes[*place];
+            let change = match change {
+                Ok(change) => change,
+                Err(why) => {
+                    answers.push((*place, USERS.problem(why)));
+                    continue;
+                }
+            };
+            let of = change.of();
+            // It would overtake that change.
+            if let Some(answer) = of.as_ref().and_then(|of| open.get(of)) {
+                answers.push((*place, answer.clone()));
+                continue;
+            }
+            let is_same = |later: &usize| changes[*later].1.as_ref().is_ok_and(|later| later.of() == of);
+            let is_followed = of.is_some() && places[at + 1..].iter().any(is_same);
             let idempotency = idempotency.map(|asked| asked.of_change(*place));
             let conditions = Conditions { if_match: if_match.clone(), idempotency };
-            answers.push((*place, alone(app, call, caller, change, &conditions).await));
+            let made = alone(app, call, caller, (change, is_followed), &conditions).await;
+            let answer = made.unwrap_or_else(|why| {
+                let answer = failed(call, &why);
+                open.extend(of.map(|of| (of, answer.clone())));
+                answer
+            });
+            answers.push((*place, answer));
         }
         answers
     };
@@ -91,27 +118,38 @@ async fn one_by_one(
     Ok(Answer::json(200, &json!(answers)))
 }
 
-/// The answer to a change that is made on its own.
+/// Makes a change on its own, or refuses it. If later changes of the same user follow and the batch can be repeated, a refusal goes on
+/// record: else the repetition would make the change after those.
+///
+/// # Errors
+/// The change has no final answer: a repetition can still make it.
 async fn alone(
     app: &App,
     call: &Call,
     caller: &Caller,
-    change: &Result<Change, Problem>,
+    (change, is_followed): (&Change, bool),
     conditions: &Conditions,
-) -> Answer {
-    let change = match change {
-        Ok(change) => change,
-        Err(why) => return USERS.problem(why),
-    };
+) -> Result<Answer, Problem> {
     let plan = |plan: &mut shared::Plan| Ok(change.plan(plan, true)?.into());
-    let made = app.change(call, caller, change.reads().pictures(false), conditions, &plan).await;
-    made.unwrap_or_else(|why| {
-        if why.cause().is_some() {
-            let entry = || json!({ "request_id": call.request_id, "outcome": why.code(), "cause": why.cause() });
-            log::line(Level::Error, "a change of a batch has failed", &entry);
-        }
-        USERS.problem(&why)
-    })
+    let refusal = match app.change(call, caller, change.reads().pictures(false), conditions, &plan).await {
+        Err(why) if why.cause().is_none() && why.retry_after().is_none() => USERS.problem(&why),
+        made => return made,
+    };
+    let conditions = Conditions { if_match: None, idempotency: conditions.idempotency.clone() };
+    if !is_followed || conditions.idempotency.is_none() {
+        return Ok(refusal);
+    }
+    let plan = |plan: &mut shared::Plan| Ok(plan.refused_for_good(refusal.clone()));
+    app.change(call, caller, Reads::none().unshown(), &conditions, &plan).await
+}
+
+/// The answer to a change that has no final answer.
+fn failed(call: &Call, why: &Problem) -> Answer {
+    if why.cause().is_some() {
+        let entry = || json!({ "request_id": call.request_id, "outcome": why.code(), "cause": why.cause() });
+        log::line(Level::Error, "a change of a batch has failed", &entry);
+    }
+    USERS.problem(why)
 }
 
 fn main() -> Result<(), lambda_http::Error> {

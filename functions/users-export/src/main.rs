@@ -10,7 +10,7 @@ use shared::{Answer, App, Boxed, Call, Problem, Reads};
 /// `GET /v1/jobs/{id}/parts/{n}` gives the parts to the caller, for 7 days. Each user is as they were when the job came to them. The
 /// columns are those of an import. A cell of CSV that begins like a formula has a `'` before it. The body can be left out.
 ///
-/// Needs `member:read`. The job's record names the caller.
+/// Needs `member:read`. The job's record names the caller. A caller has one export under way at a time.
 async fn export_users(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let conditions = call.conditions()?;
@@ -29,7 +29,7 @@ async fn export_users(app: &App, call: &Call) -> Result<Answer, Problem> {
 /// the last line of a whole record is its newest checkpoint. A line of more than 384 KiB goes on in the next part. A cell of CSV that
 /// begins like a formula has a `'` before it. The body can be left out.
 ///
-/// Needs `event:read`. The job's record names the caller and the filters.
+/// Needs `event:read`. The job's record names the caller and the filters. A caller has one export under way at a time.
 async fn export_events(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let conditions = call.conditions()?;
@@ -65,6 +65,8 @@ fn description() {
         let operation = Operation::new(&USERS).route(route);
         operation.header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header())
     };
-    operation("POST /v1/users/export").optional_body(NewExport::read).accepted_version::<ShownJob>().describe();
-    operation("POST /v1/events/export").optional_body(NewEventExport::read).accepted_version::<ShownJob>().describe();
+    let users = operation("POST /v1/users/export").optional_body(NewExport::read);
+    users.accepted_version::<ShownJob>().one_at_a_time().describe();
+    let events = operation("POST /v1/events/export").optional_body(NewEventExport::read);
+    events.accepted_version::<ShownJob>().one_at_a_time().describe();
 }

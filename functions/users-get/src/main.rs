@@ -18,7 +18,7 @@ async fn get_user(app: &App, call: &Call) -> Result<Answer, Problem> {
 ///
 /// A front end asks again and again with `me`: the `etag` tells whether anything has changed.
 ///
-/// Who may see the member may.
+/// Anybody who may see the member may do this.
 async fn list_permissions(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let (user, page) = users::in_tenant(call, &caller, call.parameters(), |query| {
@@ -39,10 +39,10 @@ async fn list_permissions(app: &App, call: &Call) -> Result<Answer, Problem> {
 /// `GET /v1/users/{id}/export`: gives all that the tenant holds on a person, for the person to have.
 ///
 /// The user with the picture, the roles, the groups and the metadata; the invitation; the live sessions with their devices; the API
-/// keys that the user has made, without their secrets. The user can be a removed one. Nothing of it is left out: who may not see a
-/// part gets 403. The record of changes is in `GET /v1/users/{id}/events`.
+/// keys that the user has made, without their secrets. The user can be a removed one. No part is left out: a caller who may not see
+/// one gets 403. The record of changes is in `GET /v1/users/{id}/events`.
 ///
-/// Anybody may for themselves. For others it needs `member:read`, `member:read-sessions` and, if the user has made API keys,
+/// Anybody may export their own. For others it needs `member:read`, `member:read-sessions` and, if the user has made API keys,
 /// `key:manage`.
 async fn export_user(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;

@@ -30,9 +30,9 @@ async fn make_import(app: &App, call: &Call) -> Result<Answer, Problem> {
 /// A part has up to 2,000 lines and 256 KiB, an import up to 100,000 lines. A CSV part begins with a line of the columns' names:
 /// `email`, `name`, `first_name`, `last_name`, `roles`, `status`, `groups`, `label`, `language`, `external_id`, `metadata`,
 /// `metadata.KEY`. Roles and groups in a cell have a `;` between them, and an empty cell gives nothing. A line of JSON is the body of
-/// `POST /v1/users`. What is wrong with a line is told by the job.
+/// `POST /v1/users`. The job tells the faults of a line.
 ///
-/// Only who has made the import may; needs `member:invite`.
+/// Only the caller who made the import may do this. Needs `member:invite`.
 async fn add_part(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let (part, conditions) = (SentPart::of(call)?, call.conditions()?);
@@ -55,7 +55,7 @@ async fn add_part(app: &App, call: &Call) -> Result<Answer, Problem> {
 /// Each line is decided by what the caller may do at that moment, and leaves the event that the single call leaves. A line that is
 /// refused stops no other. `GET /v1/jobs/{id}/parts/{n}` tells what became of each line.
 ///
-/// Only who has made the import may; needs `member:invite`, and for each line what the call needs that makes only this change.
+/// Only the caller who made the import may do this. Needs `member:invite`, and for each line the same as the single call.
 async fn start_import(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let conditions = call.conditions()?;

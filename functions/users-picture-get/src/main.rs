@@ -5,7 +5,7 @@ use shared::{Answer, App, Call, Problem, Reads};
 ///
 /// It has an `etag` of its own, for `If-None-Match`. No page can make a document of it.
 ///
-/// Who may see the member may.
+/// Anybody who may see the member may do this.
 async fn get_picture(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let user = users::in_tenant(call, &caller, call.parts(), |parts| parts.join(users::user(call, &caller)))?;

@@ -6,8 +6,8 @@ use shared::{Answer, App, Boxed, Call, Caller, Problem, Reads};
 /// From the next request on they have no rights, no session and no place in a list. Their address is free. They can be
 /// restored.
 ///
-/// With `erase=true` a job erases what names them, in the record too, and nobody can restore them. That can be done with a user who
-/// was removed before.
+/// With `erase=true` a job erases the data that name them, in the record too, and nobody can restore them. That can be done with a
+/// user who was removed before.
 ///
 /// Needs `member:remove`; anybody may remove themselves. To erase needs `event:read`, too, and nobody erases themselves. The last
 /// owner stays.
@@ -73,7 +73,7 @@ fn description() {
     };
     let of_user = |route| operation(route).path("id", "The user's UUID, or `me` for the caller.", user_or_me()).write();
     of_user("DELETE /v1/users/{id}")
-        .query("erase", "Whether what names the user is erased, too.", one_of("true, false"))
+        .query("erase", "Whether the data that name the user are erased, too.", one_of("true, false"))
         .deleted()
         .accepted::<users::ShownJob>()
         .describe();

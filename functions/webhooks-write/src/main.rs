@@ -67,7 +67,7 @@ async fn rotate_webhook(app: &App, call: &Call) -> Result<Answer, Problem> {
     .await
 }
 
-/// `POST /v1/webhooks/{id}/test`: has a test delivered, also to a webhook that is not enabled. It is tried once; if it fails, it is among
+/// `POST /v1/webhooks/{id}/test`: delivers a test, also to a webhook that is not enabled. It is tried once; if it fails, it is among
 /// the failures.
 ///
 /// `webhook:manage` allows it, with `event:read`. The test is a CloudEvent of the type `rolecall.test`, about this request.
@@ -75,7 +75,8 @@ async fn test_webhook(app: &App, call: &Call) -> Result<Answer, Problem> {
     ask_for(app, call, &|plan, webhook| plan.test_webhook(webhook)).await
 }
 
-/// `POST /v1/webhooks/{id}/replay`: has all changes delivered again that could not be delivered, also to a webhook that is not enabled.
+/// `POST /v1/webhooks/{id}/replay`: delivers again the first 1,000 changes that could not be delivered, also to a webhook that is not
+/// enabled. The others stay among the failures: ask again for them.
 ///
 /// `webhook:manage` allows it, with `event:read`. `GET …/failures` lists them.
 async fn replay_webhook(app: &App, call: &Call) -> Result<Answer, Problem> {

@@ -297,7 +297,9 @@ async fn ctrl_c_ends_it_whoever_is_connected() {
     let streams = serving.connect().await;
     serving.signal("-INT");
     assert_eq!(serving.ends_within(Duration::from_secs(2)).await, Some(130));
-    assert_eq!(call.await.unwrap(), None);
+    // The function can die before the connection ends.
+    let answered = call.await.unwrap();
+    assert!(matches!(answered, None | Some(502)), "{answered:?}");
     ends_within(Duration::from_secs(1), function).await;
     drop(streams);
 }

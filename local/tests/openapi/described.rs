@@ -73,7 +73,10 @@ impl Described {
         if let Some(name) = names.iter().find(|name| !described.contains_key(*name) && !is_of_none(name)) {
             return Err(format!("{route}, {status}: the header {name} is not described"));
         }
-        let required = |name: &str| self.document["components"]["headers"][name]["required"] == true;
+        let required = |name: &str| match described[name]["$ref"].is_string() {
+            true => self.document["components"]["headers"][name]["required"] == true,
+            false => described[name]["required"] == true,
+        };
         match described.keys().find(|name| required(name) && !names.contains(*name)) {
             Some(name) => Err(format!("{route}, {status}: the header {name} is missing")),
             None => Ok(()),

@@ -117,11 +117,13 @@ fn part(parts: &Path, function: &Function, route: &str) -> Result<Value> {
     }
 }
 
-/// Summary and description of the handler with a route: its comment's first sentence, and the paragraphs after that.
+/// Summary and description of the handler with a route: its comment's first sentence, and the paragraphs after that, up to the next
+/// route.
 fn comment(code: &str, route: &str) -> Option<(Value, Value)> {
-    let start = format!("/// `{route}`: ");
-    let mut lines = code.lines().skip_while(|line| !line.starts_with(&start));
-    let first = lines.next()?.strip_prefix(&start)?;
+    let route_of = |line: &str| line.strip_prefix("/// `")?.split_once("`: ").map(|(route, _)| route.to_owned());
+    let mut lines = code.lines().skip_while(|line| route_of(line).as_deref() != Some(route));
+    let (_, first) = lines.next()?.split_once("`: ")?;
+    let lines = lines.take_while(|line| route_of(line).is_none_or(|other| !other.contains(" /")));
     let rest = lines.map_while(|line| line.strip_prefix("///")).map(str::trim);
     let mut paragraphs = vec![first.to_owned()];
     for line in rest {
@@ -132,6 +134,7 @@ fn comment(code: &str, route: &str) -> Option<(Value, Value)> {
             _ => {}
         }
     }
+    paragraphs.retain(|paragraph| !paragraph.is_empty());
     let first = paragraphs.remove(0);
     // The comments name the pages that the code follows. Readers of the reference do not have these pages.
     let (first, seed) = first.split_once(" (seed ").map_or((first.as_str(), ""), |(first, seed)| (first, seed));

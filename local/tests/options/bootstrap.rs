@@ -109,6 +109,15 @@ fn sam_asks_a_stack() {
     assert_eq!(in_stack(&path, &recovery).0, Some(0));
     assert_eq!(asked(), json!({ "recover": { "tenant": "acme", "owner": owner } }));
 
+    // A further tenant names an issuer only if it knows the owner.
+    let mut further = vec!["--tenant", "globex", "--name", "Globex", "--email", "ann@acme.example"];
+    let tenant = json!({ "slug": "globex", "name": "Globex" });
+    assert_eq!(in_stack(&path, &further).0, Some(0));
+    assert_eq!(asked(), json!({ "tenant": tenant, "owner": { "email": "ann@acme.example" } }));
+    further.extend(["--subject", "123", "--issuer", "https://id.example"]);
+    assert_eq!(in_stack(&path, &further).0, Some(0));
+    assert_eq!(asked(), json!({ "tenant": tenant, "owner": owner }));
+
     let issuer = json!({ "issuer": { "iss": "https://id.example", "audiences": ["other"] } });
     fs::write(file("json"), issuer.to_string()).unwrap();
     assert_eq!(in_stack(&path, &["--event", file("json").to_str().unwrap()]).0, Some(0));

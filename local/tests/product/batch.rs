@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use local::front::Fault;
 use rustix::process::{Pid, Signal, kill_process};
@@ -117,6 +118,64 @@ async fn changes_of_one_user_come_in_their_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_is_refused_again_whatever_was_changed_since() {
+    let product = Product::start().await;
+    let tenant = product.new_tenant("again", 6).await;
+    let on = |method: &str, place: u32| json!({ "method": method, "id": tenant.member(place).uuid() });
+    let mut stale = rename(tenant.member(4), "Stale");
+    stale["if_match"] = "\"2\"".into();
+    let changes =
+        [on("restore", 3), stale, on("remove", 3), rename(tenant.member(4), "New"), json!({ "method": "remove" })];
+    let first = product.batch(&tenant, "same", &changes, false).await;
+    assert_eq!(statuses(&first), [404, 412, 204, 200, 400]);
+    let bodies = |reply: &Reply| answers(reply).iter().map(|it| it["body"].clone()).collect::<Vec<_>>();
+    for _ in 0..2 {
+        let again = product.batch(&tenant, "same", &changes, false).await;
+        assert_eq!((statuses(&again), bodies(&again)), (statuses(&first), bodies(&first)));
+        let replayed: Vec<bool> = answers(&again).iter().map(|it| it["replayed"] == true).collect();
+        assert_eq!(replayed, [true, true, true, true, false], "what is wrong with a change is never on record");
+    }
+    assert!(!product.member(tenant.id, tenant.member(3)).await.is_present());
+    assert_eq!(product.events(tenant.id, tenant.member(4)).await.len(), 2);
+    // Without a key, or under another one, it is another batch: the member is there again, and is removed again.
+    for key in ["", "other"] {
+        let told = statuses(&product.batch(&tenant, key, &changes, false).await);
+        assert_eq!([told[0], told[2]], [200, 204], "{told:?}");
+    }
+}
+
+/// The table refuses the first change of a user for as long as the function waits. The second one does not overtake it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_has_to_wait_holds_back_the_later_ones_of_its_user() {
+    let _turn = turn().await;
+    let product = Product::start_with(|options| {
+        for function in &mut options.template.functions {
+            function.timeout = Duration::from_secs(4);
+        }
+    })
+    .await;
+    let tenant = product.new_tenant("wait", 5).await;
+    let [one, other] = [2, 3].map(|place| tenant.member(place));
+    // The last one shares the lane of the first.
+    let mut changes = vec![rename(one, "Held Up"), rename(one, "Later On"), rename(other, "Side By")];
+    changes.extend((0..5).map(|place| rename(tenant.member(4), &format!("N {place}"))));
+    changes.push(create(1));
+    product.server.set_fault(Some(Arc::new(|request| {
+        let is_held = request.operation == "TransactWriteItems" && request.body.to_string().contains("\"Held\"");
+        if is_held { Fault::throttled() } else { Fault::None }
+    })));
+    let first = product.batch(&tenant, "wait", &changes, false).await;
+    let told = statuses(&first);
+    assert!(matches!(told[0], 429 | 503) && told[1] == told[0] && told[2..8] == [200; 6], "{}", first.json());
+    assert_eq!(product.events(tenant.id, one).await.len(), 1);
+    product.server.set_fault(None);
+    let again = product.batch(&tenant, "wait", &changes, false).await;
+    assert_eq!(again.json()["failed"], 0, "{}", again.json());
+    assert_eq!(product.member(tenant.id, one).await.name(), "Later On");
+    assert_eq!(product.events(tenant.id, one).await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn all_or_none_is_one_transaction() {
     let product = Product::start().await;
     let tenant = product.new_tenant("whole", 45).await;
@@ -150,7 +209,7 @@ async fn a_batch_takes_no_seat_too_many() {
     let set = product.users(&tenant.owner_token, tenant.id, path, &[], Some(seats)).await;
     assert_eq!(set.status, 200, "{}", set.json());
     while product.tenant(tenant.id).await.seats_counted().is_none() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let changes: Vec<Value> = (0..9).map(create).collect();
     let whole = product.batch(&tenant, "", &changes[..3], true).await;

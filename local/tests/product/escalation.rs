@@ -1,6 +1,8 @@
 //! Each way to a right that one does not have, tried by each kind of caller. `escalation.txt` has the answers; `BLESS=1` records
 //! them anew. Whatever the answer is, nobody has gained a right that the caller lacks.
 
+mod ways;
+
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
@@ -8,16 +10,17 @@ use std::fs;
 use local::{issuer, store};
 use serde_json::{Value, json};
 use shared::credential::Kind as Credential;
-use shared::domain::{Catalog, Entry, JoinRequest, Member, Meta, User, role};
-use shared::id::{DomainId, GroupId, JoinRequestId, Kind, MembershipId, RoleId, TenantId, UserId};
+use shared::domain::{ApiKey, Catalog, Entry, JoinRequest, Member, Meta, User, role};
+use shared::id::{DomainId, GroupId, JoinRequestId, KeyId, Kind, MembershipId, RoleId, TenantId, UserId};
 use shared::table::decode;
 use shared::table::key::TenantKeys;
 
 use crate::harness::{NewTenant, Product};
 use local::token::Flaw;
+use ways::{WAYS, Way};
 
 /// Roles of the tenant's own, by number from 4 on: name, and what they grant. All have rank 1.
-const ROLES: [(&str, &[&str]); 10] = [
+const ROLES: [(&str, &[&str]); 11] = [
     // Nobody but the owner holds what this one grants.
     ("prize", &["vault:open"]),
     ("plain", &[]),
@@ -47,9 +50,11 @@ const ROLES: [(&str, &[&str]); 10] = [
     ),
     ("chief", &[]),
     ("supporter", &["member:read", "member:impersonate"]),
+    ("key maker", &["member:read", "key:create", "key:manage"]),
 ];
 const PRIZE: RoleId = RoleId::new(4);
 const PLAIN: RoleId = RoleId::new(5);
+const ASSIGNER: RoleId = RoleId::new(6);
 const CHIEF: RoleId = RoleId::new(12);
 
 /// The group that confers the prize, and the one that confers nothing.
@@ -57,7 +62,7 @@ const VAULT: GroupId = GroupId::new(1);
 const TEAM: GroupId = GroupId::new(2);
 
 /// The callers by their places among the members: the roles of each. The last one manages the group that confers nothing.
-const CALLERS: [(&str, &[u32]); 10] = [
+const CALLERS: [(&str, &[u32]); 11] = [
     ("admin", &[2]),
     ("user", &[3]),
     ("assigner", &[6]),
@@ -67,101 +72,8 @@ const CALLERS: [(&str, &[u32]); 10] = [
     ("group maker", &[10]),
     ("steward", &[11]),
     ("supporter", &[13]),
+    ("key maker", &[14]),
     ("manager of a group", &[3]),
-];
-
-/// A call to a way: method, path, body. `<target>` stands for the UUID of a member with the role `plain`, who is in the group that
-/// confers nothing; `<gone>` for that of a removed member who held the prize; `<request>` for that of somebody who asks to join. The calls of other dialects have their numbers.
-type Way = (&'static str, &'static str, &'static str, &'static str);
-const WAYS: [Way; 46] = [
-    ("tenant: role", "PATCH", "/api/v1/tenant/<tenant>/user/<target>", r#"{"roleId": "prize"}"#),
-    ("users: roles", "PUT", "/v1/users/<target>", r#"{"roles": ["prize"]}"#),
-    ("directory: admin", "PUT", "/api/<slug>/v1/users/<target number>", r#"{"role": "ADMIN"}"#),
-    ("directory: group", "PUT", "/api/<slug>/v1/users/<target number>", r#"{"groups": [{"id": 1}]}"#),
-    ("membership: manager", "PATCH", "/main/users-organizations/v1/rs/users/<target number>", r#"{"scope": 1}"#),
-    (
-        "membership: group",
-        "PATCH",
-        "/main/users-organizations/v1/rs/users/<target number>",
-        r#"{"permissions": {"read": [1, 2]}}"#,
-    ),
-    (
-        "organization: role",
-        "PUT",
-        "/api/v1/organizations/<tenant>/users/roles",
-        r#"{"user_id": "<target>", "organization_id": "<tenant>", "role_id": "<prize>"}"#,
-    ),
-    ("roles of a member", "PATCH", "/v1/users/<target>", r#"{"roles": ["plain", "prize"]}"#),
-    ("one role", "PUT", "/v1/users/<target>/roles/<prize>", ""),
-    ("one role of a higher rank", "PUT", "/v1/users/<target>/roles/<chief>", ""),
-    ("one role, to oneself", "PUT", "/v1/users/me/roles/<prize>", ""),
-    ("owner, to oneself", "PATCH", "/v1/users/me", r#"{"roles": ["owner"]}"#),
-    ("a role's permissions", "PATCH", "/v1/roles/<plain>", r#"{"permissions": [{"name": "vault:open"}]}"#),
-    ("a role's rank", "PATCH", "/v1/roles/<plain>", r#"{"rank": 2}"#),
-    ("a role's end, for the prize", "DELETE", "/v1/roles/<plain>?reassign_to=prize", ""),
-    ("a role's end, for a higher rank", "DELETE", "/v1/roles/<plain>?reassign_to=chief", ""),
-    ("a new role", "POST", "/v1/roles", r#"{"name": "new", "permissions": [{"name": "vault:open"}]}"#),
-    ("a group's roles", "PATCH", "/v1/groups/<team>", r#"{"confers": ["prize"]}"#),
-    ("a new group", "POST", "/v1/groups", r#"{"name": "new", "confers": ["prize"]}"#),
-    ("joining a group", "PUT", "/v1/users/<target>/groups/<vault>", ""),
-    ("joining a group, oneself", "PUT", "/v1/users/me/groups/<vault>", ""),
-    ("groups of a member", "PATCH", "/v1/users/<target>", r#"{"groups": [{"id": "<vault>", "manages": true}]}"#),
-    ("a new member", "POST", "/v1/users", r#"{"email": "new@x.example", "roles": ["prize"]}"#),
-    ("a new member, by a group", "POST", "/v1/users", r#"{"email": "new@x.example", "groups": [{"id": "<vault>"}]}"#),
-    ("a new member, by default", "POST", "/v1/users", r#"{"email": "new@x.example"}"#),
-    ("an invitation", "POST", "/v1/invitations", r#"{"emails": ["new@x.example"], "roles": ["prize"]}"#),
-    ("an invitation, by a group", "POST", "/v1/invitations", r#"{"emails": ["new@x.example"], "groups": ["<vault>"]}"#),
-    ("an invitation, by default", "POST", "/v1/invitations", r#"{"emails": ["new@x.example"]}"#),
-    (
-        "directory: invitation",
-        "POST",
-        "/api/<slug>/v1/user_invites/create_v2",
-        r#"{"emails": ["new@x.example"], "tenant_role": "ADMIN"}"#,
-    ),
-    ("a request to join", "POST", "/v1/join-requests/<request>/approve", r#"{"roles": ["prize"]}"#),
-    (
-        "a request to join, by a group",
-        "POST",
-        "/v1/join-requests/<request>/approve",
-        r#"{"roles": ["plain"], "groups": ["<vault>"]}"#,
-    ),
-    ("a request to join, by default", "POST", "/v1/join-requests/<request>/approve", "{}"),
-    ("a request to join, for a higher rank", "POST", "/v1/join-requests/<request>/approve", r#"{"roles": ["chief"]}"#),
-    ("a domain", "POST", "/v1/domains", r#"{"domain": "x.example", "join": "at_once", "roles": ["prize"]}"#),
-    ("a removed member", "POST", "/v1/users/<gone>/restore", ""),
-    (
-        "a batch: one role",
-        "POST",
-        "/v1/users/batch",
-        r#"{"changes": [{"method": "add-role", "id": "<target>", "role": "<prize>"}]}"#,
-    ),
-    (
-        "a batch: joining a group, oneself, too",
-        "POST",
-        "/v1/users/batch",
-        r#"{"atomic": true, "changes": [{"method": "update", "id": "<target>", "body": {"name": "T"}}, {"method": "join-group", "id": "me", "group": "<vault>"}]}"#,
-    ),
-    (
-        "a batch: a new member",
-        "POST",
-        "/v1/users/batch",
-        r#"{"atomic": true, "changes": [{"method": "create", "body": {"email": "new@x.example", "roles": ["prize"]}}]}"#,
-    ),
-    ("a batch: a removed member", "POST", "/v1/users/batch", r#"{"changes": [{"method": "restore", "id": "<gone>"}]}"#),
-    // What becomes of the lines of `IMPORTED` comes behind the status.
-    ("a webhook", "POST", "/v1/webhooks", r#"{"name": "W", "url": "https://hooks.example", "status": "disabled"}"#),
-    ("an import", "POST", "/v1/users/import", r#"{"on_existing": "update"}"#),
-    ("the tenant", "POST", "/v1/tenant/transfer-ownership", r#"{"to": "<target>"}"#),
-    // What becomes of the calls of `ACTED` comes behind the status.
-    ("acting as a member", "POST", "/v1/users/<target>/impersonate", r#"{"reason": "R"}"#),
-    ("acting as an admin", "POST", "/v1/users/<admin>/impersonate", r#"{"reason": "R"}"#),
-    ("acting as an owner", "POST", "/v1/users/<owner>/impersonate", r#"{"reason": "R"}"#),
-    (
-        "an approval",
-        "POST",
-        "/v1/approvals",
-        r#"{"user_id": "<target>", "method": "PUT", "path": "/v1/users/<admin>/roles/<prize>"}"#,
-    ),
 ];
 
 /// The calls of somebody who acts as a member: for that member, for themselves, and for what would outlive the session.
@@ -187,7 +99,7 @@ async fn act(product: &Product, token: &str, tenant: TenantId, filled: impl Fn(&
 
 /// The lines of an import: somebody new, the target, and the caller.
 const IMPORTED: &str = r#"{"email": "new@x.example", "roles": ["prize"]}
-{"email": "m10@<slug>.example", "groups": [{"id": "<vault>"}]}
+{"email": "m11@<slug>.example", "groups": [{"id": "<vault>"}]}
 {"email": "<caller>", "roles": ["owner"]}
 "#;
 
@@ -231,6 +143,7 @@ async fn fill(product: &Product, slug: &str) -> (NewTenant, Vec<UserId>) {
     call("POST", "/v1/groups", json!({ "name": "Team" })).await;
     call("PATCH", &format!("/v1/roles/{}", PRIZE.uuid_in(tenant.id)), json!({ "is_default": true })).await;
     call("PATCH", "/v1/tenant", json!({ "settings": { "impersonation": true } })).await;
+    call("POST", "/v1/api-keys", json!({ "name": "Owner's", "roles": ["owner"] })).await;
     let count = CALLERS.len() as u32 + 2;
     let first = product.store.allocate(Kind::User, count).await.unwrap();
     let memberships = product.store.allocate(Kind::Membership, count).await.unwrap();
@@ -269,20 +182,24 @@ async fn fill(product: &Product, slug: &str) -> (NewTenant, Vec<UserId>) {
     (tenant, users)
 }
 
-/// What each member may do: their rank, and the names of their permissions.
-async fn powers(product: &Product, tenant: &NewTenant) -> Vec<(UserId, u8, BTreeSet<String>)> {
+/// What each member may do, and each API key by its secrets, maker and number: their rank, and the names of their permissions.
+async fn powers(product: &Product, tenant: &NewTenant) -> Vec<(String, u8, BTreeSet<String>)> {
     let keys = TenantKeys(tenant.id);
     let entries = product.store.query(&keys.catalog()).await.unwrap();
     let entries: Vec<Entry> = entries.into_iter().map(|item| decode(item).unwrap()).collect();
     let catalog = Catalog::new(1, entries);
     let members = product.store.query(&keys.members()).await.unwrap();
     let members = members.into_iter().map(|item| decode::<Member>(item).unwrap());
-    let power = |member: Member| {
-        let held = catalog.roles_of(&member);
+    let api_keys = product.store.query(&keys.api_keys()).await.unwrap();
+    let api_keys = api_keys.into_iter().map(|item| decode::<ApiKey>(item).unwrap());
+    let power = |of: String, held: BTreeSet<RoleId>| {
         let names = catalog.permissions(&held).into_iter().map(str::to_owned).collect();
-        (member.user, if held.contains(&role::OWNER) { 3 } else { catalog.rank(&held) }, names)
+        (of, if held.contains(&role::OWNER) { 3 } else { catalog.rank(&held) }, names)
     };
-    members.map(power).collect()
+    let of_members = members.map(|member| power(member.user.to_string(), catalog.roles_of(&member)));
+    // Whoever gets a secret has the key.
+    let of_keys = api_keys.map(|key| power(format!("{:?} {:?} {}", key.secrets, key.maker, key.id), key.roles));
+    of_members.chain(of_keys).collect()
 }
 
 /// The answer to a way, and whether it was a success: its status, and the rule that denies if the dialect names it.
@@ -303,6 +220,8 @@ async fn attempt(
         ("<gone>", gone.uuid().to_string()),
         ("<prize>", PRIZE.uuid_in(tenant.id).to_string()),
         ("<plain>", PLAIN.uuid_in(tenant.id).to_string()),
+        ("<assigner>", ASSIGNER.uuid_in(tenant.id).to_string()),
+        ("<key>", KeyId::new(1).uuid_in(tenant.id).to_string()),
         ("<chief>", CHIEF.uuid_in(tenant.id).to_string()),
         ("<vault>", VAULT.uuid_in(tenant.id).to_string()),
         ("<team>", TEAM.uuid_in(tenant.id).to_string()),
@@ -340,7 +259,7 @@ async fn attempt(
         _ => String::new(),
     };
     let after = powers(product, tenant).await;
-    let caller = before.iter().find(|(user, ..)| *user == users[place]).unwrap();
+    let caller = before.iter().find(|(user, ..)| *user == users[place].to_string()).unwrap();
     for (user, rank, names) in &after {
         let was = before.iter().find(|(other, ..)| other == user);
         let (had, held) = was.map_or((0, BTreeSet::new()), |(_, rank, names)| (*rank, names.clone()));

@@ -80,12 +80,11 @@ async fn a_change_whose_answer_was_lost_with_the_engines_memory_of_it_is_found_o
 
 #[tokio::test(flavor = "multi_thread")]
 async fn throttles_and_conflicts_are_waited_out() {
-    let throttled = Fault::AnswerBefore(400, error("ProvisionedThroughputExceededException"));
     let conflict = Fault::AnswerBefore(400, cancelled(&["None", "TransactionConflict"]));
     let product = Product::start().await;
-    product.server.set_fault(Some(faults("TransactWriteItems", vec![throttled.clone(), conflict])));
+    product.server.set_fault(Some(faults("TransactWriteItems", vec![Fault::throttled(), conflict])));
     assert_done_once(&product, &rename(&product, "Patient").await).await;
-    product.server.set_fault(Some(faults("BatchGetItem", vec![throttled])));
+    product.server.set_fault(Some(faults("BatchGetItem", vec![Fault::throttled()])));
     assert_eq!(rename(&product, "Patient Too").await.status, 200);
 }
 

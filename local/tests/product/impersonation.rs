@@ -202,7 +202,7 @@ async fn nobody_acts_as_who_is_more_than_they_are() {
     assert_eq!(told(&acted.ask(&tenant.admin_token, tenant.owner).await).0, 403);
     assert_eq!(told(&acted.ask(&tenant.owner_token, tenant.owner).await).0, 403);
     let oneself = acted.ask(&tenant.admin_token, tenant.admin).await;
-    assert_eq!(told(&oneself), refused("Nobody acts as themselves by another session."));
+    assert_eq!(told(&oneself), refused("You may not act as yourself."));
     assert_eq!(acted.ask(&acted.access(3).await, user).await.status, 403, "without the permission");
     assert_eq!(acted.ask(&tenant.admin_token, UserId::new(1)).await.status, 404, "a member of another tenant");
     // Neither by an API key, nor in a chain.
@@ -211,7 +211,7 @@ async fn nobody_acts_as_who_is_more_than_they_are() {
     assert_eq!(acted.ask(&text(&key, "secret"), user).await.status, 403);
     let as_support = text(&acted.tokens(&tenant.admin_token, acted.support()).await, "access_token");
     let chained = acted.ask(&as_support, user).await;
-    assert_eq!(told(&chained), refused("Only the member may do that, and nobody who acts as them."));
+    assert_eq!(told(&chained), refused("Only the member may do that, not somebody who acts as them."));
     // A permission that only the member has: from then on, and in the sessions that are there.
     let access = acted.by_admin().await;
     let vault = json!({ "name": "keeper", "permissions": [{ "name": "vault:open" }] });

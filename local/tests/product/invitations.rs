@@ -202,22 +202,23 @@ async fn a_tenant_says_who_may_accept() {
     let set = owner.does(200, "PATCH", "/v1/tenant", setting("address")).await;
     assert_eq!(set["settings"]["acceptance"], "address");
 
-    let (_, secret) = admin.invites("Ann@accepts.example", json!({})).await;
-    is_refused(&product, &secret, "other@accepts.example").await;
-    let unverified = id_token(&product, "ann@accepts.example", json!({ "email_verified": false })).await;
+    let (_, secret) = admin.invites("Ann@corp.example", json!({})).await;
+    is_refused(&product, &secret, "other@corp.example").await;
+    // The issuer knows nobody's addresses there, whatever it says.
+    let (_, of_others) = admin.invites("ann@accepts.example", json!({})).await;
+    is_refused(&product, &of_others, "ann@accepts.example").await;
+    let unverified = id_token(&product, "ann@corp.example", json!({ "email_verified": false })).await;
     assert_eq!(accept_with(&product, &secret, &unverified).await.status, 403);
     // A session does not say which address was verified.
     let session = product.token("globex", "user@acme.example", Kind::Session, Flaw::None).await;
     let by_session = async |secret: &str| {
-        let body = json!({
-            "invitation": secret, "subject_token": session,
-            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
-        });
+        let jwt = "urn:ietf:params:oauth:token-type:jwt";
+        let body = json!({ "invitation": secret, "subject_token": session, "subject_token_type": jwt });
         let headers = [("content-type", "application/json")];
         product.call("POST", "/v1/invitations/accept", &headers, body.to_string()).await
     };
     assert_eq!(by_session(&secret).await.status, 403);
-    assert_eq!(accept(&product, &secret, "ann@ACCEPTS.example").await.status, 200);
+    assert_eq!(accept(&product, &secret, "ann@CORP.example").await.status, 200);
 
     owner.does(200, "PATCH", "/v1/tenant", setting("link")).await;
     let (_, secret) = admin.invites("bob@accepts.example", json!({})).await;

@@ -1,4 +1,6 @@
 //! Jobs: a role or a group goes while other callers work, its workers are killed, and the table fails.
+//!
+//! Long, since all of them begin with the same tenant and look at the same things.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,9 +10,11 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use local::dynamodb::Client;
 use local::front::Fault;
+use local::token::Flaw;
 use local::{issuer, store};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use shared::credential::Kind as Credential;
 use shared::domain::job::State;
 use shared::domain::{
     Author, ClaimedDomain, Event, Group, Job, JoinRequest, Member, Meta, Role, Subject, User, role, verify_chain,
@@ -158,6 +162,11 @@ async fn a_deleted_group_confers_nothing_at_once_and_its_name_is_free() {
     let path = format!("/v1/groups/{}", TEAM.uuid_in(tenant.id));
     assert_eq!(own(&product, &tenant, "DELETE", &path, None).await.0, 202);
     assert_eq!(lists().await, 403, "the members have left it, though the job has not begun");
+    let session = product.token("team", "member1@team.example", Credential::Session, Flaw::None).await;
+    let number = format!("/users-organizations/v1/rs/users/{}", users[2]);
+    let headers = [("x-session-token", session.as_str())];
+    let shown = product.users(&tenant.owner_token, tenant.id, ("GET", &number), &headers, None).await.json();
+    assert_eq!(shown["data"]["permissions"], json!({ "group": null, "read": [], "manage": [] }), "{shown}");
     assert_eq!(own(&product, &tenant, "GET", &path, None).await.0, 404);
     assert_eq!(own(&product, &tenant, "PUT", &format!("{one}/groups/{}", TEAM.uuid_in(tenant.id)), None).await.0, 404);
     let again = own(&product, &tenant, "POST", "/v1/groups", Some(json!({ "name": "team" }))).await;
@@ -184,6 +193,10 @@ async fn two_workers_on_one_job_do_each_member_once() {
     assert_eq!(own(&product, &tenant, "DELETE", &role_path(tenant.id), None).await.0, 202);
     // The same request again does not start a second job.
     assert_eq!(own(&product, &tenant, "DELETE", &role_path(tenant.id), None).await.0, 202);
+    for (another, status) in [("kept", 409), ("none", 422)] {
+        let path = role_path(tenant.id).replace("=new", &format!("={another}"));
+        assert_eq!(own(&product, &tenant, "DELETE", &path, None).await.0, status, "{another}");
+    }
     let event = record(tenant.id);
     let workers = (0..3).map(|_| product.server.invoke("jobs-run", &event));
     for outcome in join_all(workers).await {
@@ -212,6 +225,18 @@ async fn a_job_ends_whose_role_is_gone_already() {
     product.server.invoke("jobs-run", &record(tenant.id)).await.unwrap();
     let done = job(&product, tenant.id).await;
     assert_eq!((done.state, done.progress.done), (State::Done, 3));
+}
+
+/// It can be restored, and then no member may hold a role that is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_ends_though_its_tenant_was_deleted_meanwhile() {
+    let product = Product::start_with(|options| options.sources = false).await;
+    let (tenant, users) = tenant_of(&product, "between", 3).await;
+    assert_eq!(own(&product, &tenant, "DELETE", &role_path(tenant.id), None).await.0, 202);
+    assert_eq!(own(&product, &tenant, "DELETE", "/v1/tenant?confirm=between", None).await.0, 200);
+    product.server.invoke("jobs-run", &record(tenant.id)).await.unwrap();
+    assert_eq!(job(&product, tenant.id).await.state, State::Done);
+    assert_eq!(product.member(tenant.id, users[0]).await.roles, [NEW, KEPT].into());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -261,6 +286,9 @@ async fn a_tenant_that_nobody_restores_in_time_is_removed_whole() {
         let claim = json!({ "domain": format!("gone-{number}.example") });
         assert_eq!(own(&product, &tenant, "POST", "/v1/domains", Some(claim)).await.0, 201);
     }
+    let text = r#"forbid (principal, action == Action::"label:manage", resource);"#;
+    let policy = json!({ "name": "No labels", "text": text });
+    assert_eq!(own(&product, &tenant, "POST", "/v1/policies", Some(policy)).await.0, 201);
     // One is verified, and somebody asks to join by it.
     let claimed = product.store.get(&TenantKeys(tenant.id).domain(DomainId::new(1))).await.unwrap().unwrap();
     let verified = ClaimedDomain { verified_at: Some(shared::now()), ..decode(claimed).unwrap() };

@@ -124,6 +124,7 @@ async fn a_tenant_lives() {
     assert_eq!(owner.does(409, "POST", "/v1/groups", Some(taken)).await["code"], "already_exists");
     assert_eq!(owner.names("/v1/groups", "name").await, ["Crew", "Ground"]);
     assert_eq!(owner.names("/v1/groups?external_id=g-1", "name").await, ["Ground"]);
+    assert_eq!(owner.names("/v1/roles?external_id=f", "name").await, ["flyer"]);
 
     // People. One of them is a member elsewhere, and is the same user here.
     let adam = json!({ "email": "Admin@acme.example", "name": "Adam Ant", "roles": ["admin"], "status": "active" });
@@ -175,6 +176,8 @@ async fn a_tenant_lives() {
         .await;
     assert!(flies(&bo).await.is_some());
     assert_eq!(owner.get(&path("users", &bo)).await["groups"][0]["name"], "Ground crew");
+    let changes = owner.events("group", &ground["number"]).await.last().unwrap().changes.clone();
+    assert_eq!(changes.into_keys().collect::<BTreeSet<_>>(), names(&["confers", "name"]));
     owner.does(200, "PATCH", &path("roles", &flyer), Some(json!({ "permissions": [{ "name": "member:read" }] }))).await;
     assert_eq!(flies(&bo).await, None);
 
@@ -190,19 +193,23 @@ async fn a_tenant_lives() {
     let changed = cias.does(200, "PATCH", &path("users", &bo), rename).await;
     assert_eq!((&changed["metadata"]["shoe"], &changed["language"]), (&json!("38"), &json!("sv")));
     assert_eq!(owner.last_change(&bo).await, names(&["language", "metadata"]));
+    assert_eq!(owner.last_change(&cia).await, names(&["external_id", "roles"]));
     assert_eq!(listed("/v1/users?external_id=hr-3").await, ["Cia Dal"]);
     admin.does(200, "PATCH", &path("users", &cia), Some(json!({ "roles": ["user"] }))).await;
+    assert_eq!(owner.last_change(&cia).await, names(&["roles"]));
     cias.is_denied("outranked", "PATCH", &path("users", &adam), Some(json!({ "metadata": { "a": "b" } }))).await;
 
     // Removed: gone at once, with her sessions; and back with what the caller may give.
     admin.does(204, "DELETE", &path("users", &cia), None).await;
     assert_eq!(cias.send("GET", "/v1/users/me", None).await.status, 401);
     assert_eq!(owner.send("GET", &path("users", &cia), None).await.status, 404);
+    assert!(owner.last_change(&cia).await.contains("deleted_at"));
     assert_eq!(listed("/v1/users").await, ["Adam Ant", "Åsa Berg", "Bo Ek", "Uma User"]);
     assert_eq!(listed("/v1/users?role=user").await, ["Åsa Berg", "Bo Ek"]);
     let restored = admin.does(200, "POST", &format!("{}/restore", path("users", &cia)), None).await;
     // Adam may see nobody into a group that confers what he does not hold; it confers only what he holds now.
     assert_eq!((&restored["roles"], restored["groups"].as_array().unwrap().len()), (&json!(["user"]), 1));
+    assert!(owner.last_change(&cia).await.contains("deleted_at"));
     assert_eq!(cias.send("GET", "/v1/users/me", None).await.status, 401, "her sessions are gone for good");
     admin.does(204, "DELETE", &path("users", &cia), None).await;
     let again = json!({ "email": "cia@initech.example", "name": "Cia Again", "status": "active" });
@@ -236,6 +243,9 @@ async fn a_tenant_lives() {
     admin.is_denied("outranking-role", "POST", "/v1/tenant/transfer-ownership", Some(json!({ "to": bo["id"] }))).await;
     let moved = owner.does(200, "POST", "/v1/tenant/transfer-ownership", Some(json!({ "to": adam["id"] }))).await;
     assert_eq!((&moved["owner"]["is_owner"], &moved["former_owner"]["roles"]), (&json!(true), &json!(["admin"])));
+    for who in [&moved["owner"], &moved["former_owner"]] {
+        assert_eq!(owner.last_change(who).await, names(&["roles"]));
+    }
     assert_eq!(owner.get("/v1/tenant").await["owners"], 1);
     assert_eq!(admin.does(409, "POST", "/v1/tenant/leave", None).await["code"], "last_owner");
     owner.is_denied("not-permitted", "DELETE", "/v1/tenant?confirm=initech", None).await;

@@ -27,6 +27,7 @@ mod lists;
 mod members;
 mod observability;
 mod organization;
+mod owners;
 mod permissions;
 mod policies;
 mod races;

@@ -1,6 +1,7 @@
 //! A tenant's own policies: in force on the next request in every dialect, and never a trap.
 
 use local::demo::FREEZE;
+use local::issuer;
 use serde_json::{Value, json};
 use shared::domain::{Event, Subject, role};
 use shared::id::{PolicyId, TenantId};
@@ -145,6 +146,35 @@ async fn no_policy_locks_a_tenant_out_for_good() {
     let author = events(&product, &path).await[1].author.clone();
     assert!(format!("{author:?}").contains("recovery"), "{author:?}");
     assert_eq!(product.server.invoke("bootstrap", &recover).await.unwrap()["disabled_policies"], 0);
+}
+
+/// Who cannot sign in again takes nothing back once their session has ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_leaves_its_author_the_way_in_which_they_have_signed_in() {
+    let product = Product::start().await;
+    let owner = product.access("acme", "owner@acme.example").await;
+    let same = format!("context.issuer == \"{}\" && context.dialect == \"oauth\"", issuer::ISS);
+    for (unless, is_refused) in [
+        (r#"context.amr.contains("mfa")"#, true),
+        (r#"context.issuer == "https://id.example""#, true),
+        // Nobody approves that somebody signs in.
+        ("principal has approver", true),
+        (same.as_str(), false),
+    ] {
+        let text = format!("forbid (principal, action == Action::\"tenant:sign-in\", resource) unless {{ {unless} }};");
+        let trial = call(&product, &owner, "POST", "/v1/policies/dry-run", Some(json!({ "text": text }))).await.json();
+        assert_eq!(trial["shuts_you_out"], is_refused, "{unless}: {trial}");
+        let body = |enabled: bool| Some(json!({ "name": "Sign-in", "text": text, "enabled": enabled }));
+        let asleep = call(&product, &owner, "POST", "/v1/policies", body(false)).await;
+        assert_eq!(asleep.status, 201, "{unless}: {}", asleep.json());
+        let path = place(&asleep);
+        let awake = call(&product, &owner, "PUT", &path, body(true)).await;
+        assert_eq!(awake.status, if is_refused { 400 } else { 200 }, "{unless}: {}", awake.json());
+        assert_eq!(awake.json().to_string().contains("in which you have signed in"), is_refused, "{}", awake.json());
+        assert_eq!(call(&product, &owner, "DELETE", &path, None).await.status, 204);
+        let new = call(&product, &owner, "POST", "/v1/policies", body(true)).await;
+        assert_eq!(new.status, if is_refused { 400 } else { 201 }, "{unless}: {}", new.json());
+    }
 }
 
 /// The demo's freeze, put into force: what reads goes on, what changes is refused, and an owner goes on.

@@ -1,6 +1,7 @@
 //! The record: pages and filters, the feed, and what `verify` finds.
 
 mod checkpoints;
+mod damage;
 mod erasure;
 mod exports;
 mod readings;

@@ -217,9 +217,7 @@ async fn a_request_that_rests_on_older_rules_gives_nobody_a_role_that_is_being_d
                 ("TransactWriteItems", Some("roles-delete")) => hook.waits(&hook.has_looked, &hook.is_answered),
                 _ => false,
             };
-            let throttled =
-                json!({ "__type": "ProvisionedThroughputExceededException", "message": "made by the test" });
-            if must_wait { Fault::AnswerBefore(400, throttled) } else { Fault::None }
+            if must_wait { Fault::throttled() } else { Fault::None }
         })));
         let give = async {
             let given = product.put_user(&token, ACME, USER, &[], json!({ "roles": ["user", "auditor"] })).await;

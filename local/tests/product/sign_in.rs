@@ -161,7 +161,7 @@ async fn a_token_gives_one_session_and_a_lost_answer_can_be_asked_for_again() {
     assert_eq!(sids.len(), 1, "{sids:?}");
     assert_eq!(product.member(ACME, USER).await.sessions.len(), 1);
     // Later it is used up.
-    let key = key::exchanged(&shared::signing::hash(&token));
+    let key = key::exchanged(&shared::signing::hash(token.rsplit_once('.').unwrap().0));
     let item = product.store.get(&key).await.unwrap().unwrap();
     let mut used: shared::gate::sessions::Exchanged = decode(item).unwrap();
     used.at -= 31;
@@ -260,6 +260,8 @@ async fn an_ended_session_is_refused_from_the_next_request_on() {
         let product = &product;
         async move { product.users(&token, ACME, ("GET", &format!("/v1/sessions{query}")), &[], None).await }
     };
+    let seen = product.users(&admin, ACME, ("GET", "/api/acme/v1/users/3"), &[], None).await.json();
+    assert!(seen["data"]["tenant_user"]["last_seen"].is_string(), "{seen}");
     let mine = list(tokens[0].clone(), String::new()).await.json();
     assert_eq!(mine["sessions"].as_array().unwrap().len(), 3, "{mine}");
     assert_eq!(mine["sessions"].as_array().unwrap().iter().filter(|it| it["is_current"] == true).count(), 1);
@@ -315,6 +317,25 @@ async fn a_session_leads_to_another_tenant_that_knows_the_person() {
     let globex = switch(token.clone(), "globex").await;
     assert_eq!(globex.status, 200, "{}", globex.json());
     assert_eq!(claims(text(&globex.json(), "access_token"))["slug"], "globex");
+    // It is as old as the first one, and so is a third one back here: nobody is signed in for longer by going around.
+    let first = session(&product, text(&acme, "access_token")).await;
+    let of_globex =
+        |access: &str| TenantKeys(shared::id::TenantId::new(2)).session(USER, claims(access)["sid"].as_str().unwrap());
+    let second = product.store.get(&of_globex(text(&globex.json(), "access_token"))).await.unwrap().unwrap();
+    let second: Session = decode(second).unwrap();
+    let third = switch(text(&globex.json(), "session_token").to_owned(), "acme").await.json();
+    let third = session(&product, text(&third, "access_token")).await;
+    assert!(second.id != first.id && third.id != first.id);
+    for later in [&second, &third] {
+        assert_eq!((later.began(), later.expires_at <= first.expires_at), (first.meta.created_at.seconds(), true));
+    }
+    // An invitation that was accepted long ago is no way to begin anew.
+    let again = json!({
+        "invitation": format!("inv_{ACME}_{USER}_x"), "subject_token": token, "subject_token_type": JWT,
+    });
+    let headers = [("content-type", "application/json")];
+    let again = product.call("POST", "/v1/invitations/accept", &headers, again.to_string()).await.json();
+    assert_eq!(claims(text(&again, "access_token"))["sid"], claims(&token)["sid"]);
     // The same tenant prolongs the session.
     let same = switch(token.clone(), "acme").await.json();
     assert_eq!(claims(text(&same, "access_token"))["sid"], claims(&token)["sid"]);

@@ -1,14 +1,17 @@
 //! Changes on their way to webhooks: real functions, the queue of the laptop, and receivers that behave badly.
 
+mod failures;
 mod receiver;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
+use local::front::Fault;
 use serde_json::{Value, json};
 use shared::id::TenantId;
 
@@ -114,6 +117,54 @@ async fn a_thousand_changes_arrive_in_order_whatever_the_receiver_does() {
         detail["id"].as_str().map(str::to_owned)
     });
     assert!(ids.is_subset(&on_bus.collect()));
+}
+
+/// The publisher is killed at its first request, at its second, and so on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publisher_that_dies_at_any_request_loses_nothing() {
+    let product = Product::start().await;
+    let tenant = product.new_tenant("dying", 3).await;
+    let receiver = Receiver::start(Manner::Good).await;
+    let wanted = json!({ "name": "All", "url": receiver.url(), "kinds": ["member"], "changes": ["updated"] });
+    make(&product, &tenant, wanted).await;
+    delivered(&product).await;
+    let path = format!("/v1/users/{}", tenant.member(2).uuid());
+    let mut deaths = 0;
+    loop {
+        let sent = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&sent);
+        product.server.set_fault(Some(Arc::new(move |request| {
+            let is_publisher = request.function.as_deref() == Some("events-publish");
+            if is_publisher && counted.fetch_add(1, Ordering::Relaxed) >= deaths {
+                // It tries again until it is killed.
+                let error = json!({ "__type": "com.amazonaws.dynamodb.v20120810#InternalServerError" });
+                return Fault::AnswerBefore(500, error);
+            }
+            Fault::None
+        })));
+        let changed = call(&product, &tenant.owner_token, tenant.id, "PATCH", &path, metadata(deaths)).await;
+        assert_eq!(changed.status, 200, "{changed:?}");
+        let wanted = format!("\"number\":\"{deaths}\"");
+        let arrives = || receiver.received().iter().any(|delivery| delivery.body.contains(&wanted));
+        let dies = || sent.load(Ordering::Relaxed) > deaths;
+        eventually(|| dies() || arrives()).await;
+        let is_dead = dies();
+        if is_dead {
+            product.kill("events-publish");
+        }
+        product.server.set_fault(None);
+        eventually(arrives).await;
+        if !is_dead {
+            break;
+        }
+        deaths += 1;
+        assert!(deaths < 50, "it comes to its end");
+    }
+    assert!(deaths >= 3, "{deaths}");
+    let by_record = firsts(&receiver.received());
+    let events = by_record.values().flatten().map(|(_, event)| &event["data"]["changes"]["metadata"]["to"]["number"]);
+    let numbers: Vec<String> = events.map(|number| number.as_str().unwrap().to_owned()).collect();
+    assert_eq!(numbers, (0..=deaths).map(|number| number.to_string()).collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -288,7 +339,8 @@ async fn the_queue_and_the_bus_can_be_those_of_another_server() {
                 }
             }
         };
-        let received = tokio::time::timeout(Duration::from_secs(30), receive).await;
+        // If the queue has not taken the pause, the message comes again after 30 s.
+        let received = tokio::time::timeout(Duration::from_secs(90), receive).await;
         let message = received.unwrap_or_else(|_| panic!("no message: {:#?}", product.lines.lock().unwrap()));
         let record = json!({
             "messageId": message["MessageId"],

@@ -140,6 +140,9 @@ pub struct Covered {
     /// The events that are too old for the tenant.
     #[serde(default)]
     pub old: Old,
+    /// The same with later events, as long as some of them are missing. No checkpoint says anything of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub growing: Option<Old>,
     /// Those of which the last checkpoint says that they are removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed: Option<Removed>,
@@ -156,11 +159,22 @@ pub struct Old {
     pub tree: Tree,
     /// Behind which event it goes on. Empty before the first.
     pub place: String,
-    /// All events of times before this one are in the tree, if the last piece has come to it.
+    /// The tree has events of times before this one only, and all of these if it does not grow any more.
     pub until: Option<Time>,
 }
 
 impl Covered {
+    /// The tree that grows until it has all events before `target`, as far as it is; with `target`. `None` if these events are counted
+    /// already, or if the tenant keeps all events.
+    ///
+    /// The tenant's setting can change while the tree grows. A tree that grew to a later time can have events that are kept now, so it
+    /// begins anew.
+    pub fn take_growing(&mut self, target: Option<Time>) -> Option<(Old, Time)> {
+        let begun = self.growing.take().filter(|begun| begun.until <= target);
+        let target = target.filter(|target| self.old.until < Some(*target))?;
+        Some((Old { until: Some(target), ..begun.unwrap_or_else(|| self.old.clone()) }, target))
+    }
+
     /// Whether there are events to remove of which no checkpoint says so.
     pub fn has_older(&self) -> bool {
         self.old.tree.size > self.removed.as_ref().map_or(0, |removed| removed.size)
@@ -262,6 +276,29 @@ mod tests {
         covered.removed = Some(removing.clone());
         covered.old.until = Some(Time::from_millis(until.millis() + 1));
         assert_eq!((covered.has_older(), covered.removing()), (false, Some(removing)));
+    }
+
+    #[test]
+    fn a_removal_that_grew_to_a_later_time_begins_anew() {
+        let at = |day: i64| Some(Time::from_millis(day * 24 * 60 * 60 * 1_000));
+        let old = Old { tree: tree_of(Tree::default(), &leaves()[..10]), place: "ten".to_owned(), until: at(10) };
+        let more = Old { tree: tree_of(Tree::default(), &leaves()), place: "forty".to_owned(), until: at(50) };
+        let covered = Covered { old: old.clone(), growing: Some(more.clone()), ..Covered::default() };
+        assert_eq!(covered.removing().unwrap().size, 10, "no checkpoint says anything of what grows");
+        let taken = |target| {
+            let mut covered = covered.clone();
+            let taken = covered.take_growing(target);
+            assert_eq!(covered.growing, None);
+            taken.map(|(old, until)| (old.tree, old.place, old.until, until))
+        };
+        for (target, from) in [(50, &more), (51, &more), (49, &old), (11, &old)] {
+            let until = at(target);
+            let expected = (from.tree.clone(), from.place.clone(), until, until.unwrap());
+            assert_eq!(taken(until), Some(expected), "{target}");
+        }
+        for target in [None, at(10), at(9)] {
+            assert_eq!(taken(target), None);
+        }
     }
 
     /// The values that implementations of Certificate Transparency compare.

@@ -197,11 +197,13 @@ pub fn parse_uuid(text: &str) -> Option<Uuid> {
     (text.len() == uuid::fmt::Hyphenated::LENGTH).then(|| Uuid::from_str(text).ok()).flatten()
 }
 
-/// Whether a text can be a tenant's slug: 2 to 63 of `a-z0-9-`, with a letter, so that it is no number.
+/// Whether a text can be a tenant's slug: 2 to 63 of `a-z0-9-`, with a letter, so that it is no number. It is no UUID, either: that
+/// would name another tenant.
 pub fn is_slug(text: &str) -> bool {
     (2..=63).contains(&text.len())
         && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
         && text.bytes().any(|byte| byte.is_ascii_lowercase())
+        && parse_uuid(text).is_none()
 }
 
 impl<const KIND: u8> TryFrom<i64> for Id<KIND> {

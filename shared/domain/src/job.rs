@@ -13,7 +13,7 @@ use crate::id::{GroupId, JobId, RoleId, UserId};
 use crate::meta::Meta;
 use crate::time::Time;
 
-pub use erasure::{Place, Stage};
+pub use erasure::{Lines, Place, Stage};
 pub use lines::{
     EventFilters, Format, LINES, Line, MAX_LINES, MAX_PARTS, OPEN_SECONDS, OnExisting, Outcome, Outcomes, Starter,
 };
@@ -46,6 +46,14 @@ pub enum Task {
     ExportEvents { by: Starter, format: Format, filters: EventFilters },
     /// Removes the events before a time, which the tenant keeps no longer.
     RemoveEvents { until: Time },
+}
+
+impl Task {
+    /// Who has begun it, if it is an export: a text that is another one for each caller.
+    pub fn exporter(&self) -> Option<String> {
+        let (Task::ExportUsers { by, .. } | Task::ExportEvents { by, .. }) = self else { return None };
+        by.key.map(|key| format!("key {key}")).or(by.member.map(|member| format!("member {member}")))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

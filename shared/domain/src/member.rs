@@ -165,12 +165,13 @@ impl Member {
     }
 
     /// Adds a session that lasts until `ends`, in seconds since the epoch. Removes expired sessions and, past [`MAX_SESSIONS`],
-    /// the sessions that would end first.
+    /// those of the other sessions that would end first.
     pub fn start_session(&mut self, id: String, ends: i64, now: Time) {
-        self.sessions.insert(id, ends);
+        self.sessions.insert(id.clone(), ends);
         self.sessions.retain(|_, ends| *ends > now.seconds());
         while self.sessions.len() > MAX_SESSIONS {
-            let first = self.sessions.iter().min_by_key(|(_, ends)| **ends).map(|(id, _)| id.clone());
+            let others = self.sessions.iter().filter(|(other, _)| **other != id);
+            let first = others.min_by_key(|(_, ends)| **ends).map(|(id, _)| id.clone());
             first.map(|id| self.sessions.remove(&id));
         }
     }
@@ -226,5 +227,7 @@ mod tests {
         assert_eq!(member.sessions.len(), MAX_SESSIONS);
         assert!(!member.has_session("s9", now) && member.has_session("s10", now) && member.has_session("s59", now));
         assert!(!member.has_session("s10", Time::from_millis(1_011_000)), "it ends at that second");
+        member.start_session("short".to_owned(), 1_002, now);
+        assert!(member.has_session("short", now) && !member.has_session("s10", now), "whoever signs in is signed in");
     }
 }

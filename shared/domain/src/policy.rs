@@ -196,6 +196,7 @@ pub fn approved(member: &Member, by: UserId, catalog: &Catalog) -> Entity {
     with_second(member, "approver", by, catalog)
 }
 
+/// No decision reads the second one. So a policy can only ask who they are.
 fn with_second(member: &Member, role: &'static str, second: UserId, catalog: &Catalog) -> Entity {
     let mut entity = self::member(member, catalog);
     let second = format::Value::Entity { uid: Uid::new("Member", second) };

@@ -19,6 +19,13 @@ pub struct Denial {
     pub notices: Vec<String>,
 }
 
+impl Denial {
+    /// The denial of what no policy decides, with what the caller is told.
+    pub fn plain(rule: &str, action: &'static str, notice: &str) -> Self {
+        Self { rule: rule.to_owned(), action, notices: vec![notice.to_owned()] }
+    }
+}
+
 /// A kind of thing that a request can refer to and that may not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reference {
@@ -198,7 +205,7 @@ impl fmt::Display for Problem {
             Problem::PayloadTooLarge(most) => write!(f, "the body must not be larger than {most} bytes"),
             Problem::UnsupportedMediaType(taken) => write!(f, "the content type must be {taken}"),
             Problem::UnsupportedContentCoding => {
-                f.write_str("the body must not be compressed: no content coding but `identity` is taken")
+                f.write_str("the body must not be compressed: only the content coding `identity` is taken")
             }
             Problem::TenantMismatch => f.write_str("the credential is for another tenant"),
             Problem::Forbidden(denial) => match denial.notices.first() {
@@ -234,12 +241,12 @@ impl fmt::Display for Problem {
             Problem::InUse(what) => {
                 write!(
                     f,
-                    "members have the {what}, or are about to get it, by themselves or by a group: name another one for them with \
+                    "members have the {what} or will get it, directly or by a group: name another one in \
                      `reassign_to`, or wait"
                 )
             }
             Problem::SecretAlreadyShown(id) => {
-                write!(f, "the first answer held a secret, which is shown once: `{id}` was made by that request")
+                write!(f, "that request made `{id}`, and only its first answer shows the secret")
             }
             Problem::VersionMismatch(what) => write!(f, "the {what} has changed since: read it again and decide anew"),
             Problem::NothingToMatch(what) => write!(f, "the {what} is not there yet: leave out `If-Match`"),

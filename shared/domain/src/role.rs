@@ -35,6 +35,9 @@ pub const MAX_PERMISSIONS: usize = 200;
 /// The most permissions that all roles of a tenant can grant and deny together. A function reads all of them after a change.
 pub const MAX_PERMISSIONS_OF_ALL: usize = 5_000;
 
+/// The most bytes of names, descriptions and metadata that all roles of a tenant can have together. A function reads these, too.
+pub const MAX_TEXT_OF_ALL: usize = 4 * 1024 * 1024;
+
 /// The product's own permissions, each with the lowest rank that holds it and its description.
 const PERMISSIONS: [(&str, u8, &str); 27] = [
     (EVERYTHING, 3, "Everything, whatever it is called"),

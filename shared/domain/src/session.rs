@@ -43,6 +43,13 @@ pub struct Session {
     pub user: UserId,
     #[serde(flatten)]
     pub sign_in: SignIn,
+    /// Whether the issuer is one that all tenants trust, by the entry that counts for all of them. Then the session can go on in another
+    /// tenant.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_deployment: bool,
+    /// When the person signed in, in seconds since the epoch, if that was in another tenant and this session goes on from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<i64>,
     /// The client of the issuer that got the token.
     pub client: String,
     /// The browser or program (`User-Agent`), in its own words.
@@ -75,7 +82,8 @@ pub struct Impersonator {
 impl Session {
     /// When it began, in seconds since the epoch: with the proof of who somebody is.
     pub fn began(&self) -> i64 {
-        self.impersonator.as_ref().map_or(self.meta.created_at.seconds(), |by| by.since)
+        let since = self.impersonator.as_ref().map(|by| by.since).or(self.since);
+        since.unwrap_or(self.meta.created_at.seconds())
     }
 }
 

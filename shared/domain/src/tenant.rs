@@ -231,14 +231,24 @@ impl Tenant {
     /// # Errors
     /// [`Problem::Forbidden`]: it is deleted.
     pub fn is_live(&self) -> Result<(), Problem> {
-        let notices = || vec!["The tenant was deleted. An owner can restore it.".to_owned()];
-        let denial = || Denial { rule: "deleted-tenant".to_owned(), action: "tenant:enter", notices: notices() };
-        if self.deleted_at.is_none() { Ok(()) } else { Err(Problem::Forbidden(denial())) }
+        if self.deleted_at.is_none() {
+            return Ok(());
+        }
+        let notice = "The tenant was deleted. An owner can restore it.";
+        Err(Problem::Forbidden(Denial::plain("deleted-tenant", "tenant:enter", notice)))
     }
 
     /// Whether it was deleted, and can be restored.
     pub fn is_restorable(&self, now: Time) -> bool {
         self.job.is_none() && self.deleted_at.is_some_and(|at| at.seconds() + RESTORABLE_SECONDS >= now.seconds())
+    }
+
+    /// Whether it lives, or can be restored.
+    ///
+    /// # Errors
+    /// As [`Tenant::is_live`].
+    pub fn is_live_or_restorable(&self, now: Time) -> Result<(), Problem> {
+        if self.is_restorable(now) { Ok(()) } else { self.is_live() }
     }
 
     /// How many members take a seat, once they are counted.

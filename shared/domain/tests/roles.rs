@@ -99,6 +99,7 @@ fn the_table_says_who_may_make_and_delete_which_role() {
         ("with a new permission", custom(20, "pilot", 1, &[("plane:fly", true)])),
         ("with everything", custom(20, "all", 1, &[("*", true)])),
         ("that denies a permission", custom(20, "denies", 1, &[("invoice:read", false)])),
+        ("frugal, which is there", catalog.role(frugal).unwrap().clone()),
         ("user, built in", catalog.role(role::USER).unwrap().clone()),
         ("owner, built in", catalog.role(role::OWNER).unwrap().clone()),
     ];

@@ -198,6 +198,17 @@ impl Operation {
         self
     }
 
+    /// A job may count after the answer. Call [`Operation::answer`] first.
+    pub fn counted(mut self) -> Self {
+        let location = json!({
+            "description": "Where the job is that counts the seats, as long as it counts.",
+            "schema": { "type": "string" },
+            "example": "/v1/jobs/726f6c65-6361-8009-8000-000080000001",
+        });
+        self.object["responses"]["200"]["headers"]["location"] = location;
+        self
+    }
+
     /// Something goes out after the answer.
     pub fn sent<T: JsonSchema>(mut self) -> Self {
         let schema = self.schema::<T>(SchemaSettings::draft2020_12().for_serialize());
@@ -217,6 +228,12 @@ impl Operation {
         if let Some(dialect) = self.dialect {
             self.problems(dialect, problems().into_iter().filter(|problem| scope_of(problem) == scope));
         }
+    }
+
+    /// A caller begins no second one before the first has ended.
+    pub fn one_at_a_time(mut self) -> Self {
+        self.problems(&USERS, [Problem::Exists("running job with an export of yours")]);
+        self
     }
 
     /// A public operation may not find its file.

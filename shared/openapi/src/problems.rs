@@ -60,11 +60,9 @@ pub(crate) fn scope_of(problem: &Problem) -> Scope {
 /// The cause of a problem, for readers of the reference.
 pub(crate) fn meaning(problem: &Problem) -> &'static str {
     match problem {
-        Problem::Unauthenticated(_) => "there is no credential, or one that does not count",
+        Problem::Unauthenticated(_) => "there is no credential, or it is not valid",
         Problem::Grant(Grant::InvalidToken, _) => "the shown token is not good here, whatever is wrong with it",
-        Problem::Grant(Grant::InvalidTarget, _) => {
-            "there is no such tenant, or no tenant is named and there are several"
-        }
+        Problem::Grant(Grant::InvalidTarget, _) => "no tenant is named, and the person is not known in exactly one",
         Problem::Grant(Grant::UnsupportedType, _) => "there is no such way to get a token",
         Problem::Grant(Grant::InvalidRefresh, _) => "the refresh token is not good, or its session has ended",
         Problem::Grant(Grant::InvalidClient, _) => "the API key is not good",
@@ -84,11 +82,12 @@ pub(crate) fn meaning(problem: &Problem) -> &'static str {
         Problem::TooManyChanges(_) => "more roles and groups change than one request can change",
         Problem::LimitReached(..) => "there would be more than there can be",
         Problem::DomainNotAllowed => "the tenant does not take members with addresses of that domain",
+        Problem::Exists(what) if what.contains("running") => "another one is under way",
         Problem::Exists(_) => "another one has that name",
         Problem::InUse(_) => "the role is held by members",
         Problem::SecretAlreadyShown(_) => "the first answer held a secret, which is shown once",
         Problem::NothingToMatch(_) => "there is no version yet that `If-Match` could name",
-        Problem::VersionMismatch(_) => "the version is none that `If-Match` names",
+        Problem::VersionMismatch(_) => "the record has another version than `If-Match` names",
         Problem::IdempotencyMismatch => "the `Idempotency-Key` was used for another request",
         Problem::OfChange(..) => "a change of several that are done together was refused, so none of them was made",
         Problem::TooManyRequests(_) => "there are too many requests",

@@ -91,7 +91,7 @@ impl Operation {
         self = self.taking(&schema);
         let schema = self.schema::<ShownApproval>(SchemaSettings::draft2020_12().for_serialize());
         let headers = ["x-request-id", "cache-control", "policy-notices"];
-        self.response(201, "Approved", Some((JSON, schema)), &headers);
+        self.response(200, "Approved", Some((JSON, schema)), &headers);
         self.object["security"] = json!([{ "bearer": [] }]);
         self.problems_of(Scope::Any);
         self

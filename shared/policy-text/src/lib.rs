@@ -1,5 +1,7 @@
 //! Cedar text: checks a tenant's policies, and compiles them for functions.
 
+mod decidable;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
@@ -37,6 +39,8 @@ pub enum Refused {
     Invalid(String),
     /// No statement, or one that no request can meet.
     NeverApplies(String),
+    /// A decision could not answer a part of it, or would err.
+    Undecidable(String),
 }
 
 impl fmt::Display for Refused {
@@ -50,7 +54,9 @@ impl fmt::Display for Refused {
                 "its brackets, conditionals and operators nest too deep (brackets and conditionals: {MAX_POLICY_DEPTH} \
                  levels); split it into several policies"
             ),
-            Refused::Syntax(why) | Refused::Invalid(why) | Refused::NeverApplies(why) => f.write_str(why),
+            Refused::Syntax(why) | Refused::Invalid(why) | Refused::NeverApplies(why) | Refused::Undecidable(why) => {
+                f.write_str(why)
+            }
             Refused::Template => write!(
                 f,
                 "it is a template; write the entity itself, such as `Group::\"3\"`, in place of `?principal` and `?resource`"
@@ -105,8 +111,8 @@ fn checked(text: &str) -> Result<(PolicySet, String), Refused> {
     if compiled.len() > MAX_COMPILED_BYTES { Err(Refused::TooLong) } else { Ok((set, compiled)) }
 }
 
-/// Checks and compiles a policy that a tenant is to have: as [`check_text`], and it fits [`SCHEMA`]. So no request can make it err, and
-/// some request can meet each of its statements.
+/// Checks and compiles a policy that a tenant is to have: as [`check_text`]; it fits [`SCHEMA`], asks for nothing that a decision does not
+/// read, and overflows nowhere. So no request can make it err, and some request can meet each of its statements.
 ///
 /// # Errors
 /// The tenant may not have this policy.
@@ -124,8 +130,11 @@ pub fn admit(text: &str) -> Result<String, Refused> {
     if let Some(error) = valid.validation_errors().next() {
         return Err(Refused::Invalid(placed(text, error)));
     }
-    match valid.validation_warnings().next() {
-        Some(warning) => Err(Refused::NeverApplies(placed(text, warning))),
+    if let Some(warning) = valid.validation_warnings().next() {
+        return Err(Refused::NeverApplies(placed(text, warning)));
+    }
+    match decidable::first_fault(&set) {
+        Some((start, why)) => Err(Refused::Undecidable(format!("{}{why}", place(text, start)))),
         None => Ok(compiled),
     }
 }
@@ -143,14 +152,16 @@ fn placed(text: &str, said: &(impl Diagnostic + ?Sized)) -> String {
         what.strip_prefix("for policy `").and_then(|rest| rest.split_once("`, ")).map_or(&*what, |(_, rest)| rest);
     let help = said.help().map(|help| format!(" ({help})")).unwrap_or_default();
     let offset = said.labels().and_then(|mut labels| labels.next()).map(|label| label.offset());
-    match offset.and_then(|offset| text.get(..offset)) {
-        Some(before) => {
-            let line = before.matches('\n').count() + 1;
-            let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-            format!("line {line}, column {column}: {what}{help}")
-        }
-        None => format!("{what}{help}"),
-    }
+    let place = offset.map(|offset| place(text, offset)).unwrap_or_default();
+    format!("{place}{what}{help}")
+}
+
+/// The line and the column of a byte, as they stand before what is said of it.
+fn place(text: &str, offset: usize) -> String {
+    let Some(before) = text.get(..offset) else { return String::new() };
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!("line {line}, column {column}: ")
 }
 
 /// Compiles any policy text.

@@ -38,7 +38,7 @@ impl App {
                 let approves = Some(Approved { by: by.uuid().to_string(), change: asked.change() });
                 let (aud, started) = (self.expected.of_approvals().audience, Some(caller.since()));
                 let approval = keys.sign(&Claims { aud, started, approves, ..claims }, APPROVAL)?;
-                Ok(Answer::json(201, &json!(ShownApproval { approval, expires_in: lasts })).uncached())
+                Ok(Answer::json(200, &json!(ShownApproval { approval, expires_in: lasts })).uncached())
             })
             .await
         })
@@ -78,6 +78,5 @@ impl App {
 const APPROVAL: &str = "approval";
 
 fn of_oneself() -> Denial {
-    let notices = vec!["Somebody else must approve what you do.".to_owned()];
-    Denial { rule: "own-approval".to_owned(), action: "tenant:enter", notices }
+    Denial::plain("own-approval", "tenant:enter", "Another member must approve what you do.")
 }

@@ -15,7 +15,7 @@ use crate::dialect::oauth::Metadata;
 use crate::gate::Asked;
 use crate::http::call::Call;
 use crate::http::signing::SigningKeys;
-use crate::http::signing::rotation::{AHEAD_IN_EMERGENCY, Published, due};
+use crate::http::signing::rotation::{AHEAD_IN_EMERGENCY, LEASE, Published, due};
 use crate::services::Secret;
 use crate::table::{Condition, Item, decode, encode, key};
 use crate::{lock, now};
@@ -43,7 +43,11 @@ impl Signing {
                 let secret = self.secret().await?.read().await?;
                 let secret = secret.ok_or_else(|| Problem::Unavailable("no signing key was made yet".to_owned()))?;
                 let keys = Arc::new(SigningKeys::parse(&secret)?);
-                *lock(&self.keys) = Some((published.document.clone(), keys.clone()));
+                // A rotation publishes a key before it writes the secret: until then the secret is read each time.
+                let mut signing = published.made.iter().filter(|(_, until)| until.is_none());
+                if signing.all(|(kid, _)| keys.has(kid)) {
+                    *lock(&self.keys) = Some((published.document.clone(), keys.clone()));
+                }
                 keys
             }
         };
@@ -62,23 +66,33 @@ impl App {
         self.signing.keys(published.as_ref()).await
     }
 
+    /// Makes, publishes and retires keys, as far as that is due; in an emergency a new key in place of all others.
+    ///
+    /// # Errors
+    /// [`Problem::Unavailable`]: another rotation is under way. The table or the secret cannot be read or written.
     pub(crate) async fn rotate_keys(&self, asked: &Asked<'_>, is_emergency: bool) -> Result<Value, Problem> {
         let secret = self.signing.secret().await?;
         let published: Published = asked.table.read(&key::jwks()).await?.unwrap_or_default();
         let known = secret.read().await?.map(|text| SigningKeys::parse(&text)).transpose()?;
         let now = (asked.clock)().seconds();
-        let Some(rotation) = due(known.as_ref(), &published, now, is_emergency)? else {
+        let is_free = published.busy_until <= now;
+        // In an emergency, and as long as there is no key at all, the operator must know that nothing was done.
+        if !is_free && (is_emergency || known.is_none()) {
+            return Err(under_way());
+        }
+        let Some(rotation) = due(known.as_ref(), &published, now, is_emergency)?.filter(|_| is_free) else {
             return Ok(json!({ "rotated": false }));
         };
-        publish(asked, &published, &rotation.publish).await?;
+        // Another rotation would write the secret as it was before.
+        let busy = Published { busy_until: now + LEASE, ..rotation.publish };
+        publish(asked, &published, &busy).await?;
         if rotation.take_out.is_some() {
             // Until then a function that has just read the keys refuses tokens of the new one.
             tokio::time::sleep(Duration::from_secs(AHEAD_IN_EMERGENCY)).await;
         }
         secret.write(&rotation.keep.text()).await?;
-        if let Some(rest) = &rotation.take_out {
-            publish(asked, &rotation.publish, rest).await?;
-        }
+        let rest = rotation.take_out.unwrap_or_else(|| busy.clone());
+        publish(asked, &busy, &Published { busy_until: 0, ..rest }).await?;
         Ok(json!({ "rotated": true, "kid": rotation.keep.kid(now) }))
     }
 
@@ -109,12 +123,22 @@ impl App {
 async fn publish(asked: &Asked<'_>, before: &Published, after: &Published) -> Result<(), Problem> {
     let same = match before.document.is_empty() {
         true => Condition::new("attribute_not_exists(PK)"),
-        false => Condition::new("document = :before").with(":before", &before.document)?,
+        false => {
+            let busy = "(attribute_not_exists(busy_until) OR busy_until = :busy_until)";
+            let same = Condition::new(format!("document = :before AND {busy}")).with(":before", &before.document)?;
+            same.with(":busy_until", before.busy_until)?
+        }
     };
-    match asked.table.put_if(encode(&key::jwks(), None, after)?, same).await? {
-        true => Ok(()),
-        false => Err(Problem::Unavailable("another rotation is under way".to_owned())),
+    if asked.table.put_if(encode(&key::jwks(), None, after)?, same).await? {
+        return Ok(());
     }
+    // The answer of an earlier try can have been lost.
+    let found: Option<Published> = asked.table.read(&key::jwks()).await?;
+    if found.as_ref() == Some(after) { Ok(()) } else { Err(under_way()) }
+}
+
+fn under_way() -> Problem {
+    Problem::Unavailable("another rotation is under way".to_owned())
 }
 
 /// The answer that may be kept for five minutes: a key is published for longer before it signs.

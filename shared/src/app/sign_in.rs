@@ -81,14 +81,19 @@ impl App {
         let user = match &exchange.invitation {
             Some(secret) => {
                 let identity = (trust.issuer.iss.as_str(), proved.sign_in.subject.as_str());
-                let user = accept(&asked, &trust, secret, identity, proved.email.as_deref()).await?;
+                // An issuer without domains may verify any address.
+                let counts = |email: &&str| trust.issuer.domains.is_empty() || is_of(&trust.issuer, email);
+                let email = proved.email.as_deref().filter(counts);
+                let user = accept(&asked, &trust, secret, identity, email).await?;
                 trust.known = Some(user);
                 user
             }
             None => self.person(&asked, &mut trust, &proved).await?,
         };
         let once = Some((proved.hash.clone(), proved.expires));
-        let begun = self.begin(call, &asked, (&trust, user), (proved.sign_in, &proved.client), once, exchange.cookie);
+        let address = proved.email.as_deref().filter(|_| trust.known.is_none());
+        let proof = Proof { sign_in: &proved.sign_in, client: &proved.client, address, session: None };
+        let begun = self.begin(call, &asked, (&trust, user), &proof, once, exchange.cookie);
         match begun.await {
             Err(Problem::Exists(EXCHANGED)) => self.again(call, &asked, &trust, &proved.hash, exchange.cookie).await,
             answer => answer,
@@ -101,10 +106,9 @@ impl App {
         if let Some(user) = trust.known {
             return Ok(user);
         }
-        let domain = |email: &str| email.rsplit_once('@').map(|(_, domain)| domain.to_lowercase());
-        let is_known = |email: &&String| domain(email).is_some_and(|domain| trust.issuer.domains.contains(&domain));
         let nobody = Problem::Grant(Grant::Denied, "nobody with this `sub` or this verified address");
-        let Some(email) = proved.email.as_ref().filter(is_known) else { return Err(nobody) };
+        let email = proved.email.as_ref().filter(|email| is_of(&trust.issuer, email));
+        let Some(email) = email else { return Err(nobody) };
         if let Some(user) = sessions::member_at(asked, trust.tenant()?, email).await? {
             return Ok(user);
         }
@@ -113,13 +117,14 @@ impl App {
         trust.known.ok_or(nobody)
     }
 
-    /// Begins a session. `once` is the hash and the end of a token that gives no second one.
+    /// Begins a session. `once` is the hash and the end of a token that gives no second one. A session that goes on from another one is
+    /// as old as that, and ends when that one would, at the latest.
     async fn begin(
         &self,
         call: &Call,
         asked: &Asked<'_>,
         (trust, user): (&Trust, UserId),
-        (sign_in, client): (SignIn, &str),
+        &Proof { sign_in, client, address, session: other }: &Proof<'_>,
         once: Option<(String, i64)>,
         cookie: bool,
     ) -> Result<Answer, Problem> {
@@ -130,10 +135,15 @@ impl App {
         let id = Uuid::new_v4();
         let device = call.header(header::USER_AGENT).map(|device| shortened(device).to_owned());
         let plan = |plan: &mut gate::Plan| {
+            plan.facts().may_sign_in()?;
             let (tenant, now) = (plan.facts().tenant(), plan.facts().now());
             let most = if trust.issuer.refresh_tokens { LASTS_REFRESHED } else { LASTS };
             let lasts = tenant.settings.session_seconds.map_or(most, |set| most.min(i64::from(set)));
-            let expires_at = now.seconds() + lasts;
+            let began = other.map_or(now.seconds(), Session::began);
+            let expires_at = other.map_or(i64::MAX, |other| other.expires_at).min(began + lasts);
+            if expires_at <= now.seconds() {
+                return Err(Problem::Grant(Grant::InvalidToken, "a session that is too old for the tenant"));
+            }
             let of = RefreshOf { tenant: tenant_id, user, session: id, counter: 0 };
             let token = trust.issuer.refresh_tokens.then(|| keys.refresh(&of));
             let refresh = token.as_ref().map(|token| Refresh {
@@ -146,6 +156,8 @@ impl App {
                 id: id.to_string(),
                 user,
                 sign_in: sign_in.clone(),
+                of_deployment: trust.issuer.of_deployment,
+                since: other.map(Session::began),
                 client: client.to_owned(),
                 device: device.clone(),
                 refresh,
@@ -160,13 +172,13 @@ impl App {
                 let until = until + 2 * GRACE;
                 (hash.clone(), Exchanged { tenant, user, session, at: now.seconds(), expires_at: until })
             });
-            plan.begin_session(&session, ends, exchanged, trust.known.is_none())?;
+            plan.begin_session(&session, ends, exchanged, trust.known.is_none(), address)?;
             let signed = Signed { tenant, user, session: &session };
             Ok(self.answer(call, &keys, &signed, token, now.seconds(), cookie)?.into())
         };
         let reads = Reads::member(Some(user)).unshown().once(once.as_ref().map(|(hash, _)| hash.clone()));
         let identity = trust.known.is_none().then(|| (sign_in.issuer.clone(), sign_in.subject.clone()));
-        let reads = reads.identity(identity);
+        let reads = reads.identity(identity).also_if_deleted();
         let begun = gate::change(asked, &Who::Caller(&caller), &reads, &Conditions::default(), &plan).await;
         begun.map_err(|why| match why {
             Problem::Unauthenticated(_) => Problem::Grant(Grant::Denied, "no member"),
@@ -200,8 +212,8 @@ impl App {
         self.answer(call, &keys, &signed, token, now, cookie)
     }
 
-    /// A session token of ours gives a session in another tenant of the same person, if that tenant trusts the same issuer and knows
-    /// the same `sub`; in the same tenant it prolongs the session.
+    /// A session token of ours gives a session in another tenant of the same person, if both tenants trust the issuer as all do, and the
+    /// other one knows the same `sub`; in the same tenant it prolongs the session.
     async fn switch(&self, call: &Call, asked: &Asked<'_>, exchange: &Exchange) -> Result<Answer, Problem> {
         let shown = self.of_either_kind(call, &exchange.token).await?;
         let shown = shown.ok_or(Problem::Grant(Grant::InvalidToken, "a token of ours that is not good"))?;
@@ -215,20 +227,28 @@ impl App {
         };
         let identity = (session.sign_in.issuer.as_str(), session.sign_in.subject.as_str());
         let mut trust = sessions::trust(asked, &target, identity.0, identity.1).await?;
-        if let Some(secret) = &exchange.invitation {
-            // A session does not say which address its issuer has verified.
-            let user = accept(asked, &trust, secret, identity, None).await?;
-            trust.known = Some(user);
-            let how = (session.sign_in.clone(), session.client.as_str());
-            return self.begin(call, asked, (&trust, user), how, None, exchange.cookie).await;
-        }
         if trust.tenant()? == shown.tenant {
+            if let Some(secret) = &exchange.invitation {
+                accept(asked, &trust, secret, identity, None).await?;
+            }
             return self.prolong(call, asked, (&trust, &session, &member), exchange.cookie).await;
         }
-        let same = trust.known.filter(|user| *user == member.user);
-        let user = same.ok_or(Problem::Grant(Grant::Denied, "the tenant does not know this `sub`"))?;
-        let how = (session.sign_in.clone(), session.client.as_str());
-        self.begin(call, asked, (&trust, user), how, None, exchange.cookie).await
+        // The other tenant would not have trusted a token that was good only by an entry of this tenant's own.
+        if !(session.of_deployment && trust.issuer.of_deployment) {
+            return Err(Problem::Grant(Grant::InvalidToken, "the tenants do not trust the issuer by the same entry"));
+        }
+        let user = match &exchange.invitation {
+            // A session does not say which address its issuer has verified.
+            Some(secret) => accept(asked, &trust, secret, identity, None).await?,
+            None => {
+                let same = trust.known.filter(|user| *user == member.user);
+                same.ok_or(Problem::Grant(Grant::Denied, "the tenant does not know this `sub`"))?
+            }
+        };
+        trust.known = Some(user);
+        let (sign_in, client) = (&session.sign_in, session.client.as_str());
+        let proof = Proof { sign_in, client, address: None, session: Some(&session) };
+        self.begin(call, asked, (&trust, user), &proof, None, exchange.cookie).await
     }
 
     async fn prolong(
@@ -315,6 +335,21 @@ impl App {
             Ok(answer(&issuer, keys.as_ref()))
         })
     }
+}
+
+/// How a person has proved who they are.
+struct Proof<'a> {
+    sign_in: &'a SignIn,
+    client: &'a str,
+    /// The address by which the member was found, if their `sub` was unknown.
+    address: Option<&'a str>,
+    /// The session in another tenant, if that is the proof.
+    session: Option<&'a Session>,
+}
+
+/// Whether an address is at one of the issuer's domains.
+fn is_of(issuer: &Issuer, email: &str) -> bool {
+    email.rsplit_once('@').is_some_and(|(_, domain)| issuer.domains.contains(&domain.to_lowercase()))
 }
 
 /// The tenant of a sign-in. An invitation says of which tenant it is.

@@ -181,7 +181,7 @@ impl App {
     /// The keys cannot be read.
     pub(super) async fn of_either_kind(&self, call: &Call, token: &str) -> Result<Option<Credential>, Problem> {
         let Ok(kid) = credential::kid(token) else { return Ok(None) };
-        let keys = self.keys_with(call, &kid).await?;
+        let keys = self.fresh_keys_with(call, &kid).await?;
         let verify = |kind| credential::verify(token, kind, &keys, &self.expected, (self.clock)());
         Ok(verify(Kind::Session).or_else(|_| verify(Kind::Access)).ok())
     }

@@ -147,6 +147,7 @@ struct TenantUser<'a> {
     /// `ENUM tenant_user_status`: 0 UNKNOWN, for an invitation, 1 ACTIVE, 2 DEACTIVE.
     #[cfg_attr(feature = "openapi", schemars(extend("enum" = [0, 1, 2], "x-enum-varnames" = ["UNKNOWN", "ACTIVE", "DEACTIVE"])))]
     status: u8,
+    /// When the user last signed in or refreshed a session.
     last_seen: Option<Time>,
 }
 

@@ -1,5 +1,7 @@
 //! `membership`: `{"data"}` and `{"error": {"code", "message", "details"}}` (seed 003).
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -9,7 +11,7 @@ use crate::gate::{Caller, Facts, View};
 use crate::http::call::Call;
 use crate::http::json::{MAX_SAFE_INTEGER, Object, Text};
 use crate::http::{Dialect, Paging};
-use domain::id::UserId;
+use domain::id::{GroupId, UserId};
 use domain::member::change::{Groups, Presence, Roles};
 use domain::meta::MAX_NAME;
 use domain::problem::{Fault, Problem, Wrong, dotted, told};
@@ -178,14 +180,17 @@ struct Permissions {
 impl UserOrganization {
     fn new(view: &View) -> Self {
         let member = view.member;
+        // Nobody is in a group that is being deleted.
+        let stays = |id: &GroupId| !view.catalog.is_retiring(*id);
+        let numbers = |groups: &BTreeSet<GroupId>| groups.iter().copied().filter(stays).map(|id| id.number()).collect();
         Self {
             user_id: member.user.number(),
             organization_id: view.tenant.id.number(),
             scope: if member.built_in_role() == role::USER { 2 } else { 1 },
             permissions: Permissions {
-                group: member.primary_group.map(|id| id.number()),
-                read: member.groups.iter().map(|id| id.number()).collect(),
-                manage: member.manages.iter().map(|id| id.number()).collect(),
+                group: member.primary_group.filter(stays).map(|id| id.number()),
+                read: numbers(&member.groups),
+                manage: numbers(&member.manages),
             },
             deleted_at: member.deleted_at,
             updated_at: member.meta.updated_at,

@@ -80,7 +80,7 @@ impl UserName {
         let read = Self { email: body.clearable("email"), user_id: body.clearable("user_id") };
         match (&read.email, &read.user_id) {
             (Patch::Set(_), Patch::Set(_)) => {
-                body.refuse(Fault::here(Wrong::Syntax("given without `email`")).within("user_id"));
+                body.refuse(Fault::here(Wrong::Syntax("left out beside `email`")).within("user_id"));
             }
             (Patch::Set(_), _) | (_, Patch::Set(_)) => {}
             _ if body.is_sound() => body.refuse(Fault::here(Wrong::NothingOf("`email` and `user_id`"))),

@@ -117,6 +117,7 @@ fn problem(problem: &Problem) -> (u16, Value) {
     };
     let errors: Vec<String> = match problem {
         Problem::Invalid(faults) if faults.len() > 1 => listed(faults),
+        Problem::Forbidden(denial) if denial.notices.len() > 1 => denial.notices.clone(),
         _ => Vec::new(),
     };
     (status, json!(Failure { error: reason, message, code: status, errors: &errors }))

@@ -1,5 +1,5 @@
-//! The first tenant of a deployment, its owner and its issuer; a new owner of a tenant that has lost its owners, and a way out of its own
-//! policies. Only the operator asks for these, with rights in the cloud's account: no member could.
+//! The first tenant of a deployment, its owner and its issuer; further tenants; a new owner of a tenant that has lost its owners, and a way
+//! out of its own policies. Only the operator asks for these, with rights in the cloud's account: no member could.
 
 use std::sync::Mutex;
 
@@ -14,8 +14,7 @@ use uuid::Uuid;
 use super::invitations::NewSecret;
 use super::policies::disable_all;
 use super::sessions::identity;
-use super::{Asked, Conditions, Plan, Reads, Who};
-use crate::answer::Answer;
+use super::{Asked, Plan, Reads, Who};
 use crate::lock;
 use crate::table::key::{self, TenantKeys};
 use crate::table::stored::{Reference, Stored};
@@ -40,8 +39,8 @@ pub struct NewOwner {
 /// What the operator asks for.
 #[derive(Debug)]
 pub enum Request {
-    /// The first tenant.
-    First { slug: String, name: String, owner: NewOwner, issuer: Box<Issuer> },
+    /// The first tenant with the issuer that all tenants trust, or a further one without.
+    Tenant { slug: String, name: String, owner: NewOwner, issuer: Option<Box<Issuer>> },
     /// A new owner of a tenant, by its slug.
     Recover { tenant: String, owner: NewOwner },
     /// All policies of a tenant out of force, by its slug.
@@ -59,27 +58,30 @@ struct First {
 /// Does what the operator asks for.
 ///
 /// # Errors
-/// [`Problem::Exists`]: there is a first tenant already, or the slug is taken. [`Problem::NotFound`]: no such tenant.
+/// [`Problem::Exists`]: there is a first tenant already, or the slug is taken. [`Problem::NotFound`]: no such tenant, or no first one.
 pub async fn carry_out(asked: &Asked<'_>, request: &Request) -> Result<Value, Problem> {
     match request {
-        Request::First { slug, name, owner, issuer } => first(asked, (slug, name), owner, issuer).await,
+        Request::Tenant { slug, name, owner, issuer } => found(asked, (slug, name), owner, issuer.as_deref()).await,
         Request::Recover { tenant, owner } => recover(asked, tenant, owner).await,
         Request::DisablePolicies { tenant } => disable_policies(asked, tenant).await,
         Request::Trust(issuer) => trust(asked, issuer).await,
     }
 }
 
-async fn first(
+/// Makes a tenant: the first one, if it comes with an issuer.
+async fn found(
     asked: &Asked<'_>,
     (slug, name): (&str, &str),
     owner: &NewOwner,
-    issuer: &Issuer,
+    issuer: Option<&Issuer>,
 ) -> Result<Value, Problem> {
     const FIRST: &str = "first tenant with this deployment";
     let (marker, person_key) = (key::bootstrap(), key::person(&owner.email));
     let mut found = asked.table.get([marker.clone(), person_key.clone()]).await?;
-    if found.contains_key(&marker) {
-        return Err(Problem::Exists(FIRST));
+    match (found.contains_key(&marker), issuer) {
+        (true, Some(_)) => return Err(Problem::Exists(FIRST)),
+        (false, None) => return Err(Problem::NotFound("first tenant")),
+        _ => {}
     }
     let known: Option<Reference<_>> = found.remove(&person_key).map(decode).transpose()?;
     let now = (asked.clock)();
@@ -100,7 +102,7 @@ async fn first(
         transaction: Uuid::new_v4().to_string(),
         secret: Uuid::new_v4().to_string(),
     };
-    let mut issuer = Issuer { of_deployment: true, ..issuer.clone() };
+    let mut issuer = issuer.map(|issuer| Issuer { of_deployment: true, ..issuer.clone() });
     let mut made = Tenant::new(tenant, slug, name, &Uuid::new_v4().to_string(), now);
     let (invitation, secret) = NewSecret::new(None, INVITED)?.of(tenant, user, now);
     let secret = Some(secret).filter(|_| owner.subject.is_none());
@@ -114,11 +116,13 @@ async fn first(
     // An invited owner is none yet.
     made.owners = u32::from(owner.subject.is_some());
     let mut transaction = Transaction::new(asked.table);
-    transaction.take_name(encode(&marker, None, &First { tenant })?, FIRST)?;
+    if issuer.is_some() {
+        transaction.take_name(encode(&marker, None, &First { tenant })?, FIRST)?;
+    }
     let written = [
         Tenant::stamped(&stamp, None, None, Some(&mut made))?,
         Member::stamped(&stamp, None, None, Some(&mut member))?,
-        Issuer::stamped(&stamp, None, None, Some(&mut issuer))?,
+        issuer.as_mut().map(|issuer| Issuer::stamped(&stamp, None, None, Some(issuer))).transpose()?.flatten(),
     ];
     for written in written.iter().flatten() {
         transaction.write(written)?;
@@ -126,17 +130,15 @@ async fn first(
     if known.is_none() {
         transaction.person(&User::new(user, &owner.email, now))?;
     }
-    if let Some(subject) = &owner.subject {
-        let iss = owner.issuer.as_ref().unwrap_or(&issuer.iss);
+    let iss = owner.issuer.as_ref().or(issuer.as_ref().map(|issuer| &issuer.iss));
+    if let (Some(subject), Some(iss)) = (&owner.subject, iss) {
         transaction.put(identity(&keys.identity(iss, subject), iss, subject, &member)?, None)?;
     }
     match asked.table.write(transaction).await? {
         Committed::Yes => {}
         Committed::Taken(what) => return Err(Problem::Exists(what)),
         Committed::Moved { .. } => {
-            return Err(Problem::Unavailable(
-                "another request made a first tenant or this person meanwhile".to_owned(),
-            ));
+            return Err(Problem::Unavailable("another request made a tenant or this person meanwhile".to_owned()));
         }
     }
     Ok(answer(&made, &member, secret.as_deref()))
@@ -177,6 +179,8 @@ async fn recover(asked: &Asked<'_>, slug: &str, owner: &NewOwner) -> Result<Valu
     let (shown, new) = (Mutex::new(None), NewSecret::new(None, INVITED)?);
     let plan = |plan: &mut Plan| {
         let facts = plan.facts();
+        // The new owner can restore a deleted tenant.
+        facts.tenant().is_live_or_restorable(facts.now())?;
         let mut secret = None;
         let made = match facts.person(&owner.email) {
             Some(user) => {
@@ -199,9 +203,10 @@ async fn recover(asked: &Asked<'_>, slug: &str, owner: &NewOwner) -> Result<Valu
             None => plan.add_member(&edit)?,
         };
         *lock(&shown) = Some((facts.tenant().clone(), made, secret));
-        Ok(Answer::empty(204).into())
+        Ok(())
     };
-    super::change(asked, &who, &Reads::person(&owner.email).unshown(), &Conditions::default(), &plan).await?;
+    let reads = Reads::person(&owner.email).unshown().also_if_deleted();
+    super::change_unanswered(asked, &who, &reads, &plan).await?;
     let made = lock(&shown).take();
     let (tenant, member, secret) = made.ok_or_else(|| Problem::Internal("no owner was made".to_owned()))?;
     let keys = TenantKeys(tenant.id);

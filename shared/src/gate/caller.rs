@@ -147,8 +147,7 @@ impl Caller {
     /// # Errors
     /// [`Problem::Forbidden`]: it is an API key.
     pub fn user(&self) -> Result<UserId, Problem> {
-        let notices = || vec!["Only a person can do that, and no API key.".to_owned()];
-        let denial = || Denial { rule: "person-only".to_owned(), action: "tenant:enter", notices: notices() };
+        let denial = || Denial::plain("person-only", "tenant:enter", "Only a person can do that, not an API key.");
         self.member().ok_or_else(|| Problem::Forbidden(denial()))
     }
 
@@ -162,9 +161,11 @@ impl Caller {
     }
 
     fn acts_themselves(&self) -> Result<(), Problem> {
-        let notices = || vec!["Only the member may do that, and nobody who acts as them.".to_owned()];
-        let denial = || Denial { rule: "impersonated".to_owned(), action: "tenant:enter", notices: notices() };
-        if self.impersonator.is_none() { Ok(()) } else { Err(Problem::Forbidden(denial())) }
+        if self.impersonator.is_none() {
+            return Ok(());
+        }
+        let notice = "Only the member may do that, not somebody who acts as them.";
+        Err(Problem::Forbidden(Denial::plain("impersonated", "tenant:enter", notice)))
     }
 
     /// The member; `None` if it is an API key.

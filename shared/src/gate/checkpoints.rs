@@ -3,6 +3,7 @@
 //! The work is done in pieces. Each piece writes down how far it has come, and a worker that takes over goes on there. Two workers may
 //! do the same piece at once; one of them writes the next.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use domain::checkpoint::{Checkpoint, Covered, Statement, Tree};
@@ -43,6 +44,9 @@ pub struct Signer<'a> {
 pub struct Round {
     /// The end of the day before: the round covers the events before it.
     covers_to: Time,
+    /// The `kid` of the key that signs in it.
+    #[serde(default)]
+    kid: String,
     /// The last tenant of those that are done.
     done: u32,
 }
@@ -53,24 +57,36 @@ struct Counter {
     last: u32,
 }
 
+/// The keys that the rotation has made, each with the time at which it is taken out, if it signs no more: a part of the item of the public
+/// keys.
+#[derive(Default, Deserialize)]
+struct Made {
+    #[serde(default)]
+    made: BTreeMap<String, Option<i64>>,
+}
+
 /// A round that is not done, and the last tenant of all.
 pub struct Due {
     round: Round,
     last: u32,
 }
 
-/// The round that is due, if one is.
+/// The round that is due, if one is. Once a key signs no more, the round is due again: the last checkpoints get the signature of the
+/// next key before the one that has signed them is taken out.
 ///
 /// # Errors
 /// The table cannot be read.
 pub async fn due(asked: &Asked<'_>) -> Result<Option<Due>, Problem> {
     let settled = (asked.clock)().millis() - MARGIN;
     let covers_to = Time::from_millis(settled - settled % DAY);
-    let (round, counter) = (key::checkpoint_round(), key::counter(Kind::Tenant));
-    let mut found = asked.table.get([round.clone(), counter.clone()]).await?;
+    let (round, counter, keys) = (key::checkpoint_round(), key::counter(Kind::Tenant), key::jwks());
+    let mut found = asked.table.get([round.clone(), counter.clone(), keys.clone()]).await?;
     let counter: Option<Counter> = found.remove(&counter).map(decode).transpose()?;
     let known: Option<Round> = found.remove(&round).map(decode).transpose()?;
-    let round = known.filter(|round| round.covers_to == covers_to).unwrap_or(Round { covers_to, done: 0 });
+    let keys: Option<Made> = found.remove(&keys).map(decode).transpose()?;
+    let keys = keys.unwrap_or_default().made;
+    let known = known.filter(|round| round.covers_to == covers_to && keys.get(&round.kid) == Some(&None));
+    let round = known.unwrap_or(Round { covers_to, kid: String::new(), done: 0 });
     let last = counter.unwrap_or_default().last;
     Ok(Some(Due { round, last }).filter(|due| due.round.done < due.last))
 }
@@ -86,13 +102,17 @@ pub async fn work(
     signer: &Signer<'_>,
     until: Instant,
 ) -> Result<(u32, usize), Problem> {
+    // What is done is done under another key.
+    if round.kid != signer.kid {
+        round = Round { kid: signer.kid.to_owned(), done: 0, ..round };
+    }
     let (mut signed, mut failed) = (0, None);
     while round.done < last && Instant::now() < until {
         let end = last.min(round.done + LANES);
         let numbers = (round.done + 1..=end).filter_map(|number| TenantId::try_from(i64::from(number)).ok());
         let mut left: Vec<TenantKeys> = numbers.map(TenantKeys).collect();
         while !left.is_empty() {
-            let pieces = begun(asked, left, round.covers_to).await?;
+            let pieces = begun(asked, left, round.covers_to, signer.kid).await?;
             let read = join_all(pieces.into_iter().map(|piece| piece.read(asked, round.covers_to))).await;
             let written = join_all(read.into_iter().map(|piece| write(asked, piece, signer))).await;
             left = Vec::new();
@@ -100,6 +120,8 @@ pub async fn work(
                 match outcome {
                     Ok(Written { keys, is_done: false, .. }) => left.push(keys),
                     Ok(Written { is_signed, .. }) => signed += usize::from(is_signed),
+                    // The next run begins with these tenants again.
+                    Err(why) if why.retry_after().is_some() => return Err(why),
                     Err(why) => failed = failed.or(Some(why)),
                 }
             }
@@ -114,8 +136,9 @@ pub async fn work(
 }
 
 async fn keep_round(asked: &Asked<'_>, round: &Round) -> Result<(), Problem> {
-    let further = Condition::new("attribute_not_exists(PK) OR covers_to < :covers_to OR done <= :done");
-    let further = further.with(":covers_to", round.covers_to)?.with(":done", round.done)?;
+    let further = "attribute_not_exists(PK) OR covers_to < :covers_to OR done <= :done OR kid <> :kid";
+    let further = Condition::new(further).with(":covers_to", round.covers_to)?.with(":done", round.done)?;
+    let further = further.with(":kid", &round.kid)?;
     asked.table.put_if(encode(&key::checkpoint_round(), None, round)?, further).await.map(drop)
 }
 
@@ -135,16 +158,17 @@ struct Written {
     is_signed: bool,
 }
 
-/// The next pieces of these tenants, as far as they are not done.
-async fn begun(asked: &Asked<'_>, tenants: Vec<TenantKeys>, until: Time) -> Result<Vec<Piece>, Problem> {
+/// The next pieces of these tenants, as far as they are not done, or are done under another key.
+async fn begun(asked: &Asked<'_>, tenants: Vec<TenantKeys>, until: Time, kid: &str) -> Result<Vec<Piece>, Problem> {
     let mut found = asked.table.get(tenants.iter().flat_map(|keys| [keys.tenant(), keys.covered()])).await?;
     let mut pieces = Vec::new();
     for keys in tenants {
         let tenant: Option<Tenant> = found.remove(&keys.tenant()).map(decode).transpose()?;
         let before: Option<Covered> = found.remove(&keys.covered()).map(decode).transpose()?;
         let before = before.unwrap_or_default();
+        let is_due = before.until < Some(until) || (before.until == Some(until) && before.kid != kid);
         // The tenant can be gone.
-        if let Some(tenant) = tenant.filter(|it| it.meta.created_at < until && before.until < Some(until)) {
+        if let Some(tenant) = tenant.filter(|it| it.meta.created_at < until && is_due) {
             pieces.push(Piece { keys, tenant, after: before.clone(), before });
         }
     }
@@ -157,11 +181,12 @@ impl Piece {
     async fn read(mut self, asked: &Asked<'_>, until: Time) -> Result<Self, Problem> {
         let (keys, after) = (self.keys, &mut self.after);
         let mut more = add_further(asked, keys, (&mut after.tree, &mut after.place), until).await?;
-        let oldest_kept = self.tenant.keeps_events_from(until).filter(|_| !more);
-        if let Some(oldest_kept) = oldest_kept.filter(|oldest_kept| after.old.until < Some(*oldest_kept)) {
-            let old = &mut after.old;
-            more = add_further(asked, keys, (&mut old.tree, &mut old.place), oldest_kept).await?;
-            old.until = if more { old.until } else { Some(oldest_kept) };
+        if !more && let Some((mut old, target)) = after.take_growing(self.tenant.keeps_events_from(until)) {
+            more = add_further(asked, keys, (&mut old.tree, &mut old.place), target).await?;
+            match more {
+                true => after.growing = Some(old),
+                false => after.old = old,
+            }
         }
         after.until = Some(until).filter(|_| !more);
         after.turn += 1;
@@ -230,7 +255,7 @@ fn sign(tenant: &Tenant, covered: &mut Covered, signer: &Signer<'_>) -> Result<C
     // Who can write the table cannot have us sign that events were removed which a tenant must keep.
     let until = covered.until.ok_or_else(lost)?;
     if covered.removed.as_ref().is_some_and(|removed| !removed.is_old_enough(until)) {
-        return Err(Problem::Internal("events are to be removed that are too young for any retention".to_owned()));
+        return Err(Problem::Internal("events that are too young for any retention are to be removed".to_owned()));
     }
     let says = Statement {
         iss: signer.iss.to_owned(),

@@ -63,6 +63,8 @@ pub struct Idempotency {
     pub key: String,
     /// SHA-256 of method, path, query and body, in hex. The record's key holds tenant and caller.
     pub fingerprint: String,
+    /// For how long the answer is kept, in seconds.
+    pub kept: i64,
 }
 
 #[cfg(test)]

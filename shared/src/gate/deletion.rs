@@ -32,10 +32,6 @@ impl Plan<'_> {
         let (facts, catalog) = (self.facts, self.facts.catalog());
         let unseen = facts.role(id)?;
         let Unseen(role) = unseen;
-        if let (Some(_), Ok(Unseen(job))) = (role.job, facts.job()) {
-            self.update(unseen, &RoleEdit::from(Begins(role.successor)));
-            return Ok(Deletion::Continues(Box::new(job.clone())));
-        }
         // No group confers the role of owners, so none can get it in the place of this one.
         let is_conferred = facts.rules().standings().any(|(_, standing)| standing.confers.contains(&role.id));
         let may_follow =
@@ -52,6 +48,13 @@ impl Plan<'_> {
                 None
             }
         };
+        if let (Some(_), Ok(Unseen(job))) = (role.job, facts.job()) {
+            if successor.is_some() && successor != role.successor {
+                self.refuse(Problem::InUse("role"));
+            }
+            self.update(unseen, &RoleEdit::from(Begins(role.successor)));
+            return Ok(Deletion::Continues(Box::new(job.clone())));
+        }
         // The holders of another role are about to get this one.
         if catalog.all_roles().any(|other| other.successor == Some(role.id)) {
             self.refuse(Problem::InUse("role"));

@@ -13,7 +13,7 @@ use futures_util::future::try_join;
 
 use super::facts::{Facts, Unseen};
 use super::invitations::Accepts;
-use super::{Asked, Caller, Conditions, Plan, Reading, Reads, Who, join_requests};
+use super::{Asked, Caller, Plan, Reading, Reads, Who, join_requests};
 use crate::answer::Answer;
 use crate::table::key::{self, Range, TenantKeys};
 use crate::table::stored::{Reference, Search};
@@ -255,12 +255,12 @@ pub async fn join(asked: &Asked<'_>, tenant: TenantId, joining: &Joining<'_>) ->
         *crate::lock(&joined) = Some(member.user);
         let (iss, sub) = joining.identity;
         plan.accepts = Some(Accepts::new((iss, sub), member));
-        Ok(Answer::empty(204).into())
+        Ok(())
     };
     let join_request = asks.map(|request| request.id);
     let reads = Reads { domain: Some(domain.id), join_request, ..Reads::person(joining.email) }.unshown();
-    match super::change(asked, &who, &reads, &Conditions::default(), &plan).await {
-        Ok(_) => Ok(crate::lock(&joined).take()),
+    match super::change_unanswered(asked, &who, &reads, &plan).await {
+        Ok(()) => Ok(crate::lock(&joined).take()),
         // Another sign-in of the same person was quicker. Or somebody else has got the address meanwhile.
         Err(Problem::Exists(_)) => {
             let (iss, sub) = joining.identity;

@@ -7,7 +7,7 @@ mod lines;
 mod person;
 
 use domain::id::UserId;
-use domain::job::{Format, Place, Progress, Stage, State, Task};
+use domain::job::{Format, Lines, Place, Progress, Stage, State, Task};
 use domain::member::Erasure;
 use domain::member::change::Presence;
 use domain::policy::{self, Action};
@@ -21,7 +21,6 @@ use super::jobs::{Worker, next};
 use super::list::{lost, sort_key};
 use super::plan::Plan;
 use super::{Caller, Deletion, Reads, Recorded};
-use crate::answer::Answer;
 use crate::table::key::{self, Range, TenantKeys};
 use crate::table::stored::{Reference, event_item};
 use crate::table::{Condition, Item, decode, key_of};
@@ -33,13 +32,31 @@ const PIECE: i32 = 100;
 /// Gives the lines of a part with an empty one in the place of each that the function says is somebody's; `None` if it says so of none.
 pub type WithoutLines = fn(Format, &str, &dyn Fn(&str) -> bool) -> Option<String>;
 
-/// How many items a piece has done, and the sort key of the last one, unless the stage is over.
-type Done = (usize, Option<String>);
+/// What a piece has done.
+struct Done {
+    items: usize,
+    /// The sort key of the last item that is done, unless the stage is over.
+    after: Option<String>,
+    lines: Option<Lines>,
+}
+
+impl Done {
+    fn new(items: usize, after: Option<String>) -> Self {
+        Self { items, after, lines: None }
+    }
+
+    /// Ends with the lines of a job, which comes behind the item `before`. A worker of an older release does all of them again.
+    fn with_lines(items: usize, before: Option<String>, job: String, last: Option<String>) -> Self {
+        match last {
+            Some(after) => Self { items, after: before, lines: Some(Lines { job, after }) },
+            None => Self::new(items, Some(job)),
+        }
+    }
+}
 
 /// The record stays one that other people can rely on.
 fn not_oneself() -> Denial {
-    let notices = vec!["Another member must do that.".to_owned()];
-    Denial { rule: "own-erasure".to_owned(), action: "member:remove", notices }
+    Denial::plain("own-erasure", "member:remove", "Another member must do that.")
 }
 
 impl Plan<'_> {
@@ -105,34 +122,37 @@ impl Plan<'_> {
 /// Erases a further part. The job is done with the member's own record.
 ///
 /// # Errors
-/// The table cannot be read or written, or an export is under way that can have the person.
+/// The table cannot be read or written, or a job whose lines can have the person is under way.
 pub(super) async fn piece(worker: &Worker<'_>, user: UserId, without: WithoutLines) -> Result<(), Problem> {
     let Worker { asked, keys, job } = *worker;
     let member: Option<Member> = asked.table.read(&keys.member(user)).await?;
     let under_way = Some(Erasure { job: job.id, done_at: None });
     let Some(member) = member.filter(|member| member.erasure == under_way) else {
-        return worker.end(Reads { job: Some(job.id), ..Reads::of_deleted_tenant() }, &|_| {}).await;
+        return worker.end(Reads::job(Some(job.id)), &|_| {}).await;
     };
     let events = all(worker, &Range::of(keys.events_of(&member.subject()))).await?;
     let events = events.into_iter().map(decode).collect::<Result<Vec<Event>, _>>()?;
     let eraser = Eraser { worker, person: &Person::new(&member, &events), without };
-    let Place { stage, after } = job.progress.place.clone().unwrap_or_default();
-    let after = after.as_deref();
-    let (done, after) = match stage {
-        Stage::Records => eraser.records(after).await?,
-        Stage::Identities => eraser.identities(after).await?,
-        Stage::Answers => eraser.answers(after).await?,
-        Stage::Events => eraser.events(after).await?,
-        Stage::Exports => eraser.exports(after).await?,
-        Stage::Own => return eraser.own(&member).await,
+    let Place { stage, after, lines, since } = job.progress.place.clone().unwrap_or_default();
+    let done = match (lines, stage) {
+        (Some(lines), _) => eraser.further_lines(after, lines).await?,
+        (None, Stage::Records) => eraser.records(after.as_deref()).await?,
+        (None, Stage::Identities) => eraser.identities(after.as_deref()).await?,
+        (None, Stage::Answers) => eraser.answers(after.as_deref()).await?,
+        (None, Stage::Events) => eraser.events(after.as_deref()).await?,
+        (None, Stage::Exports) => eraser.exports(after.as_deref(), since).await?,
+        (None, Stage::Own) => return eraser.own(&member).await,
     };
-    if stage == Stage::Records && after.is_none() {
+    let Done { items, after, lines } = done;
+    let is_over = after.is_none() && lines.is_none();
+    if stage == Stage::Records && is_over {
         // An answer that is made from now on shows nobody who is gone from the records.
         asked.table.renew(keys).await?;
     }
-    let stage = if after.is_some() { stage } else { stage.next() };
-    let done = job.progress.done + done;
-    let progress = Progress { done, place: Some(Place { stage, after }), ..next(&job.progress, (asked.clock)()) };
+    let now = (asked.clock)();
+    let (stage, since) = if is_over { (stage.next(), Some(now)) } else { (stage, since) };
+    let done = job.progress.done + items;
+    let progress = Progress { done, place: Some(Place { stage, after, lines, since }), ..next(&job.progress, now) };
     asked.table.set_progress(&keys.job(job.id), State::Running, &progress).await.map(drop)
 }
 
@@ -156,32 +176,40 @@ struct Eraser<'a> {
 }
 
 impl Eraser<'_> {
+    /// The next items of a range behind a sort key, and whether there are more.
+    async fn page(&self, range: &Range, after: Option<&str>) -> Result<(Vec<Item>, bool), Problem> {
+        let after = after.map(|sk| range.at(sk));
+        self.worker.asked.table.page(range, after.as_ref().map(|key| (key, None)), PIECE).await
+    }
+
     /// The records of the tenant.
     async fn records(&self, after: Option<&str>) -> Result<Done, Problem> {
         let Worker { asked, keys, .. } = *self.worker;
-        let range = Range::of(keys.all());
-        let after = after.map(|sk| range.at(sk));
-        let (items, more) = asked.table.page(&range, after.as_ref().map(|key| (key, None)), PIECE).await?;
-        let (mut done, mut last) = (0, None);
+        let (items, more) = self.page(&Range::of(keys.all()), after).await?;
+        let (mut done, mut last) = (0, after.map(str::to_owned));
         for item in items {
             let key = key_of(&item)?;
             asked.table.remove_author(&key, &item, self.person.user).await?;
-            (done, last) = (done + 1, Some(key.sk.clone()));
+            done += 1;
+            let before = last.replace(key.sk.clone());
             if key.sk.starts_with(&keys.api_keys().sk) {
                 self.api_key(&decode(item)?).await?;
             } else if key.sk.starts_with(&keys.join_requests().sk) {
                 self.join_request(&decode(item)?).await?;
             } else if key::job_at(&key).is_some() {
                 let job: Job = decode(item)?;
-                let has_lines = lines::is_export(&job.task) || matches!(job.task, Task::ImportUsers { .. });
+                let has_lines = job.task.exporter().is_some() || matches!(job.task, Task::ImportUsers { .. });
                 if has_lines {
-                    self.lines(&job).await?;
+                    if job.meta.created_at <= self.worker.job.meta.created_at {
+                        lines::ended(&job)?;
+                    }
+                    let lines = self.lines(job.id, None).await?;
                     // They can be many: enough for a piece.
-                    return Ok((done, last));
+                    return Ok(Done::with_lines(done, before, key.sk, lines));
                 }
             }
         }
-        Ok((done, last.filter(|_| more)))
+        Ok(Done::new(done, last.filter(|_| more)))
     }
 
     /// A key that the person has made, unless an owner has taken it over.
@@ -189,11 +217,11 @@ impl Eraser<'_> {
         if key.maker != Some(self.person.user) {
             return Ok(());
         }
-        let reads = Reads { api_key: Some(key.id), ..Reads::of_deleted_tenant() };
+        let reads = Reads::api_key(Some(key.id));
         self.worker
             .as_product(reads, &|plan| {
                 plan.erase_key();
-                Ok(Answer::empty(204).into())
+                Ok(())
             })
             .await?;
         self.chain(&key.subject()).await
@@ -204,11 +232,11 @@ impl Eraser<'_> {
         if !self.person.has_address(&request.email) {
             return Ok(());
         }
-        let reads = Reads { join_request: Some(request.id), ..Reads::of_deleted_tenant() };
+        let reads = Reads::join_request(Some(request.id));
         self.worker
             .as_product(reads, &|plan| {
                 plan.erase_join_request();
-                Ok(Answer::empty(204).into())
+                Ok(())
             })
             .await?;
         self.chain(&request.subject()).await
@@ -217,9 +245,7 @@ impl Eraser<'_> {
     /// As whom an issuer knows the person.
     async fn identities(&self, after: Option<&str>) -> Result<Done, Problem> {
         let Worker { asked, keys, .. } = *self.worker;
-        let range = Range::of(keys.identities());
-        let after = after.map(|sk| range.at(sk));
-        let (items, more) = asked.table.page(&range, after.as_ref().map(|key| (key, None)), PIECE).await?;
+        let (items, more) = self.page(&Range::of(keys.identities()), after).await?;
         let (done, mut last, mut theirs) = (items.len(), None, Vec::new());
         for item in items {
             let key = key_of(&item)?;
@@ -228,7 +254,7 @@ impl Eraser<'_> {
             theirs.extend(Some(key).filter(|_| identity.number == self.person.user));
         }
         asked.table.clear(&theirs).await?;
-        Ok((done, last.filter(|_| more)))
+        Ok(Done::new(done, last.filter(|_| more)))
     }
 
     /// The answers on record. One that shows the person stays without its body: the request is still not done twice. The key of a
@@ -253,7 +279,7 @@ impl Eraser<'_> {
             }
             last = Some(key.sk);
         }
-        Ok((done, last.filter(|_| more)))
+        Ok(Done::new(done, last.filter(|_| more)))
     }
 
     /// The events of the tenant, by the index.
@@ -279,7 +305,7 @@ impl Eraser<'_> {
             }
             self.event(&event).await?;
         }
-        Ok((done, last.filter(|_| more)))
+        Ok(Done::new(done, last.filter(|_| more)))
     }
 
     /// The events of a subject, from the table itself: nothing lags behind.

@@ -3,13 +3,13 @@
 //! A caller makes the import, adds its lines in parts, and starts it. The job makes each line's change in a transaction of its own, as
 //! if the caller asked for it then: with what the caller may do at that moment. An answer on record goes with each change, so a worker
 //! that takes over, or that works beside another one, makes no change twice and gives the same account of it. What became of the lines
-//! of a piece is one item, which the next worker may write again.
+//! of a piece is one item, written together with the job's turn: of two workers that do the same piece, one writes it.
 
 use std::collections::HashMap;
 
 use domain::id::{JobId, TenantId, UserId};
 use domain::job::change::JobEdit;
-use domain::job::{Format, LINES, Line, OnExisting, Outcome, Progress, State, Task};
+use domain::job::{Format, LINES, Line, OnExisting, Outcome, Progress, Task};
 use domain::member::change::Roles;
 use domain::policy::Action;
 use domain::problem::Denial;
@@ -60,8 +60,7 @@ fn of_caller<'f>(plan: &Plan<'f>, caller: &Caller) -> Result<Unseen<'f, Job>, Pr
 }
 
 pub(super) fn not_yours() -> Problem {
-    let notices = vec!["Only who has begun the job may do that.".to_owned()];
-    Problem::Forbidden(Denial { rule: "own-job".to_owned(), action: "member:invite", notices })
+    Problem::Forbidden(Denial::plain("own-job", "member:invite", "Only the caller who began the job may do that."))
 }
 
 impl Plan<'_> {
@@ -149,16 +148,15 @@ pub(super) async fn piece(worker: &Worker<'_>, read: ReadLines) -> Result<(), Pr
     keep(worker, progress, &[results]).await
 }
 
-/// Keeps the results of a piece, a part each, and then writes down the next piece.
+/// Keeps the results of a piece, a part each, and writes down the next piece.
 pub(super) async fn keep(worker: &Worker<'_>, progress: Progress, parts: &[Results]) -> Result<(), Problem> {
     let Worker { asked, keys, job } = *worker;
-    let mut number = job.progress.results;
-    for results in parts {
-        number += 1;
-        asked.table.put(encode(&keys.results(job.id, number), None, results)?).await?;
-    }
-    let progress = Progress { results: number, ..next(&progress, (asked.clock)()) };
-    asked.table.set_progress(&keys.job(job.id), State::Running, &progress).await.map(drop)
+    let numbered = (job.progress.results + 1..).zip(parts);
+    let items = numbered.map(|(number, part)| encode(&keys.results(job.id, number), None, part));
+    let items = items.collect::<Result<Vec<_>, _>>()?;
+    let results = job.progress.results + parts.len();
+    let progress = Progress { results, ..next(&progress, (asked.clock)()) };
+    asked.table.set_results(&keys.job(job.id), &progress, items).await.map(drop)
 }
 
 /// The places of lines in lanes. Lines with the same address are in the same lane, in their order.
@@ -238,7 +236,9 @@ impl Importer<'_> {
             return super::judge(self.asked, &who, &reads, &plan).await;
         }
         let fingerprint = self.job.to_string();
-        let idempotency = Some(Idempotency { key: format!("import {} {place}", self.job), fingerprint });
+        // As long as the job can wait, because its lines are made once.
+        let idempotency =
+            Some(Idempotency { key: format!("import {} {place}", self.job), fingerprint, kept: KEPT_SECONDS });
         super::change(self.asked, &who, &reads, &Conditions { if_match: None, idempotency }, &plan).await
     }
 }

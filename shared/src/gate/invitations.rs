@@ -171,7 +171,7 @@ pub async fn invite(
         let idempotency = conditions
             .idempotency
             .as_ref()
-            .map(|whole| Idempotency { key: format!("{}#{place}", whole.key), fingerprint: whole.fingerprint.clone() });
+            .map(|whole| Idempotency { key: format!("{}#{place}", whole.key), ..whole.clone() });
         let line = Mutex::new(None);
         let plan = |plan: &mut Plan| {
             let (member, text) = plan.invite(&edit, &secret)?;
@@ -249,13 +249,13 @@ pub async fn accept(asked: &Asked<'_>, shown: &ShownSecret, accepting: &Acceptin
         let after = plan.update(Unseen(member), &edit);
         let is_first = accepting.known.is_none();
         plan.accepts = is_first.then(|| Accepts::new(accepting.identity, after));
-        Ok(Answer::empty(204).into())
+        Ok(())
     };
     let reads = Reads::member(Some(user)).unshown();
-    let accepted = super::change(asked, &who, &reads, &Conditions::default(), &plan).await;
-    accepted.map(|_| user).map_err(|why| match why {
+    let accepted = super::change_unanswered(asked, &who, &reads, &plan).await;
+    accepted.map(|()| user).map_err(|why| match why {
         Problem::Forbidden(_) | Problem::Unauthenticated(_) | Problem::DomainNotAllowed => {
-            Problem::Grant(Grant::Denied, "who stands for the invitation may not give that now")
+            Problem::Grant(Grant::Denied, "the sender of the invitation may not give that now")
         }
         other => other,
     })

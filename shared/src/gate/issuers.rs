@@ -115,7 +115,7 @@ pub async fn ask_for_keys(asked: &Asked<'_>, iss: &str) -> Result<(), Problem> {
 
 /// The issuers of items that were written, each once. If the keys of an issuer are fetched anyway, another tenant that trusts it, or a
 /// change of its entry, is no reason to fetch them again.
-pub async fn named(asked: &Asked<'_>, keys: impl IntoIterator<Item = Key>) -> Result<BTreeSet<String>, Problem> {
+pub async fn named(asked: &Asked<'_>, keys: impl IntoIterator<Item = Key>) -> Result<Vec<String>, Problem> {
     let wanted = keys.into_iter().filter(|key| key::issuer_at(key).is_some());
     let (mut written, mut issuers) = (BTreeSet::new(), BTreeSet::new());
     for (key, item) in asked.table.get(wanted).await? {
@@ -128,11 +128,11 @@ pub async fn named(asked: &Asked<'_>, keys: impl IntoIterator<Item = Key>) -> Re
     let known = asked.table.get(written.iter().map(place)).await?;
     let is_fetched = |iss: &String| known.get(&place(iss)).is_some_and(|item| item.contains_key("GSI1PK"));
     issuers.extend(written.into_iter().filter(|iss| !is_fetched(iss)));
-    Ok(issuers)
+    Ok(issuers.into_iter().collect())
 }
 
-/// The issuers whose keys are to be fetched by now.
-pub async fn due(asked: &Asked<'_>, now: Time) -> Result<BTreeSet<String>, Problem> {
+/// The issuers whose keys are to be fetched by now, the one that has waited longest first.
+pub async fn due(asked: &Asked<'_>, now: Time) -> Result<Vec<String>, Problem> {
     let range = Range { in_index: true, ..Range::of(key::fetches()) };
     let (items, _) = asked.table.page(&range, None, AT_ONCE).await?;
     let is_due = |item: &crate::table::Item| {
@@ -182,7 +182,9 @@ pub async fn keep(
     };
     let next = key::fetch_at(id, Time::from_millis(now.millis() + again * 1_000));
     // The index lags behind a new issuer by some milliseconds: its keys are fetched for the first time.
-    let is_wanted = !trusted.is_empty() || is_first;
+    // An issuer of the deployment outlives the tenant to whose record it belongs.
+    let is_wanted =
+        is_first || !trusted.is_empty() || !asked.table.get([key::issuer_of_deployment(id)]).await?.is_empty();
     asked.table.put_if(encode(&at, Some(&next).filter(|_| is_wanted), &keys)?, same).await?;
     Ok(keys.failed_since)
 }

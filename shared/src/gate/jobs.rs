@@ -18,8 +18,7 @@ use futures_util::future::join_all;
 use super::exports::{self, WriteLine};
 use super::facts::Unseen;
 use super::imports::{self, ReadLines};
-use super::{Asked, Conditions, PlanFn, Reads, Who, WithoutLines, erasure, removal, retention, seats};
-use crate::answer::Answer;
+use super::{Asked, Reads, Who, WithoutLines, erasure, removal, retention, seats};
 use crate::table::decode;
 use crate::table::key::{self, Key, Range, TenantKeys};
 
@@ -64,8 +63,11 @@ pub async fn work(
             Task::RemoveEvents { .. } => retention::piece(&worker).await,
         };
         if let Err(why) = done {
-            let error = Some(why.to_string());
-            let progress = Progress { error, ..next(&job.progress, (asked.clock)()) };
+            // The piece can have written its turn before it failed. A later turn is another worker's.
+            let found: Option<Job> = asked.table.read(&key).await?;
+            let own = found.filter(|found| found.progress.turn <= job.progress.turn + 1);
+            let job = own.unwrap_or(job);
+            let progress = Progress { error: Some(why.to_string()), ..next(&job.progress, (asked.clock)()) };
             asked.table.set_progress(&key, State::Waiting, &progress).await?;
             return Err(why);
         }
@@ -181,10 +183,15 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// A change that the product makes for the job.
-    pub async fn as_product(&self, reads: Reads, plan: &PlanFn<'_>) -> Result<(), Problem> {
+    /// A change that the product makes for the job. It is made although the tenant was deleted meanwhile: it can be restored.
+    pub async fn as_product(
+        &self,
+        reads: Reads,
+        plan: &(dyn Fn(&mut super::Plan) -> Result<(), Problem> + Send + Sync),
+    ) -> Result<(), Problem> {
         let who = Who::Product(self.keys.0, format!("job {}", self.job.id));
-        super::change(self.asked, &who, &reads, &Conditions::default(), plan).await.map(drop)
+        let reads = Reads { of_deleted_tenant: true, ..reads };
+        super::change_unanswered(self.asked, &who, &reads, plan).await
     }
 
     /// Changes these members in one transaction.
@@ -198,7 +205,7 @@ impl Worker<'_> {
             for member in facts.members().filter(|Unseen(member)| lost.is_of(member)) {
                 plan.update(member, &edit);
             }
-            Ok(Answer::empty(204).into())
+            Ok(())
         })
         .await
     }
@@ -211,7 +218,7 @@ impl Worker<'_> {
                     self.as_product(Reads::group(Some(group)), &|plan| {
                         let edit = GroupEdit::from(group::change::Retirement::OfRole(role, new));
                         plan.update(plan.facts().any_group()?, &edit);
-                        Ok(Answer::empty(204).into())
+                        Ok(())
                     })
                     .await?;
                 }
@@ -244,7 +251,7 @@ impl Worker<'_> {
                 delete(plan);
                 plan.update(unseen, &JobEdit { done_at: Some(facts.now()), ..JobEdit::default() });
             }
-            Ok(Answer::empty(204).into())
+            Ok(())
         })
         .await
     }

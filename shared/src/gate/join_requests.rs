@@ -52,12 +52,12 @@ pub(super) async fn ask(asked: &Asked<'_>, by: &ClaimedDomain, joining: &Joining
             return Err(DENIED);
         }
         plan.ask_to_join(now, joining)?;
-        Ok(Answer::empty(204).into())
+        Ok(())
     };
     let reads = Reads { domain: Some(by.id), ..Reads::addresses(vec![email.to_owned()]) }.unshown();
-    match super::change(asked, &who, &reads, &Conditions::default(), &plan).await {
+    match super::change_unanswered(asked, &who, &reads, &plan).await {
         // Another sign-in of the same person was quicker.
-        Ok(_) | Err(Problem::Exists(_)) => Ok(WAITS),
+        Ok(()) | Err(Problem::Exists(_)) => Ok(WAITS),
         Err(why @ (Problem::Unavailable(_) | Problem::TooManyRequests(_) | Problem::Internal(_))) => Err(why),
         Err(_) => Ok(DENIED),
     }

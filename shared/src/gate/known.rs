@@ -41,7 +41,7 @@ impl KnownRules {
         for (policy, why) in rules.policies.broken() {
             log::line(
                 Level::Error,
-                "a tenant's policy cannot be used; nothing is allowed there until it is mended",
+                "a tenant's policy cannot be used, so nothing is allowed there: mend it, or run `bootstrap --disable-policies`",
                 &|| json!({ "request_id": asked.request, "tenant": tenant.id.number(), "policy": policy, "cause": why }),
             );
         }

@@ -43,7 +43,7 @@ const PAGES: usize = 4;
 pub const MAX_COUNTED: usize = 1000;
 
 /// What the number of a page must be, if the gate would have to read more than [`MAX_COUNTED`] items.
-pub const NOT_COUNTED: &str = "a page that can be found among 1000 members: `cursor` leads to the others";
+pub const NOT_COUNTED: &str = "a page within the first 1000 members: use `cursor` for later pages";
 
 /// A page that a client asks for.
 #[derive(Clone, Debug)]

@@ -72,7 +72,7 @@ pub use picture::{MAX_DATA_URI, MAX_PICTURE, NewPicture};
 pub use plan::{Plan, Reading, Step};
 pub use principal::Who;
 pub use reads::Reads;
-pub use replay::Recorded;
+pub use replay::{REMEMBER_SECONDS, Recorded};
 pub use seats::SEATS;
 
 use plan::Allowed;
@@ -163,6 +163,20 @@ pub async fn change(
             }
         }
     }
+}
+
+/// Makes a change that has no answer: no caller waits for one.
+///
+/// # Errors
+/// As those of [`change`].
+async fn change_unanswered(
+    asked: &Asked<'_>,
+    who: &Who<'_>,
+    reads: &Reads,
+    plan: &(dyn Fn(&mut Plan) -> Result<(), Problem> + Send + Sync),
+) -> Result<(), Problem> {
+    let plan = |planned: &mut Plan| plan(planned).map(|()| Answer::empty(204).into());
+    change(asked, who, reads, &Conditions::default(), &plan).await.map(drop)
 }
 
 /// Plans the change over these facts, and decides on it. Returns whether it is the first half of a change.

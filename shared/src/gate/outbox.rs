@@ -8,14 +8,20 @@ use domain::webhook::{Status, WebhookEdit};
 use domain::{Event, Problem, Record, Subject, Tenant, Time, Webhook};
 use serde::{Deserialize, Serialize};
 
-use super::{Asked, Conditions, Plan, Reads, Who};
-use crate::answer::Answer;
+use super::{Asked, Plan, Reads, Unseen, Who};
 use crate::table::key::{self, Key, Range, TenantKeys};
 use crate::table::{Condition, decode, encode};
 use crate::webhook::Secret;
 
 /// How long a webhook may fail before it is disabled, in seconds: 5 days.
 pub const FAILS_FOR: i64 = 5 * 24 * 60 * 60;
+
+/// How long after a failed delivery an outage is over, if no other one fails, in seconds: 2 days. A delivery is tried for 24 hours, with
+/// pauses of 5 hours at most, so what goes on to fail fails more often.
+const OVER_AFTER: i64 = 2 * 24 * 60 * 60;
+
+/// How often the time of the last failure is written, in seconds: once an hour.
+const NOTED_EVERY: i64 = 60 * 60;
 
 /// How long a change can be delivered again that could not be delivered, in seconds: 30 days.
 const KEPT_FOR: i64 = 30 * 24 * 60 * 60;
@@ -60,10 +66,13 @@ impl Delivery {
         }
     }
 
-    /// What keeps its order: the deliveries of one record's changes to one webhook.
+    /// What keeps its order: the deliveries of one record's changes to one webhook. A test is in a group of its own: it waits behind none
+    /// of the failures that it is to explain.
     pub fn group(&self) -> String {
         let subject = sha256(&format!("{}#{}", self.subject.kind, self.subject.id));
-        format!("{}-{}-{}", self.tenant, self.webhook, &subject[..32])
+        let test = if self.asked == Some(Asking::Test) { "-test" } else { "" };
+        // SQS takes 128 characters, and this has 59 at most.
+        format!("{}-{}-{}{test}", self.tenant, self.webhook, &subject[..32])
     }
 }
 
@@ -139,6 +148,8 @@ pub struct Addressed {
     /// Each of them signs.
     pub secrets: Vec<Secret>,
     failing: Failing,
+    /// Whether its tenant is not deleted.
+    is_live: bool,
 }
 
 /// Since when nothing can be delivered to a webhook, in seconds since the epoch; `None` once something could be.
@@ -146,9 +157,20 @@ pub struct Addressed {
 pub struct Failing {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<i64>,
+    /// When a delivery failed last, give or take an hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_at: Option<i64>,
 }
 
-/// What a delivery needs; `None` if its webhook, its tenant or its event is gone.
+impl Failing {
+    /// Since when deliveries fail, if one fails now. An outage of long ago is another one: since then there was nothing to deliver.
+    fn since(&self, now: i64) -> i64 {
+        let is_over = self.failed_at.is_some_and(|at| at + OVER_AFTER <= now);
+        self.since.filter(|_| !is_over).unwrap_or(now)
+    }
+}
+
+/// What a delivery needs; `None` if its webhook, its tenant or its event is gone for good.
 pub async fn addressed(asked: &Asked<'_>, delivery: &Delivery) -> Result<Option<Addressed>, Problem> {
     let keys = TenantKeys(delivery.tenant);
     let places = [
@@ -161,20 +183,26 @@ pub async fn addressed(asked: &Asked<'_>, delivery: &Delivery) -> Result<Option<
     let [tenant, webhook, event, failing] = places.map(|key| found.remove(&key));
     let (Some(tenant), Some(webhook), Some(event)) = (tenant, webhook, event) else { return Ok(None) };
     let (tenant, webhook): (Tenant, Webhook) = (decode(tenant)?, decode(webhook)?);
-    if tenant.is_live().is_err() {
+    let now = (asked.clock)();
+    if tenant.is_live_or_restorable(now).is_err() {
         return Ok(None);
     }
     let of = (tenant.id, webhook.id);
-    let live = webhook.live_secrets((asked.clock)());
+    let live = webhook.live_secrets(now);
     let secrets = live.map(|it| Secret::open(&it.sealed, &tenant.cursor_secret, of)).collect::<Result<_, _>>()?;
     let failing = failing.map(decode).transpose()?.unwrap_or_default();
-    Ok(Some(Addressed { webhook, event: decode(event)?, secrets, failing }))
+    Ok(Some(Addressed { webhook, event: decode(event)?, secrets, failing, is_live: tenant.is_live().is_ok() }))
 }
 
 impl Addressed {
     /// Whether the delivery is to be made.
     pub fn is_wanted(&self, delivery: &Delivery) -> bool {
-        self.webhook.status == Status::Enabled || delivery.asked.is_some()
+        self.is_live && (self.webhook.status == Status::Enabled || delivery.asked.is_some())
+    }
+
+    /// For how many seconds nothing could be delivered, before this attempt.
+    pub fn fails_for(&self, now: Time) -> i64 {
+        now.seconds() - self.failing.since(now.seconds())
     }
 
     /// Keeps that a delivery has succeeded.
@@ -188,18 +216,29 @@ impl Addressed {
     /// Keeps that a delivery has failed. Disables the webhook if the receiver is gone, or if nothing could be delivered for 5 days.
     pub async fn failed(&self, asked: &Asked<'_>, is_gone: bool) -> Result<(), Problem> {
         let now = (asked.clock)().seconds();
-        let since = self.failing.since.unwrap_or(now);
-        if self.failing.since.is_none() {
-            self.keep(asked, &Failing { since: Some(now) }, Condition::new("attribute_not_exists(since)")).await?;
-        }
+        let since = self.failing.since(now);
         // Since somebody enabled it again, it has another chance.
-        let since = since.max(self.webhook.status_since.seconds());
+        let is_long = since.max(self.webhook.status_since.seconds()) + FAILS_FOR <= now;
         let why = match is_gone {
-            true => "its receiver is gone",
-            false if since + FAILS_FOR <= now => "nothing could be delivered for 5 days",
-            false => return Ok(()),
+            true => Some("its receiver is gone"),
+            false => is_long.then_some("nothing could be delivered for 5 days"),
         };
-        if self.webhook.status == Status::Enabled { disable(asked, &self.webhook, why).await } else { Ok(()) }
+        match why.filter(|_| self.webhook.status == Status::Enabled) {
+            Some(why) => disable(asked, &self.webhook, why).await,
+            None => self.note_failure(asked, since, now).await,
+        }
+    }
+
+    /// Writes down since when deliveries fail, and that one has failed now. If one has succeeded meanwhile, it writes nothing.
+    async fn note_failure(&self, asked: &Asked<'_>, since: i64, now: i64) -> Result<(), Problem> {
+        let same = match self.failing.since {
+            Some(known) if known == since && self.failing.failed_at.is_some_and(|at| now < at + NOTED_EVERY) => {
+                return Ok(());
+            }
+            Some(known) => Condition::new("since = :since").with(":since", known)?,
+            None => Condition::new("attribute_not_exists(since)"),
+        };
+        self.keep(asked, &Failing { since: Some(since), failed_at: Some(now) }, same).await
     }
 
     async fn keep(&self, asked: &Asked<'_>, failing: &Failing, condition: Condition) -> Result<(), Problem> {
@@ -208,18 +247,21 @@ impl Addressed {
     }
 }
 
-/// Disables a webhook. The event of that change says why.
+/// Disables a webhook, unless somebody has changed its URL or its status since it was read. The event of that change says why.
 async fn disable(asked: &Asked<'_>, webhook: &Webhook, why: &str) -> Result<(), Problem> {
     let who = Who::Product(webhook.tenant, why.to_owned());
     let fail =
         |at| WebhookEdit::Set { name: None, url: None, kinds: None, deeds: None, status: Some(Status::Failed), at };
-    let (reads, conditions) = (Reads::webhook(Some(webhook.id)), Conditions::default());
     let plan = |plan: &mut Plan| {
-        let edit = fail(plan.facts().now());
-        plan.update(plan.facts().webhook()?, &edit);
-        Ok(Answer::empty(204).into())
+        let facts = plan.facts();
+        let Unseen(fresh) = facts.webhook()?;
+        let is_same = fresh.url == webhook.url && fresh.status_since == webhook.status_since;
+        if is_same && fresh.status == Status::Enabled {
+            plan.update(Unseen(fresh), &fail(facts.now()));
+        }
+        Ok(())
     };
-    super::change(asked, &who, &reads, &conditions, &plan).await.map(drop)
+    super::change_unanswered(asked, &who, &Reads::webhook(Some(webhook.id)), &plan).await
 }
 
 /// Keeps a change that could not be delivered, for 30 days.
@@ -235,4 +277,44 @@ pub async fn give_up(asked: &Asked<'_>, delivery: &Delivery, why: &str) -> Resul
     };
     // A repetition of this attempt finds it there.
     asked.table.put_if(encode(&key, None, &kept)?, Condition::new("attribute_not_exists(PK)")).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_waits_behind_no_other_delivery() {
+        let delivery = |asked| Delivery {
+            tenant: TenantId::LAST,
+            webhook: WebhookId::LAST,
+            subject: Subject::new("webhook", WebhookId::LAST),
+            version: 7,
+            id: String::new(),
+            asked,
+        };
+        let group = |asked| delivery(asked).group();
+        assert_eq!(group(None), group(Some(Asking::Replay)));
+        assert_ne!(group(None), group(Some(Asking::Test)));
+        assert!(group(Some(Asking::Test)).len() <= 128, "the most that SQS takes");
+    }
+
+    #[test]
+    fn an_outage_of_long_ago_is_over() {
+        let since = |failed_at, now| Failing { since: Some(1_000), failed_at }.since(now);
+        let late = 1_000 + FAILS_FOR;
+        assert_eq!(Failing::default().since(late), late);
+        assert_eq!(since(Some(late - OVER_AFTER + 1), late), 1_000);
+        assert_eq!(since(Some(late - OVER_AFTER), late), late);
+        assert_eq!(since(None, late), 1_000, "an item of before has no time of the last failure");
+    }
+
+    /// The demo writes the first form.
+    #[test]
+    fn both_forms_of_the_item_are_read() {
+        for item in [r#"{"since":5}"#, r#"{"since":5,"failed_at":7}"#] {
+            let read: Failing = serde_json::from_str(item).unwrap();
+            assert_eq!(serde_json::to_string(&read).unwrap(), item);
+        }
+    }
 }

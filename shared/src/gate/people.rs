@@ -6,6 +6,7 @@ use domain::event::{Author, Stamp};
 use domain::id::{Id, Kind, MembershipId, UserId};
 use domain::member::change::{Groups, InGroup, Presence, Roles};
 use domain::policy::Action;
+use domain::problem::Denial;
 use domain::{Change, Member, MemberEdit, Problem, Record, Tenant, TenantEdit, User, policy, role};
 use uuid::Uuid;
 
@@ -194,6 +195,11 @@ impl<'f> Plan<'f> {
         if self.facts.is_slug_taken {
             self.refuse(Problem::Exists("tenant with this slug"));
         }
+        let session = self.facts.things.session.as_ref();
+        if session.is_some_and(|session| !session.of_deployment) {
+            let notice = "Sign in at an identity provider that all tenants trust: the new tenant trusts no other.";
+            self.refuse(Problem::Forbidden(Denial::plain("founder-issuer", "tenant:create", notice)));
+        }
         let now = self.facts.now();
         let mut tenant = Tenant::new(id, slug, "", &Uuid::new_v4().to_string(), now);
         if let Err(why) = tenant.apply(edit, &self.facts.known()) {
@@ -215,7 +221,7 @@ impl<'f> Plan<'f> {
         self.written.extend(Tenant::stamped(&stamp, actor, None, Some(&mut tenant))?);
         self.written.extend(Member::stamped(&stamp, actor, None, Some(&mut owner))?);
         // Whoever signed in here is known there.
-        let sign_in = self.facts.things.session.as_ref().map(|session| &session.sign_in);
+        let sign_in = session.map(|session| &session.sign_in);
         self.accepts = sign_in.map(|by| Accepts::new((&by.issuer, &by.subject), owner));
         Ok(tenant)
     }

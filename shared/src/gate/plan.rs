@@ -46,7 +46,7 @@ pub struct Plan<'f> {
     numbers: Numbers,
     /// The facts that other requests rest on, at their new versions. A fact counts even if it stays the same: the request that
     /// changed it last may have died before the fact was in force.
-    changed: Vec<Fact>,
+    pub(super) changed: Vec<Fact>,
     /// Whether the plan is about the tenant's rules.
     is_of_rules: bool,
     /// The kind of the first record that the plan changes, and the version that the record had.

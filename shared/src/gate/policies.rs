@@ -6,20 +6,26 @@ use domain::draft::{Draft, Refusal};
 use domain::event::Author;
 use domain::id::{GroupId, KeyId, RoleId, UserId};
 use domain::policy::eval::Entity;
-use domain::policy::{self, Action, Policies};
+use domain::policy::{self, Action, Around, Policies};
 use domain::problem::{Fault, Wrong};
 use domain::{ApiKey, Event, Group, Member, OwnPolicy, OwnPolicyEdit, Policy, Problem, Record, Role};
 use serde_json::Value;
 
 use super::facts::{Facts, Unseen};
 use super::list::{Page, Shown, opened, sort_key};
-use super::{Asked, Caller, Conditions, Plan, Reading, Reads, Who};
+use super::{Asked, Caller, Plan, Reading, Reads, Who};
 use crate::answer::Answer;
 use crate::table::decode;
 use crate::table::key::Range;
 
 /// What an author is told whose policy would shut them out.
 const SHUTS_OUT: &str = "it would keep you from changing policies; add an `unless` that leaves `policy:manage` to you";
+/// The same if they could not sign in again, to change it.
+const LOCKS_OUT: &str = "it would refuse the way in which you have signed in, so that you could not take it back once your \
+                         session has ended; sign in first as it asks for, or add an `unless` for you";
+
+/// The dialect in which people sign in.
+const OF_SIGN_IN: &str = "oauth";
 
 /// What a draft would refuse one member.
 pub struct Tried<'a> {
@@ -50,7 +56,7 @@ pub struct Trial<'a> {
     /// Those whom it would refuse something.
     pub users: Vec<Tried<'a>>,
     pub next_cursor: Option<String>,
-    /// Whether it would keep the caller from changing policies.
+    /// Whether it would keep the caller from changing policies, or from signing in again as they have signed in.
     pub shuts_out: bool,
 }
 
@@ -69,7 +75,8 @@ pub async fn try_out(
     page: &Page,
     answer: &TrialFn<'_>,
 ) -> Result<Answer, Problem> {
-    let facts = Facts::read(asked, &Who::Caller(caller), &Reads::none().unshown(), None).await?;
+    let reads = Reads::none().unshown().and_sign_in(caller);
+    let facts = Facts::read(asked, &Who::Caller(caller), &reads, None).await?;
     facts.may_do(&Action::ManagePolicies)?;
     if events > 0 {
         facts.may_do(&Action::ReadEvents)?;
@@ -91,8 +98,8 @@ pub async fn try_out(
     let next_cursor = next.map(|place| cursors.seal(&place)).transpose()?;
     let events = super::events::newest(asked, caller.keys(), facts.now(), events).await?;
     let past = past(asked, &facts, &draft, &events).await?;
-    let shuts_out = facts.is_shut_out_by(&Policy { id: domain::id::PolicyId::LAST, compiled: compiled.to_owned() });
-    Ok(answer(&Trial { tenant: facts.tenant(), past, users, next_cursor, shuts_out }))
+    let shuts_out = facts.shut_out_by(&Policy { id: domain::id::PolicyId::LAST, compiled: compiled.to_owned() });
+    Ok(answer(&Trial { tenant: facts.tenant(), past, users, next_cursor, shuts_out: shuts_out.is_some() }))
 }
 
 /// Judges past changes by a draft. Authors and changed records count as they are now; what is gone is not judged.
@@ -167,9 +174,9 @@ pub(super) async fn disable_all(asked: &Asked<'_>, who: &Who<'_>) -> Result<u32,
                 if let Ok(policy) = plan.facts().own_policy() {
                     plan.update(policy, &OwnPolicyEdit::Disable);
                 }
-                Ok(Answer::empty(204).into())
+                Ok(())
             };
-            super::change(asked, who, &Reads::policy(Some(policy.id)), &Conditions::default(), &disable).await?;
+            super::change_unanswered(asked, who, &Reads::policy(Some(policy.id)), &disable).await?;
             disabled += 1;
         }
         if !more {
@@ -178,12 +185,21 @@ pub(super) async fn disable_all(asked: &Asked<'_>, who: &Who<'_>) -> Result<u32,
     }
 }
 
+impl Reads {
+    /// Also how the caller has signed in. Who acts as a member has not signed in as them.
+    pub fn and_sign_in(self, caller: &Caller) -> Self {
+        let user = caller.member().filter(|_| caller.impersonator().is_none());
+        Self { session: user.map(|user| (user, caller.session().to_owned())), ..self }
+    }
+}
+
 impl Plan<'_> {
-    /// Refuses the plan if this policy would keep its author from changing policies, because no owner could take it back.
+    /// Refuses the plan if this policy would keep its author from changing policies, because no owner could take it back. Whether they can
+    /// sign in again counts, too, if the request has read how they have signed in: [`Reads::and_sign_in`].
     pub fn leaves_policies_open(&mut self, policy: &OwnPolicy) {
         let Some(deciding) = policy.deciding() else { return };
-        if self.facts().is_shut_out_by(&deciding) {
-            let why = Wrong::Policy(SHUTS_OUT.to_owned());
+        if let Some(why) = self.facts().shut_out_by(&deciding) {
+            let why = Wrong::Policy(why.to_owned());
             self.refuse(vec![Fault::here(why).within("text").within("body")].into());
         }
     }
@@ -194,15 +210,20 @@ impl Facts {
         self.allow(action, &policy::tenant(self.tenant().id)).map(drop).map_err(Problem::Forbidden)
     }
 
-    /// Whether a policy keeps the caller from changing policies.
-    fn is_shut_out_by(&self, policy: &Policy) -> bool {
-        let policies = Policies::new([policy]);
-        let tenant = policy::tenant(self.tenant().id);
-        let decided = self.principal().each(|entity| {
+    /// What a policy does, in words for the caller, if it keeps them from changing policies, or from signing in again as they have signed in.
+    fn shut_out_by(&self, policy: &Policy) -> Option<&'static str> {
+        let (policies, tenant) = (Policies::new([policy]), policy::tenant(self.tenant().id));
+        let may = |around: Around, entity: &Entity, action: &Action| {
             policies.enter(self.now(), entity, self.tenant().id)?;
-            policies.allow(self.around(), entity, &Action::ManagePolicies, &tenant)
-        });
-        decided.is_err()
+            policies.allow(around, entity, action, &tenant)
+        };
+        let changes = self.principal().each(|entity| may(self.around(), entity, &Action::ManagePolicies));
+        if changes.is_err() {
+            return Some(SHUTS_OUT);
+        }
+        let (session, member) = (self.things.session.as_ref()?, self.principal().alone()?);
+        let around = Around { dialect: OF_SIGN_IN, ..self.around() };
+        may(around, &member, &Action::StartSession(&session.sign_in)).is_err().then_some(LOCKS_OUT)
     }
 }
 

@@ -94,7 +94,7 @@ impl Who<'_> {
             let me = me.ok_or(Problem::Unauthenticated("the session has ended"))?;
             let behind = caller.impersonator().map(|by| {
                 let behind = member(by.member)?.filter(|behind| behind.has_session(&by.session, now));
-                behind.map(Box::new).ok_or(Problem::Unauthenticated("the session of who acts as the member has ended"))
+                behind.map(Box::new).ok_or(Problem::Unauthenticated("the session of the impersonator has ended"))
             });
             match self.approver() {
                 Some(approver) => {
@@ -214,6 +214,13 @@ impl Principal {
         Ok(notices)
     }
 
+    /// The first of them as one who signs in: nobody approves that.
+    pub(super) fn alone(&self) -> Option<Entity> {
+        let mut entity = self.entities.first()?.clone();
+        entity.attributes.remove("approver");
+        Some(entity)
+    }
+
     /// Whether it is the product itself.
     pub(super) fn is_product(&self) -> bool {
         self.entities.is_empty()
@@ -230,6 +237,6 @@ impl Principal {
 }
 
 pub(super) fn stranger() -> Problem {
-    let notices = vec!["Only an active member of the tenant may act in it.".to_owned()];
-    Problem::Forbidden(Denial { rule: "active-member".to_owned(), action: "tenant:enter", notices })
+    let notice = "Only an active member of the tenant may act in it.";
+    Problem::Forbidden(Denial::plain("active-member", "tenant:enter", notice))
 }

@@ -138,9 +138,8 @@ impl Reads {
         Self { session: session.clone(), ..Self::member(session.map(|(user, _)| user)) }.unshown()
     }
 
-    /// These members, whatever has become of the tenant.
     pub(super) fn members(users: &[UserId]) -> Self {
-        Self { members: users.to_vec(), of_deleted_tenant: true, ..Self::default() }
+        Self { members: users.to_vec(), ..Self::default() }
     }
 
     /// Also another member.
@@ -211,9 +210,14 @@ impl Reads {
         Self { identity, ..self }
     }
 
-    /// The same in a tenant that may be deleted.
+    /// Nothing else of a tenant that may be deleted.
     pub fn of_deleted_tenant() -> Self {
-        Self { of_deleted_tenant: true, ..Self::default() }
+        Self::none().also_if_deleted()
+    }
+
+    /// The same in a tenant that may be deleted.
+    pub(crate) fn also_if_deleted(self) -> Self {
+        Self { of_deleted_tenant: true, ..self }
     }
 
     /// Whose address it is, or which thing of a kind has that id in another system.

@@ -10,16 +10,16 @@ use domain::job::change::JobEdit;
 use domain::job::{PIECE, Progress, State, Task};
 use domain::tenant::RESTORABLE_SECONDS;
 use domain::{
-    ApiKey, ClaimedDomain, Entry, Group, Job, JoinRequest, Label, Member, Problem, Record, Tenant, TenantEdit, Time,
+    ApiKey, ClaimedDomain, Entry, Group, Job, JoinRequest, Label, Member, OwnPolicy, Problem, Record, Tenant,
+    TenantEdit, Time,
 };
 
 use super::jobs::next;
-use super::{Asked, Conditions, Reads, Who};
-use crate::answer::Answer;
+use super::{Asked, Reads, Who};
 use crate::table::decode;
 use crate::table::key::{self, Key, Range, TenantKeys};
 use crate::table::stored::Stored;
-use crate::table::{Item, key_of};
+use crate::table::{Committed, Item, Transaction, key_of};
 
 /// How much longer than it can be restored a deleted tenant stays, in seconds: clocks differ.
 const MARGIN: i64 = 60 * 60;
@@ -50,9 +50,9 @@ async fn start(asked: &Asked<'_>, tenant: TenantId) -> Result<(), Problem> {
             plan.update(facts.own_tenant(), &TenantEdit { job: Some(id), ..TenantEdit::default() });
             plan.create(Job::new(id, Task::RemoveTenant, facts.now()), &JobEdit::default());
         }
-        Ok(Answer::empty(204).into())
+        Ok(())
     };
-    super::change(asked, &who, &Reads::of_deleted_tenant(), &Conditions::default(), &plan).await.map(drop)
+    super::change_unanswered(asked, &who, &Reads::of_deleted_tenant(), &plan).await
 }
 
 /// Removes a further part.
@@ -81,8 +81,7 @@ pub(super) async fn piece(asked: &Asked<'_>, keys: TenantKeys, job: &Job) -> Res
             clear(asked, keys.identities()).await?;
             clear_starts(asked, keys).await?;
             clear(asked, Key { sk: String::new(), ..keys.checkpoints() }).await?;
-            table.clear(&tenant.image(tenant.id)?.side_keys()).await?;
-            table.clear(&[keys.tenant()]).await?;
+            clear_with(asked, &keys.tenant(), &tenant.image(tenant.id)?.side_keys()).await?;
             return table.clear(&[job_key]).await;
         }
         table.clear(&removed).await?;
@@ -109,9 +108,11 @@ async fn remove_side(asked: &Asked<'_>, keys: TenantKeys, key: &Key, item: Item)
     } else if of(Label::KIND) {
         (decode::<Label>(item)?.image(keys.0)?, None)
     } else if of(ClaimedDomain::KIND) {
-        (decode::<ClaimedDomain>(item)?.image(keys.0)?, None)
+        return clear_with(asked, key, &decode::<ClaimedDomain>(item)?.image(keys.0)?.side_keys()).await;
     } else if of(JoinRequest::KIND) {
         (decode::<JoinRequest>(item)?.image(keys.0)?, None)
+    } else if of(OwnPolicy::KIND) {
+        (decode::<OwnPolicy>(item)?.image(keys.0)?, None)
     } else if of(ApiKey::KIND) {
         (decode::<ApiKey>(item)?.image(keys.0)?, None)
     } else if key.sk.starts_with(&keys.catalog().sk) {
@@ -126,6 +127,20 @@ async fn remove_side(asked: &Asked<'_>, keys: TenantKeys, key: &Key, item: Item)
     match edges {
         Some(edges) => clear(asked, edges).await,
         None => Ok(()),
+    }
+}
+
+/// Removes an item together with those that follow from it. Another tenant can take such a name as soon as it is free, so no repetition
+/// of the removal may find the item without its name.
+async fn clear_with(asked: &Asked<'_>, key: &Key, names: &[Key]) -> Result<(), Problem> {
+    let mut transaction = Transaction::new(asked.table);
+    for key in names.iter().chain([key]) {
+        transaction.delete(key, None)?;
+    }
+    match asked.table.write(transaction).await? {
+        Committed::Yes => Ok(()),
+        // The job waits, and the sweep lets it run again.
+        _ => Err(Problem::Unavailable("another request holds an item of the tenant that is removed".to_owned())),
     }
 }
 

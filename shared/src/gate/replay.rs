@@ -7,7 +7,11 @@ use super::Idempotency;
 use crate::answer::Answer;
 
 /// How long an answer under an `Idempotency-Key` is kept: 24 hours.
-const REMEMBER_SECONDS: i64 = 24 * 60 * 60;
+pub const REMEMBER_SECONDS: i64 = 24 * 60 * 60;
+
+/// The longest body of an answer that is kept, in bytes: an item has room for 400 KB. Of a longer one only the status and the headers are
+/// kept.
+const MAX_BODY: usize = 384 * 1024;
 
 /// The first answer to a request that had an `Idempotency-Key`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,8 +32,8 @@ pub struct Recorded {
 impl Recorded {
     pub(super) fn new(asked: &Idempotency, answer: &Answer, now: Time) -> Self {
         let body = match answer.secret_of {
-            Some(_) => String::new(),
-            None => String::from_utf8_lossy(&answer.body).into_owned(),
+            None if answer.body.len() <= MAX_BODY => String::from_utf8_lossy(&answer.body).into_owned(),
+            _ => String::new(),
         };
         Self {
             fingerprint: asked.fingerprint.clone(),
@@ -37,7 +41,7 @@ impl Recorded {
             headers: answer.headers.clone(),
             body,
             secret_of: answer.secret_of.clone(),
-            expires_at: now.seconds() + REMEMBER_SECONDS,
+            expires_at: now.seconds() + asked.kept,
         }
     }
 
@@ -63,7 +67,7 @@ mod tests {
     use super::*;
 
     fn asked(fingerprint: &str) -> Idempotency {
-        Idempotency { key: "k".to_owned(), fingerprint: fingerprint.to_owned() }
+        Idempotency { key: "k".to_owned(), fingerprint: fingerprint.to_owned(), kept: REMEMBER_SECONDS }
     }
 
     #[test]
@@ -75,6 +79,21 @@ mod tests {
         assert!(matches!(recorded.replay(&asked("b")), Err(Problem::IdempotencyMismatch)));
         let empty = Recorded::new(&asked("a"), &Answer::empty(204), Time::from_millis(0));
         assert_eq!(empty.replay(&asked("a")).unwrap().body, lambda_http::Body::Empty);
+        let refusal = Answer::json(404, &serde_json::json!({ "code": "not_found" }));
+        let recorded = Recorded::new(&asked("a"), &refusal, Time::from_millis(0));
+        assert_eq!(recorded.replay(&asked("a")).unwrap(), refusal.with_header("idempotent-replayed", "true"));
+    }
+
+    #[test]
+    fn an_answer_without_room_is_kept_without_its_body() {
+        let answer = |length| Answer::json(200, &serde_json::json!("x".repeat(length - 2))).with_etag(7);
+        let again = |length| {
+            let recorded = Recorded::new(&asked("a"), &answer(length), Time::from_millis(0));
+            recorded.replay(&asked("a")).unwrap()
+        };
+        assert_eq!(again(MAX_BODY), answer(MAX_BODY).with_header("idempotent-replayed", "true"));
+        let longer = answer(MAX_BODY + 1).with_header("idempotent-replayed", "true");
+        assert_eq!(again(MAX_BODY + 1), Answer { body: lambda_http::Body::Empty, ..longer });
     }
 
     #[test]

@@ -16,8 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::events::can_expire;
 use super::jobs::{Worker, next};
-use super::{Asked, Conditions, Reads, Who};
-use crate::answer::Answer;
+use super::{Asked, Reads, Who};
 use crate::table::key::{Key, Range, TenantKeys};
 use crate::table::{Condition, decode, encode};
 
@@ -47,9 +46,9 @@ pub(super) async fn start(asked: &Asked<'_>, keys: TenantKeys, until: Time) -> R
     let plan = |plan: &mut super::Plan| {
         let id = plan.number(|numbers| &mut numbers.jobs)?;
         plan.create(Job::new(id, Task::RemoveEvents { until }, plan.facts().now()), &JobEdit::default());
-        Ok(Answer::empty(204).into())
+        Ok(())
     };
-    super::change(asked, &who, &Reads::none().unshown(), &Conditions::default(), &plan).await.map(drop)
+    super::change_unanswered(asked, &who, &Reads::none().unshown(), &plan).await
 }
 
 /// Removes the next events. A worker that takes over removes what is left of them.

@@ -6,13 +6,13 @@ use domain::member::change::Ending;
 use domain::policy::Action;
 use domain::problem::Grant;
 use domain::session::{Impersonator, Unchanging};
-use domain::{Issuer, Member, MemberEdit, Meta, Problem, Record, Session, SignIn};
+use domain::{Issuer, Member, MemberEdit, Meta, Problem, Record, Session, SignIn, role};
 use serde::{Deserialize, Serialize};
 
 use super::facts::{Facts, Unseen};
 use super::issuers::{IssuerKeys, KEYS_LAST};
-use super::{Asked, Caller, Conditions, Plan, Reads, Who};
-use crate::answer::Answer;
+use super::{Asked, Caller, Plan, Reads, Who};
+use crate::table::fence::Fact;
 use crate::table::key::{self, Key, Range, TenantKeys};
 use crate::table::stored::Reference;
 use crate::table::{Committed, Condition, Item, Malformed, Transaction, decode, encode};
@@ -54,7 +54,8 @@ impl Trust {
 /// Finds out whom a token concerns: one read, and a second one if the tenant is not named by its id.
 ///
 /// # Errors
-/// [`Problem::Grant`]: no tenant is named and there is not only one, or nobody trusts the issuer there.
+/// [`Problem::Grant`]: no tenant is named and there is not only one, or nobody trusts the issuer there. Without a good token, nobody
+/// learns which issuers a tenant trusts: the answer is that to a bad one.
 pub async fn trust(asked: &Asked<'_>, target: &Target, iss: &str, sub: &str) -> Result<Trust, Problem> {
     let id = issuer_uuid(iss);
     let (of_deployment, keys) = (key::issuer_of_deployment(id), key::issuer_keys(id));
@@ -79,7 +80,7 @@ pub async fn trust(asked: &Asked<'_>, target: &Target, iss: &str, sub: &str) -> 
     let [own, identity] = tenant.map(of_tenant).map_or([None, None], |keys| keys.map(Some));
     let issuer = own.and_then(|own| found.remove(&own)).or_else(|| found.remove(&of_deployment));
     let issuer: Issuer =
-        issuer.map(decode).transpose()?.ok_or(Problem::Grant(Grant::InvalidTarget, "an issuer nobody trusts there"))?;
+        issuer.map(decode).transpose()?.ok_or(Problem::Grant(Grant::InvalidToken, "an issuer nobody trusts there"))?;
     let keys: Option<IssuerKeys> = found.remove(&keys).map(decode).transpose()?;
     let now = (asked.clock)().seconds();
     let fresh = keys.filter(|keys| keys.fetched_at + KEYS_LAST >= now);
@@ -127,6 +128,20 @@ pub async fn exchanged(asked: &Asked<'_>, hash: &str) -> Result<Option<Exchanged
     asked.table.read(&key::exchanged(hash)).await
 }
 
+impl Facts {
+    /// Whether the caller may have a session. In a deleted tenant only an owner may, who can restore it.
+    ///
+    /// # Errors
+    /// [`Problem::Forbidden`]
+    pub(crate) fn may_sign_in(&self) -> Result<(), Problem> {
+        let is_owner = |caller: &Member| self.catalog().roles_of(caller).contains(&role::OWNER);
+        match self.caller().is_some_and(is_owner) {
+            true => self.tenant().is_live_or_restorable(self.now()),
+            false => self.tenant().is_live(),
+        }
+    }
+}
+
 /// A session that begins, with the items that go with it.
 pub struct Begins {
     before: Member,
@@ -139,20 +154,27 @@ pub struct Begins {
 
 impl<'f> Plan<'f> {
     /// Begins a session of the caller. It lives until `ends` in seconds since the epoch. `exchanged` is the token that it was given for,
-    /// and `is_first` says whether its issuer's `sub` was unknown in the tenant.
+    /// `is_first` says whether its issuer's `sub` was unknown in the tenant, and `address` is the one by which the member was found then.
     ///
     /// # Errors
-    /// [`Problem::Grant`]: they have signed in as somebody else meanwhile. A defect: the request did not read the caller.
+    /// [`Problem::Grant`]: they have signed in as somebody else meanwhile, or the address is no longer theirs. A defect: the request did
+    /// not read the caller.
     pub fn begin_session(
         &mut self,
         session: &Session,
         ends: i64,
         exchanged: Option<(String, Exchanged)>,
         is_first: bool,
+        address: Option<&str>,
     ) -> Result<(), Problem> {
         let caller = self.facts().caller().ok_or_else(|| Problem::Internal("a session of nobody".to_owned()))?;
+        let keys = TenantKeys(caller.tenant);
+        if address.is_some_and(|address| keys.email(address) != keys.email(&caller.email)) {
+            return Err(Problem::Grant(Grant::Denied, "an address that is another member's now"));
+        }
         let mut after = caller.clone();
         after.start_session(session.id.clone(), ends, self.facts().now());
+        after.last_seen = Some(self.facts().now());
         // Another sign-in of theirs can have been quicker.
         let known = self.facts().things.identity;
         if known.is_some_and(|known| known != session.user) {
@@ -207,6 +229,8 @@ impl<'f> Plan<'f> {
             id: acts.id.clone(),
             user: before.user,
             sign_in: SignIn { issuer: acts.issuer.to_owned(), subject, auth_time: None, acr: None, amr: Vec::new() },
+            of_deployment: false,
+            since: None,
             client: IMPERSONATION.to_owned(),
             device: acts.device.clone(),
             refresh: None,
@@ -268,7 +292,9 @@ pub(super) fn identity(key: &Key, iss: &str, sub: &str, member: &Member) -> Resu
 /// The table cannot be written.
 pub async fn prolong(asked: &Asked<'_>, member: &Member, session: &str, ends: i64) -> Result<bool, Problem> {
     let mut after = member.clone();
-    after.start_session(session.to_owned(), ends, (asked.clock)());
+    let now = (asked.clock)();
+    after.start_session(session.to_owned(), ends, now);
+    after.last_seen = Some(now);
     let mut transaction = Transaction::new(asked.table);
     transaction.sessions(member, &after)?;
     Ok(asked.table.write(transaction).await? == Committed::Yes)
@@ -327,12 +353,13 @@ pub async fn end(
     let who = Who::Product(tenant, why.to_owned());
     let edit = MemberEdit { ends: Some(Ending::One(session.to_owned())), ..MemberEdit::default() };
     let plan = |plan: &mut Plan| {
-        // It can have ended meanwhile.
-        let member = plan.facts().member(Some(user)).ok();
-        if let Some(member) = member.filter(|Unseen(member)| member.sessions.contains_key(session)) {
-            plan.update(member, &edit);
+        match plan.facts().member(Some(user)).ok() {
+            Some(member) if member.0.sessions.contains_key(session) => drop(plan.update(member, &edit)),
+            // It has ended meanwhile. The process that ended it may have died before that was in force.
+            Some(Unseen(member)) => plan.changed.push(Fact::authority(member)),
+            None => {}
         }
-        Ok(Answer::empty(204).into())
+        Ok(())
     };
-    super::change(asked, &who, &Reads::member(Some(user)).unshown(), &Conditions::default(), &plan).await.map(drop)
+    super::change_unanswered(asked, &who, &Reads::member(Some(user)).unshown(), &plan).await
 }

@@ -6,13 +6,13 @@ use domain::Problem;
 use domain::problem::{Fault, Wrong};
 
 use super::facts::Facts;
-use super::plan::Plan;
+use super::plan::{Plan, Step};
 use super::{Idempotency, IfMatch};
 use crate::answer::Answer;
 use crate::table::key::Key;
 
 /// A change that touches what another one of the same transaction touches, such as the same member or the same address.
-const TWICE: Wrong = Wrong::Syntax("a change of what no other change concerns");
+const TWICE: Wrong = Wrong::Syntax("a change that shares no user or address with another one");
 
 impl Plan<'_> {
     /// Plans one of several changes that are made all or none. What refuses it names its place. The others are planned, too: a caller
@@ -45,13 +45,20 @@ impl Plan<'_> {
         self.refused = refused.or(self.refused.take().map(of_change));
         answer
     }
+
+    /// Plans no change: only the refusal of one of several changes goes on record, so that a repetition gets it again, whatever was changed
+    /// since. If a twin of the request has made the change meanwhile, its answer is on record already, and counts.
+    pub fn refused_for_good(&mut self, refusal: Answer) -> Step {
+        self.first = Some(("change", None));
+        Step::Answer(refusal)
+    }
 }
 
 impl Idempotency {
     /// The part of it that one of several changes has, each of which is made on its own. No client can send such a key.
     #[must_use]
     pub fn of_change(&self, place: usize) -> Self {
-        Self { key: format!("{} {place}", self.key), fingerprint: self.fingerprint.clone() }
+        Self { key: format!("{} {place}", self.key), ..self.clone() }
     }
 
     /// The keys of a request and of its changes.

@@ -33,7 +33,7 @@ pub async fn of_refresh(
     let now = (asked.clock)().seconds();
     let caller = Caller::of_session(user, tenant, session.to_owned(), now);
     let (who, key) = (Who::Caller(&caller), TenantKeys(tenant).session(user, session));
-    let reads = Reads::member(Some(user)).unshown();
+    let reads = Reads::member(Some(user)).unshown().also_if_deleted();
     let refuse = |cause| Problem::Grant(Grant::InvalidRefresh, cause);
     let mut found = asked.table.get([key.clone(), key::jwks()]).await?;
     let session: Option<Session> = found.remove(&key).map(decode).transpose()?;
@@ -41,7 +41,7 @@ pub async fn of_refresh(
     let id = issuer_uuid(&session.sign_in.issuer);
     let trusted = asked.table.get([TenantKeys(tenant).issuer(id), key::issuer_of_deployment(id)]);
     let (facts, trusted) = join(Facts::read(asked, &who, &reads, None), trusted).await;
-    let facts = facts.map_err(|why| match why {
+    let facts = facts.and_then(|facts| facts.may_sign_in().map(|()| facts)).map_err(|why| match why {
         Problem::Unauthenticated(cause) => refuse(cause),
         Problem::Forbidden(_) => refuse("the member may not act in the tenant"),
         other => other,
@@ -88,7 +88,7 @@ pub async fn of_key(asked: &Asked<'_>, caller: &Caller) -> Result<(Facts, ApiKey
     let (facts, ours) = join(Facts::read(asked, &who, &reads, None), asked.table.get([key::jwks()])).await;
     let facts = facts.map_err(|why| match why {
         Problem::Unauthenticated(cause) => refuse(cause),
-        Problem::Forbidden(_) => refuse("who made the key may not act in the tenant"),
+        Problem::Forbidden(_) => refuse("the maker of the key may not act in the tenant"),
         other => other,
     })?;
     let Unseen(api_key) = facts.api_key()?;

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::credential::{ACCESS_TOKEN, is_there, part};
-use super::json::read_strict;
+use super::json::{Address, Wire, read_strict};
 use super::signature;
 use super::signing::hash;
 
@@ -90,7 +90,7 @@ pub struct Proved {
     pub email: Option<String>,
     /// The client of the issuer that got the token.
     pub client: String,
-    /// SHA-256 of the token, in hex.
+    /// SHA-256 of what is signed in the token, in hex.
     pub hash: String,
     /// When the token expires, in seconds since the epoch.
     pub expires: i64,
@@ -179,6 +179,8 @@ impl<'a> Unverified<'a> {
             Some(Value::String(text)) => text == "true",
             _ => false,
         };
+        let email = self.claims.get("email").and_then(|text| Address::read(text.clone()).ok());
+        let email = email.map(|Address(email)| email);
         let methods = self.claims.get("amr").and_then(Value::as_array).into_iter().flatten().take(10);
         let methods = methods.filter_map(Value::as_str).filter(|method| method.len() <= MAX_TEXT);
         Ok(Proved {
@@ -189,9 +191,10 @@ impl<'a> Unverified<'a> {
                 acr: self.text("acr").map(str::to_owned),
                 amr: methods.map(str::to_owned).collect(),
             },
-            email: self.text("email").filter(|_| is_verified).map(str::to_owned),
+            email: email.filter(|_| is_verified),
             client,
-            hash: hash(self.token),
+            // Without the signature: of an ECDSA signature, anybody can make another one that is good.
+            hash: hash(self.token.rsplit_once('.').map_or(self.token, |(signed, _)| signed)),
             expires,
         })
     }
@@ -218,7 +221,7 @@ impl<'a> Unverified<'a> {
         if key.common.key_id.as_ref().is_some_and(|kid| issuer.refused_keys.contains(kid)) {
             return Err(refused("a key of the issuer that the tenant refuses"));
         }
-        let key = DecodingKey::from_jwk(&key).map_err(|_| refused("a key of the issuer that is none"))?;
+        let key = DecodingKey::from_jwk(&key).map_err(|_| refused("a malformed key of the issuer"))?;
         Ok((algorithm, key))
     }
 

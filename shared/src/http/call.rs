@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::answer::Answer;
 use crate::gate::list::{MAX_COUNTED, NOT_COUNTED};
-use crate::gate::{Conditions, Idempotency, IfMatch, Page, names_tag};
+use crate::gate::{Conditions, Idempotency, IfMatch, Page, REMEMBER_SECONDS, names_tag};
 use crate::http::credential::Holder;
 use crate::http::json::{self, Count, Object, Text, Wire, is_integer};
 use crate::http::{Dialect, Paging, credential};
@@ -243,7 +243,7 @@ impl Call {
         let cursor = query.optional::<Text<MAX_CURSOR>>("cursor").map(|Text(cursor)| cursor);
         match number {
             Some(_) if cursor.is_some() => {
-                query.refuse(Fault::here(Wrong::Syntax("given without `cursor`")).within("page"));
+                query.refuse(Fault::here(Wrong::Syntax("left out beside `cursor`")).within("page"));
             }
             Some(number) if number * limit > MAX_COUNTED => {
                 query.refuse(Fault::here(Wrong::Syntax(NOT_COUNTED)).within("page"));
@@ -329,7 +329,8 @@ impl Call {
             } else if key.len() > MAX_IDEMPOTENCY_KEY {
                 fault("idempotency-key", Wrong::TooLong(MAX_IDEMPOTENCY_KEY));
             } else {
-                return Some(Idempotency { key: key.to_owned(), fingerprint: self.fingerprint(body) });
+                let (key, fingerprint) = (key.to_owned(), self.fingerprint(body));
+                return Some(Idempotency { key, fingerprint, kept: REMEMBER_SECONDS });
             }
             None
         });

@@ -304,10 +304,10 @@ pub fn verify(token: &str, kind: Kind, keys: &Keys, expected: &Expected, now: Ti
         }
     });
     let (Some(holder), Some(tenant)) = (holder, tenant) else {
-        return Err(refuse("a token whose `sub` or `tid` is none"));
+        return Err(refuse("a token with a malformed `sub` or `tid`"));
     };
     if !is_slug(&claims.slug) {
-        return Err(refuse("a token whose `slug` is none"));
+        return Err(refuse("a token with a malformed `slug`"));
     }
     if !is_session_id(&claims.sid) {
         return Err(refuse("a token whose `sid` is empty, too long, or not of visible ASCII"));
@@ -318,7 +318,7 @@ pub fn verify(token: &str, kind: Kind, keys: &Keys, expected: &Expected, now: Ti
         let member = parse_uuid(&act.sub).and_then(UserId::from_uuid);
         let by = member.map(|member| Impersonator { member, session: act.sid.clone(), since: issued });
         let is_of_member = matches!(holder, Holder::Member(_)) && is_session_id(&act.sid);
-        by.filter(|_| is_of_member).ok_or(refuse("a token whose `act` is none"))
+        by.filter(|_| is_of_member).ok_or(refuse("a token with a malformed `act`"))
     });
     let impersonator = impersonator.transpose()?;
     Ok(Credential { holder, tenant, slug, session, issued, impersonator, kind, claims })

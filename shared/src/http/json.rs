@@ -342,7 +342,7 @@ impl Wire for MetadataPatch {
             match (key, value) {
                 (Ok(key), Ok(value)) => {
                     if read.insert(key, value).is_some() {
-                        faults.push(Fault::here(Wrong::Syntax("there once")).within(Step::Name(name.into())));
+                        faults.push(Fault::here(Wrong::Syntax("given only once")).within(Step::Name(name.into())));
                     }
                 }
                 (key, value) => {

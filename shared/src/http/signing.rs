@@ -60,7 +60,7 @@ impl SigningKeys {
     /// # Errors
     /// A defect: the secret is none of ours.
     pub fn parse(secret: &str) -> Result<Self, Problem> {
-        serde_json::from_str(secret).map_err(|_| Problem::Internal("the signing secret is none of ours".to_owned()))
+        serde_json::from_str(secret).map_err(|_| Problem::Internal("the signing secret is not valid".to_owned()))
     }
 
     pub fn text(&self) -> String {
@@ -79,6 +79,10 @@ impl SigningKeys {
     /// The key that signs now.
     fn current(&self, now: i64) -> Option<&SigningKey> {
         self.keys.iter().filter(|key| key.signs_from <= now).max_by_key(|key| key.signs_from)
+    }
+
+    pub fn has(&self, kid: &str) -> bool {
+        self.keys.iter().any(|key| key.kid == kid)
     }
 
     /// The `kid` of tokens that are signed now.

@@ -12,7 +12,10 @@ use futures_util::future::join_all;
 use serde::Serialize;
 
 use super::key::{Key, TenantKeys};
-use super::{Item, Malformed, Table, failure, key_attributes};
+use super::{Committed, Condition, Item, Malformed, Table, Transaction, failure, key_attributes};
+
+/// The condition of a job's next turn. A job that is done is not in the index.
+const NEXT_TURN: &str = "progress.turn = :before AND attribute_exists(GSI1PK)";
 
 impl Table<'_> {
     /// How many items a partition has whose sort keys begin with the sort key of `prefix`; strongly consistent. It takes a round
@@ -76,11 +79,18 @@ impl Table<'_> {
             (":progress".to_owned(), attribute(progress)?),
             (":before".to_owned(), attribute(&(progress.turn - 1))?),
             (":state".to_owned(), attribute(&state)?),
-            (":done".to_owned(), attribute(&State::Done)?),
         ]);
-        let expression = "SET #state = :state, progress = :progress";
-        let condition = "progress.turn = :before AND #state <> :done";
-        self.update_if(job, expression, condition, Some("state"), values).await
+        self.update_if(job, "SET #state = :state, progress = :progress", NEXT_TURN, Some("state"), values).await
+    }
+
+    /// The same, with the results of the turn: all or nothing. So a worker that was too slow leaves the results as they are.
+    pub async fn set_results(self, job: &Key, progress: &Progress, results: Vec<Item>) -> Result<bool, Problem> {
+        let mut transaction = Transaction::new(self);
+        let set = vec![("state", attribute(&State::Running)?), ("progress", attribute(progress)?)];
+        let condition = Condition::new(NEXT_TURN).with(":before", progress.turn - 1)?;
+        transaction.update(job, None, set, Vec::new(), condition)?;
+        results.into_iter().try_for_each(|item| transaction.put(item, None))?;
+        Ok(self.write(transaction).await? == Committed::Yes)
     }
 
     /// Takes the person away from an item who made it or changed it last, if it is this one. No version is raised: who made a change

@@ -56,9 +56,10 @@ fn fitting(text: &str, most: usize) -> Cow<'_, str> {
     if text.len() <= most { text.into() } else { format!("#{}", hex(&Sha256::digest(text))).into() }
 }
 
-/// A text as lists sort and find it: without regard to case and accents.
+/// A text as lists sort and find it: without regard to case and accents. A sigma at the end of a word is the same letter.
 pub fn folded(text: &str) -> String {
-    text.nfkd().filter(|it| !is_combining_mark(*it)).flat_map(char::to_lowercase).collect()
+    let lower = |it: char| it.to_lowercase().map(|it| if it == 'ς' { 'σ' } else { it });
+    text.nfkd().filter(|it| !is_combining_mark(*it)).flat_map(lower).collect()
 }
 
 /// How often somebody has called in the window that begins then, in seconds since the epoch.

@@ -197,8 +197,13 @@ impl Stored for Job {
         let keys = TenantKeys(tenant);
         let key = keys.job(self.id);
         let listed = keys.unfinished(self.id, self.meta.created_at);
-        let item = encode(&key, Some(&listed).filter(|_| !matches!(self.state, State::Open | State::Done)), self)?;
-        Ok(Image { key, item, links: Vec::new(), version: self.meta.version, fact: None, keeps_links: false })
+        let is_under_way = !matches!(self.state, State::Open | State::Done);
+        let item = encode(&key, Some(&listed).filter(|_| is_under_way), self)?;
+        // One at a time: each reads the whole tenant, and the jobs of all tenants wait for each other.
+        let export = self.task.exporter().filter(|_| is_under_way).map(|by| keys.name("export", &by));
+        let link = export.map(|key| Link::name(key, self.id, "running job with an export of yours")).transpose()?;
+        let links = link.into_iter().collect();
+        Ok(Image { key, item, links, version: self.meta.version, fact: None, keeps_links: false })
     }
 
     stamped!();

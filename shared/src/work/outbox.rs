@@ -22,6 +22,10 @@ use crate::services::{Bus, Message, Published, Queue};
 /// How long deliveries of a change are tried, in seconds: 24 hours.
 const TRIED_FOR: i64 = 24 * 60 * 60;
 
+/// How many times a request to deliver again reads what could not be delivered: 100 changes each time. Other changes wait behind it in the
+/// stream, so what is left stays among the failures until somebody asks again.
+const REPLAY_PASSES: usize = 10;
+
 /// The status by which a receiver says that it wants nothing more (Standard Webhooks).
 const GONE: u16 = 410;
 
@@ -117,7 +121,7 @@ impl App {
             let mut sent = messages.len();
             for (webhook, change) in replays {
                 // What is sent is forgotten before the next ones are: a function that is stopped goes on behind them.
-                loop {
+                for _ in 0..REPLAY_PASSES {
                     let (keys, again): (Vec<_>, Vec<_>) =
                         outbox::undelivered(&asked, &webhook, change.at).await?.into_iter().unzip();
                     if keys.is_empty() {
@@ -206,7 +210,7 @@ impl Courier<'_> {
         let Received { delivery, attempt, sent, .. } = received;
         let Some(addressed) = outbox::addressed(self.asked, delivery).await? else { return Ok((Outcome::Done, 0)) };
         if !addressed.is_wanted(delivery) {
-            outbox::give_up(self.asked, delivery, "the webhook was not enabled").await?;
+            outbox::give_up(self.asked, delivery, "the webhook was not enabled, or the tenant was deleted").await?;
             return Ok((Outcome::Done, 0));
         }
         let why = match self.request(&addressed, delivery) {
@@ -226,7 +230,7 @@ impl Courier<'_> {
             outbox::give_up(self.asked, delivery, &why).await?;
             return Ok((Outcome::Done, 0));
         }
-        let pause = self.pauses.get(attempt.saturating_sub(1)).or(self.pauses.last()).copied().unwrap_or_default();
+        let pause = pause(self.pauses, *attempt, addressed.fails_for((self.asked.clock)()));
         // Not all that failed together come again together.
         Ok((Outcome::Again, pause + fastrand::i64(0..=pause / 5)))
     }
@@ -257,5 +261,37 @@ impl Courier<'_> {
                 "delivery": received.delivery.id, "attempt": received.attempt, "cause": why,
             })
         });
+    }
+}
+
+/// How long the next attempt waits, in seconds. The queue counts an attempt, too, when a message only waited behind another one: so the
+/// pauses grow no faster than the webhook fails.
+fn pause(pauses: &[i64], attempt: usize, fails_for: i64) -> i64 {
+    let mut total = 0;
+    let passed = pauses.iter().take_while(|pause| {
+        total += **pause;
+        total <= fails_for
+    });
+    let step = passed.count().min(attempt.saturating_sub(1));
+    pauses.get(step).or(pauses.last()).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_with_the_attempts_and_no_faster_than_the_webhook_fails() {
+        let pause = |attempt, fails_for| pause(&[5, 30, 120], attempt, fails_for);
+        // A message that fails each time.
+        assert_eq!(
+            [(1, 0), (2, 5), (3, 36), (4, 160), (9, 9_000)].map(|(at, of)| pause(at, of)),
+            [5, 30, 120, 120, 120]
+        );
+        // One that has waited behind another, and meets a webhook that works again.
+        assert_eq!(pause(8, 0), 5);
+        // A new one, while the webhook has failed for long.
+        assert_eq!(pause(1, 9_000), 5);
+        assert_eq!(super::pause(&[], 3, 0), 0);
     }
 }

@@ -208,7 +208,7 @@ async fn a_page_that_has_a_number_is_whole_or_refused() {
 
     // One of them is among the first thousand by id, and the others are not: a page of them is refused, whatever its
     // number. A client that takes cursors finds all three.
-    let refusal = "`page` must be a page that can be found among 1000 members: `cursor` leads to the others";
+    let refusal = "`page` must be a page within the first 1000 members: use `cursor` for later pages";
     for query in [
         "take=200&page=6".to_owned(),
         "page=2147483647".to_owned(),

@@ -25,13 +25,13 @@ pub async fn sign(product: &Product) -> u64 {
 }
 
 /// The lines of an export: each event, and each checkpoint.
-async fn export(product: &Product, who: (&str, shared::id::TenantId)) -> (Vec<Value>, Vec<Value>) {
+pub async fn export(product: &Product, who: (&str, shared::id::TenantId)) -> (Vec<Value>, Vec<Value>) {
     let events = pages(product, who, "/v1/events?limit=100&sealed=true").await.concat();
     let checkpoints = pages(product, who, "/v1/events/checkpoints?limit=2").await.concat();
     (events, checkpoints)
 }
 
-fn checked(events: &[Value], checkpoints: &[Value], keys: &str) -> Result<local::verify::Report, String> {
+pub fn checked(events: &[Value], checkpoints: &[Value], keys: &str) -> Result<local::verify::Report, String> {
     let lines: Vec<String> = events.iter().chain(checkpoints).map(Value::to_string).collect();
     let keys = Keys::parse(keys).map_err(|why| why.to_string())?;
     verify(lines.iter().map(String::as_str), &keys).map_err(|why| why.to_string())
@@ -43,6 +43,11 @@ async fn an_export_shows_whatever_was_done_to_it() {
     let days: Vec<i64> = (1..=30).rev().chain([0]).collect();
     let (tenant, token) = quiet_tenant(&product, "export", &days).await;
     let who = (token.as_str(), tenant);
+    // Its numbers are no ids of ours.
+    let data = json!({ "user": 42, "groups": [1], "of": { "role": 2 } });
+    let paid = json!({ "type": "invoice", "id": "7", "action": "paid", "data": data });
+    let paid = product.users(&token, tenant, ("POST", "/v1/events"), &[], Some(paid)).await;
+    assert_eq!((paid.status, &paid.json()["changes"]["data"]["to"]), (201, &data));
     let none = get(&product, who, "/v1/events/checkpoints").await;
     assert_eq!(none, json!({ "data": [], "next_cursor": null }));
     assert!(sign(&product).await >= 1);
@@ -72,10 +77,16 @@ async fn an_export_shows_whatever_was_done_to_it() {
         assert!(checked(&without, &checkpoints, &keys).is_err(), "{}", events[at]);
     }
     let sealed = events[at]["sealed"].as_str().unwrap().replace("member", "label");
+    // As if the values had been erased.
+    let mut unsalted = edited("/changes/email/to", json!("eve@acme.example"));
+    unsalted[at].as_object_mut().unwrap().remove("salt");
     for (events, wrong) in [
         (events[newest + 1..].to_vec(), "covers"),
         (edited("/changes/email/to", json!("eve@acme.example")), "`changes` are not those of `sealed`"),
         (edited("/salt", json!("00")), "`changes` are not those of `sealed`"),
+        (unsalted, "`changes` is not what `sealed` says"),
+        (edited("/at", events[0]["at"].clone()), "`at` is not what `sealed` says"),
+        (edited("/actor/reason", json!("other")), "`actor` is not what `sealed` says"),
         (edited("/sealed", json!(sealed)), "`id` is not the hash of `sealed`"),
         (edited("/id", events[0]["id"].clone()), "`id` is not the hash of `sealed`"),
         (vec![json!({ "at": "now" })], "neither an event"),
@@ -93,6 +104,7 @@ async fn an_export_shows_whatever_was_done_to_it() {
     let forged = format!("{}{last}", &signed[..signed.len() - 1]);
     for (checkpoints, keys, wrong) in [
         (other("/signed", json!(forged)), keys.clone(), "checkpoint"),
+        (other("/size", json!(7)), keys.clone(), "`size` is not what `signed` says"),
         (Vec::new(), keys.clone(), "no checkpoint"),
         (
             checkpoints.clone(),
@@ -149,4 +161,24 @@ async fn the_command_checks_pages_as_curl_writes_them() {
     fs::write(&file, format!("{fewer}\n{checkpoints}\n")).unwrap();
     let (status, said) = run();
     assert!(status == Some(1) && said.starts_with("error: ") && said.lines().count() == 1, "{said}");
+}
+
+/// The key that has signed the last checkpoint can be gone soon.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_rotation_the_next_key_signs_on_the_same_day() {
+    let product = Product::start_with(|options| options.sources = false).await;
+    let (tenant, _) = quiet_tenant(&product, "rotated", &[3, 2]).await;
+    sign(&product).await;
+    let rotated = product.server.invoke("keys-rotate", &json!({ "rotate": "now" })).await.unwrap();
+    assert_eq!(rotated["rotated"], true);
+    let token = product.access("rotated", "member1@rotated.example").await;
+    let check = async || {
+        let keys = product.call("GET", "/.well-known/jwks.json", &[], "").await.json().to_string();
+        let (events, checkpoints) = export(&product, (&token, tenant)).await;
+        checked(&events, &checkpoints, &keys).map(|report| report.checkpoints)
+    };
+    assert!(check().await.unwrap_err().contains("no checkpoint that one of the keys has signed"));
+    assert!(sign(&product).await >= 1);
+    assert_eq!(check().await, Ok(2));
+    assert_eq!(sign(&product).await, 0, "the day is done");
 }

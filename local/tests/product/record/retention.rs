@@ -27,12 +27,17 @@ async fn delete(product: &Product, key: &Key) {
     client.call("DeleteItem", &json!({ "TableName": product.template.table_name(), "Key": key })).await.unwrap();
 }
 
-/// The round of the day begins again for this tenant. Returns how many checkpoints it has signed.
-async fn sign_again(product: &Product, tenant: TenantId) -> u64 {
+/// The round of the day begins again for this tenant.
+async fn begin_again(product: &Product, tenant: TenantId) {
     let key = TenantKeys(tenant).covered();
     let covered: Covered = decode(product.store.get(&key).await.unwrap().unwrap()).unwrap();
     product.store.put(encode(&key, None, &Covered { until: None, ..covered }).unwrap()).await.unwrap();
     delete(product, &key::checkpoint_round()).await;
+}
+
+/// Does that round, and returns how many checkpoints it has signed.
+async fn sign_again(product: &Product, tenant: TenantId) -> u64 {
+    begin_again(product, tenant).await;
     sign(product).await
 }
 
@@ -141,9 +146,9 @@ async fn what_is_left_of_a_shortened_record_still_shows_whatever_was_done_to_it(
     let mut moved = left.clone();
     let (one, other) = (moved[newest]["at"].clone(), moved[newest + 1]["at"].clone());
     for (at, time, before) in [(newest, &other, &one), (newest + 1, &one, &other)] {
-        let sealed = moved[at]["sealed"].as_str().unwrap().replace(before.as_str().unwrap(), time.as_str().unwrap());
-        moved[at]["id"] = json!(shared::id::sha256(&sealed));
-        moved[at]["sealed"] = json!(sealed);
+        let line = moved[at].to_string().replace(before.as_str().unwrap(), time.as_str().unwrap());
+        moved[at] = serde_json::from_str(&line).unwrap();
+        moved[at]["id"] = json!(shared::id::sha256(moved[at]["sealed"].as_str().unwrap()));
     }
     assert!(checked(&moved, &checkpoints, &keys).is_err(), "another order");
 
@@ -203,4 +208,46 @@ async fn a_removal_goes_on_where_a_worker_has_stopped() {
     run_job(&product, tenant, 2).await;
     assert_eq!(starts().await, 0);
     assert!(product.store.get(&TenantKeys(tenant).tenant()).await.unwrap().is_none());
+}
+
+/// While the events that are too old are counted, the owner decides to keep events for longer. Only those that are still too old go.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_longer_retention_in_the_middle_of_a_count_begins_another_one() {
+    let product = Product::start_with(|options| options.sources = false).await;
+    let days: Vec<i64> = (0..700).map(|number| 120 + number % 200).collect();
+    let (tenant, token) = quiet_tenant(&product, "longer", &days).await;
+    let who = (token.as_str(), tenant);
+    let keep = async |days: u32| {
+        let body = json!({ "settings": { "retention_days": days } });
+        assert_eq!(call(&product, who, ("PATCH", "/v1/tenant"), Some(body)).await, 200);
+    };
+    sign(&product).await;
+    keep(90).await;
+    // The first piece counts 500 events, and some of them are younger than 200 days. The second piece fails.
+    let broken = json!({ "__type": "com.amazonaws.dynamodb.v20120810#ValidationException", "message": "by the test" });
+    let queries = AtomicU32::new(0);
+    begin_again(&product, tenant).await;
+    product.server.set_fault(Some(Arc::new(move |request| {
+        let is_count = request.function.as_deref() == Some("checkpoints-write") && request.operation == "Query";
+        let is_late = is_count && queries.fetch_add(1, Ordering::Relaxed) >= 2;
+        if is_late { Fault::AnswerBefore(400, broken.clone()) } else { Fault::None }
+    })));
+    product.server.invoke("checkpoints-write", &json!({})).await.unwrap_err();
+    product.server.set_fault(None);
+    let covered: Covered = decode(product.store.get(&TenantKeys(tenant).covered()).await.unwrap().unwrap()).unwrap();
+    assert_eq!(covered.growing.unwrap().tree.size, 500);
+
+    keep(200).await;
+    assert_eq!(sign_again(&product, tenant).await, 1);
+    let all = pages(&product, who, "/v1/events?limit=200&sealed=true").await.concat();
+    let checkpoints = pages(&product, who, "/v1/events/checkpoints?limit=10").await.concat();
+    let removed = &checkpoints[0]["removed"];
+    let old = all.iter().filter(|event| event["at"].as_str() < removed["until"].as_str()).count();
+    assert!((300..500).contains(&old) && removed["size"] == json!(old), "{removed}");
+    let keys = product.call("GET", "/.well-known/jwks.json", &[], "").await.json().to_string();
+    let keys = Keys::parse(&keys).unwrap();
+    checked(&all, &checkpoints, &keys).unwrap();
+    run_job(&product, tenant, 1).await;
+    let left = pages(&product, who, "/v1/events?limit=200&sealed=true").await.concat();
+    assert_eq!(checked(&left, &checkpoints, &keys).unwrap().removed.unwrap().0, old as u64);
 }

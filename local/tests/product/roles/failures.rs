@@ -56,8 +56,7 @@ async fn a_deletion_that_dies_between_its_halves_is_finished_when_it_is_repeated
         let is_ours = request.function.as_deref() == Some("roles-delete") && request.operation == "TransactWriteItems";
         let is_second = is_ours && hook.fetch_add(1, Ordering::SeqCst) > 0;
         // The second half waits until its process is killed.
-        let throttled = json!({ "__type": "ProvisionedThroughputExceededException", "message": "made by the test" });
-        if is_second { Fault::AnswerBefore(400, throttled) } else { Fault::None }
+        if is_second { Fault::throttled() } else { Fault::None }
     })));
     let kill = async {
         eventually(|| writes.load(Ordering::SeqCst) > 1).await;

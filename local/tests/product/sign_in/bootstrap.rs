@@ -24,6 +24,9 @@ async fn an_empty_table_gets_an_owner_who_signs_in() {
     let product = Product { server, store, template, lines: Arc::default(), client: http_client() };
 
     assert_eq!(product.server.invoke("keys-rotate", &json!({})).await.unwrap()["rotated"], true);
+    let alone = json!({ "tenant": { "slug": "alone", "name": "A" }, "owner": { "email": "a@initech.example" } });
+    let refused = product.server.invoke("bootstrap", &alone).await.unwrap_err().to_string();
+    assert!(refused.contains("not_found"), "{refused}");
     let first = |slug: &str| {
         json!({
             "tenant": { "slug": slug, "name": "Initech" },
@@ -107,12 +110,49 @@ async fn an_empty_table_gets_an_owner_who_signs_in() {
     let revoked = product.call("POST", "/oauth/revoke", &[("content-type", "application/json")], revoked).await;
     assert_eq!((revoked.status, status(access).await), (200, 401));
 
+    // The operator makes a further tenant for somebody whom the issuer knows, and one for somebody who is invited.
+    let further = |slug: &str, owner: Value| json!({ "tenant": { "slug": slug, "name": "Further" }, "owner": owner });
+    let owner = json!({ "email": "ann@initech.example", "subject": "3", "issuer": provider.iss });
+    let made = product.server.invoke("bootstrap", &further("second", owner)).await.unwrap();
+    assert_eq!(made["owner"], json!({ "id": user.uuid(), "email": "ann@initech.example", "status": "active" }));
+    let sign_in = |slug: &str, sub: &str, email: &str| {
+        let token = provider.id_token(sub, email);
+        json!({ "grant_type": EXCHANGE, "subject_token": token, "subject_token_type": ID_TOKEN, "audience": slug })
+    };
+    assert_eq!(post(&product, sign_in("second", "3", "ann@initech.example")).await.status, 200);
+    let invited = further("third", json!({ "email": "eve@initech.example" }));
+    let secret = product.server.invoke("bootstrap", &invited).await.unwrap();
+    let mut eve = sign_in("third", "6", "eve@initech.example");
+    assert_eq!(post(&product, eve.clone()).await.status, 403);
+    eve["invitation"] = secret["invitation"]["secret"].clone();
+    assert_eq!(post(&product, eve).await.status, 200);
+    let taken = product.server.invoke("bootstrap", &invited).await.unwrap_err().to_string();
+    assert!(taken.contains("already_exists"), "{taken}");
+
     // The owner is gone; the operator makes another one.
     let recovery = json!({ "recover": { "tenant": slug, "owner": { "email": "new@initech.example" } } });
     let recovered = product.server.invoke("bootstrap", &recovery).await.unwrap();
     let secret = text(&recovered["invitation"], "secret").to_owned();
     let new = post(&product, body(&provider.id_token("5", "new@initech.example"), Some(&secret))).await;
     assert_eq!(new.status, 200, "{}", new.json());
+
+    // A deleted tenant lets in its owner alone, who restores it.
+    let last = text(&new.json(), "access_token").to_owned();
+    let delete = format!("/v1/tenant?confirm={slug}");
+    assert_eq!(product.users(&last, tenant, ("DELETE", &delete), &[], None).await.status, 200);
+    assert_eq!(post(&product, body(&provider.id_token("3", "ann@initech.example"), None)).await.status, 403);
+    let again = post(&product, body(&provider.id_token("5", "new@initech.example"), None)).await;
+    assert_eq!(again.status, 200, "{}", again.json());
+    let refresh = json!({ "grant_type": "refresh_token", "refresh_token": text(&again.json(), "refresh_token") });
+    let refreshed = post(&product, refresh).await;
+    assert_eq!(refreshed.status, 200, "{}", refreshed.json());
+    let recovery = json!({ "recover": { "tenant": slug, "owner": { "email": "last@initech.example" } } });
+    assert!(product.server.invoke("bootstrap", &recovery).await.is_ok());
+    let last = text(&refreshed.json(), "access_token").to_owned();
+    assert_eq!(product.users(&last, tenant, ("GET", "/v1/users/me"), &[], None).await.status, 403);
+    let restored = product.users(&last, tenant, ("POST", "/v1/tenant/restore"), &[], None).await;
+    assert_eq!(restored.status, 200, "{}", restored.json());
+    assert_eq!(post(&product, body(&provider.id_token("3", "ann@initech.example"), None)).await.status, 200);
 
     // No token, secret or private key is in an item in clear.
     let items = serde_json::to_string(&product.items().await).unwrap();

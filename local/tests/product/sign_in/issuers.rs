@@ -38,7 +38,7 @@ async fn a_tenant_trusts_an_issuer_of_its_own() {
     let (acme, globex) = (Owner::of(&product, "acme", ACME).await, Owner::of(&product, "globex", GLOBEX).await);
     let token = || provider.id_token("1", "user@acme.example");
     let refused = |reply: Reply| (reply.status, reply.json()["error"].as_str().unwrap_or_default().to_owned());
-    assert_eq!(refused(exchange(&product, &token(), "acme").await), (400, "invalid_target".to_owned()));
+    assert_eq!(refused(exchange(&product, &token(), "acme").await), (400, "invalid_request".to_owned()));
 
     let new = json!({ "iss": provider.iss, "audiences": ["app"], "domains": ["acme.example"] });
     let made = acme.call("POST", "/v1/issuers", Some(new.clone())).await;
@@ -55,14 +55,18 @@ async fn a_tenant_trusts_an_issuer_of_its_own() {
     assert_eq!(tokens.status, 200, "{}", tokens.json());
     let tokens = tokens.json();
     assert_eq!(me(&product, text(&tokens, "access_token")).await.json()["email"], "user@acme.example");
-    // Nor does it show in which other tenants the person is. Those that know the same `sub` are shown.
+    // Nobody makes a tenant by it, which would not trust it.
+    let founded = Some(json!({ "slug": "founded", "name": "Founded" }));
+    let founded = product.users(text(&tokens, "access_token"), ACME, ("POST", "/v1/tenants"), &[], founded).await;
+    assert_eq!((founded.status, &founded.json()["details"]["rule"]), (403, &json!("founder-issuer")));
+    // Nor does it show in which other tenants the person is.
     let tenants = async || {
         let list = product.users(text(&tokens, "access_token"), ACME, ("GET", "/v1/tenants"), &[], None).await.json();
         list["data"].as_array().unwrap().iter().map(|it| text(it, "slug").to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(tenants().await, ["acme"]);
     let foreign = provider.id_token("1", "user@globex.example");
-    assert_eq!(refused(exchange(&product, &foreign, "globex").await), (400, "invalid_target".to_owned()));
+    assert_eq!(refused(exchange(&product, &foreign, "globex").await), (400, "invalid_request".to_owned()));
     assert_eq!(globex.call("GET", &path, None).await.status, 404);
     let listed = globex.call("GET", "/v1/issuers", None).await.json();
     assert_eq!((&listed["issuers"], &listed["of_deployment"][0]["iss"]), (&json!([]), &json!(local::issuer::ISS)));
@@ -71,7 +75,13 @@ async fn a_tenant_trusts_an_issuer_of_its_own() {
     let fetched = provider.fetched.load(Ordering::SeqCst);
     assert_eq!(globex.call("POST", "/v1/issuers", Some(new.clone())).await.status, 201);
     assert_eq!(exchange(&product, &token(), "globex").await.status, 200);
-    assert_eq!(tenants().await, ["acme", "globex"]);
+    // Both tenants know the `sub` now, each by an entry of its own. A token that is good for one entry proves nothing to the other tenant.
+    assert_eq!(tenants().await, ["acme"]);
+    let to_globex = json!({
+        "grant_type": super::EXCHANGE, "subject_token": text(&tokens, "session_token"), "subject_token_type": super::JWT,
+        "audience": "globex",
+    });
+    assert_eq!(refused(super::post(&product, to_globex).await), (400, "invalid_request".to_owned()));
     let only_others = acme.call("PATCH", &path, Some(json!({ "clients": ["another"] }))).await;
     assert_eq!((only_others.status, &only_others.json()["version"]), (200, &json!(2)));
     product.server.invoke("issuers-fetch", &json!({ "time": "2026-11-28T00:00:00Z" })).await.unwrap();
@@ -91,13 +101,13 @@ async fn a_tenant_trusts_an_issuer_of_its_own() {
     // Its end: no sign-in and no refresh from the next request on. Tokens of the session expire.
     assert_eq!(acme.call("DELETE", &path, None).await.status, 204);
     assert_eq!(acme.call("GET", &path, None).await.status, 404);
-    assert_eq!(refused(exchange(&product, &token(), "acme").await), (400, "invalid_target".to_owned()));
+    assert_eq!(refused(exchange(&product, &token(), "acme").await), (400, "invalid_request".to_owned()));
     let last = refresh(&product, text(&next.json(), "refresh_token")).await;
     assert_eq!(refused(last), (400, "invalid_grant".to_owned()));
     let switched = json!({
         "grant_type": super::EXCHANGE, "subject_token": text(&next.json(), "session_token"), "subject_token_type": super::JWT,
     });
-    assert_eq!(refused(super::post(&product, switched).await), (400, "invalid_target".to_owned()));
+    assert_eq!(refused(super::post(&product, switched).await), (400, "invalid_request".to_owned()));
 
     // Each change is on record.
     let subject = Subject::new("issuer", format!("{}.2", provider.id()));

@@ -1,13 +1,24 @@
 //! `POST /oauth/revoke`: whoever shows a token can end its session.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use local::front::Fault;
 use serde_json::json;
+use shared::table::fence::FENCES;
+use shared::table::key::TenantKeys;
 
 use super::{claims, me, refresh, sign_in, text};
-use crate::harness::{ACME, Product, Reply, USER};
+use crate::harness::{ACME, Product, Reply, USER, eventually};
+
+async fn ask_to_revoke(product: &Product, token: &str) -> Reply {
+    let headers = [("content-type", "application/x-www-form-urlencoded")];
+    product.call("POST", "/oauth/revoke", &headers, format!("token={token}")).await
+}
 
 async fn revoke(product: &Product, token: &str) -> Reply {
-    let headers = [("content-type", "application/x-www-form-urlencoded")];
-    let reply = product.call("POST", "/oauth/revoke", &headers, format!("token={token}")).await;
+    let reply = ask_to_revoke(product, token).await;
     assert_eq!((reply.status, reply.json(), reply.header("cache-control")), (200, json!({}), Some("no-store")));
     reply
 }
@@ -46,4 +57,39 @@ async fn a_revoked_token_ends_its_session_and_no_other() {
     let events = product.events(ACME, USER).await;
     let ends = events.iter().filter(|event| json!(event).to_string().contains("a token was revoked")).count();
     assert_eq!(ends, 4, "one for each session, {sid} too");
+}
+
+/// There are fences around the member's rights. A process ends their session, and dies before it has raised them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_that_died_is_in_force_once_it_is_repeated() {
+    let product = Product::start().await;
+    let tokens = sign_in(&product, "user@acme.example", "acme").await;
+    let member = TenantKeys(ACME).member(USER);
+    let mut fenced = product.store.get(&member).await.unwrap().unwrap();
+    fenced.insert("fences".to_owned(), AttributeValue::N(FENCES.to_string()));
+    product.store.put(fenced).await.unwrap();
+    let tries = Arc::new(AtomicU32::new(0));
+    let hook = Arc::clone(&tries);
+    product.server.set_fault(Some(Arc::new(move |request| {
+        if request.operation != "UpdateItem" || !request.body.to_string().contains("#FENCE") {
+            return Fault::None;
+        }
+        hook.fetch_add(1, Ordering::SeqCst);
+        Fault::throttled()
+    })));
+    let kill = async {
+        eventually(|| tries.load(Ordering::SeqCst) > 0).await;
+        product.kill("sessions-create");
+    };
+    let access = text(&tokens, "access_token");
+    let (died, ()) = tokio::join!(ask_to_revoke(&product, access), kill);
+    assert_eq!(died.status, 502, "{died:?}");
+    product.server.set_fault(None);
+
+    revoke(&product, access).await;
+    let authority = AttributeValue::N(product.member(ACME, USER).await.authority.to_string());
+    for number in 0..FENCES {
+        let fence = product.store.get(&member.fence(number)).await.unwrap();
+        assert_eq!(fence.as_ref().and_then(|it| it.get("version")), Some(&authority), "fence {number}");
+    }
 }

@@ -4,10 +4,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
 use local::secrets;
 use local::token::{self, Flaw};
 use shared::credential::Kind;
+use shared::http::signing::rotation::LEASE;
+use shared::table::key;
 use tokio::time::{Instant, sleep};
 
 use super::*;
@@ -84,11 +87,8 @@ async fn rotations_refuse_no_token_that_they_should_not_and_accept_none() {
     };
     let rotations = async {
         reached(1).await;
-        // The key has signed for more than a month. The next one is published now, and signs later.
-        let arn = secrets::arn(token::SECRET);
-        let mut secret: Value = serde_json::from_str(&product.store.secret(&arn).await.unwrap().unwrap()).unwrap();
-        secret["keys"][0]["signs_from"] = json!(shared::now().seconds() - 31 * 24 * 60 * 60);
-        product.store.put_secret(&arn, &secret.to_string()).await.unwrap();
+        // The next key is published now, and signs later.
+        let_a_rotation_be_due(&product).await;
         let rotated = product.server.invoke("keys-rotate", &json!({})).await.unwrap();
         assert_eq!(rotated["rotated"], true);
         let keys = async || product.call("GET", "/.well-known/jwks.json", &[], "").await.json()["keys"].clone();
@@ -114,4 +114,43 @@ async fn rotations_refuse_no_token_that_they_should_not_and_accept_none() {
     println!("{calls} calls in {} s", began.elapsed().as_secs());
     assert!(calls >= wanted.unwrap_or(300), "{calls}");
     assert_eq!(me(&product, &known.old).await.status, 401);
+}
+
+#[test]
+fn a_rotation_has_ended_before_its_lease() {
+    let rotates = the_template().functions.into_iter().find(|function| function.name == "keys-rotate").unwrap();
+    assert!(rotates.timeout.as_secs() < u64::try_from(LEASE).unwrap());
+}
+
+/// A key has signed for more than a month: the next rotation makes another one.
+async fn let_a_rotation_be_due(product: &Product) {
+    let arn = secrets::arn(token::SECRET);
+    let mut secret: Value = serde_json::from_str(&product.store.secret(&arn).await.unwrap().unwrap()).unwrap();
+    secret["keys"][0]["signs_from"] = json!(shared::now().seconds() - 31 * 24 * 60 * 60);
+    product.store.put_secret(&arn, &secret.to_string()).await.unwrap();
+}
+
+/// The hourly run would write the secret as it was before an emergency. A rotation that died holds up the others for a minute.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_rotation_begins_while_another_one_is_under_way() {
+    let product = Product::start().await;
+    let_a_rotation_be_due(&product).await;
+    let published = async || product.store.get(&key::jwks()).await.unwrap().unwrap();
+    let is_busy_for = async |seconds: i64| {
+        let mut keys = published().await;
+        keys.insert("busy_until".to_owned(), AttributeValue::N((shared::now().seconds() + seconds).to_string()));
+        product.store.put(keys).await.unwrap();
+    };
+    let rotate = async |event: Value| product.server.invoke("keys-rotate", &event).await;
+    is_busy_for(60).await;
+    let before = published().await;
+    assert_eq!(rotate(json!({})).await.unwrap(), json!({ "rotated": false }));
+    let emergency = rotate(json!({ "rotate": "now" })).await.unwrap_err();
+    assert!(format!("{emergency:?}").contains("unavailable"), "{emergency:?}");
+    assert_eq!(published().await, before);
+
+    is_busy_for(0).await;
+    assert_eq!(rotate(json!({})).await.unwrap()["rotated"], true);
+    assert_eq!(published().await["busy_until"], AttributeValue::N("0".to_owned()));
+    assert_eq!(rotate(json!({})).await.unwrap()["rotated"], false);
 }

@@ -26,6 +26,8 @@ pub enum Manner {
     FirstFails,
     /// It wants nothing more.
     Gone,
+    /// The same, but it answers only when it is told to behave.
+    GoneLate,
     Redirect(String),
 }
 
@@ -128,6 +130,13 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Respons
     };
     if manner == Manner::FirstFails && state.failures.load(Ordering::Relaxed) == 0 {
         return failing(500, Vec::new(), None);
+    }
+    if manner == Manner::GoneLate {
+        let answer = failing(410, Vec::new(), None);
+        while *state.manner.lock().unwrap() == Manner::GoneLate {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        return answer;
     }
     let count = if manner == Manner::Unreliable { state.turn.fetch_add(1, Ordering::Relaxed) } else { 0 };
     let turn = count % 40;

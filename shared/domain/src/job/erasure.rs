@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::time::Time;
+
 /// What an erasure goes through, in this order. The names and addresses of the person stay in their own record to the end: a worker
 /// that takes over needs them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,4 +44,17 @@ pub struct Place {
     /// The sort key of the last item of the stage that is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
+    /// Of the item behind it, if that is a job whose lines are done in part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<Lines>,
+    /// When the stage began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+}
+
+/// How far the lines of a job are done: its sort key, and that of the last part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lines {
+    pub job: String,
+    pub after: String,
 }

@@ -33,10 +33,7 @@ impl Member {
             Roles::With(role) => {
                 let role = role.and_then(|id| catalog.role(id));
                 match role.filter(|role| !role.retiring || self.roles.contains(&role.id)) {
-                    Some(role) if self.roles.insert(role.id) && self.roles.len() > MAX_ROLES => {
-                        return Err(Problem::LimitReached("roles of a member", MAX_ROLES));
-                    }
-                    Some(_) => {}
+                    Some(role) => drop(self.roles.insert(role.id)),
                     None => return Err(Problem::NotFound("role")),
                 }
             }
@@ -59,7 +56,10 @@ impl Member {
             Roles::Manager(true) => self.set_built_in(role::ADMIN),
             Roles::Manager(false) => self.set_built_in(role::USER),
         }
-        Ok(())
+        match self.roles.len() > MAX_ROLES {
+            true => Err(Problem::LimitReached("roles of a member", MAX_ROLES)),
+            false => Ok(()),
+        }
     }
 
     /// # Errors

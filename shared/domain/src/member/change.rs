@@ -301,7 +301,7 @@ impl Record for Member {
         if !(names && edit.language.is_keep() && edit.profession.is_keep() && edit.picture.is_keep()) {
             actions.push(Action::UpdateProfile);
         }
-        if edit.email.is_some() || !edit.external_id.is_keep() {
+        if after.email != before.email || after.external_id != before.external_id {
             actions.push(Action::SetIdentity);
         }
         if !edit.metadata.is_empty() {
@@ -338,10 +338,11 @@ impl Record for Member {
         Tally { owners: owners(after) - owners(before), seat: seat.filter(|(_, by)| *by != 0), ..Tally::default() }
     }
 
-    /// If the change is of the member's rights, or ends a session, their authority gets the new version, too.
+    /// If the change is of the member's rights, or ends a session, their authority gets the new version, too. So it does with another
+    /// address: policies can depend on it, and its owner can sign in.
     fn settle(&mut self, before: Option<&Self>) {
-        let authority =
-            |it: &Member| (it.roles.clone(), it.status, it.groups.clone(), it.manages.clone(), it.deleted_at);
+        let rights = |it: &Member| (it.roles.clone(), it.status, it.groups.clone(), it.manages.clone(), it.deleted_at);
+        let authority = |it: &Member| (rights(it), it.email.clone());
         if !self.is_present() || self.status == Status::Deactivated {
             self.sessions.clear();
         }

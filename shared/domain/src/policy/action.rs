@@ -179,6 +179,7 @@ impl Action<'_> {
             Action::AssignRole { .. }
                 | Action::SetStatus(_)
                 | Action::SetGroups { .. }
+                | Action::SetIdentity
                 | Action::Invite(_)
                 | Action::Remove
                 | Action::EndSessions

@@ -78,6 +78,7 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// An entity of the request. Of others a decision knows only who they are; `policy-text` takes no policy that asks for more.
     fn entity(&self, uid: &Uid) -> Option<&Entity> {
         self.entities.iter().copied().find(|entity| entity.uid == *uid)
     }

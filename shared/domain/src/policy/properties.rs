@@ -68,6 +68,8 @@ const NUMBERS: &str = "Numbers";
 /// properties, so that each value can be in memory a hundred times.
 pub const MAX_VALUES: usize = 100;
 pub const MAX_NAME: usize = 250;
+/// The largest number that policies can calculate with, without its sign. A larger one is only a text.
+pub const MAX_NUMBER: u64 = 1 << 53;
 
 impl Tags {
     /// Reads the members of a JSON object; `None` if there are more than [`MAX_VALUES`], or a name is longer than [`MAX_NAME`]. A policy
@@ -95,7 +97,8 @@ impl Tags {
         if value.is_array() || !values.is_empty() {
             self.texts.insert(Cow::Owned(name.to_owned()), Value::Set(values));
         }
-        if let Some(number) = value.as_i64() {
+        // So policies can add and subtract what is in a request, and nothing overflows.
+        if let Some(number) = value.as_i64().filter(|number| number.unsigned_abs() <= MAX_NUMBER) {
             self.numbers.insert(Cow::Owned(name.to_owned()), Value::Long(number));
         }
         Some(())

@@ -84,16 +84,16 @@ impl fmt::Display for Wrong {
             Wrong::Empty => write!(f, "must not be empty"),
             Wrong::TooLong(most) => write!(f, "must not be longer than {most}"),
             Wrong::ControlCharacter => {
-                write!(f, "must not have control characters, nor those that turn the direction of text")
+                write!(f, "must not have control characters or characters that turn the direction of text")
             }
-            Wrong::HiddenCharacter => write!(f, "must not have characters that nobody sees"),
+            Wrong::HiddenCharacter => write!(f, "must not have invisible characters"),
             Wrong::Uuid => write!(f, "must be a UUID"),
             Wrong::OutOfRange(least, most) => write!(f, "must be from {least} to {most}"),
             Wrong::NotOneOf(what) => write!(f, "must be one of {what}"),
             Wrong::Syntax(what) => write!(f, "must be {what}"),
             Wrong::Differs(what) => write!(f, "must be the same as {what}"),
             Wrong::NothingOf(what) => write!(f, "must have at least one of {what}"),
-            Wrong::Policy(why) => write!(f, "is no policy that a tenant can have: {why}"),
+            Wrong::Policy(why) => write!(f, "cannot be a policy of a tenant: {why}"),
         }
     }
 }

@@ -5,7 +5,7 @@
 pub enum Grant {
     /// 400: the shown token is no good.
     InvalidToken,
-    /// 400: no such tenant, or more than one to choose from.
+    /// 400: no tenant is named, and there is not exactly one to choose.
     InvalidTarget,
     /// 400: no such way to get a token.
     UnsupportedType,
@@ -42,9 +42,9 @@ impl Grant {
 
     pub(super) fn text(self) -> &'static str {
         match self {
-            Grant::InvalidToken => "the token is not one that gives a session here",
+            Grant::InvalidToken => "the token cannot begin a session here",
             Grant::InvalidTarget => "name the tenant in `audience`: its slug or its UUID",
-            Grant::UnsupportedType => "`grant_type` is none that is taken here",
+            Grant::UnsupportedType => "`grant_type` is not one of those that are taken here",
             Grant::InvalidRefresh => "the refresh token is no longer valid: sign in again",
             Grant::InvalidClient => "the API key is not good here: ask for another",
             Grant::Denied => "you may not sign in to this tenant: ask its administrators",

@@ -10,7 +10,7 @@ use crate::policy::format::{Uid, Value};
 use crate::policy::{Action, long, of_tenant, record, string, strings};
 use crate::problem::Problem;
 use crate::record::{Change, Record, Tally};
-use crate::role::{EVERYTHING, MAX_PERMISSIONS_OF_ALL, MAX_ROLES, Permission, Role};
+use crate::role::{EVERYTHING, MAX_PERMISSIONS_OF_ALL, MAX_ROLES, MAX_TEXT_OF_ALL, Permission, Role};
 
 /// The wanted changes of a role. Parts that it does not mention stay.
 #[derive(Debug, Default)]
@@ -92,9 +92,12 @@ impl Record for Role {
             return Err(Problem::LimitReached("roles of its own in a tenant", MAX_ROLES));
         }
         let others = || catalog.all_roles().filter(|role| role.id != self.id);
-        let own = others().filter(|role| !role.is_built_in());
-        if own.chain([self]).map(|role| role.permissions.len()).sum::<usize>() > MAX_PERMISSIONS_OF_ALL {
+        let own = || others().filter(|role| !role.is_built_in()).chain([self]);
+        if own().map(|role| role.permissions.len()).sum::<usize>() > MAX_PERMISSIONS_OF_ALL {
             return Err(Problem::LimitReached("permissions in all roles of a tenant", MAX_PERMISSIONS_OF_ALL));
+        }
+        if own().map(Role::text).sum::<usize>() > MAX_TEXT_OF_ALL {
+            return Err(Problem::LimitReached("bytes of text in all roles of a tenant", MAX_TEXT_OF_ALL));
         }
         let name = self.name.to_lowercase();
         match others().any(|role| role.name.to_lowercase() == name) {
@@ -134,13 +137,24 @@ impl Record for Role {
     }
 }
 
-/// The action of deleting a role: its holders get the successor in its place. Without a successor there are no holders.
+impl Role {
+    /// The bytes of everything that its authors wrote.
+    fn text(&self) -> usize {
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let of_permissions = self.permissions.iter().map(|it| it.name.len() + length(&it.description));
+        let of_metadata = self.metadata.iter().map(|(key, value)| key.len() + value.len());
+        self.name.len() + length(&self.description) + of_permissions.chain(of_metadata).sum::<usize>()
+    }
+}
+
+/// The action of deleting a role: its holders get the successor in its place. Without a successor no member holds it.
 pub(crate) fn deletion<'a>(role: &Role, successor: Option<RoleId>, catalog: &'a Catalog) -> Action<'a> {
-    let before: BTreeSet<RoleId> = successor.map(|_| role.id).into_iter().collect();
+    let before = BTreeSet::from([role.id]);
     let after: BTreeSet<RoleId> = successor.into_iter().collect();
     Action::DeleteRole {
         adds: catalog.role_names(&after),
-        removes: catalog.role_names(&before),
+        removes: if successor.is_some() { catalog.role_names(&before) } else { BTreeSet::new() },
+        // Also if no member holds it: API keys can, and what it denies them comes back.
         gains: catalog.gains_of_holders(&before, &after),
         denials: catalog.new_denials(&before, &after),
         rank: successor.map_or(role.rank, |_| catalog.rank(&after)),
@@ -148,9 +162,10 @@ pub(crate) fn deletion<'a>(role: &Role, successor: Option<RoleId>, catalog: &'a 
 }
 
 /// The names of the permissions that a holder of the role can gain: those that it grants now and did not before, and those that
-/// it no longer denies.
+/// it no longer denies. If it becomes the role of new members, these gain all that it grants.
 fn gains<'a>(before: &'a Role, after: &'a Role) -> BTreeSet<&'a str> {
-    &added(before.names(true), after.names(true)) | &added(after.names(false), before.names(false))
+    let granted = if after.default && !before.default { BTreeSet::new() } else { before.names(true) };
+    &added(granted, after.names(true)) | &added(after.names(false), before.names(false))
 }
 
 /// The names that come to others. Everything has all names already.
@@ -191,5 +206,30 @@ mod tests {
         assert!(fits(&with(5, "clerk", 1), &nearly).is_ok());
         let refused = fits(&with(5, "clerk", 2), &nearly);
         assert!(matches!(refused, Err(Problem::LimitReached(_, MAX_PERMISSIONS_OF_ALL))));
+
+        let long = |number| {
+            let metadata = (0..50).map(|key| (format!("key {key}"), "😀".repeat(500))).collect();
+            Role { metadata, ..role(number, &format!("role {number}")) }
+        };
+        let fitting = MAX_TEXT_OF_ALL / long(10).text();
+        let nearly = Catalog::new(1, (1..fitting as u32).map(|it| Entry::Role(Box::new(long(10 + it)))));
+        assert!(fits(&long(10), &nearly).is_ok());
+        let full = Catalog::new(1, (0..fitting as u32).map(|it| Entry::Role(Box::new(long(10 + it)))));
+        assert!(matches!(fits(&long(5), &full), Err(Problem::LimitReached(_, MAX_TEXT_OF_ALL))));
+    }
+
+    #[test]
+    fn new_members_gain_what_their_role_grants() {
+        let permission = |name: &str, access| Permission { name: name.to_owned(), description: None, access };
+        let plain = Role {
+            permissions: vec![permission("a:b", true), permission("c:d", false)],
+            ..Role::new(RoleId::new(4), "plain", Time::from_millis(0))
+        };
+        let default = Role { default: true, ..plain.clone() };
+        assert_eq!(gains(&plain, &default), ["a:b"].into());
+        assert!(gains(&default, &plain).is_empty() && gains(&default, &default).is_empty());
+        let wider = Role { permissions: vec![permission("e:f", true)], ..default.clone() };
+        assert_eq!(gains(&plain, &wider), ["c:d", "e:f"].into());
+        assert_eq!(gains(&default, &wider), ["c:d", "e:f"].into());
     }
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use domain::draft::{Draft, Refusal};
 use domain::policy::properties::Properties;
 use domain::policy::{Around, KeyDeed};
-use domain::{Record, SignIn};
+use domain::{Group, Record, SignIn};
 use policy_text::admit;
 
-use super::own::rule;
+use super::own::{own, readme, rule};
 use super::*;
 
 const PAGE: &str = include_str!("../../../../docs/policies.md");
@@ -65,6 +65,14 @@ impl Under {
     fn entity(&self, member: &Member) -> Entity {
         policy::member(member, &self.rules)
     }
+
+    fn role(&self, role: RoleId) -> Entity {
+        self.rules.role(role).unwrap().entity(TenantId::new(1), &self.rules)
+    }
+
+    fn sales(&self) -> Entity {
+        Group::new(SALES, "sales", now()).entity(TenantId::new(1), &self.rules)
+    }
 }
 
 fn custom(name: &str, rank: u8) -> Role {
@@ -77,8 +85,38 @@ fn custom(name: &str, rank: u8) -> Role {
 const TEAM_ADMIN: RoleId = RoleId::new(11);
 const CLERK: RoleId = RoleId::new(12);
 
-fn gives<'a>(role: &'a str, rank: u8) -> Action<'a> {
+fn gives(role: &str, rank: u8) -> Action<'_> {
     Action::AssignRole { adds: [role].into(), removes: BTreeSet::new(), rank, gains: BTreeSet::new() }
+}
+
+fn gives_up(role: &str) -> Action<'_> {
+    Action::AssignRole { adds: BTreeSet::new(), removes: [role].into(), rank: 1, gains: BTreeSet::new() }
+}
+
+/// Somebody joins the group sales, which confers a role.
+fn joins(role: &str, rank: u8) -> Action<'_> {
+    let none = BTreeSet::new;
+    Action::SetGroups {
+        joins: [SALES].into(),
+        leaves: none(),
+        manages: none(),
+        adds: [role].into(),
+        removes: BTreeSet::new(),
+        rank,
+        gains: BTreeSet::new(),
+    }
+}
+
+/// A group gets a role to confer.
+fn confers(role: &str, rank: u8) -> Action<'_> {
+    let none = BTreeSet::new;
+    Action::ManageGroups { adds: [role].into(), removes: none(), gains: none(), denials: none(), was: 0, rank }
+}
+
+/// The holders of a role get another one when it is deleted.
+fn follows<'a>(role: &'a str, rank: u8, deleted: &'a str) -> Action<'a> {
+    let none = BTreeSet::new;
+    Action::DeleteRole { adds: [role].into(), removes: [deleted].into(), gains: none(), denials: none(), rank }
 }
 
 #[test]
@@ -97,6 +135,11 @@ fn each_does_what_its_title_says() {
 
     let it = Under::new("Only owners appoint admins");
     it.refuses(true, &it.entity(&admin), &gives("admin", 2), &it.entity(&user));
+    for (who, is_refused) in [(&admin, true), (&owner, false)] {
+        it.refuses(is_refused, &it.entity(who), &joins("admin", 2), &it.entity(&user));
+        it.refuses(is_refused, &it.entity(who), &confers("admin", 2), &it.sales());
+        it.refuses(is_refused, &it.entity(who), &follows("admin", 2, "team-admin"), &it.role(TEAM_ADMIN));
+    }
     it.refuses(false, &it.entity(&owner), &gives("admin", 2), &it.entity(&user));
     it.refuses(false, &it.entity(&admin), &gives("user", 1), &it.entity(&user));
 
@@ -110,19 +153,7 @@ fn each_does_what_its_title_says() {
         it.refuses(is_refused, &principal, &Action::ManagePolicies, &tenant);
         it.refuses(is_refused, &principal, &Action::ManageIssuers { of_deployment: false }, &tenant);
         // The holders of a role that is deleted would become owners.
-        let succession = Action::DeleteRole {
-            adds: ["owner"].into(),
-            removes: ["clerk"].into(),
-            gains: BTreeSet::new(),
-            denials: BTreeSet::new(),
-            rank: 3,
-        };
-        it.refuses(
-            is_refused,
-            &principal,
-            &succession,
-            &it.rules.role(CLERK).unwrap().entity(TenantId::new(1), &it.rules),
-        );
+        it.refuses(is_refused, &principal, &follows("owner", 3, "clerk"), &it.role(CLERK));
         it.refuses(false, &principal, &gives("admin", 2), &it.entity(&user));
         it.refuses(false, &principal, &Action::Remove, &it.entity(&user));
     }
@@ -155,6 +186,12 @@ fn each_does_what_its_title_says() {
     it.refuses(false, &it.entity(&chief), &Action::UpdateProfile, &it.entity(&inside));
     it.refuses(false, &it.entity(&chief), &Action::UpdateProfile, &it.entity(&chief));
     it.refuses(false, &it.entity(&chief), &Action::Read, &it.entity(&user));
+    it.refuses(true, &it.entity(&chief), &gives_up("team-admin"), &it.entity(&chief));
+    it.refuses(true, &it.entity(&chief), &gives_up("team-admin"), &it.entity(&inside));
+    it.refuses(false, &it.entity(&owner), &gives_up("team-admin"), &it.entity(&chief));
+    let both = Member { roles: [TEAM_ADMIN, role::ADMIN].into(), ..chief };
+    it.refuses(true, &it.entity(&both), &follows("user", 1, "team-admin"), &it.role(TEAM_ADMIN));
+    it.refuses(false, &it.entity(&both), &follows("user", 1, "clerk"), &it.role(CLERK));
 
     let it = Under::new("Contractors never manage");
     let contractor = Member { groups: [SALES].into(), ..admin.clone() };
@@ -179,6 +216,14 @@ fn each_does_what_its_title_says() {
     it.refuses(true, &it.entity(&owner), &gives("admin", 2), &it.entity(&guest));
     it.refuses(false, &it.entity(&owner), &gives("admin", 2), &it.entity(&user));
     it.refuses(false, &it.entity(&owner), &gives("user", 1), &it.entity(&guest));
+    it.refuses(true, &it.entity(&owner), &joins("admin", 2), &it.entity(&guest));
+    it.refuses(true, &it.entity(&owner), &confers("admin", 2), &it.sales());
+    it.refuses(false, &it.entity(&owner), &confers("clerk", 1), &it.sales());
+    it.refuses(true, &it.entity(&owner), &follows("admin", 2, "clerk"), &it.role(CLERK));
+    it.refuses(false, &it.entity(&owner), &follows("user", 1, "clerk"), &it.role(CLERK));
+    let raised = |rank| Action::UpdateRole { gains: BTreeSet::new(), denials: BTreeSet::new(), rank, renames: false };
+    it.refuses(true, &it.entity(&owner), &raised(2), &it.role(CLERK));
+    it.refuses(false, &it.entity(&owner), &raised(1), &it.role(CLERK));
 
     let it = Under::new("No sign-in without a second factor");
     for (amr, is_refused) in [("pwd", true), ("mfa", false)] {
@@ -201,9 +246,13 @@ fn each_does_what_its_title_says() {
     let it = Under::new("Nobody gives themselves a role");
     it.refuses(true, &it.entity(&owner), &gives("admin", 3), &it.entity(&owner));
     it.refuses(false, &it.entity(&owner), &gives("admin", 3), &it.entity(&user));
-    let step_down =
-        Action::AssignRole { adds: BTreeSet::new(), removes: ["admin"].into(), rank: 1, gains: BTreeSet::new() };
-    it.refuses(false, &it.entity(&admin), &step_down, &it.entity(&admin));
+    it.refuses(false, &it.entity(&admin), &gives_up("admin"), &it.entity(&admin));
+    let seller = Member { groups: [SALES].into(), ..owner.clone() };
+    it.refuses(true, &it.entity(&seller), &confers("clerk", 1), &it.sales());
+    it.refuses(false, &it.entity(&owner), &confers("clerk", 1), &it.sales());
+    let clerk_too = Member { roles: [role::OWNER, CLERK].into(), ..owner.clone() };
+    it.refuses(true, &it.entity(&clerk_too), &follows("admin", 2, "clerk"), &it.role(CLERK));
+    it.refuses(false, &it.entity(&owner), &follows("admin", 2, "clerk"), &it.role(CLERK));
 
     let properties = Properties::default();
     for (when, is_refused) in [(WEDNESDAY, false), (SATURDAY, true)] {
@@ -245,4 +294,50 @@ fn a_trial_tells_what_a_policy_would_refuse() {
     }
     let keys = r#"forbid (principal, action == Action::"key:create", resource);"#;
     assert_eq!(told(keys, &admin), ["key:create draft-0"], "{:?}", Action::Key(KeyDeed::Create));
+}
+
+/// The policies of README's *Authorisation*: nobody gives up the role, or leaves the group, that binds them.
+#[test]
+fn what_binds_a_member_is_not_shed() {
+    let text = readme("\n## Authorisation\n");
+    let contractor = super::custom(RoleId::new(30), "contractor", 1, &[("member:read", true)]);
+    let entries = own(&[text]).into_iter().map(Entry::Policy).chain([Entry::Role(Box::new(contractor))]);
+    let bound = Rules::new(1, entries);
+    let frozen = GroupId::new(7);
+    let caller = Member { groups: [SALES, frozen].into(), ..member(1, [role::USER, RoleId::new(30)]) };
+    let owner = member(2, [role::OWNER]);
+    let drop_role = |role: RoleId| assign(&bound, &caller, &(&caller.roles - &[role].into()));
+    let leave = |group: GroupId| regroup(&bound, &caller, &(&caller.groups - &[group].into()), &caller.manages);
+    for (action, notice) in
+        [(drop_role(RoleId::new(30)), "Contractors stay contractors."), (leave(frozen), "Nobody leaves the freeze.")]
+    {
+        let denied = decide(&bound, "users", &caller, &action, &caller).unwrap_err();
+        assert_eq!(denied.notices, [notice]);
+        // Nor do two who are bound free each other.
+        let other = Member { user: UserId::new(3), ..caller.clone() };
+        let denied = decide(&bound, "users", &other, &action, &caller).unwrap_err();
+        assert!(denied.notices.contains(&notice.to_owned()), "{denied:?}");
+        assert_eq!(decide(&bound, "users", &owner, &action, &caller), Ok(Vec::new()));
+    }
+    let none = BTreeSet::new;
+    let succession = Action::DeleteRole {
+        adds: ["user"].into(),
+        removes: ["contractor"].into(),
+        gains: none(),
+        denials: none(),
+        rank: 1,
+    };
+    let deleted =
+        Action::ManageGroups { adds: none(), removes: none(), gains: none(), denials: none(), was: 0, rank: 0 };
+    let contractors = bound.role(RoleId::new(30)).unwrap().entity(TenantId::new(1), &bound);
+    let freeze = Group::new(frozen, "freeze", now()).entity(TenantId::new(1), &bound);
+    for (action, thing, notice) in
+        [(succession, contractors, "Contractors stay contractors."), (deleted, freeze, "Nobody leaves the freeze.")]
+    {
+        let by = |who: &Member| bound.policies.allow(around("users"), &policy::member(who, &bound), &action, &thing);
+        assert!(by(&caller).unwrap_err().notices.contains(&notice.to_owned()));
+        assert!(by(&owner).is_ok());
+    }
+    assert!(decide(&bound, "users", &caller, &drop_role(role::USER), &caller).is_ok());
+    assert!(decide(&bound, "users", &caller, &leave(SALES), &caller).is_ok());
 }

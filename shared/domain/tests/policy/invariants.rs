@@ -130,7 +130,8 @@ fn may(world: &World, dialect: &str, caller: &Member, action: &Action, target: &
             Action::List(_) => panic!("that is in tests/policy.rs"),
             Action::StartSession(_) => panic!("that is in tests/roles.rs"),
             Action::Invite(_) => held,
-            Action::SetIdentity | Action::SetMetadata => !outranked && held,
+            Action::SetIdentity => !outranked && held && (own || world.holds(&target.roles).is_subset(&holds)),
+            Action::SetMetadata => !outranked && held,
             Action::Remove | Action::ReadSessions | Action::EndSessions => !outranked && (held || own),
             Action::Impersonate { allowed } => {
                 let is_within = world.holds(&target.roles).is_subset(&holds) && !target.is_owner();

@@ -356,26 +356,3 @@ pub fn readme(heading: &str) -> &'static str {
     let (_, section) = include_str!("../../../../README.md").split_once(heading).unwrap();
     section.split("```cedar\n").nth(1).and_then(|text| text.split("```").next()).unwrap()
 }
-
-/// The policies of README's *Authorisation*: nobody gives up the role, or leaves the group, that binds them.
-#[test]
-fn what_binds_a_member_is_not_shed() {
-    let text = readme("\n## Authorisation\n");
-    let contractor = custom(RoleId::new(30), "contractor", 1, &[("member:read", true)]);
-    let entries = own(&[text]).into_iter().map(Entry::Policy).chain([Entry::Role(Box::new(contractor))]);
-    let bound = Rules::new(1, entries);
-    let frozen = GroupId::new(7);
-    let caller = Member { groups: [SALES, frozen].into(), ..member(1, [role::USER, RoleId::new(30)]) };
-    let owner = member(2, [role::OWNER]);
-    let drop_role = |role: RoleId| assign(&bound, &caller, &(&caller.roles - &[role].into()));
-    let leave = |group: GroupId| regroup(&bound, &caller, &(&caller.groups - &[group].into()), &caller.manages);
-    for (action, notice) in
-        [(drop_role(RoleId::new(30)), "Contractors stay contractors."), (leave(frozen), "Nobody leaves the freeze.")]
-    {
-        let denied = decide(&bound, "users", &caller, &action, &caller).unwrap_err();
-        assert_eq!(denied.notices, [notice]);
-        assert_eq!(decide(&bound, "users", &owner, &action, &caller), Ok(Vec::new()));
-    }
-    assert!(decide(&bound, "users", &caller, &drop_role(role::USER), &caller).is_ok());
-    assert!(decide(&bound, "users", &caller, &leave(SALES), &caller).is_ok());
-}

@@ -111,7 +111,7 @@ pub fn wanted(query: &mut Object) -> MemberList {
     for (index, filter) in query.optional::<Vec<Filter>>("filters").into_iter().flatten().enumerate() {
         let field = filter.field();
         if fields.contains(&field) {
-            let twice = Fault::here(Wrong::Syntax("there once at most: take one filter with several values"));
+            let twice = Fault::here(Wrong::Syntax("given at most once: use one filter with several values"));
             query.refuse(twice.within(field).within(index).within("filters"));
         }
         fields.push(field);
@@ -214,13 +214,13 @@ mod tests {
         assert_eq!(
             faults.unwrap_err(),
             [
-                "`search` must be there once at most",
+                "`search` must be given at most once",
                 "`filters[1].age` must be one of role, status, group, email",
                 "`sort_by_key` must be one of id, name, full_name, email",
                 "`sort_order` must be one of asc, desc",
             ]
         );
         let twice = read("filters=role:eq:1&filters=role:eq:2").unwrap_err();
-        assert_eq!(twice, ["`filters[1].role` must be there once at most: take one filter with several values"]);
+        assert_eq!(twice, ["`filters[1].role` must be given at most once: use one filter with several values"]);
     }
 }

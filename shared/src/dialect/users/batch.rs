@@ -182,20 +182,21 @@ impl Batch {
 }
 
 impl Change {
+    /// Whom it is about: the same text for each change of one user.
+    pub fn of(&self) -> Option<String> {
+        match self {
+            Change::Create(edit) => edit.email.as_ref().map(|email| email.to_lowercase()),
+            Change::Update(user, _) | Change::Remove(user) | Change::Restore(user) => user.map(|user| user.to_string()),
+        }
+    }
+
     /// The places of changes in lanes that can be under way at once. Changes of the same user are in the same lane.
     pub fn lanes<'a>(changes: impl Iterator<Item = Option<&'a Change>>) -> Vec<Vec<usize>> {
         let mut lanes: Vec<Vec<usize>> = vec![Vec::new(); LANES];
         let mut of_user = HashMap::new();
         for (place, change) in changes.enumerate() {
-            let of = match change {
-                Some(Change::Create(edit)) => edit.email.as_ref().map(|email| email.to_lowercase()),
-                Some(Change::Update(user, _) | Change::Remove(user) | Change::Restore(user)) => {
-                    user.map(|user| user.to_string())
-                }
-                None => None,
-            };
             let next = place % LANES;
-            let lane = of.map_or(next, |of| *of_user.entry(of).or_insert(next));
+            let lane = change.and_then(Change::of).map_or(next, |of| *of_user.entry(of).or_insert(next));
             lanes[lane].push(place);
         }
         lanes
@@ -214,7 +215,7 @@ pub struct Answered {
     location: Option<String>,
     /// What the policies say that allowed the change: the header of the single call.
     policy_notices: Option<String>,
-    /// Whether the change was made by an earlier request with the same `Idempotency-Key`.
+    /// Whether this is the answer that an earlier request with the same `Idempotency-Key` got. That can be a refusal, too.
     replayed: bool,
     /// The user as lists show them, or why the change was not made. Null if the user is removed, or if the answer would be too large.
     #[cfg_attr(feature = "openapi", schemars(with = "Option<Content>"))]

@@ -55,12 +55,16 @@ impl DomainClaim {
     pub fn read(object: &mut Object) -> Result<Self, Faulty> {
         let (domain, join, roles) = (object.required::<Domain>("domain"), object.optional("join"), roles(object));
         if let Ok(Domain(name)) = &domain {
-            if is_public(name) {
-                let wrong = Wrong::Syntax("a domain of your own: anybody can get an address at this one");
-                object.refuse(Fault::here(wrong).within("domain"));
+            let wrong = if is_public(name) {
+                Some("a domain of your own: anybody can get an address at this one")
             } else if !name.contains('.') {
-                object
-                    .refuse(Fault::here(Wrong::Syntax("the name of a domain with at least one dot")).within("domain"));
+                Some("the name of a domain with at least one dot")
+            } else {
+                // The DNS knows no other letters (RFC 5890).
+                Some("the name of a domain in ASCII, such as `xn--mnchen-3ya.example`").filter(|_| !name.is_ascii())
+            };
+            if let Some(wrong) = wrong {
+                object.refuse(Fault::here(Wrong::Syntax(wrong)).within("domain"));
             }
         }
         Ok(Self { domain: domain?, join, roles })

@@ -188,9 +188,11 @@ pub struct ShownEvent<'a> {
 impl<'a> ShownEvent<'a> {
     pub fn new(event: &'a Event, tenant: TenantId, is_sealed: bool) -> Self {
         let (kind, erased) = (&event.subject.kind, event.is_erased());
-        let shown = |name: &str, Difference { from, to, personal }: &Difference| match erased && *personal {
-            true => ShownChange { from: Value::Null, to: Value::Null, is_erased: true },
-            false => {
+        let shown = |name: &str, Difference { from, to, personal }: &Difference| match (*personal, erased) {
+            (true, true) => ShownChange { from: Value::Null, to: Value::Null, is_erased: true },
+            // The commitments are of these very values. A number in them is the product's own, and no id of ours.
+            (true, false) => ShownChange { from: from.clone(), to: to.clone(), is_erased: false },
+            (false, _) => {
                 let [from, to] = [from, to].map(|value| shown_value(kind, name, value, tenant));
                 ShownChange { from, to, is_erased: false }
             }

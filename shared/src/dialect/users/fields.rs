@@ -106,7 +106,7 @@ impl UserFields {
             external_id: body.clearable("external_id"),
         };
         if read.name.is_some() && !(read.first_name.is_keep() && read.last_name.is_keep()) {
-            let alone = Wrong::Syntax("given without `first_name` and `last_name`");
+            let alone = Wrong::Syntax("left out beside `first_name` or `last_name`");
             body.refuse(Fault::here(alone).within("name"));
         }
         if read.roles.as_ref().is_some_and(|roles| roles.len() > MAX_ROLES) {
@@ -116,7 +116,7 @@ impl UserFields {
         let mut ids = BTreeSet::new();
         for (index, group) in groups.iter().enumerate() {
             if !ids.insert(group.id) {
-                let repeated = Wrong::Syntax("a group that is not there twice");
+                let repeated = Wrong::Syntax("a group that is listed only once");
                 body.refuse(Fault::here(repeated).within("id").within(index).within("groups"));
             }
         }

@@ -47,7 +47,7 @@ pub fn addresses(object: &mut Object, name: &'static str) -> Result<Vec<Address>
     let mut seen = BTreeSet::new();
     for (index, Address(email)) in emails.iter().enumerate() {
         if !seen.insert(email.to_lowercase()) {
-            let repeated = Wrong::Syntax("an address that is not there twice");
+            let repeated = Wrong::Syntax("an address that is listed only once");
             object.refuse(Fault::here(repeated).within(index).within(name));
         }
     }
@@ -72,7 +72,7 @@ pub(super) fn roles_and_groups(object: &mut Object) -> RolesAndGroups {
     let mut seen = BTreeSet::new();
     for (index, group) in groups.iter().flatten().enumerate() {
         if !seen.insert(group) {
-            let repeated = Wrong::Syntax("a group that is not there twice");
+            let repeated = Wrong::Syntax("a group that is listed only once");
             object.refuse(Fault::here(repeated).within(index).within("groups"));
         }
     }

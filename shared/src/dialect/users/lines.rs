@@ -1,11 +1,14 @@
 //! Users as lines: of imports and of exports, in CSV and as JSON Lines.
 
+mod cells;
 mod without;
+
+use std::borrow::Cow;
 
 use domain::id::TenantId;
 use domain::job::{Format, Line, OnExisting};
 use domain::problem::{Fault, Step, Wrong};
-use domain::{MemberEdit, Problem};
+use domain::{MemberEdit, Problem, Role};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -15,6 +18,9 @@ use crate::gate::View;
 use crate::http::call::Call;
 use crate::http::json::{Faulty, Object, Wire};
 
+use cells::{BETWEEN, can_be_one_of_several, unguarded};
+
+pub(super) use cells::row;
 pub use without::without;
 
 /// The most bytes of a part of an import: an item of the table has room for it. And the most lines.
@@ -24,9 +30,6 @@ pub const MAX_LINES_OF_PART: usize = 2_000;
 /// The content types of a part.
 const TYPES: [&str; 3] = ["text/csv", "application/x-ndjson", "application/jsonl"];
 const TAKEN: &str = "`text/csv`, `application/x-ndjson` or `application/jsonl`";
-
-/// What stands between several values of a cell.
-const BETWEEN: char = ';';
 
 /// The columns of an import. Those of an export that say nothing for an import are passed over.
 const COLUMNS: [&str; 11] = [
@@ -44,7 +47,7 @@ const COLUMNS: [&str; 11] = [
 ];
 const PASSED_OVER: [&str; 4] = ["id", "created_at", "updated_at", "version"];
 const A_COLUMN: &str = "one of email, name, first_name, last_name, roles, status, groups, label, language, external_id, \
-                        metadata, metadata.KEY, there once";
+                        metadata, metadata.KEY, each only once";
 
 /// A new import.
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "UserImport"))]
@@ -126,6 +129,7 @@ type Lines = Vec<Result<Value, Fault>>;
 /// # Errors
 /// The text is not of that form.
 fn lines(format: Format, text: &str) -> Result<Lines, Fault> {
+    let text = without_mark(text);
     match format {
         Format::Jsonl => {
             let lines = text.lines().filter(|line| !line.trim().is_empty());
@@ -137,8 +141,12 @@ fn lines(format: Format, text: &str) -> Result<Lines, Fault> {
     }
 }
 
+/// A text without the mark of its encoding, which some programs write before it.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
 fn rows(text: &str) -> Result<Lines, Fault> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let broken = |line: u64| {
         let place = Step::Name(format!("line {line}").into());
         Fault::here(Wrong::Syntax("CSV with as many cells as the line of names")).within(place)
@@ -156,7 +164,7 @@ fn rows(text: &str) -> Result<Lines, Fault> {
     let row = |row: csv::Result<csv::StringRecord>| {
         // As the job counts lines: that of the names is none.
         let row = row.map_err(|why| broken(why.position().map_or(0, csv::Position::record)))?;
-        Ok(object(names.iter().map(String::as_str).zip(row.iter())))
+        Ok(object(names.iter().map(String::as_str).zip(row.iter().map(unguarded))))
     };
     reader.records().map(row).collect()
 }
@@ -227,7 +235,7 @@ struct ExportedUser<'a> {
     email: &'a str,
     first_name: Option<&'a str>,
     last_name: Option<&'a str>,
-    roles: Vec<&'a str>,
+    roles: Vec<Cow<'a, str>>,
     status: &'static str,
     groups: Vec<ExportedGroup>,
     label: Option<Uuid>,
@@ -247,8 +255,15 @@ struct ExportedGroup {
 }
 
 impl<'a> ExportedUser<'a> {
-    fn new(view: &View<'a>) -> Self {
+    fn new(view: &View<'a>, format: Format) -> Self {
         let View { tenant, member, catalog, .. } = *view;
+        // A cell would show some names as several roles, or as a formula.
+        let spelled = |role: &'a Role| -> Cow<'a, str> {
+            match format == Format::Jsonl || can_be_one_of_several(&role.name) {
+                true => role.name.as_str().into(),
+                false => role.id.uuid_in(tenant.id).to_string().into(),
+            }
+        };
         let group = |(id, _): (domain::id::GroupId, &str)| ExportedGroup {
             id: id.uuid_in(tenant.id),
             is_admin: member.manages.contains(&id),
@@ -259,7 +274,7 @@ impl<'a> ExportedUser<'a> {
             email: &member.email,
             first_name: member.first_name.as_deref().map(str::trim_end),
             last_name: member.last_name.as_deref(),
-            roles: catalog.roles(&member.roles).map(|role| role.name.as_str()).collect(),
+            roles: catalog.roles(&member.roles).map(spelled).collect(),
             status: member.status.as_str(),
             groups: view.groups().map(group).collect(),
             label: member.profession.map(|id| id.uuid_in(tenant.id)),
@@ -275,15 +290,14 @@ impl<'a> ExportedUser<'a> {
     /// In the order of [`EXPORTED`].
     fn cells(&self) -> [String; 14] {
         let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-        let between = BETWEEN.to_string();
         [
             self.id.to_string(),
             self.email.to_owned(),
             text(self.first_name),
             text(self.last_name),
-            self.roles.join(&between),
+            self.roles.join(BETWEEN),
             self.status.to_owned(),
-            self.groups.iter().map(|group| group.id.to_string()).collect::<Vec<_>>().join(&between),
+            self.groups.iter().map(|group| group.id.to_string()).collect::<Vec<_>>().join(BETWEEN),
             self.label.map(|label| label.to_string()).unwrap_or_default(),
             text(self.language),
             text(self.external_id),
@@ -316,21 +330,10 @@ const EXPORTED: [&str; 14] = [
 pub fn line(format: Format, view: Option<&View>) -> String {
     match (format, view) {
         (Format::Jsonl, None) => String::new(),
-        (Format::Jsonl, Some(view)) => json!(ExportedUser::new(view)).to_string() + "\n",
+        (Format::Jsonl, Some(view)) => json!(ExportedUser::new(view, format)).to_string() + "\n",
         (Format::Csv, None) => row(&EXPORTED.map(str::to_owned)),
-        (Format::Csv, Some(view)) => row(&ExportedUser::new(view).cells()),
+        (Format::Csv, Some(view)) => row(&ExportedUser::new(view, format).cells()),
     }
-}
-
-/// A line of CSV (RFC 4180). A program for tables takes a cell that begins like a formula as one, so such a cell gets a `'` before it.
-pub(super) fn row(cells: &[String]) -> String {
-    let cell = |cell: &String| {
-        let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
-        let cell = if is_formula { format!("'{cell}") } else { cell.clone() };
-        let is_plain = !cell.contains([',', '"', '\n', '\r']);
-        if is_plain { cell } else { format!("\"{}\"", cell.replace('"', "\"\"")) }
-    };
-    cells.iter().map(cell).collect::<Vec<_>>().join(",") + "\r\n"
 }
 
 /// What became of some lines of an import.
@@ -383,12 +386,12 @@ mod tests {
     }
 
     #[test]
-    fn no_cell_is_a_formula() {
-        let cells = ["=1+1", "+49", "-1", "@x", "\tx", "a=b", "say \"hi\"", "a,b", "=a,\"b"].map(str::to_owned);
-        let text = row(&cells);
-        assert_eq!(text, "'=1+1,'+49,'-1,'@x,'\tx,a=b,\"say \"\"hi\"\"\",\"a,b\",\"'=a,\"\"b\"\r\n");
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
-        let row = reader.records().next().unwrap().unwrap();
-        assert!(row.iter().all(|cell| !cell.starts_with(['=', '+', '-', '@', '\t'])));
+    fn what_programs_for_tables_add_is_taken_away() {
+        let text = "email,first_name,roles\n'+1@x.example,'=cmd,'=a;user\n'tis@x.example,'tis,\n";
+        let rows: Vec<Value> = read(text).into_iter().map(Result::unwrap).collect();
+        let first = json!({ "email": "+1@x.example", "first_name": "=cmd", "roles": ["=a", "user"] });
+        assert_eq!(rows, [first, json!({ "email": "'tis@x.example", "first_name": "'tis" })]);
+        let marked = lines(Format::Jsonl, "\u{feff}{\"email\":\"a@b.c\"}\n").unwrap();
+        assert_eq!(marked, [Ok(json!({ "email": "a@b.c" }))]);
     }
 }

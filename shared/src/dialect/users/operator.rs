@@ -47,7 +47,7 @@ impl Wire for Recovery {
             let disable_policies = object.optional("disable_policies").unwrap_or_default();
             let owner = if disable_policies { object.optional("owner") } else { Some(object.required("owner")?) };
             if disable_policies && owner.is_some() {
-                object.refuse(Fault::here(Wrong::Syntax("given without `disable_policies`")).within("owner"));
+                object.refuse(Fault::here(Wrong::Syntax("left out beside `disable_policies`")).within("owner"));
             }
             let Slug(tenant) = tenant?;
             Ok(Self { tenant, owner })
@@ -55,14 +55,14 @@ impl Wire for Recovery {
     }
 }
 
-/// Reads what the operator asks for: the first tenant, a new owner of a tenant, a way out of a tenant's
-/// policies, or a change of an issuer that all tenants trust.
+/// Reads what the operator asks for: the first tenant or a further one, a new owner of a tenant, a way out of a tenant's policies, or
+/// a change of an issuer that all tenants trust.
 ///
 /// # Errors
 /// The faults of the request.
 pub fn request(event: &Value) -> Result<Request, Problem> {
     let asked = Object::of_event(event)?.all(|object| Ok(read(object)))?;
-    let all = "`tenant`, `owner` and `issuer`; or `recover`; or `issuer` alone";
+    let all = "`tenant` and `owner`, with `issuer` for the first tenant; or `recover`; or `issuer` alone";
     Ok(asked.ok_or_else(|| vec![Fault::here(Wrong::NothingOf(all)).within("body")])?)
 }
 
@@ -76,8 +76,11 @@ fn read(object: &mut Object) -> Option<Request> {
     let issuer = object.optional("issuer").map(NewIssuer::record);
     match (object.optional("tenant"), object.optional::<NewOwner>("owner"), issuer) {
         (None, None, Some(issuer)) => Some(Request::Trust(Box::new(issuer))),
-        (Some(NewTenant { slug, name }), Some(owner), Some(issuer)) => {
-            Some(Request::First { slug, name, owner, issuer: Box::new(issuer) })
+        (Some(NewTenant { slug, name }), Some(owner), issuer) => {
+            if issuer.is_none() && owner.subject.is_some() && owner.issuer.is_none() {
+                object.refuse(Fault::here(Wrong::Missing).within("issuer").within("owner"));
+            }
+            Some(Request::Tenant { slug, name, owner, issuer: issuer.map(Box::new) })
         }
         _ => None,
     }
@@ -95,10 +98,14 @@ mod tests {
         let issuer = json!({ "iss": "https://id.example", "audiences": ["a"] });
         let (tenant, owner) = (json!({ "slug": "acme", "name": "Acme" }), json!({ "email": "a@acme.example" }));
         assert!(said(json!({ "tenant": tenant, "owner": owner, "issuer": issuer })).is_ok());
+        assert!(said(json!({ "tenant": tenant, "owner": owner })).is_ok());
+        let known = json!({ "email": "a@acme.example", "subject": "1" });
+        let of_whom = said(json!({ "tenant": tenant, "owner": known })).unwrap_err();
+        assert_eq!(of_whom, "`owner.issuer` is required");
         assert!(said(json!({ "recover": { "tenant": "acme", "owner": owner } })).is_ok());
         for part in [json!({}), json!({ "tenant": tenant }), json!({ "tenant": tenant, "issuer": issuer })] {
             let said = said(part).unwrap_err();
-            assert_eq!(said.matches("`tenant`, `owner` and `issuer`").count(), 1, "{said}");
+            assert_eq!(said.matches("`tenant` and `owner`, with `issuer`").count(), 1, "{said}");
         }
         let no_owner = said(json!({ "recover": { "tenant": "acme" } })).unwrap_err();
         assert_eq!(no_owner, "`recover.owner` is required");

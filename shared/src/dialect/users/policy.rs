@@ -120,7 +120,8 @@ pub struct Policies<'a> {
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "PolicyTrial"))]
 pub struct ShownTrial<'a> {
     past: ShownPast<'a>,
-    /// Whether the draft would keep the caller from changing policies. Such a policy is refused.
+    /// Whether the draft would keep the caller from changing policies, or from signing in again as they have signed in. Such a policy is
+    /// refused.
     shuts_you_out: bool,
     /// The members of the page whom it would refuse something that they may do now, in the order of their numbers.
     data: Vec<TriedUser<'a>>,

@@ -1,56 +1,64 @@
 //! The lines of imports and exports that have the person.
 
-use domain::job::{State, Task};
-use domain::{Job, Problem};
+use domain::id::JobId;
+use domain::job::{Lines, State, Task};
+use domain::{Job, Problem, Time};
 
-use super::{Done, Eraser, PIECE};
+use super::{Done, Eraser, lost};
+use crate::gate::events::SETTLED_AFTER;
 use crate::gate::imports::{Part, Results};
-use crate::gate::jobs::Worker;
-use crate::table::key::{Key, Range};
+use crate::table::key::{self, Key, Range};
 use crate::table::{decode, encode, key_of};
 
-pub(super) fn is_export(task: &Task) -> bool {
-    matches!(task, Task::ExportUsers { .. } | Task::ExportEvents { .. })
-}
+/// How many times a piece reads further lines, each time at most a MB of them.
+const READS: usize = 20;
 
-/// That an export has ended: until then it can get the person.
+/// Checks that no worker goes on with an export or import: its results could get the person. An import that is not started can stay:
+/// the erasure takes its lines with the person out.
 ///
 /// # Errors
-/// [`Problem::Unavailable`]: it is under way, and the job goes on later.
-fn ended(export: &Job) -> Result<(), Problem> {
-    match export.state {
-        State::Done => Ok(()),
-        _ => Err(Problem::Unavailable("an export is under way that can have the person".to_owned())),
+/// [`Problem::Unavailable`]: it is under way, and the erasure goes on later.
+pub(super) fn ended(job: &Job) -> Result<(), Problem> {
+    match job.state {
+        State::Done | State::Open => Ok(()),
+        _ => Err(Problem::Unavailable("an export or import that can have the person is under way".to_owned())),
     }
 }
 
 impl Eraser<'_> {
-    /// The parts of an import, and the results of a job. A part of an export that has the person goes whole.
-    pub(super) async fn lines(&self, job: &Job) -> Result<(), Problem> {
-        let Worker { asked, keys, job: own } = *self.worker;
-        if is_export(&job.task) && job.meta.created_at <= own.meta.created_at {
-            ended(job)?;
-        }
-        for prefix in [keys.part(job.id, 0), keys.results(job.id, 0)] {
-            let (kind, _) = prefix.sk.split_once('#').unwrap_or_default();
-            let range = Range::of(Key { sk: format!("{kind}#"), ..prefix.clone() });
-            let mut after: Option<Key> = None;
-            loop {
-                let (items, more) = asked.table.page(&range, after.as_ref().map(|key| (key, None)), PIECE).await?;
-                for item in items {
-                    let key = key_of(&item)?;
-                    match kind {
-                        "PART" => self.part(&key, decode(item)?).await?,
-                        _ => self.results(&key, decode(item)?).await?,
-                    }
-                    after = Some(key);
+    /// The parts of an import, and the results of a job, behind the sort key `after`. A part of an export that has the person goes
+    /// whole. Returns the sort key of the last one, if there are more.
+    pub(super) async fn lines(&self, job: JobId, after: Option<&str>) -> Result<Option<String>, Problem> {
+        let range = Range::of(self.worker.keys.beside_job(job));
+        let mut after = after.map(str::to_owned);
+        for _ in 0..READS {
+            let (items, more) = self.page(&range, after.as_deref()).await?;
+            for item in items {
+                let key = key_of(&item)?;
+                match key.sk.split_once('#') {
+                    Some(("PART", _)) => self.part(&key, decode(item)?).await?,
+                    Some(("RESULTS", _)) => self.results(&key, decode(item)?).await?,
+                    // Its events.
+                    _ => {}
                 }
-                if !more {
-                    break;
-                }
+                after = Some(key.sk);
+            }
+            if !more {
+                return Ok(None);
             }
         }
-        Ok(())
+        Ok(after)
+    }
+
+    /// The lines of the job behind `before` that are left.
+    pub(super) async fn further_lines(
+        &self,
+        before: Option<String>,
+        Lines { job, after }: Lines,
+    ) -> Result<Done, Problem> {
+        let (_, id) = key::job_at(&Range::of(self.worker.keys.all()).at(&job)).ok_or_else(lost)?;
+        let last = self.lines(id, Some(&after)).await?;
+        Ok(Done::with_lines(0, before, job, last))
     }
 
     async fn part(&self, key: &Key, part: Part) -> Result<(), Problem> {
@@ -73,23 +81,25 @@ impl Eraser<'_> {
         if is_any { self.put(encode(key, None, &results)?).await } else { Ok(()) }
     }
 
-    /// The exports of the record. One that began while the events still had the person can have them.
-    pub(super) async fn exports(&self, after: Option<&str>) -> Result<Done, Problem> {
-        let Worker { asked, keys, .. } = *self.worker;
-        let range = Range::of(keys.jobs());
-        let after = after.map(|sk| range.at(sk));
-        let (items, more) = asked.table.page(&range, after.as_ref().map(|key| (key, None)), PIECE).await?;
-        let (mut done, mut last) = (0, None);
+    /// The exports of the record that began before `since`, while the events still had the person.
+    pub(super) async fn exports(&self, after: Option<&str>, since: Option<Time>) -> Result<Done, Problem> {
+        let keys = self.worker.keys;
+        let (items, more) = self.page(&Range::of(keys.jobs()), after).await?;
+        let (mut done, mut last) = (0, after.map(str::to_owned));
         for item in items {
             let job: Job = decode(item)?;
-            (done, last) = (done + 1, Some(keys.job(job.id).sk));
-            if matches!(job.task, Task::ExportEvents { .. }) {
+            done += 1;
+            let sk = keys.job(job.id).sk;
+            let before = last.replace(sk.clone());
+            // The index lags behind the events for a while.
+            let is_later = since.is_some_and(|since| job.meta.created_at.seconds() > since.seconds() + SETTLED_AFTER);
+            if matches!(job.task, Task::ExportEvents { .. }) && !is_later {
                 ended(&job)?;
-                self.lines(&job).await?;
+                let lines = self.lines(job.id, None).await?;
                 // They can be many: enough for a piece.
-                return Ok((done, last));
+                return Ok(Done::with_lines(done, before, sk, lines));
             }
         }
-        Ok((done, last.filter(|_| more)))
+        Ok(Done::new(done, last.filter(|_| more)))
     }
 }

@@ -17,7 +17,7 @@ use crate::gate::{Asked, Caller, Reads};
 use crate::table::decode;
 use crate::table::key::Range;
 
-/// How many checkpoints are read to find one that covers no event behind the export. There is one a day.
+/// How many checkpoints are read to find one that covers no event behind the export. There is one a day, and one with each key.
 const CHECKPOINTS: i32 = 50;
 
 /// The most bytes of a part. A line that is longer goes on in the next part.

@@ -61,12 +61,15 @@ impl<'f> Reading<'f> {
         self.facts.role(role).map(|Unseen(role)| role)
     }
 
-    /// A page of the roles, built-in ones too, in the order of their numbers; and the cursor to the next page.
+    /// A page of the roles, built-in ones too, in the order of their numbers; and the cursor to the next page. With an id in another
+    /// system only the role that has it.
     ///
     /// # Errors
     /// [`Problem::Invalid`]: the cursor.
-    pub fn roles(&self, page: &Page) -> Result<(Vec<&'f Role>, Option<String>), Problem> {
-        page_of(self.facts, page, self.facts.catalog().all_roles(), |role| role.id.number(), |text| text.parse().ok())
+    pub fn roles(&self, external_id: Option<&str>, page: &Page) -> Result<(Vec<&'f Role>, Option<String>), Problem> {
+        let is_wanted = |role: &&Role| external_id.is_none_or(|id| role.external_id.as_deref() == Some(id));
+        let roles = self.facts.catalog().all_roles().filter(is_wanted);
+        page_of(self.facts, page, roles, |role| role.id.number(), |text| text.parse().ok())
     }
 
     /// A page of the permissions that a member's roles grant or deny, in the order of their names; and the cursor to the next page.

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use domain::id::RoleId;
-use domain::{Catalog, Entry, Member, Problem, Tenant};
+use domain::id::{RoleId, issuer_uuid};
+use domain::{Catalog, Entry, Issuer, Member, Problem, Tenant};
 
 use super::{Page, opened, sort_key};
 use crate::answer::Answer;
@@ -32,7 +32,7 @@ pub type TenantPageFn<'p> = dyn Fn(&TenantPage) -> Answer + Send + Sync + 'p;
 
 /// Answers with a page of the tenants in which the caller is a member: one query, and two more reads. Nobody else can ask for
 /// these, and no tenant learns of the others: whose an issuer's `sub` is, each tenant says for itself. So another tenant is shown only
-/// if it knows the `sub` of the session as the same person. A page can be short.
+/// if it knows the `sub` of the session as the same person, and all tenants trust the issuer alike. A page can be short.
 ///
 /// # Errors
 /// [`Problem::Unauthenticated`], [`Problem::Forbidden`] (the caller is no active member), [`Problem::Invalid`] (the cursor).
@@ -51,28 +51,34 @@ pub async fn tenants(
     let after = start.map(|sk| range.at(&sk));
     let limit = i32::try_from(page.limit).unwrap_or(i32::MAX);
     let (edges, more) = asked.table.page(&range, after.as_ref().map(|key| (key, None)), limit).await?;
-    let sign_in = facts.things.session.as_ref().map(|session| &session.sign_in);
+    let session = facts.things.session.as_ref();
+    let (sign_in, is_trusted) = (session.map(|it| &it.sign_in), session.is_none_or(|it| it.of_deployment));
     let identity = |keys: TenantKeys| sign_in.map(|by| keys.identity(&by.issuer, &by.subject));
+    let entry = |keys: TenantKeys| sign_in.map(|by| keys.issuer(issuer_uuid(&by.issuer)));
     let places: Vec<String> = edges.iter().map(|edge| sort_key(edge, "SK")).collect::<Result<_, _>>()?;
     let keys: Vec<TenantKeys> = places.iter().filter_map(|sk| TenantKeys::of_edge(sk)).collect();
-    let wanted = keys.iter().flat_map(|keys| [keys.tenant(), keys.member(user)].into_iter().chain(identity(*keys)));
+    let wanted = keys
+        .iter()
+        .flat_map(|keys| [keys.tenant(), keys.member(user)].into_iter().chain(identity(*keys)).chain(entry(*keys)));
     let mut items = asked.table.get(wanted).await?;
-    let mut own: Vec<(Tenant, Member)> = Vec::new();
+    let mut found: Vec<(Tenant, Member)> = Vec::new();
     for keys in keys {
         let known = identity(keys).and_then(|identity| items.remove(&identity));
         let known: Option<Reference<_>> = known.map(decode).transpose()?;
+        let own: Option<Issuer> = entry(keys).and_then(|entry| items.remove(&entry)).map(decode).transpose()?;
+        let is_trusted = is_trusted && own.is_none_or(|own| own.of_deployment);
         // Without a session on record, the operator's own key has named the person.
-        let is_same = sign_in.is_none() || known.is_some_and(|it| it.number == user);
+        let is_same = is_trusted && (sign_in.is_none() || known.is_some_and(|it| it.number == user));
         if keys.0 != caller.tenant && !is_same {
             continue;
         }
         if let (Some(tenant), Some(member)) = (items.remove(&keys.tenant()), items.remove(&keys.member(user))) {
-            own.push((decode(tenant)?, decode(member)?));
+            found.push((decode(tenant)?, decode(member)?));
         }
     }
-    own.retain(|(tenant, member)| tenant.deleted_at.is_none() && member.is_present());
+    found.retain(|(tenant, member)| tenant.deleted_at.is_none() && member.is_present());
     let built_in = Catalog::new(0, []);
-    let further = own.iter().flat_map(|(tenant, member)| {
+    let further = found.iter().flat_map(|(tenant, member)| {
         let of_tenant = member.roles.iter().filter(|role| built_in.role(**role).is_none());
         of_tenant.map(|role| TenantKeys(tenant.id).role(*role))
     });
@@ -84,7 +90,7 @@ pub async fn tenants(
         Some(Entry::Role(role)) => Some(role.name.clone()),
         _ => built_in.role(*id).map(|role| role.name.clone()),
     };
-    let tenants = own.into_iter().map(|(tenant, member)| {
+    let tenants = found.into_iter().map(|(tenant, member)| {
         let roles = member.roles.iter().filter_map(|id| name(&tenant, id)).collect();
         OwnTenant { tenant, member, roles }
     });

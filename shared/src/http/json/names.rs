@@ -44,7 +44,9 @@ impl Wire for Slug {
     fn read(value: Value) -> Result<Self, Vec<Fault>> {
         match value {
             Value::String(text) if is_slug(&text) => Ok(Self(text)),
-            Value::String(_) => wrong(Wrong::Syntax("a slug: 2 to 63 of `a-z0-9-`, at least one a letter")),
+            Value::String(_) => {
+                wrong(Wrong::Syntax("a slug: 2 to 63 of `a-z0-9-`, at least one a letter, and no UUID"))
+            }
             _ => wrong(Wrong::Type("a string")),
         }
     }

@@ -33,7 +33,7 @@ impl Object {
                 }
             } else if object.members.insert(name.to_string(), value).is_some() {
                 let name = Step::Name(name.into_owned().into());
-                object.refuse(Fault::here(Wrong::Syntax("there once at most")).within(name));
+                object.refuse(Fault::here(Wrong::Syntax("given at most once")).within(name));
             }
         }
         object

@@ -21,6 +21,9 @@ pub const AHEAD: i64 = 15 * 60;
 /// because of a token of an unknown key.
 pub const AHEAD_IN_EMERGENCY: u64 = 10;
 
+/// How long no other rotation begins, unless this one ends sooner; in seconds. It is longer than the function may run.
+pub const LEASE: i64 = 60;
+
 /// How long a key stays published after it has signed its last token.
 const AFTER: i64 = SESSION + 60;
 
@@ -33,6 +36,9 @@ pub struct Published {
     /// epoch. A key that is not here was put into the set by hand, and stays.
     #[serde(default)]
     pub made: BTreeMap<String, Option<i64>>,
+    /// Until then a rotation is under way, unless it ends sooner; in seconds since the epoch.
+    #[serde(default)]
+    pub busy_until: i64,
 }
 
 /// The steps of a rotation, in their order. After each of them everything works.
@@ -56,7 +62,7 @@ impl Published {
         let keys: Vec<Value> = others.chain([key.clone()]).collect();
         let mut made = self.made.clone();
         made.insert(kid, None);
-        Self { document: json!({ "keys": keys }).to_string(), made }
+        Self { document: json!({ "keys": keys }).to_string(), made, ..self.clone() }
     }
 
     /// The same without the made keys that `are_over` names.
@@ -67,7 +73,7 @@ impl Published {
         let made: BTreeMap<_, _> = made.map(|(kid, until)| (kid.clone(), *until)).collect();
         match made == self.made {
             true => self.clone(),
-            false => Self { document: json!({ "keys": keys }).to_string(), made },
+            false => Self { document: json!({ "keys": keys }).to_string(), made, ..self.clone() },
         }
     }
 }

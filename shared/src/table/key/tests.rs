@@ -89,3 +89,12 @@ fn a_key_with_any_text_in_it_fits_and_differs_from_others() {
         }
     }
 }
+
+#[test]
+fn case_and_accents_make_no_difference() {
+    for (one, other) in [("ÉCOLE", "ecole"), ("ΟΔΟΣ", "οδος"), ("Γιώργος", "ΓΙΩΡΓΟΣ"), ("İ", "i")]
+    {
+        assert_eq!(folded(one), folded(other), "{one}");
+    }
+    assert_ne!(folded("a"), folded("b"));
+}

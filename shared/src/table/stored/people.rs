@@ -31,14 +31,17 @@ impl Written {
 }
 
 impl Transaction<'_> {
-    /// Sets the sessions of a member, of which one begins. The member's version stays: to sign in changes nothing that anybody edits.
+    /// Sets the sessions of a member, of which one begins, and when the member was last seen. The member's version stays: to sign in
+    /// changes nothing that anybody edits.
     /// A session that ends, or another one that begins meanwhile, is a condition that does not hold.
     pub fn sessions(&mut self, before: &Member, after: &Member) -> Result<(), Problem> {
         let key = TenantKeys(before.tenant).member(before.user);
         let [old, mut new] = [encode(&key, None, before)?, encode(&key, None, after)?];
         let same = Condition::new("authority = :authority").with(":authority", before.authority)?;
         let new_sessions = new.remove("sessions").ok_or(Malformed("member with a session"))?;
-        self.update(&key, None, vec![("sessions", new_sessions)], Vec::new(), same.and_sessions(&old, &new))
+        let seen = new.remove("last_seen").map(|at| ("last_seen", at));
+        let new_values = [("sessions", new_sessions)].into_iter().chain(seen).collect();
+        self.update(&key, None, new_values, Vec::new(), same.and_sessions(&old, &new))
     }
 
     /// Adds a person who is new. If another request has added them meanwhile, that is a condition that does not hold.

@@ -3,12 +3,16 @@
 use domain::job::Format;
 use serde_json::Value;
 
+use super::cells::unguarded;
+use super::without_mark;
+
 /// The line that stands for one that was taken out: it fails.
 const NOBODY: &str = "{}";
 
 /// The lines with an empty one in the place of each that `names` a person, or `None` if there is no such line. There are as many as
 /// before, because the job of the import counts them.
 pub fn without(format: Format, text: &str, names: &dyn Fn(&str) -> bool) -> Option<String> {
+    let text = without_mark(text);
     match format {
         Format::Jsonl => {
             let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
@@ -23,13 +27,12 @@ pub fn without(format: Format, text: &str, names: &dyn Fn(&str) -> bool) -> Opti
 }
 
 fn rows_without(text: &str, names: &dyn Fn(&str) -> bool) -> Option<String> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
     let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
     let mut is_any = false;
     // The text was read once before, when the part was taken: each row is sound.
     for row in reader.records().flatten() {
-        let is_theirs = row.iter().any(names);
+        let is_theirs = row.iter().map(unguarded).any(names);
         is_any |= is_theirs;
         let cell = |cell| if is_theirs { "" } else { cell };
         writer.write_record(row.iter().map(cell)).ok()?;
@@ -64,7 +67,7 @@ mod tests {
             (Format::Csv, "email\nben@x.example\nann@x.example\nc@x.example\n"),
             (
                 Format::Jsonl,
-                "{\"email\":\"ben@x.example\"}\n\n{\"email\":\"ann@X.example\",\"name\":\"Ann\"}\n{\"email\":\"c@x.example\"}\n",
+                "\u{feff}{\"email\":\"ben@x.example\"}\n\n{\"email\":\"ann@X.example\",\"name\":\"Ann\"}\n{\"email\":\"c@x.example\"}\n",
             ),
         ] {
             let left = without(format, text, &names).unwrap();
@@ -76,5 +79,8 @@ mod tests {
             assert_eq!(without(format, &left, &names), None);
         }
         assert!(without(Format::Jsonl, "ann@x.example\n", &names).is_some_and(|left| left == "{}\n"));
+        let with_plus = |text: &str| text == "+ann@x.example";
+        let left = without(Format::Csv, "email\n'+ann@x.example\n", &with_plus);
+        assert!(left.is_some_and(|left| !left.contains("ann")));
     }
 }
