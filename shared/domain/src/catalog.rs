@@ -171,6 +171,12 @@ impl Catalog {
         self.policies.iter().filter(|(id, _)| **id != without).map(|(_, bytes)| bytes).sum()
     }
 
+    /// How many bytes the texts of the tenant's own roles and of its policies in force have together.
+    pub fn bytes(&self) -> usize {
+        let own = self.roles.values().filter(|role| !role.is_built_in());
+        own.map(Role::text).sum::<usize>() + self.policies.values().sum::<usize>()
+    }
+
     /// The role of a new member, if the request names none.
     pub fn default_role(&self) -> RoleId {
         self.roles.values().find(|role| role.default && !role.retiring).map_or(role::USER, |role| role.id)

@@ -14,8 +14,11 @@ use crate::log::{self, Level};
 use crate::table::key::{Key, TenantKeys};
 use crate::table::{Table, decode};
 
-/// A function keeps the rules of at most so many tenants. With one more it drops all of them, and reads each again when needed.
+/// A function keeps the rules of at most so many tenants. With one more it drops all others, and reads each again when needed.
 const MAX_KNOWN: usize = 256;
+
+/// A function keeps rules with at most so many bytes of text, or those of one tenant. In memory they take several times as much.
+const MAX_KNOWN_BYTES: usize = 8 * 1024 * 1024;
 
 /// A function keeps at most so many groups and labels. With more it drops all of them, and reads each again when needed.
 const MAX_KNOWN_NAMES: usize = 20_000;
@@ -45,12 +48,18 @@ impl KnownRules {
                 &|| json!({ "request_id": asked.request, "tenant": tenant.id.number(), "policy": policy, "cause": why }),
             );
         }
+        self.keep(tenant.id, rules.clone());
+        Ok(rules)
+    }
+
+    fn keep(&self, tenant: TenantId, rules: Arc<Rules>) {
         let mut known = lock(&self.0);
-        if known.len() >= MAX_KNOWN {
+        known.remove(&tenant);
+        let bytes = known.values().map(|it| it.bytes()).sum::<usize>() + rules.bytes();
+        if known.len() >= MAX_KNOWN || bytes > MAX_KNOWN_BYTES {
             known.clear();
         }
-        known.insert(tenant.id, rules.clone());
-        Ok(rules)
+        known.insert(tenant, rules);
     }
 }
 
@@ -149,5 +158,40 @@ impl FreshNumbers {
         let mut left = lock(&self.0);
         let left = left.entry(KIND).or_default();
         left.split_off(left.len().saturating_sub(most)).into_iter().rev().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::Entry;
+    use domain::id::PolicyId;
+
+    use super::*;
+
+    /// Rules with so many bytes of text.
+    fn rules(version: u64, bytes: usize) -> Arc<Rules> {
+        let policy = domain::Policy { id: PolicyId::LAST, compiled: " ".repeat(bytes) };
+        Arc::new(Rules::new(version, [Entry::Policy(policy)]))
+    }
+
+    #[test]
+    fn a_function_keeps_rules_up_to_a_number_of_tenants_and_bytes() {
+        let tenant = |number: usize| TenantId::try_from(number as i64).unwrap();
+        let kept = |known: &KnownRules| lock(&known.0).len();
+        let known = KnownRules::default();
+        for number in 1..=MAX_KNOWN {
+            known.keep(tenant(number), rules(1, 10));
+        }
+        known.keep(tenant(1), rules(2, 10));
+        assert_eq!(kept(&known), MAX_KNOWN, "new rules take the place of old ones");
+        known.keep(tenant(MAX_KNOWN + 1), rules(1, 10));
+        assert_eq!(kept(&known), 1);
+
+        known.keep(tenant(1), rules(1, MAX_KNOWN_BYTES - 10));
+        assert_eq!(kept(&known), 2);
+        known.keep(tenant(2), rules(1, 1));
+        assert_eq!(kept(&known), 1);
+        known.keep(tenant(3), rules(1, MAX_KNOWN_BYTES + 1));
+        assert_eq!(kept(&known), 1, "those of one tenant are kept, however many");
     }
 }

@@ -139,7 +139,7 @@ impl Record for Role {
 
 impl Role {
     /// The bytes of everything that its authors wrote.
-    fn text(&self) -> usize {
+    pub(crate) fn text(&self) -> usize {
         let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let of_permissions = self.permissions.iter().map(|it| it.name.len() + length(&it.description));
         let of_metadata = self.metadata.iter().map(|(key, value)| key.len() + value.len());
