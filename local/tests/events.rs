@@ -311,11 +311,14 @@ async fn emulate(
 
 /// An address to listen on, each time another. Its port is below the ports of outgoing connections (from 32768 on Linux): one of
 /// those could be taken before the emulator listens on it.
+///
+/// It is free if nobody answers there. A listener that tried it would be inherited by each process that the other lane starts at
+/// that moment, until that process has become another program: it would take the first call, and reset it.
 fn free_address() -> String {
     static NEXT: AtomicU16 = AtomicU16::new(20_000);
     loop {
         let address = format!("127.0.0.1:{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        if std::net::TcpListener::bind(&address).is_ok() {
+        if std::net::TcpStream::connect(&address).is_err() {
             return address;
         }
     }
