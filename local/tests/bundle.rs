@@ -9,6 +9,7 @@ use local::routes::Router;
 use local::template::{Kind, find_root};
 use local::{Template, functions};
 use serde_json::{Value, json};
+use shared::gate::outbox::ATTEMPTS;
 
 /// The cases of a function whose callers show a credential, and the possible statuses of their answers. Other functions need only
 /// the first case.
@@ -205,6 +206,17 @@ fn a_route_has_the_mandatory_refusals() {
         let routes = template.function(name).unwrap().routes.iter().map(|it| format!("{} {}", it.method, it.path));
         routes.flat_map(lacks).collect::<Vec<_>>()
     });
+}
+
+/// What the queue has dropped, nobody can deliver again.
+#[test]
+fn a_change_is_given_up_before_its_queue_drops_it() {
+    let text = fs::read_to_string(find_root().unwrap().join("template.yaml")).unwrap();
+    let yaml: serde_norway::Value = serde_norway::from_str(&text).unwrap();
+    let most = &yaml["Resources"]["WebhookQueue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"];
+    let most = usize::try_from(most.as_u64().unwrap()).unwrap();
+    // A function that dies takes a few without an attempt.
+    assert!(ATTEMPTS + 25 <= most, "{ATTEMPTS} attempts, and it drops a change after {most}");
 }
 
 /// The first two columns of the table *Endpoints*. Public functions stand below the table.

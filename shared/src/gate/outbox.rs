@@ -23,6 +23,11 @@ const OVER_AFTER: i64 = 2 * 24 * 60 * 60;
 /// How often the time of the last failure is written, in seconds: once an hour.
 const NOTED_EVERY: i64 = 60 * 60;
 
+/// After how many attempts a change is given up, at the latest. The queue drops what it hands out more often than its
+/// `maxReceiveCount` says, and nobody could deliver that again. `local/tests/bundle.rs` compares the two. With the pauses of the
+/// template, 24 hours have about 90.
+pub const ATTEMPTS: usize = 150;
+
 /// How long a change can be delivered again that could not be delivered, in seconds: 30 days.
 const KEPT_FOR: i64 = 30 * 24 * 60 * 60;
 

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::OnceLock;
 
 use domain::id::TenantId;
-use domain::{Problem, Webhook};
+use domain::{Event, Problem, Webhook};
 use futures_util::future::join_all;
 use lambda_http::http::{Request, header};
 use serde_json::{Value, json};
@@ -52,6 +52,20 @@ fn message(delivery: &Delivery, cause: &str) -> Message {
         id: format!("{}-{}{asked}", delivery.webhook, delivery.id),
         body: json!(delivery).to_string(),
     }
+}
+
+/// The entry of a change on the bus.
+fn entry(work: &Work, change: &Event) -> Published {
+    let kind = cloudevent::kind(change);
+    let published = Published::new(cloudevent::of(change, &kind), kind, change.at.seconds());
+    if published.is_shortened {
+        log::line(
+            Level::Warn,
+            "a change is too large for the bus, and is there without its values",
+            &|| json!({ "request_id": work.request_id, "tenant": change.tenant, "event": change.hash() }),
+        );
+    }
+    published
 }
 
 /// A message that the queue has handed out.
@@ -110,11 +124,8 @@ impl App {
             }
             // The bus comes first: as long as it fails, nothing is sent to receivers again and again.
             if let Some(bus) = kept(&BUS, Bus::from_env)? {
-                let published = changes.iter().map(|change| {
-                    let kind = cloudevent::kind(change);
-                    Published { detail: cloudevent::of(change, &kind).to_string(), kind, at: change.at.seconds() }
-                });
-                bus.publish(&published.collect::<Vec<_>>()).await?;
+                let published: Vec<_> = changes.iter().map(|change| entry(work, change)).collect();
+                bus.publish(&published).await?;
             }
             let queue = kept(&QUEUE, Queue::from_env)?;
             queue.send(&messages).await?;
@@ -224,13 +235,15 @@ impl Courier<'_> {
         let (why, is_gone) = why;
         self.log(received, "a delivery has failed", &why);
         addressed.failed(self.asked, is_gone).await?;
+        let now = (self.asked.clock)();
+        let age = now.seconds() - sent;
+        let is_late = age >= TRIED_FOR || *attempt >= outbox::ATTEMPTS;
         // A test tells how it is now.
-        let is_late = sent + TRIED_FOR <= (self.asked.clock)().seconds() || delivery.asked == Some(Asking::Test);
-        if is_late || is_gone {
+        if is_late || is_gone || delivery.asked == Some(Asking::Test) {
             outbox::give_up(self.asked, delivery, &why).await?;
             return Ok((Outcome::Done, 0));
         }
-        let pause = pause(self.pauses, *attempt, addressed.fails_for((self.asked.clock)()));
+        let pause = pause(self.pauses, *attempt, addressed.fails_for(now), age);
         // Not all that failed together come again together.
         Ok((Outcome::Again, pause + fastrand::i64(0..=pause / 5)))
     }
@@ -266,14 +279,17 @@ impl Courier<'_> {
 
 /// How long the next attempt waits, in seconds. The queue counts an attempt, too, when a message only waited behind another one: so the
 /// pauses grow no faster than the webhook fails.
-fn pause(pauses: &[i64], attempt: usize, fails_for: i64) -> i64 {
+///
+/// A webhook that takes all other changes does not fail. So a change that it always refuses waits for a tenth of its own age, too.
+fn pause(pauses: &[i64], attempt: usize, fails_for: i64, age: i64) -> i64 {
     let mut total = 0;
     let passed = pauses.iter().take_while(|pause| {
         total += **pause;
         total <= fails_for
     });
     let step = passed.count().min(attempt.saturating_sub(1));
-    pauses.get(step).or(pauses.last()).copied().unwrap_or_default()
+    let longest = pauses.last().copied().unwrap_or_default();
+    pauses.get(step).copied().unwrap_or(longest).max(longest.min(age / 10))
 }
 
 #[cfg(test)]
@@ -282,7 +298,7 @@ mod tests {
 
     #[test]
     fn pauses_grow_with_the_attempts_and_no_faster_than_the_webhook_fails() {
-        let pause = |attempt, fails_for| pause(&[5, 30, 120], attempt, fails_for);
+        let pause = |attempt, fails_for| pause(&[5, 30, 120], attempt, fails_for, 40);
         // A message that fails each time.
         assert_eq!(
             [(1, 0), (2, 5), (3, 36), (4, 160), (9, 9_000)].map(|(at, of)| pause(at, of)),
@@ -292,6 +308,20 @@ mod tests {
         assert_eq!(pause(8, 0), 5);
         // A new one, while the webhook has failed for long.
         assert_eq!(pause(1, 9_000), 5);
-        assert_eq!(super::pause(&[], 3, 0), 0);
+        assert_eq!(super::pause(&[], 3, 0, 9_000), 0);
+    }
+
+    /// Other changes are delivered meanwhile, so the webhook does not fail.
+    #[test]
+    fn a_change_that_is_always_refused_waits_longer_and_longer() {
+        let pauses = [5_i64, 30, 120, 600, 1_800, 3_600, 7_200, 14_400];
+        assert_eq!([0, 59, 600, 80_000].map(|age| pause(&pauses, 9, 0, age)), [5, 5, 60, 8_000]);
+        assert_eq!(pause(&[1, 2], 9, 0, 80_000), 2, "no longer than the longest pause");
+        let (mut age, mut attempts) = (0, 0);
+        while age < TRIED_FOR {
+            attempts += 1;
+            age += pause(&pauses, attempts, 0, age);
+        }
+        assert!(attempts < outbox::ATTEMPTS, "{attempts}");
     }
 }

@@ -1,11 +1,12 @@
-//! What becomes of deliveries that fail: who waits for them, when a webhook is disabled for them, and how many come again at once.
+//! What becomes of deliveries that fail: who waits for them, when they are given up, when a webhook is disabled for them, and how
+//! many come again at once.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::domain::{Subject, Time, Webhook};
-use shared::gate::outbox::{Delivery, Failing, Undelivered};
+use shared::gate::outbox::{ATTEMPTS, Delivery, Failing, Undelivered};
 use shared::id::{TenantId, WebhookId};
 use shared::table::key::TenantKeys;
 use shared::table::{decode, encode};
@@ -43,6 +44,24 @@ async fn does(product: &Product, tenant: &NewTenant, (method, path): (&str, &str
 /// How many changes could not be delivered.
 async fn undelivered(product: &Product, tenant: TenantId) -> usize {
     product.store.query(&TenantKeys(tenant).all_undelivered(FIRST)).await.unwrap().len()
+}
+
+/// Changes the first webhook of a tenant behind the product's back.
+async fn set(product: &Product, tenant: TenantId, change: impl FnOnce(&mut Webhook)) {
+    let key = TenantKeys(tenant).webhook(FIRST);
+    let mut webhook: Webhook = decode(product.store.get(&key).await.unwrap().unwrap()).unwrap();
+    change(&mut webhook);
+    product.store.put(encode(&key, None, &webhook).unwrap()).await.unwrap();
+}
+
+/// Makes the first webhook of a tenant an old one: deliveries to it began to fail so many days ago, and the last one so many days ago.
+async fn has_failed(product: &Product, tenant: TenantId, (since, last): (i64, i64)) -> Time {
+    let now = shared::now();
+    let long_ago = Time::from_millis(now.millis() - 60 * DAY * 1_000);
+    set(product, tenant, |webhook| webhook.status_since = long_ago).await;
+    let failing = json!({ "since": now.seconds() - since * DAY, "failed_at": now.seconds() - last * DAY });
+    product.store.put(encode(&TenantKeys(tenant).failing(FIRST), None, &failing).unwrap()).await.unwrap();
+    now
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,20 +106,87 @@ async fn an_outage_of_long_ago_does_not_disable_a_quiet_webhook() {
     let tenant = product.new_tenant("quiet", 2).await;
     let receiver = Receiver::start(Manner::Redirect("http://127.0.0.1:9/".to_owned())).await;
     let path = hears_of(&product, &tenant, "group", &receiver).await;
-    // Its last delivery failed 20 days ago.
-    let (keys, now) = (TenantKeys(tenant.id), shared::now());
-    let webhook: Webhook = decode(product.store.get(&keys.webhook(FIRST)).await.unwrap().unwrap()).unwrap();
-    let webhook = Webhook { status_since: Time::from_millis(now.millis() - 60 * DAY * 1_000), ..webhook };
-    product.store.put(encode(&keys.webhook(FIRST), None, &webhook).unwrap()).await.unwrap();
-    let failing = json!({ "since": now.seconds() - 30 * DAY, "failed_at": now.seconds() - 20 * DAY });
-    product.store.put(encode(&keys.failing(FIRST), None, &failing).unwrap()).await.unwrap();
+    let now = has_failed(&product, tenant.id, (30, 20)).await;
     does(&product, &tenant, ("POST", "/v1/groups"), json!({ "name": "one" }), 201).await;
     comes(async || {
-        let failing = product.store.get(&keys.failing(FIRST)).await.unwrap().unwrap();
+        let failing = product.store.get(&TenantKeys(tenant.id).failing(FIRST)).await.unwrap().unwrap();
         decode::<Failing>(failing).unwrap().since >= Some(now.seconds())
     })
     .await;
     assert_eq!(does(&product, &tenant, ("GET", &path), Value::Null, 200).await["status"], "enabled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_webhook_and_the_record_tell_why_one_was_disabled() {
+    let product = Product::start().await;
+    let tenant = product.new_tenant("silent", 2).await;
+    let receiver = Receiver::start(Manner::Redirect("http://127.0.0.1:9/".to_owned())).await;
+    let other = Receiver::start(Manner::Good).await;
+    let path = hears_of(&product, &tenant, "group", &receiver).await;
+    hears_of(&product, &tenant, "webhook", &other).await;
+    has_failed(&product, tenant.id, (6, 1)).await;
+    does(&product, &tenant, ("POST", "/v1/groups"), json!({ "name": "one" }), 201).await;
+    let heard = || {
+        let events = other.received().into_iter().map(|it| serde_json::from_str::<Value>(&it.body).unwrap());
+        events.filter(|event| event["type"] == "rolecall.webhook.updated").collect::<Vec<_>>()
+    };
+    eventually(|| !heard().is_empty()).await;
+    let event = heard().remove(0);
+    assert_eq!(event["subject"], path.replace("/v1/webhooks/", "webhook:"));
+    assert_eq!(event["data"]["actor"]["kind"], "product");
+    assert_eq!(event["data"]["actor"]["reason"], "nothing could be delivered for 5 days");
+    assert_eq!(event["data"]["changes"]["status"]["to"], "failed");
+    assert_eq!(does(&product, &tenant, ("GET", &path), Value::Null, 200).await["status"], "failed");
+    let record = format!("/v1/events?subject={}", event["subject"].as_str().unwrap());
+    let record = does(&product, &tenant, ("GET", &record), Value::Null, 200).await;
+    assert_eq!(record["data"][0], event["data"]);
+}
+
+/// That other changes are delivered meanwhile does not keep it in the queue, which would drop it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_is_always_refused_is_given_up_and_those_behind_it_are_delivered() {
+    let product = Product::start().await;
+    product.server.set_variable("WEBHOOK_PAUSES", "0");
+    product.kill("webhooks-deliver");
+    let tenant = product.new_tenant("refusing", 2).await;
+    let receiver = Receiver::start(Manner::Refuses(r#""to":"refused""#.to_owned())).await;
+    let path = hears_of(&product, &tenant, "group", &receiver).await;
+    let group = does(&product, &tenant, ("POST", "/v1/groups"), json!({ "name": "refused" }), 201).await;
+    let group = format!("/v1/groups/{}", group["id"].as_str().unwrap());
+    does(&product, &tenant, ("PATCH", &group), json!({ "name": "renamed" }), 200).await;
+    does(&product, &tenant, ("POST", "/v1/groups"), json!({ "name": "other" }), 201).await;
+    comes(async || undelivered(&product, tenant.id).await == 1).await;
+    delivered(&product).await;
+    assert_eq!(receiver.received().len(), 2);
+    assert!(receiver.failures.load(Ordering::Relaxed) <= ATTEMPTS);
+    receiver.behave();
+    does(&product, &tenant, ("POST", &format!("{path}/replay")), Value::Null, 202).await;
+    eventually(|| receiver.received().len() == 3).await;
+    assert!(receiver.received()[2].body.contains(r#""to":"refused""#));
+}
+
+/// A webhook may have been made on a laptop, and a name may lead elsewhere than when it was registered.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_delivery_goes_to_a_private_address() {
+    let product = Product::start().await;
+    let tenant = product.new_tenant("inward", 2).await;
+    let receiver = Receiver::start(Manner::Good).await;
+    hears_of(&product, &tenant, "group", &receiver).await;
+    product.server.set_variable("LOCAL_WEBHOOKS", "");
+    product.server.set_variable("WEBHOOK_PAUSES", "600");
+    product.kill("webhooks-deliver");
+    let url = receiver.url();
+    for (url, why) in [
+        (url.clone(), "not https"),
+        (url.replace("http://", "https://"), "a private address"),
+        (url.replace("http://127.0.0.1", "https://localhost"), "the name has no public address"),
+    ] {
+        set(&product, tenant.id, |webhook| webhook.url = url).await;
+        does(&product, &tenant, ("POST", "/v1/groups"), json!({ "name": why }), 201).await;
+        let is_refused = |line: &String| line.contains("a delivery has failed") && line.contains(why);
+        eventually(|| product.lines.lock().unwrap().iter().any(is_refused)).await;
+    }
+    assert!(receiver.received().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
