@@ -21,9 +21,12 @@ impl Draft {
 }
 
 /// `POST /v1/policies/dry-run`: says what a policy would refuse the members of the tenant, if it were in force now, and which of the last
-/// changes it would have refused. Nothing is written.
+/// changes it would have refused. Nothing is written, but for an event that tells of the look at the record, if the tenant has
+/// `record_reads`.
 ///
-/// Needs the role `owner`. Authors and changed records count as they are now; a change whose author is gone, or is the product, is not judged.
+/// Needs the role `owner`. A change is judged as its request was: whether its author, and whoever had to be allowed beside them (who acted
+/// as them, had approved it or made the API key), could act in the tenant at all, and then each thing that it did. They and changed
+/// records count as they are now; a change is not judged if one of them is gone, or if the product made it.
 async fn try_policy(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let (page, events) = users::in_tenant(call, &caller, call.parameters(), |query| {

@@ -117,6 +117,31 @@ async fn a_trial_says_what_the_policy_does() {
     assert_eq!(call(&product, &owner, "PATCH", path, Some(give)).await.status, 200);
 }
 
+/// Whoever may not act in the tenant at all is refused that, and an API key does nothing that its maker may not do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_judges_everybody_who_had_to_be_allowed() {
+    let product = Product::start().await;
+    let owner = product.access("acme", "owner@acme.example").await;
+    let admin = product.access("acme", "admin@acme.example").await;
+    let key = json!({ "name": "Labels", "roles": ["admin"] });
+    let made = call(&product, &admin, "POST", "/v1/api-keys", Some(key)).await;
+    assert_eq!(made.status, 201, "{}", made.json());
+    let key = made.json()["secret"].as_str().unwrap().to_owned();
+    let label = call(&product, &key, "POST", "/v1/labels", Some(json!({ "name": "Keyed" }))).await;
+    assert_eq!(label.status, 201, "{}", label.json());
+    for action in ["label:manage", "tenant:enter"] {
+        // The admin made the key. The last event is that of the label, and does not name them.
+        let text = format!("forbid (principal == Member::\"2\", action == Action::\"{action}\", resource);");
+        let body = Some(json!({ "text": text }));
+        let trial = call(&product, &owner, "POST", "/v1/policies/dry-run?events=1", body).await.json();
+        let past = &trial["past"];
+        assert_eq!((&past["read"], &past["judged"]), (&json!(1), &json!(1)), "{trial}");
+        assert_eq!(past["refused"][0]["event"]["subject"]["kind"], "label", "{trial}");
+        let refused = json!([{ "permission": action, "rule": "draft-0", "notices": [] }]);
+        assert_eq!(past["refused"][0]["refused"], refused, "{trial}");
+    }
+}
+
 /// Two policies that are harmless alone can shut the owners out together. The operator breaks the glass, on record.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_policy_locks_a_tenant_out_for_good() {
@@ -146,6 +171,23 @@ async fn no_policy_locks_a_tenant_out_for_good() {
     let author = events(&product, &path).await[1].author.clone();
     assert!(format!("{author:?}").contains("recovery"), "{author:?}");
     assert_eq!(product.server.invoke("bootstrap", &recover).await.unwrap()["disabled_policies"], 0);
+}
+
+/// A policy can keep the owners of a deleted tenant from signing in, to restore it. The operator breaks the glass there, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_policies_of_a_deleted_tenant_go_out_of_force() {
+    let product = Product::start().await;
+    let owner = product.access("acme", "owner@acme.example").await;
+    let body = json!({ "name": "Only owners give roles", "text": ONLY_OWNERS });
+    let made = call(&product, &owner, "POST", "/v1/policies", Some(body)).await;
+    assert_eq!(made.status, 201, "{}", made.json());
+    assert_eq!(call(&product, &owner, "DELETE", "/v1/tenant?confirm=acme", None).await.status, 200);
+
+    let recover = json!({ "recover": { "tenant": "acme", "disable_policies": true } });
+    let answer = product.server.invoke("bootstrap", &recover).await.unwrap();
+    assert_eq!(answer["disabled_policies"], 1, "{answer}");
+    assert_eq!(call(&product, &owner, "POST", "/v1/tenant/restore", None).await.status, 200);
+    assert_eq!(call(&product, &owner, "GET", &place(&made), None).await.json()["enabled"], false);
 }
 
 /// Who cannot sign in again takes nothing back once their session has ended.
@@ -180,6 +222,7 @@ async fn a_policy_leaves_its_author_the_way_in_which_they_have_signed_in() {
 /// The demo's freeze, put into force: what reads goes on, what changes is refused, and an owner goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_freeze_lasts_until_its_time() {
+    assert!(include_str!("../../../docs/policies.md").contains(FREEZE), "the demo and the page have the same text");
     let product = Product::start().await;
     let owner = product.access("globex", "owner@globex.example").await;
     let admin = product.access("globex", "user@acme.example").await;
@@ -193,7 +236,12 @@ async fn a_freeze_lasts_until_its_time() {
         assert_eq!(made.status, 201, "{}", made.json());
         let named = Some(json!({ "first_name": "Ann" }));
         assert_eq!(globex(&admin, "PATCH", "/v1/users/me", named.clone()).await.status, status, "{until}");
-        assert_eq!(globex(&admin, "GET", "/v1/users", None).await.status, 200);
+        let label = Some(json!({ "name": format!("Label {until}") }));
+        let made_label = globex(&admin, "POST", "/v1/labels", label).await.status;
+        assert_eq!(made_label, if status == 200 { 201 } else { status }, "{until}");
+        for path in ["/v1/users", "/v1/sessions", "/v1/policies", "/v1/events", "/v1/api-keys"] {
+            assert_eq!(globex(&admin, "GET", path, None).await.status, 200, "{path}");
+        }
         assert_eq!(globex(&owner, "PATCH", "/v1/users/me", named).await.status, 200);
         let path = place(&made);
         assert_eq!(globex(&owner, "DELETE", &path, None).await.status, 204);

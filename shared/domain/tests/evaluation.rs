@@ -640,8 +640,8 @@ fn what_functions_cannot_read_is_refused_when_it_is_written() {
     let chain =
         |links: usize| format!("forbid (principal, action, resource) when {{ {}true }};", "true && ".repeat(links));
     assert!(check_text(&chain(60)).is_ok());
-    assert_eq!(check_text(&chain(61)), Err(Refused::TooDeep));
-    assert_eq!(check_text(&chain(1200)), Err(Refused::TooDeep));
+    assert!(matches!(check_text(&chain(61)), Err(Refused::TooDeep(_))));
+    assert!(matches!(check_text(&chain(1200)), Err(Refused::TooDeep(_))));
     // Flat, and short enough as a text.
     let sets =
         |count| format!("forbid (principal, action, resource) when {{ [{}1].isEmpty() }};", "1+1,".repeat(count));

@@ -1,17 +1,20 @@
 //! Cedar text: checks a tenant's policies, and compiles them for functions.
 
 mod decidable;
+mod place;
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
 use std::thread;
 
-use cedar_policy::{Effect, Policy, PolicySet, Schema, ValidationMode, Validator};
+use cedar_policy::{Effect, Policy, PolicySet, Schema, ValidationMode, ValidationWarning, Validator};
 use domain::own_policy::MAX_TEXT;
 use domain::policy::format;
-use miette::Diagnostic;
 use serde_json::Value;
+
+pub use place::Place;
+use place::{code, placed};
 
 /// The most bytes of its compiled form. The form and the text are in one item of the table, which can hold 400 KB.
 pub const MAX_COMPILED_BYTES: usize = 64 * 1024;
@@ -24,17 +27,24 @@ const MAX_DEPTH: usize = 125;
 /// The types of policies, ours and the tenants'.
 pub const SCHEMA: &str = include_str!("../../domain/policies/schema.cedarschema");
 
-/// Why a tenant's policy text is refused. [`fmt::Display`] says it to the author, with the line and the column if there is one place.
+/// What is said beside Cedar's own words, if it gives no advice.
+const OF_SYNTAX: &str = "write each statement as `forbid (principal, action, resource) when { … } unless { … };`";
+const OF_SCHEMA: &str = "use the names and the types of the schema of policies, `schema.cedarschema`";
+const OF_SCOPE: &str = "name a principal, an action and a resource that go together, and a condition that can be true";
+const OF_LETTERS: &str = "use letters that look like no others";
+
+/// Why a tenant's policy text is refused. [`fmt::Display`] says it to the author, with the line and the column if there is one place, and
+/// what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
     TooLong,
-    TooDeep,
+    TooDeep(Place),
     /// It is no Cedar text; the parser's words.
     Syntax(String),
-    Template,
-    Permit,
+    Template(Place),
+    Permit(Place),
     /// A function of an extension, which our evaluation does not have.
-    Unsupported(String),
+    Unsupported(Place),
     /// It does not fit [`SCHEMA`]; the validator's words.
     Invalid(String),
     /// No statement, or one that no request can meet.
@@ -49,26 +59,29 @@ impl fmt::Display for Refused {
             Refused::TooLong => {
                 write!(f, "it has more than {MAX_TEXT} bytes, or more than {MAX_COMPILED_BYTES} when compiled")
             }
-            Refused::TooDeep => write!(
+            Refused::TooDeep(place) => write!(
                 f,
-                "its brackets, conditionals and operators nest too deep (brackets and conditionals: {MAX_POLICY_DEPTH} \
-                 levels); split it into several policies"
+                "{place}its brackets, conditionals and operators nest too deep (brackets and conditionals: \
+                 {MAX_POLICY_DEPTH} levels); split it into several policies"
             ),
             Refused::Syntax(why) | Refused::Invalid(why) | Refused::NeverApplies(why) | Refused::Undecidable(why) => {
                 f.write_str(why)
             }
-            Refused::Template => write!(
+            Refused::Template(place) => write!(
                 f,
-                "it is a template; write the entity itself, such as `Group::\"3\"`, in place of `?principal` and `?resource`"
+                "{place}it is a template; write the entity itself, such as `Group::\"3\"`, in place of `?principal` \
+                 and `?resource`"
             ),
-            Refused::Permit => write!(
+            Refused::Permit(place) => write!(
                 f,
-                "it permits, and a tenant's policy can only forbid; write `forbid (…) unless {{ … }};` in place of \
-                 `permit (…) when {{ … }};`"
+                "{place}it permits, and a tenant's policy can only forbid; write `forbid (…) unless {{ … }};` in place \
+                 of `permit (…) when {{ … }};`"
             ),
-            Refused::Unsupported(_) => {
-                write!(f, "functions of extensions, such as `ip`, `decimal` and `datetime`, are not known here")
-            }
+            Refused::Unsupported(place) => write!(
+                f,
+                "{place}functions of extensions, such as `ip`, `decimal` and `datetime`, are not known here; compare \
+                 texts and whole numbers, and times with `context.now`"
+            ),
         }
     }
 }
@@ -89,26 +102,38 @@ fn checked(text: &str) -> Result<(PolicySet, String), Refused> {
     if text.len() > MAX_TEXT {
         return Err(Refused::TooLong);
     }
-    // Brackets nest. Conditionals nest without brackets.
-    let code = code(text);
+    if let Some(offset) = too_deep(&code(text)) {
+        return Err(Refused::TooDeep(Place::of(text, offset)));
+    }
+    let set = parse(text)?;
+    let permits = set.policies().filter(|policy| policy.effect() == Effect::Permit);
+    if let Some(offset) = permits.map(start).min() {
+        return Err(Refused::Permit(Place::of(text, offset)));
+    }
+    let compiled = compiled(text, &set)?;
+    if compiled.len() > MAX_COMPILED_BYTES { Err(Refused::TooLong) } else { Ok((set, compiled)) }
+}
+
+/// Where brackets nest too deep, or conditionals, which nest without brackets: in bytes.
+fn too_deep(code: &str) -> Option<usize> {
     let (mut depth, mut deepest) = (0_usize, 0);
-    for byte in code.bytes() {
+    for (offset, byte) in code.bytes().enumerate() {
         match byte {
             b'(' | b'[' | b'{' => depth += 1,
             b')' | b']' | b'}' => depth = depth.saturating_sub(1),
             _ => {}
         }
+        if depth > MAX_POLICY_DEPTH {
+            return Some(offset);
+        }
         deepest = deepest.max(depth);
     }
-    if deepest + code.matches("then").count() > MAX_POLICY_DEPTH {
-        return Err(Refused::TooDeep);
-    }
-    let set = parse(text)?;
-    if set.policies().any(|policy| policy.effect() == Effect::Permit) {
-        return Err(Refused::Permit);
-    }
-    let compiled = compiled(&set)?;
-    if compiled.len() > MAX_COMPILED_BYTES { Err(Refused::TooLong) } else { Ok((set, compiled)) }
+    code.match_indices("then").nth(MAX_POLICY_DEPTH - deepest).map(|(offset, _)| offset)
+}
+
+/// Where a statement begins, in bytes.
+fn start(policy: &Policy) -> usize {
+    policy.as_ref().loc().map_or(0, |loc| loc.start())
 }
 
 /// Checks and compiles a policy that a tenant is to have: as [`check_text`]; it fits [`SCHEMA`], asks for nothing that a decision does not
@@ -128,13 +153,16 @@ pub fn admit(text: &str) -> Result<String, Refused> {
     }
     let valid = VALIDATOR.validate(&set, ValidationMode::Strict);
     if let Some(error) = valid.validation_errors().next() {
-        return Err(Refused::Invalid(placed(text, error)));
+        return Err(Refused::Invalid(placed(text, error, OF_SCHEMA)));
     }
     if let Some(warning) = valid.validation_warnings().next() {
-        return Err(Refused::NeverApplies(placed(text, warning)));
+        let is_of_scope =
+            matches!(warning, ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_));
+        let advice = if is_of_scope { OF_SCOPE } else { OF_LETTERS };
+        return Err(Refused::NeverApplies(placed(text, warning, advice)));
     }
     match decidable::first_fault(&set) {
-        Some((start, why)) => Err(Refused::Undecidable(format!("{}{why}", place(text, start)))),
+        Some((start, why)) => Err(Refused::Undecidable(format!("{}{why}", Place::of(text, start)))),
         None => Ok(compiled),
     }
 }
@@ -144,26 +172,6 @@ static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| {
     Validator::new(schema)
 });
 
-/// What Cedar says, behind the line and the column of which it says it.
-fn placed(text: &str, said: &(impl Diagnostic + ?Sized)) -> String {
-    let what = said.to_string();
-    // Cedar numbers the statements of a text; the place says more.
-    let what =
-        what.strip_prefix("for policy `").and_then(|rest| rest.split_once("`, ")).map_or(&*what, |(_, rest)| rest);
-    let help = said.help().map(|help| format!(" ({help})")).unwrap_or_default();
-    let offset = said.labels().and_then(|mut labels| labels.next()).map(|label| label.offset());
-    let place = offset.map(|offset| place(text, offset)).unwrap_or_default();
-    format!("{place}{what}{help}")
-}
-
-/// The line and the column of a byte, as they stand before what is said of it.
-fn place(text: &str, offset: usize) -> String {
-    let Some(before) = text.get(..offset) else { return String::new() };
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    format!("line {line}, column {column}: ")
-}
-
 /// Compiles any policy text.
 ///
 /// # Errors
@@ -172,35 +180,45 @@ fn place(text: &str, offset: usize) -> String {
 /// # Panics
 /// The process can have no further thread.
 pub fn compile(text: &str) -> Result<String, Refused> {
-    compiled(&parse(text)?)
+    compiled(text, &parse(text)?)
 }
 
 fn parse(text: &str) -> Result<PolicySet, Refused> {
-    let set = PolicySet::from_str(text).map_err(|why| Refused::Syntax(placed(text, &why)))?;
-    if set.templates().next().is_some() { Err(Refused::Template) } else { Ok(set) }
+    let set = PolicySet::from_str(text).map_err(|why| Refused::Syntax(placed(text, &why, OF_SYNTAX)))?;
+    let templates = set.templates().map(|template| template.as_ref().loc().map_or(0, |loc| loc.start()));
+    match templates.min() {
+        Some(offset) => Err(Refused::Template(Place::of(text, offset))),
+        None => Ok(set),
+    }
 }
 
-fn compiled(set: &PolicySet) -> Result<String, Refused> {
+fn compiled(text: &str, set: &PolicySet) -> Result<String, Refused> {
     // Cedar makes JSON of `1 + 1 + 1` by recursion. This stack holds the longest text of that kind, in a debug build.
     let large = thread::Builder::new().stack_size(16 * 1024 * MAX_TEXT);
-    let compiled = thread::scope(|scope| large.spawn_scoped(scope, || on_a_large_stack(set)).map(|it| it.join()));
+    let compiled = thread::scope(|scope| large.spawn_scoped(scope, || on_a_large_stack(text, set)).map(|it| it.join()));
     // INVARIANT: Cedar does not panic.
     compiled.expect("a thread").expect("JSON of a policy")
 }
 
-fn on_a_large_stack(set: &PolicySet) -> Result<String, Refused> {
+fn on_a_large_stack(text: &str, set: &PolicySet) -> Result<String, Refused> {
     // Cedar numbers them as they stand in the text: policy0, policy1 and so on.
     let mut policies: Vec<_> = set.policies().collect();
     policies.sort_by_key(|it| (it.id().to_string().len(), it.id().to_string()));
-    let json = |it: &Policy| it.to_json().map_err(|why| Refused::Unsupported(why.to_string()));
-    let policies = policies.into_iter().map(json).collect::<Result<Vec<_>, _>>()?;
-    let lines: Vec<String> = policies.iter().map(Value::to_string).collect();
-    let stored = format!("{{\"version\":{},\"policies\":[\n{}\n]}}", format::VERSION, lines.join(",\n"));
-    match format::read(&stored) {
-        Ok(_) => Ok(stored),
-        Err(_) if policies.iter().any(|it| depth(it) > MAX_DEPTH) => Err(Refused::TooDeep),
-        Err(why) => Err(Refused::Unsupported(why.to_string())),
+    let stored =
+        |lines: &[String]| format!("{{\"version\":{},\"policies\":[\n{}\n]}}", format::VERSION, lines.join(",\n"));
+    let mut lines = Vec::new();
+    for policy in policies {
+        let place = Place::of(text, start(policy));
+        let json = policy.to_json().map_err(|_| Refused::Unsupported(place))?;
+        let line = [json.to_string()];
+        // One after the other, to know which of them cannot be read.
+        match format::read(&stored(&line)) {
+            Ok(_) => lines.extend(line),
+            Err(_) if depth(&json) > MAX_DEPTH => return Err(Refused::TooDeep(place)),
+            Err(_) => return Err(Refused::Unsupported(place)),
+        }
     }
+    Ok(stored(&lines))
 }
 
 fn depth(value: &Value) -> usize {
@@ -211,24 +229,58 @@ fn depth(value: &Value) -> usize {
     }
 }
 
-/// The text without its strings and comments, as Cedar's lexer finds them: a bracket in a string or a comment does not count.
-fn code(text: &str) -> String {
-    let mut code = String::new();
-    let mut chars = text.chars().peekable();
-    while let Some(char) = chars.next() {
-        match char {
-            '"' => {
-                while let Some(quoted) = chars.next() {
-                    match quoted {
-                        '\\' => drop(chars.next()),
-                        '"' => break,
-                        _ => {}
-                    }
-                }
-            }
-            '/' if chars.peek() == Some(&'/') => while chars.next_if(|it| !matches!(it, '\n' | '\r')).is_some() {},
-            _ => code.push(char),
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of a text when a tenant is to have it.
+    fn said(text: &str) -> String {
+        admit(text).expect_err(text).to_string()
     }
-    code
+
+    const FIRST: &str = "forbid (principal, action, resource)\nwhen { context.now.hour > 7 };\n";
+
+    #[test]
+    fn each_refusal_says_where_and_what_to_write() {
+        let is_placed = |text: &str, place: &str, advice: &str| {
+            let said = said(text);
+            assert!(said.starts_with(&format!("{place}: ")), "{text}: {said}");
+            assert!(said.contains(advice), "{text}: {said}");
+        };
+        let after = |second: &str| format!("{FIRST}  {second}");
+        is_placed(&after("permit (principal, action, resource);"), "line 3, column 3", "write `forbid (…) unless");
+        is_placed(
+            &after("forbid (principal == ?principal, action, resource);"),
+            "line 3, column 3",
+            "write the entity itself",
+        );
+        let extension = after("forbid (principal, action, resource) when { ip(\"::1\").isLoopback() };");
+        is_placed(&extension, "line 3, column 3", "texts and whole numbers");
+        let operators = format!("forbid (principal, action, resource) when {{ {}true }};", "true && ".repeat(61));
+        is_placed(&after(&operators), "line 3, column 3", "split it into several policies");
+        let scope = "forbid (principal, action, resource) when { ";
+        let (nested, column) = (format!("{scope}{}", "(".repeat(40)), scope.len() + MAX_POLICY_DEPTH);
+        is_placed(&nested, &format!("line 1, column {column}"), "split it into several policies");
+        let conditionals = format!("{scope}\n{}true }};", "if true then true else ".repeat(40));
+        // The condition's own bracket is a level.
+        let column = "if true then true else ".len() * (MAX_POLICY_DEPTH - 1) + "if true ".len() + 1;
+        is_placed(&conditionals, &format!("line 2, column {column}"), "split it into several policies");
+
+        is_placed(&after("forbid (principal, action, resource) when { 1 < };"), "line 3, column 51", OF_SYNTAX);
+        is_placed(&after("forbid (principal, action, resource) when { false };"), "line 3, column 3", OF_SCOPE);
+        let typed = after("forbid (principal, action == Action::\"member:read\", resource) when { principal.rank };");
+        is_placed(&typed, "line 3, column 72", OF_SCHEMA);
+        let odd = after("forbid (principal, action, resource) when { principal.roles.contains(\"p\u{430}y\") };");
+        let said = said(&odd);
+        assert!(said.starts_with("line 3, column ") && said.ends_with(OF_LETTERS), "{said}");
+    }
+
+    /// What Cedar itself advises is not said twice.
+    #[test]
+    fn the_advice_of_the_parser_stays() {
+        let said = said("forbid (principal, action == Action::\"member:red\", resource);");
+        assert!(said.contains("(did you mean `Action::\"member:read\"`?)") && !said.contains(OF_SCHEMA), "{said}");
+        let said = self::said("forbid (principal, action, resource) when { principal.rank == \"a\" };");
+        assert!(!said.contains("policy0"), "{said}");
+    }
 }

@@ -1,16 +1,17 @@
 //! Policies of a tenant's own: to see them, to try a draft, and to take all out of force.
 
-use std::collections::HashMap;
+mod past;
+
+use std::time::Instant;
 
 use domain::draft::{Draft, Refusal};
-use domain::event::Author;
-use domain::id::{GroupId, KeyId, RoleId, UserId};
+use domain::job::EventFilters;
 use domain::policy::eval::Entity;
 use domain::policy::{self, Action, Around, Policies};
 use domain::problem::{Fault, Wrong};
-use domain::{ApiKey, Event, Group, Member, OwnPolicy, OwnPolicyEdit, Policy, Problem, Record, Role};
-use serde_json::Value;
+use domain::{Event, Member, OwnPolicy, OwnPolicyEdit, Policy, Problem};
 
+use super::events::{newest, note_look};
 use super::facts::{Facts, Unseen};
 use super::list::{Page, Shown, opened, sort_key};
 use super::{Asked, Caller, Plan, Reading, Reads, Who};
@@ -64,7 +65,8 @@ pub struct Trial<'a> {
 pub type TrialFn<'t> = dyn Fn(&Trial) -> Answer + Send + Sync + 't;
 
 /// Answers with what a draft would refuse a page of the tenant's members, in the order of their numbers; and with what it would have
-/// refused of the last `events` changes of the tenant. `compiled` is the draft's text, compiled.
+/// refused of the last `events` changes of the tenant: a look at the record, which is on record if the tenant says so. `compiled` is the
+/// draft's text, compiled.
 ///
 /// # Errors
 /// As those of [`read`](super::read).
@@ -75,6 +77,7 @@ pub async fn try_out(
     page: &Page,
     answer: &TrialFn<'_>,
 ) -> Result<Answer, Problem> {
+    let started = Instant::now();
     let reads = Reads::none().unshown().and_sign_in(caller);
     let facts = Facts::read(asked, &Who::Caller(caller), &reads, None).await?;
     facts.may_do(&Action::ManagePolicies)?;
@@ -96,65 +99,14 @@ pub async fn try_out(
     });
     let users = tried.filter(|tried| !tried.refused.is_empty()).collect();
     let next_cursor = next.map(|place| cursors.seal(&place)).transpose()?;
-    let events = super::events::newest(asked, caller.keys(), facts.now(), events).await?;
-    let past = past(asked, &facts, &draft, &events).await?;
+    let is_look = events > 0;
+    let events = newest(asked, caller.keys(), facts.now(), events).await?;
+    if is_look {
+        note_look(asked, &facts, started, ("dry-run", &EventFilters::default())).await?;
+    }
+    let past = past::judge(asked, &facts, &draft, &events).await?;
     let shuts_out = facts.shut_out_by(&Policy { id: domain::id::PolicyId::LAST, compiled: compiled.to_owned() });
     Ok(answer(&Trial { tenant: facts.tenant(), past, users, next_cursor, shuts_out: shuts_out.is_some() }))
-}
-
-/// Judges past changes by a draft. Authors and changed records count as they are now; what is gone is not judged.
-async fn past<'e>(asked: &Asked<'_>, facts: &Facts, draft: &Draft, events: &'e [Event]) -> Result<Pasts<'e>, Problem> {
-    let (keys, tenant) = (facts.keys, facts.tenant().id);
-    let author_key = |event: &Event| match &event.author {
-        Author::Member(user) => Some(keys.member(*user)),
-        Author::Key(id) => KeyId::from_uuid_in(id.parse().ok()?, tenant).map(|id| keys.api_key(id)),
-        Author::User(_) | Author::Product(_) => None,
-    };
-    let subject_key = |event: &Event| {
-        let id = &event.subject.id;
-        match event.subject.kind.as_str() {
-            Member::KIND => UserId::parse(id).map(|id| keys.member(id)),
-            Group::KIND => GroupId::parse_in(id, tenant).map(|id| keys.group(id)),
-            ApiKey::KIND => KeyId::parse_in(id, tenant).map(|id| keys.api_key(id)),
-            _ => None,
-        }
-    };
-    let wanted: Vec<_> = events.iter().flat_map(|event| [author_key(event), subject_key(event)]).flatten().collect();
-    let items = if wanted.is_empty() { HashMap::new() } else { asked.table.get(wanted).await? };
-    let author = |event: &Event| -> Option<Entity> {
-        let item = items.get(&author_key(event)?)?.clone();
-        match &event.author {
-            Author::Member(_) => {
-                let member = decode::<Member>(item).ok().filter(Member::is_present)?;
-                Some(match (event.impersonator, event.approver) {
-                    (Some(by), _) => policy::impersonated(&member, by, facts.catalog()),
-                    (None, Some(by)) => policy::approved(&member, by, facts.catalog()),
-                    (None, None) => facts.entity(&member),
-                })
-            }
-            _ => decode::<ApiKey>(item).ok().map(|key| facts.entity(&key)),
-        }
-    };
-    let now = |event: &Event| -> Option<Value> {
-        if event.subject.kind == Role::KIND {
-            let role = RoleId::parse_in(&event.subject.id, tenant).and_then(|id| facts.catalog().role(id));
-            return role.and_then(|role| serde_json::to_value(role).ok());
-        }
-        let item = items.get(&subject_key(event)?)?.clone();
-        match event.subject.kind.as_str() {
-            Member::KIND => serde_json::to_value(decode::<Member>(item).ok()?).ok(),
-            Group::KIND => serde_json::to_value(decode::<Group>(item).ok()?).ok(),
-            _ => serde_json::to_value(decode::<ApiKey>(item).ok()?).ok(),
-        }
-    };
-    let mut pasts = Pasts { read: events.len(), ..Pasts::default() };
-    for event in events {
-        let judged =
-            author(event).and_then(|author| facts.rules().refused_of_past(draft, event, &author, now(event).as_ref()));
-        pasts.judged += usize::from(judged.is_some());
-        pasts.refused.extend(judged.filter(|refused| !refused.is_empty()).map(|refused| Past { event, refused }));
-    }
-    Ok(pasts)
 }
 
 /// Takes all policies of a tenant out of force, for the operator: whatever they forbid, the tenant's owners can change them again. Returns
@@ -170,13 +122,16 @@ pub(super) async fn disable_all(asked: &Asked<'_>, who: &Who<'_>) -> Result<u32,
         let policies: Vec<OwnPolicy> = items.into_iter().map(decode).collect::<Result<_, _>>()?;
         for policy in policies.iter().filter(|policy| policy.enabled) {
             let disable = |plan: &mut Plan| {
+                // A policy can keep the owners from signing in, to restore a deleted tenant.
+                plan.facts().tenant().is_live_or_restorable(plan.facts().now())?;
                 // Another request may have deleted it meanwhile.
                 if let Ok(policy) = plan.facts().own_policy() {
                     plan.update(policy, &OwnPolicyEdit::Disable);
                 }
                 Ok(())
             };
-            super::change_unanswered(asked, who, &Reads::policy(Some(policy.id)), &disable).await?;
+            let reads = Reads::policy(Some(policy.id)).also_if_deleted();
+            super::change_unanswered(asked, who, &reads, &disable).await?;
             disabled += 1;
         }
         if !more {

@@ -62,6 +62,40 @@ async fn each_look_is_on_record_with_who_and_what_and_only_if_the_tenant_says_so
     assert_eq!(of_readings(&product, (&owner, tenant)).await.len(), before);
 }
 
+/// A policy that leaves labels to owners.
+const DRAFT: &str = r#"forbid (principal, action == Action::"label:manage", resource) unless { principal.rank == 3 };"#;
+
+/// A trial of a policy shows events. A further page of its members shows none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_on_the_past_is_a_look() {
+    let product = Product::start().await;
+    let (tenant, owner) = quiet_tenant(&product, "tried", &[1]).await;
+    let try_out = async |query: &str| {
+        let path = format!("/v1/policies/dry-run?limit=1{query}");
+        let reply = product.users(&owner, tenant, ("POST", &path), &[], Some(json!({ "text": DRAFT }))).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.json()
+    };
+    let looks = async || -> Vec<Value> {
+        let found = of_readings(&product, (&owner, tenant)).await.into_iter();
+        found.filter(|event| event["changes"]["of"]["to"] == "dry-run").collect()
+    };
+    try_out("").await;
+    assert_eq!(looks().await, Vec::<Value>::new(), "off by default");
+    let body = json!({ "settings": { "record_reads": true } });
+    assert_eq!(product.users(&owner, tenant, ("PATCH", "/v1/tenant"), &[], Some(body)).await.status, 200);
+
+    let first = try_out("").await;
+    let found = looks().await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((&found[0]["actor"]["kind"], &found[0]["changes"]["filters"]["to"]), (&json!("member"), &json!({})));
+    let cursor = first["next_cursor"].as_str().unwrap();
+    assert_eq!(try_out(&format!("&cursor={cursor}")).await["past"]["read"], 0);
+    assert_eq!(looks().await.len(), 1);
+    assert_eq!(try_out("&events=1").await["past"]["read"], 1);
+    assert_eq!(looks().await.len(), 2);
+}
+
 /// What cannot be written down is not shown.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_answer_waits_for_the_event() {
@@ -71,9 +105,13 @@ async fn the_answer_waits_for_the_event() {
     assert_eq!(product.users(&owner, tenant, ("PATCH", "/v1/tenant"), &[], Some(body)).await.status, 200);
     let broken = json!({ "__type": "com.amazonaws.dynamodb.v20120810#ValidationException", "message": "by the test" });
     product.server.set_fault(Some(std::sync::Arc::new(move |request| {
-        let is_note = request.function.as_deref() == Some("events-get") && request.operation == "PutItem";
+        let shows = matches!(request.function.as_deref(), Some("events-get" | "policies-dry-run"));
+        let is_note = shows && request.operation == "PutItem";
         if is_note { local::front::Fault::AnswerBefore(400, broken.clone()) } else { local::front::Fault::None }
     })));
     let reply = product.users(&owner, tenant, ("GET", "/v1/events"), &[], None).await;
     assert!(reply.status >= 500 && reply.json()["data"].is_null(), "{reply:?}");
+    let draft = Some(json!({ "text": DRAFT }));
+    let reply = product.users(&owner, tenant, ("POST", "/v1/policies/dry-run"), &[], draft).await;
+    assert!(reply.status >= 500 && reply.json()["past"].is_null(), "{reply:?}");
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Draft, Refusal};
 use crate::api_key::ApiKey;
@@ -18,6 +18,7 @@ use crate::member::change::{assigning, grouping, joining};
 use crate::own_policy::OwnPolicy;
 use crate::policy::eval::Entity;
 use crate::policy::{self, Action, Around, KeyDeed, Rules};
+use crate::problem::Denial;
 use crate::record::{Change, Record};
 use crate::role::Role;
 use crate::role::change::RoleEdit;
@@ -48,30 +49,48 @@ type Judge<'j> = dyn FnMut(&[Action], &Entity) + 'j;
 impl Rules {
     /// What a draft would have refused of a change, or `None` if the record does not tell enough to say it.
     ///
-    /// `author` is the one who made the change, as they are now. `now` is the changed record as it is now, if there is one: what the event
-    /// does not mention is taken from it. The rules are those of now, the time is that of the event, and the dialect counts as `users`.
+    /// `actors` are those who had to be allowed, as they are now: a member, and who acted as them or had approved the change; an API key,
+    /// and who made it. `now` is the changed record as it is now, if there is one: what the event does not mention is taken from it. The
+    /// rules are those of now, the time is that of the event, and the dialect counts as `users`.
     pub fn refused_of_past(
         &self,
         draft: &Draft,
         event: &Event,
-        author: &Entity,
+        actors: &[Entity],
         now: Option<&Value>,
     ) -> Option<Vec<Refusal<'static>>> {
         let around = Around { dialect: "users", now: event.at };
         let mut refused = Vec::new();
         self.judge(event, now, &mut |actions, resource| {
             refused.extend(actions.iter().filter_map(|action| {
-                let denial = draft.0.allow(around, author, action, resource).err()?;
+                let denial = first_denial(actors, |actor| draft.0.allow(around, actor, action, resource))?;
                 Some(Refusal { permission: action.name(), denial })
             }));
         })?;
-        Some(refused)
+        Some(match self.turned_away(draft, event, actors) {
+            Some(denial) => vec![Refusal { permission: denial.action, denial }],
+            None => refused,
+        })
+    }
+
+    /// Why the request was not even asked for its actions: one of the actors could not act in the tenant, or not as the member.
+    fn turned_away(&self, draft: &Draft, event: &Event, actors: &[Entity]) -> Option<Denial> {
+        let entered = first_denial(actors, |actor| draft.0.enter(event.at, actor, event.tenant));
+        entered.or_else(|| {
+            let (Some(_), [member, by]) = (event.impersonator, actors) else { return None };
+            let mut member = member.clone();
+            member.attributes.remove("impersonator");
+            let around = Around { dialect: "users", now: event.at };
+            draft.0.allow(around, by, &Action::Impersonate { allowed: self.impersonation }, &member).err()
+        })
     }
 
     /// Has the actions of a change judged, with the thing that they were about. `None` if the record does not tell them.
     fn judge(&self, event: &Event, now: Option<&Value>, judge: &mut Judge<'_>) -> Option<()> {
         let tenant = policy::tenant(event.tenant);
-        let changed: BTreeSet<&str> = event.changes.keys().map(String::as_str).collect();
+        // An event of an invitation lists attributes that stay as they are, too.
+        let changed = event.changes.iter().filter(|(_, change)| change.from != change.to);
+        let changed: BTreeSet<&str> = changed.map(|(name, _)| name.as_str()).collect();
         match event.subject.kind.as_str() {
             Member::KIND => {
                 let (before, after) = states::<Member>(event, now)?;
@@ -160,10 +179,19 @@ impl Rules {
     }
 }
 
+/// The first denial that one of the actors would get: each of them must be allowed.
+fn first_denial(actors: &[Entity], decide: impl Fn(&Entity) -> Result<Vec<String>, Denial>) -> Option<Denial> {
+    actors.iter().find_map(|actor| decide(actor).err())
+}
+
 /// A record before and after an event. What the event does not mention is as it is now.
 fn states<R: DeserializeOwned>(event: &Event, now: Option<&Value>) -> Option<(Option<R>, Option<R>)> {
+    // The first event and the last one mention everything but what no event lists.
+    let unlisted =
+        || json!({ "version": event.version, "head": "", "updated_at": event.at, "authority": 0, "secrets": [] });
+    let now = now.filter(|_| event.deed == Deed::Updated);
     let side = |of: fn(&crate::Difference) -> &Value| -> Option<R> {
-        let mut record = now.cloned().unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+        let mut record = now.cloned().unwrap_or_else(unlisted);
         let attributes = record.as_object_mut()?;
         for (name, change) in &event.changes {
             match of(change) {

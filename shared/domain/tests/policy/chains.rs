@@ -1,11 +1,13 @@
-//! Members who help each other, in any number of calls, never end with a right that none of them had: over somebody else, or a
-//! permission. A right is everything that the policy allows: by a role, a group or a rank, or because a denial is gone.
-//! It does not help them to make or change a role first, or to let a group confer one; nor that one of them is somebody whom the other
-//! lets in, or an API key.
+//! Members who help each other, in any number of calls, never end with a right that none of them had: over somebody else, or
+//! a permission. A right is everything that the policy allows: by a role, a group or a rank, or because a denial is gone. It
+//! does not help them to make or change a role first, or to let a group confer one; to make an API key, which is a caller of
+//! its own then; to act as another member; nor that one of them is somebody whom the other lets in.
 //!
-//! To let somebody in is one decision for who stands for it at that moment, whether by an invitation, a request to join, a domain, a batch
-//! or an import. What somebody does as another member, by a key of theirs or with an approval, two may do, each for themselves:
-//! that gives nobody more. A policy only forbids.
+//! Other calls are these again. To let somebody in is one decision for who stands for it at that moment, whether by an
+//! invitation, a request to join or a domain. A batch and an import are so many calls: each change is decided by itself, for
+//! who asked, as they are when it is made. By a key of a member's own and with an approval, two must be allowed to do a
+//! thing, each for themselves: no one can do more than alone. A policy of the tenant only forbids (`shared/proofs`), and a
+//! webhook only tells what has happened.
 //!
 //! Long, since the search needs its casts, its first calls and its negative controls beside it.
 
@@ -132,8 +134,46 @@ struct Way {
 /// The tenant's members, each by the number of their state.
 type State = [u16; 5];
 
-/// One call of a chain: the caller, the target, and the change by its number.
-type Step = (usize, usize, usize);
+/// One call of a chain.
+#[derive(Clone, Copy)]
+enum Step {
+    /// A caller makes an API key.
+    Make(usize, usize),
+    /// Somebody changes a member: who, the target, and the change by its number.
+    Change(By, usize, usize),
+}
+
+#[derive(Clone, Copy)]
+enum By {
+    Caller(usize),
+    /// A caller as another member.
+    As(usize, usize),
+    Key,
+}
+
+/// The name of a rule of the code: each thing is decided for who acts as a member, too.
+const OF_BOTH: &str = "of both";
+
+/// An API key that is the tenant's own, with one role: a caller alone, who stays as it is.
+struct Key {
+    facts: Entity,
+    holds: BTreeSet<String>,
+    /// Who may make it.
+    makers: HashMap<u16, bool>,
+    /// The allowed changes by target, as bits.
+    allowed: HashMap<u16, u64>,
+}
+
+impl Key {
+    fn new(role: RoleId, catalog: &Rules) -> Self {
+        let facts = super::facts::key(2, [role].into()).entity(TenantId::new(1), catalog);
+        let holds = catalog.permissions(&[role].into()).into_iter().map(str::to_owned).collect();
+        Self { facts, holds, makers: HashMap::new(), allowed: HashMap::new() }
+    }
+}
+
+/// The members, and the key if one was made, by its number.
+type Node = (State, Option<usize>);
 
 /// The decisions of the policy in one tenant. Each is made once, and kept.
 struct Tenant {
@@ -145,6 +185,8 @@ struct Tenant {
     /// The number of calls that follow.
     length: usize,
     ways: Vec<Way>,
+    /// The keys that somebody can make, one for each role.
+    keys: Vec<Key>,
     numbers: HashMap<String, u16>,
     /// The allowed changes by caller and target, as bits.
     allowed: Vec<Vec<Option<u64>>>,
@@ -173,11 +215,11 @@ impl Tenant {
         let conferred = if let Some(First::Sales(roles)) = first { roles.clone() } else { BTreeSet::new() };
         let sales = Entry::Group { id: SALES, standing: Standing { confers: conferred, retiring: false } };
         let ids: Vec<RoleId> = own.keys().copied().chain([role::ADMIN, role::USER]).collect();
+        let own = own.into_values().chain([custom(HIGH, "high", 2, &[])]);
+        let catalog = Rules::new(1, own.map(Box::new).map(Entry::Role).chain([sales]));
         Self {
-            catalog: Rules::new(
-                1,
-                own.into_values().chain([custom(HIGH, "high", 2, &[])]).map(Box::new).map(Entry::Role).chain([sales]),
-            ),
+            keys: catalog.all_roles().map(|role| Key::new(role.id, &catalog)).collect(),
+            catalog,
             changes: Change::all(&ids, comings),
             without,
             length: LENGTH - usize::from(first.is_some()),
@@ -258,14 +300,84 @@ impl Tenant {
         after
     }
 
-    /// The rights of `callers` together over one of the others.
+    fn may_make(&mut self, caller: u16, key: usize) -> bool {
+        if let Some(known) = self.keys[key].makers.get(&caller) {
+            return *known;
+        }
+        let may = self.may(&self.way(caller).facts, &Action::Key(KeyDeed::Create), &self.keys[key].facts);
+        self.keys[key].makers.insert(caller, may);
+        may
+    }
+
+    /// The changes that a key may make, as bits.
+    fn allowed_by_key(&mut self, key: usize, target: u16) -> u64 {
+        if let Some(known) = self.keys[key].allowed.get(&target) {
+            return *known;
+        }
+        let allowed = self.may_do(&self.keys[key].facts, target);
+        self.keys[key].allowed.insert(target, allowed);
+        allowed
+    }
+
+    /// The changes that a caller may make as another member, and not as themselves, as bits.
+    fn allowed_as(&mut self, caller: u16, other: u16, target: u16) -> u64 {
+        let own = self.allowed(caller, target);
+        let asked = if self.without.contains(&OF_BOTH) { u64::MAX } else { own };
+        let further = asked & !own;
+        let (by, of) = (self.way(caller), self.way(other));
+        if further == 0 || !self.may(&by.facts, &Action::Impersonate { allowed: true }, &of.facts) {
+            return 0;
+        }
+        let acting = policy::impersonated(&of.member, by.member.user, &self.catalog);
+        self.may_do(&acting, target) & further
+    }
+
+    /// The rights of `callers` together over one of the others, by themselves.
     fn over(&mut self, state: &State, callers: [usize; 2], other: usize) -> u64 {
         self.allowed(state[callers[0]], state[other]) | self.allowed(state[callers[1]], state[other])
     }
 
+    /// The same, with what they may do by a key and as other members.
+    fn over_by_all(&mut self, (state, key): &Node, callers: [usize; 2], other: usize) -> u64 {
+        let mut rights = self.over(state, callers, other);
+        for caller in callers {
+            for acted in state {
+                rights |= self.allowed_as(state[caller], *acted, state[other]);
+            }
+        }
+        rights | key.map_or(0, |key| self.allowed_by_key(key, state[other]))
+    }
+
+    /// All calls that `callers` may make next. One key is enough: two would do no more than two callers.
+    fn steps(&mut self, (state, key): &Node, callers: [usize; 2]) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for caller in callers.into_iter().filter(|_| key.is_none()) {
+            let made = (0..self.keys.len()).filter(|made| self.may_make(state[caller], *made));
+            steps.extend(made.map(|made| Step::Make(caller, made)));
+        }
+        for target in 0..state.len() {
+            let mut may_do = Vec::new();
+            for caller in callers {
+                may_do.push((By::Caller(caller), self.allowed(state[caller], state[target])));
+                for (acted, of) in state.iter().enumerate() {
+                    may_do.push((By::As(caller, acted), self.allowed_as(state[caller], *of, state[target])));
+                }
+            }
+            may_do.extend(key.map(|key| (By::Key, self.allowed_by_key(key, state[target]))));
+            for (by, mut left) in may_do {
+                while left != 0 {
+                    steps.push(Step::Change(by, target, left.trailing_zeros() as usize));
+                    left &= left - 1;
+                }
+            }
+        }
+        steps
+    }
+
     /// The rights that `callers` have in a state and did not have at the start, before the first call; after a change of
     /// `changed`.
-    fn gained(&mut self, start: &mut Start, state: &State, callers: [usize; 2], changed: usize) -> Option<String> {
+    fn gained(&mut self, start: &mut Start, node: &Node, callers: [usize; 2], changed: usize) -> Option<String> {
+        let (state, key) = node;
         for other in (0..state.len()).filter(|other| !callers.contains(other)) {
             // Rights over the others are as they were.
             if changed == other || callers.contains(&changed) {
@@ -275,7 +387,7 @@ impl Tenant {
                 if start.tenant.way(before[other]).member.is_present() != now.is_present() {
                     before[other] = start.tenant.number(now.clone());
                 }
-                let new = self.over(state, callers, other) & !start.tenant.over(&before, callers, other);
+                let new = self.over_by_all(node, callers, other) & !start.tenant.over(&before, callers, other);
                 let new = new & self.way(state[other]).rights;
                 if new != 0 {
                     return Some(format!("{:?} over {other}", self.changes[new.trailing_zeros() as usize]));
@@ -283,47 +395,64 @@ impl Tenant {
             }
         }
         let held = callers.map(|caller| &start.tenant.way(start.state[caller]).holds);
-        let holds = &self.way(state[changed]).holds;
-        let new =
-            callers.contains(&changed).then(|| holds.iter().find(|name| !held.iter().any(|it| it.contains(*name))));
-        new.flatten().cloned()
+        let of_caller = callers.contains(&changed).then(|| &self.way(state[changed]).holds);
+        let mut holds = of_caller.into_iter().chain(key.map(|key| &self.keys[key].holds)).flatten();
+        holds.find(|name| !held.iter().any(|it| it.contains(*name))).cloned()
+    }
+
+    /// What a call makes of the members and the key, and whose rights it changes.
+    fn after(&mut self, (state, key): &Node, step: Step) -> (Node, usize) {
+        match step {
+            Step::Make(caller, made) => ((*state, Some(made)), caller),
+            Step::Change(_, target, change) => {
+                let mut after = *state;
+                after[target] = self.changed(state[target], change);
+                ((after, *key), target)
+            }
+        }
+    }
+
+    fn told(&self, step: Step) -> String {
+        match step {
+            Step::Make(caller, made) => format!("{caller} makes a key that holds {:?}", self.keys[made].holds),
+            Step::Change(by, target, change) => {
+                let by = match by {
+                    By::Caller(caller) => caller.to_string(),
+                    By::As(caller, acted) => format!("{caller}, as {acted},"),
+                    By::Key => "the key".to_owned(),
+                };
+                format!("{by} does {:?} to {target}", self.changes[change])
+            }
+        }
     }
 
     /// Follows all chains of calls that `callers` may make. Returns the first that ends with a new right.
     fn search(&mut self, before: &mut Start, start: State, callers: [usize; 2]) -> Option<String> {
-        for changed in 0..start.len() {
+        let start = (start, None);
+        for changed in 0..start.0.len() {
             if let Some(gained) = self.gained(before, &start, callers, changed) {
                 return Some(format!("gained {gained} at once"));
             }
         }
         let mut known = HashSet::from([start]);
-        let mut ends: Vec<(State, [Option<Step>; LENGTH])> = vec![(start, [None; LENGTH])];
+        let mut ends: Vec<(Node, [Option<Step>; LENGTH])> = vec![(start, [None; LENGTH])];
         for length in 0..self.length {
-            for (state, mut chain) in std::mem::take(&mut ends) {
-                for (caller, target) in
-                    callers.into_iter().flat_map(|caller| (0..start.len()).map(move |it| (caller, it)))
-                {
-                    let mut left = self.allowed(state[caller], state[target]);
-                    while left != 0 {
-                        let change = left.trailing_zeros() as usize;
-                        left &= left - 1;
-                        let mut after = state;
-                        after[target] = self.changed(state[target], change);
-                        // The last call's states lead no further, so they are not kept.
-                        if after == state || length + 1 < self.length && !known.insert(after) {
-                            continue;
-                        }
-                        self.states += 1;
-                        chain[length] = Some((caller, target, change));
-                        if let Some(gained) = self.gained(before, &after, callers, target) {
-                            let steps = chain.iter().take(length + 1).flatten();
-                            let said = steps
-                                .map(|(who, whom, what)| format!("{who} does {:?} to {whom}", self.changes[*what]));
-                            return Some(format!("{}: gained {gained}", said.collect::<Vec<_>>().join(", ")));
-                        }
-                        if length + 1 < self.length {
-                            ends.push((after, chain));
-                        }
+            for (node, mut chain) in std::mem::take(&mut ends) {
+                for step in self.steps(&node, callers) {
+                    let (after, changed) = self.after(&node, step);
+                    // The last call's states lead no further, so they are not kept.
+                    if after == node || length + 1 < self.length && !known.insert(after) {
+                        continue;
+                    }
+                    self.states += 1;
+                    chain[length] = Some(step);
+                    if let Some(gained) = self.gained(before, &after, callers, changed) {
+                        let steps = chain.iter().take(length + 1).flatten();
+                        let said: Vec<String> = steps.map(|step| self.told(*step)).collect();
+                        return Some(format!("{}: gained {gained}", said.join(", ")));
+                    }
+                    if length + 1 < self.length {
+                        ends.push((after, chain));
                     }
                 }
             }
@@ -417,6 +546,18 @@ fn comings() -> Cast {
     let members =
         [member(1, [INVITER]), member(2, [role::ADMIN]), member(3, [HELPER]), member(4, [role::USER]), nobody(5)];
     (vec![INVITER, HELPER, CLERK, SENIOR], members)
+}
+
+/// An admin with a denial, who may act as a manager without it.
+fn acting() -> Cast {
+    let members = [
+        member(1, [role::ADMIN, PRIVATE]),
+        manager(2, &[role::USER]),
+        in_sales(3, &[role::USER]),
+        member(4, [role::USER]),
+        member(5, [role::USER, PRIVATE]),
+    ];
+    (vec![PRIVATE], members)
 }
 
 /// Roles that a caller may want to make.
@@ -525,7 +666,7 @@ fn find(
 
 #[test]
 fn no_chain_of_three_calls_raises_a_caller_or_a_pair() {
-    let (found, states) = find(&[], None, [denials(), ranks(), apart(), makers(), comings()]);
+    let (found, states) = find(&[], None, [denials(), ranks(), apart(), makers(), comings(), acting()]);
     assert_eq!(found, None);
     assert!(states > 100_000, "{states}");
 }
@@ -551,7 +692,7 @@ fn no_change_of_a_role_or_group_that_they_make_first_raises_a_caller_or_a_pair()
     assert!(states.iter().filter(|count| **count > 1_000).count() > 5, "{states:?}");
 }
 
-/// An API key that an owner makes the tenant's own is a caller alone, so it must not reach further than who made it could.
+/// With each role that somebody could give to a key. The search has the calls that come before and behind.
 #[test]
 fn no_key_raises_who_makes_it() {
     let makes =
@@ -599,6 +740,8 @@ fn the_search_finds_what_each_rule_is_for() {
         (&["management-not-held"], denials()),
         (&["permission-not-held"], comings()),
         (&["outranking-role"], comings()),
+        (&["key-permission-not-held"], apart()),
+        (&[OF_BOTH], acting()),
     ] {
         assert!(find(rule, None, [cast]).0.is_some(), "{rule:?}");
     }

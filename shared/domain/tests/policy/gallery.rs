@@ -1,5 +1,8 @@
 //! The policies of `docs/policies.md`: each may be written as it stands there, and does what its title says.
 
+#[path = "changes.rs"]
+mod changes;
+
 use std::collections::BTreeMap;
 
 use domain::draft::{Draft, Refusal};

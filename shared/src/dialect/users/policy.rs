@@ -135,7 +135,7 @@ pub struct ShownTrial<'a> {
 struct ShownPast<'a> {
     /// How many events were read.
     read: usize,
-    /// How many of them were judged: the others are the product's own, or their authors are gone.
+    /// How many of them were judged: the others are the product's own, or somebody is gone who had to be allowed.
     judged: usize,
     /// Those that the draft would have refused, the newest first.
     refused: Vec<RefusedEvent<'a>>,
