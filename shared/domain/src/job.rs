@@ -15,7 +15,8 @@ use crate::time::Time;
 
 pub use erasure::{Lines, Place, Stage};
 pub use lines::{
-    EventFilters, Format, LINES, Line, MAX_LINES, MAX_PARTS, OPEN_SECONDS, OnExisting, Outcome, Outcomes, Starter,
+    EventFilters, Format, LINES, LINES_KEPT_SECONDS, Line, MAX_LINES, MAX_PARTS, OPEN_HOURS, OPEN_SECONDS, OnExisting,
+    Outcome, Outcomes, Starter,
 };
 
 /// How many members a piece of a job has.
@@ -77,7 +78,8 @@ pub struct Job {
     /// The parts of an import by their numbers: how many lines each has.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     parts: BTreeMap<String, usize>,
-    /// Seconds since the epoch; the table's TTL attribute. Set while an import is not started, and once the job is done.
+    /// Seconds since the epoch; the table's TTL attribute. Set while an import is not started, and once the job is done. An import is
+    /// not gone before its parts: who erases a person finds the parts by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<i64>,
     #[serde(flatten)]
@@ -110,6 +112,10 @@ pub struct Progress {
     /// How far an erasure is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
+    /// The address of the client, if an API key has begun the job: the key must be allowed to call from there. It goes with the end of
+    /// the job, and no event has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     pub at: Time,
     /// Why the last piece failed, in words for the tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,6 +134,7 @@ impl Job {
             outcomes: None,
             results: 0,
             place: None,
+            address: None,
             at: now,
             error: None,
         };

@@ -101,12 +101,12 @@ impl Caller {
         Self { proofs: vec![proof], ..Self::signing_in(user, tenant) }
     }
 
-    /// The caller in whose name a job goes on: as they are now, without a session.
-    pub(super) fn of_starter(by: &Starter, tenant: TenantId) -> Self {
+    /// The caller in whose name a job goes on: as they are now, without a session. `address` is where an API key has begun it.
+    pub(super) fn of_starter(by: &Starter, address: Option<&str>, tenant: TenantId) -> Self {
         let identity = match by.key {
             None => Identity::Member(by.member.unwrap_or(UserId::LAST)),
             Some(id) => {
-                let address = by.address.clone().unwrap_or_default();
+                let address = address.unwrap_or_default().to_owned();
                 Identity::Key(KeyProof { id, maker: by.member, hash: None, address })
             }
         };
@@ -120,9 +120,14 @@ impl Caller {
     pub(super) fn starter(&self) -> Result<Starter, Problem> {
         self.acts_themselves()?;
         Ok(match &self.identity {
-            Identity::Member(user) => Starter { member: Some(*user), key: None, address: None },
-            Identity::Key(key) => Starter { member: key.maker, key: Some(key.id), address: Some(key.address.clone()) },
+            Identity::Member(user) => Starter { member: Some(*user), key: None },
+            Identity::Key(key) => Starter { member: key.maker, key: Some(key.id) },
         })
+    }
+
+    /// The address of the client, if it is an API key: a job that it begins needs it.
+    pub(super) fn address(&self) -> Option<String> {
+        self.api_key().map(|key| key.address.clone())
     }
 
     /// An API key that was shown, by a client at this address.
@@ -161,11 +166,12 @@ impl Caller {
     }
 
     fn acts_themselves(&self) -> Result<(), Problem> {
-        if self.impersonator.is_none() {
-            return Ok(());
-        }
-        let notice = "Only the member may do that, not somebody who acts as them.";
-        Err(Problem::Forbidden(Denial::plain("impersonated", "tenant:enter", notice)))
+        if self.impersonator.is_none() { Ok(()) } else { Err(impersonated()) }
+    }
+
+    /// Whether it is this member, and nobody acts as them.
+    pub(super) fn is_oneself(&self, user: UserId) -> bool {
+        self.member() == Some(user) && self.impersonator.is_none()
     }
 
     /// The member; `None` if it is an API key.
@@ -249,6 +255,12 @@ impl Caller {
     pub(super) fn keys(&self) -> TenantKeys {
         TenantKeys(self.tenant)
     }
+}
+
+/// The answer to somebody who acts as a member.
+pub(super) fn impersonated() -> Problem {
+    let notice = "Only the member may do that, not somebody who acts as them.";
+    Problem::Forbidden(Denial::plain("impersonated", "tenant:enter", notice))
 }
 
 impl KeyProof {

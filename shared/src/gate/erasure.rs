@@ -4,6 +4,7 @@
 //! piece once more, and two workers do no harm. The member's own record is the last: until then it says whom to look for.
 
 mod lines;
+mod pages;
 mod person;
 
 use domain::id::UserId;
@@ -24,6 +25,7 @@ use super::{Caller, Deletion, Reads, Recorded};
 use crate::table::key::{self, Range, TenantKeys};
 use crate::table::stored::{Reference, event_item};
 use crate::table::{Condition, Item, decode, key_of};
+use pages::Pages;
 use person::Person;
 
 /// How many items a piece reads at most.
@@ -130,9 +132,7 @@ pub(super) async fn piece(worker: &Worker<'_>, user: UserId, without: WithoutLin
     let Some(member) = member.filter(|member| member.erasure == under_way) else {
         return worker.end(Reads::job(Some(job.id)), &|_| {}).await;
     };
-    let events = all(worker, &Range::of(keys.events_of(&member.subject()))).await?;
-    let events = events.into_iter().map(decode).collect::<Result<Vec<Event>, _>>()?;
-    let eraser = Eraser { worker, person: &Person::new(&member, &events), without };
+    let eraser = Eraser { worker, person: &whom(worker, &member).await?, without };
     let Place { stage, after, lines, since } = job.progress.place.clone().unwrap_or_default();
     let done = match (lines, stage) {
         (Some(lines), _) => eraser.further_lines(after, lines).await?,
@@ -156,17 +156,16 @@ pub(super) async fn piece(worker: &Worker<'_>, user: UserId, without: WithoutLin
     asked.table.set_progress(&keys.job(job.id), State::Running, &progress).await.map(drop)
 }
 
-/// All items of a range of the table.
-async fn all(worker: &Worker<'_>, range: &Range) -> Result<Vec<Item>, Problem> {
-    let (mut all, mut after) = (Vec::new(), None);
-    loop {
-        let (items, more) = worker.asked.table.page(range, after.as_ref().map(|key| (key, None)), PIECE).await?;
-        after = items.last().map(key_of).transpose()?.or(after);
-        all.extend(items);
-        if !more {
-            return Ok(all);
+/// Whom to look for: the member, by their former names and addresses, too.
+async fn whom(worker: &Worker<'_>, member: &Member) -> Result<Person, Problem> {
+    let mut person = Person::new(member);
+    let mut events = Pages::of(worker, worker.keys.events_of(&member.subject()));
+    while let Some(page) = events.following().await? {
+        for item in page {
+            person.learn(&decode(item)?);
         }
     }
+    Ok(person)
 }
 
 struct Eraser<'a> {
@@ -294,24 +293,45 @@ impl Eraser<'_> {
         for item in items {
             last = Some(sort_key(&item, "GSI1SK")?);
             let event: Event = decode(item)?;
-            if !self.person.is_in_event(&event) {
+            // The member's own are the last: until then they say by which names and addresses to look for them.
+            if event.subject.kind == Member::KIND || !self.person.is_in_event(&event) {
                 continue;
             }
-            if event.subject.kind == Thing::KIND {
-                let head = keys.thing(&event.subject.id);
-                for (key, item) in asked.table.get([head]).await? {
-                    asked.table.remove_author(&key, &item, self.person.user).await?;
-                }
+            match event.subject.kind.as_str() {
+                Thing::KIND => self.head(&event.subject).await?,
+                Session::KIND => self.session_of_another(&event).await?,
+                _ => {}
             }
             self.event(&event).await?;
         }
         Ok(Done::new(done, last.filter(|_| more)))
     }
 
+    /// The end of the chain of a thing, in which an older release has named people.
+    async fn head(&self, thing: &Subject) -> Result<(), Problem> {
+        let Worker { asked, keys, .. } = *self.worker;
+        for (key, item) in asked.table.get([keys.thing(&thing.id)]).await? {
+            asked.table.remove_author(&key, &item, self.person.user).await?;
+        }
+        Ok(())
+    }
+
+    /// A session in which the person has acted as another member: it has their device, and their reason.
+    async fn session_of_another(&self, event: &Event) -> Result<(), Problem> {
+        let Worker { asked, keys, .. } = *self.worker;
+        let of = event.changes.get("user").and_then(|change| change.to.as_i64());
+        let of = of.and_then(|number| UserId::try_from(number).ok()).filter(|user| *user != self.person.user);
+        let theirs = of.map(|user| keys.session(user, &event.subject.id));
+        asked.table.clear(&theirs.into_iter().collect::<Vec<_>>()).await
+    }
+
     /// The events of a subject, from the table itself: nothing lags behind.
     async fn chain(&self, subject: &Subject) -> Result<(), Problem> {
-        for item in all(self.worker, &Range::of(self.worker.keys.events_of(subject))).await? {
-            self.event(&decode(item)?).await?;
+        let mut events = Pages::of(self.worker, self.worker.keys.events_of(subject));
+        while let Some(page) = events.following().await? {
+            for item in page {
+                self.event(&decode(item)?).await?;
+            }
         }
         Ok(())
     }
@@ -330,10 +350,13 @@ impl Eraser<'_> {
     async fn own(&self, member: &Member) -> Result<(), Problem> {
         let Worker { asked, keys, job } = *self.worker;
         let user = self.person.user;
-        for item in all(self.worker, &Range::of(keys.sessions(user))).await? {
-            let key = key_of(&item)?;
-            self.chain(&decode::<Session>(item)?.subject()).await?;
-            asked.table.clear(&[key]).await?;
+        let mut sessions = Pages::of(self.worker, keys.sessions(user));
+        while let Some(page) = sessions.following().await? {
+            for item in page {
+                let key = key_of(&item)?;
+                self.chain(&decode::<Session>(item)?.subject()).await?;
+                asked.table.clear(&[key]).await?;
+            }
         }
         asked.table.clear(&[keys.picture(user)]).await?;
         self.chain(&member.subject()).await?;

@@ -35,7 +35,8 @@ impl Plan<'_> {
     pub fn start_export(&mut self, caller: &Caller, format: Format) -> Result<Job, Problem> {
         let id = self.number(|numbers| &mut numbers.jobs)?;
         let task = Task::ExportUsers { by: caller.starter()?, format };
-        Ok(self.create(Job::new(id, task, self.facts.now()), &JobEdit::default()))
+        let begins = JobEdit { address: caller.address(), ..JobEdit::default() };
+        Ok(self.create(Job::new(id, task, self.facts.now()), &begins))
     }
 }
 
@@ -53,7 +54,7 @@ pub(super) async fn piece(worker: &Worker<'_>, write: WriteLine) -> Result<(), P
     let Some(last) = members.last().map(|member| member.user) else {
         return worker.end(Reads::job(Some(job.id)), &|_| {}).await;
     };
-    let caller = Caller::of_starter(by, keys.0);
+    let caller = Caller::of_starter(by, job.progress.address.as_deref(), keys.0);
     let own = Asked { dialect: "users", ..*asked };
     let Some(mut facts) = still_allowed(worker, &own, &caller, &Action::List(None)).await? else { return Ok(()) };
     facts.read_names(&own, &members).await?;

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use domain::id::{JobId, TenantId, UserId};
 use domain::job::change::JobEdit;
-use domain::job::{Format, LINES, Line, OnExisting, Outcome, Progress, Task};
+use domain::job::{Format, LINES, LINES_KEPT_SECONDS, Line, OnExisting, Outcome, Progress, Task};
 use domain::member::change::Roles;
 use domain::policy::Action;
 use domain::problem::Denial;
@@ -27,8 +27,8 @@ use crate::table::encode;
 /// How many lines are under way at once.
 const LANES: usize = 16;
 
-/// How long the lines of an import, and what became of them, are kept: 7 days.
-pub(super) const KEPT_SECONDS: i64 = 7 * 24 * 60 * 60;
+/// How long what became of the lines of a job is kept, as long as its lines.
+pub(super) const KEPT_SECONDS: i64 = LINES_KEPT_SECONDS;
 
 /// Reads the lines of a part: the edit of each user, with an address, or what is wrong with the line.
 pub type ReadLines = fn(Format, &str, TenantId) -> Vec<Result<MemberEdit, Problem>>;
@@ -77,7 +77,8 @@ impl Plan<'_> {
     /// Adds a part to an import, or puts it in the place of the part with the same number.
     ///
     /// # Errors
-    /// [`Problem::NotFound`]; [`Problem::Forbidden`]: another caller has made it.
+    /// [`Problem::NotFound`]; [`Problem::Forbidden`]: another caller has made it; [`Problem::LimitReached`]: it was made too long
+    /// ago, or is too large.
     pub fn add_part(
         &mut self,
         caller: &Caller,
@@ -86,8 +87,9 @@ impl Plan<'_> {
         (format, text): (Format, &str),
     ) -> Result<Job, Problem> {
         let unseen = of_caller(self, caller)?;
-        let job = self.update(unseen, &JobEdit { part: Some((number, lines)), ..JobEdit::default() });
-        let expires_at = self.facts.now().seconds() + KEPT_SECONDS;
+        let now = self.facts.now();
+        let job = self.update(unseen, &JobEdit { part: Some((number, lines, now)), ..JobEdit::default() });
+        let expires_at = now.seconds() + LINES_KEPT_SECONDS;
         let part = Part { format, text: text.to_owned(), expires_at };
         self.items.push(encode(&self.facts.keys.part(job.id, number), None, &part)?);
         Ok(job)
@@ -99,7 +101,8 @@ impl Plan<'_> {
     /// As those of [`Plan::add_part`].
     pub fn start_import(&mut self, caller: &Caller) -> Result<Job, Problem> {
         let unseen = of_caller(self, caller)?;
-        Ok(self.update(unseen, &JobEdit { starts: true, ..JobEdit::default() }))
+        let (starts_at, address) = (Some(self.facts.now()), caller.address());
+        Ok(self.update(unseen, &JobEdit { starts_at, address, ..JobEdit::default() }))
     }
 }
 
@@ -119,7 +122,11 @@ pub(super) async fn piece(worker: &Worker<'_>, read: ReadLines) -> Result<(), Pr
     let part = part.ok_or_else(|| Problem::Unavailable("a part of an import is gone".to_owned()))?;
     let edits = read(part.format, &part.text, keys.0);
     let edits: Vec<_> = edits.iter().skip(skip).take(LINES).collect();
-    let caller = Caller::of_starter(by, keys.0);
+    if edits.is_empty() {
+        // Else the job would come to the same place again and again.
+        return Err(Problem::Unavailable(format!("part {number} of an import has fewer lines than were counted")));
+    }
+    let caller = Caller::of_starter(by, job.progress.address.as_deref(), keys.0);
     let request = format!("job {}", job.id);
     let importer = Importer {
         asked: &Asked { request: &request, dialect: "users", ..*asked },

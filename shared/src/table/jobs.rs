@@ -11,6 +11,7 @@ use domain::{Problem, Tenant};
 use futures_util::future::join_all;
 use serde::Serialize;
 
+use super::fence::Fact;
 use super::key::{Key, TenantKeys};
 use super::{Committed, Condition, Item, Malformed, Table, Transaction, failure, key_attributes};
 
@@ -108,11 +109,25 @@ impl Table<'_> {
         Ok(())
     }
 
-    /// Lets no function go on with what it has in memory of a tenant's roles, groups, labels and policies.
+    /// Gives an item another text, if it has the one that was read. Returns whether it had.
+    ///
+    /// A try whose answer is lost may have written. Then the next one finds another text.
+    pub async fn replace_text(self, key: &Key, read: &str, new: &str) -> Result<bool, Problem> {
+        let values = HashMap::from([(":read".to_owned(), attribute(&read)?), (":new".to_owned(), attribute(&new)?)]);
+        self.update_if(key, "SET #text = :new", "#text = :read", Some("text"), values).await
+    }
+
+    /// Lets no function go on with what it has in memory of a tenant's roles, groups, labels and policies, and lets no request commit
+    /// that has read them before.
     pub async fn renew(self, tenant: TenantKeys) -> Result<(), Problem> {
         let values = HashMap::from([(":one".to_owned(), attribute(&1)?)]);
         let expression = "ADD catalog_version :one, names_version :one";
-        self.update_if(&tenant.tenant(), expression, "attribute_exists(PK)", None, values).await.map(drop)
+        self.update_if(&tenant.tenant(), expression, "attribute_exists(PK)", None, values).await?;
+        let renewed: Option<Tenant> = self.read(&tenant.tenant()).await?;
+        match renewed {
+            Some(renewed) => self.raise_fences(&Fact::rules(&renewed)).await,
+            None => Ok(()),
+        }
     }
 
     /// Changes an item if a condition holds. Returns whether it did. `named` is an attribute whose name is a word of DynamoDB: the

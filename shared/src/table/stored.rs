@@ -1,5 +1,6 @@
 //! Each record in the table: its item, and further items for its roles, groups and names.
 
+mod identity;
 mod people;
 
 use std::collections::HashMap;
@@ -14,6 +15,7 @@ use super::fence::Fact;
 use super::key::{self, Key, TenantKeys};
 use super::{Condition, Item, Malformed, Transaction, encode};
 
+pub use identity::Identity;
 #[cfg(feature = "table")]
 pub use people::person_items;
 
@@ -357,8 +359,17 @@ impl Transaction<'_> {
 impl Image {
     /// The keys of the items that follow from the record, and those of its fences.
     pub fn side_keys(&self) -> Vec<Key> {
-        let fences = self.fact.iter().flat_map(|fact| (0..fact.fences).map(|number| fact.item.fence(number)));
-        self.links.iter().map(|link| link.key.clone()).chain(fences).collect()
+        [self.link_keys(), self.fence_keys()].concat()
+    }
+
+    /// The keys of the items that follow from the record.
+    pub fn link_keys(&self) -> Vec<Key> {
+        self.links.iter().map(|link| link.key.clone()).collect()
+    }
+
+    /// The keys of the record's fences: none, or more than one transaction takes.
+    pub fn fence_keys(&self) -> Vec<Key> {
+        self.fact.iter().flat_map(|fact| (0..fact.fences).map(|number| fact.item.fence(number))).collect()
     }
 
     /// The condition that the record has not changed since it was read, and has the same number of fences.

@@ -1,6 +1,7 @@
 //! The erasure of a member: nothing of the table names the person any more, whoever is killed meanwhile, and the record still holds.
 
 mod lines;
+mod table;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -151,14 +152,35 @@ async fn leave_traces(owner: &By<'_>, they: &By<'_>, user: UserId) {
     let exported = owner.does(202, "POST", "/v1/users/export", Some(json!({ "format": "csv" }))).await;
     let exported = job_of(&exported, ACME);
     owner.0.server.invoke("jobs-run", &record(ACME, exported)).await.unwrap();
+    act_as_another(owner, they).await;
     let part = owner.call("GET", &format!("/v1/jobs/{}/parts/1", exported.uuid_in(ACME)), &[], None).await;
     assert!(String::from_utf8(part.content()).unwrap().contains(EMAIL));
     let import = owner.does(201, "POST", "/v1/users/import", Some(json!({ "on_existing": "update" }))).await;
     let lines = format!("email,first_name\nother@new.example,Other\n{EMAIL},Zdenka\n");
+    assert_eq!(send(owner, &import, &lines).await.status, 200);
+}
+
+/// They act as another member, and do something to a thing of the product as themselves.
+async fn act_as_another(owner: &By<'_>, they: &By<'_>) {
+    let settings = json!({ "settings": { "impersonation": true } });
+    owner.does(200, "PATCH", "/v1/tenant", Some(settings)).await;
+    let path = format!("/v1/users/{}/impersonate", USER.uuid());
+    let body = json!({ "reason": "Zdenka looks into it", "seconds": 600 });
+    let acts = they.call("POST", &path, &[("user-agent", "The browser of Zdenka")], Some(body)).await;
+    assert_eq!(acts.status, 200, "{acts:?}");
+    let as_another = By(they.0, text(&acts.json(), "access_token").to_owned());
+    let me = as_another.does(200, "GET", "/v1/users/me", None).await;
+    assert_eq!(me["id"], json!(USER.uuid()));
+    let invoice = json!({ "type": "invoice", "id": "5", "action": "opened", "data": { "by": "Zdenka Novakova" } });
+    they.does(201, "POST", "/v1/events", Some(invoice)).await;
+}
+
+/// Sends the first part of an import.
+async fn send(owner: &By<'_>, import: &Value, lines: &str) -> Reply {
     let (bearer, acme) = (format!("Bearer {}", owner.1), ACME.uuid().to_string());
     let headers = [("authorization", bearer.as_str()), ("x-tenant-id", &acme), ("content-type", "text/csv")];
-    let import = format!("/v1/users/import/{}/parts/1", text(&import, "id"));
-    assert_eq!(owner.0.call("PUT", &import, &headers, lines).await.status, 200);
+    let path = format!("/v1/users/import/{}/parts/1", text(import, "id"));
+    owner.0.call("PUT", &path, &headers, lines.to_owned()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,6 +213,9 @@ async fn nothing_names_an_erased_member_wherever_the_worker_was_killed() {
         (&own["api_keys"][0]["name"], &own["invitation"]["accepted"]),
         (&json!("Laptop of Zdenka"), &json!(true))
     );
+    let issuer = json!(issuer::ISS);
+    assert_eq!((&own["identities"][0]["issuer"], own["identities"].as_array().unwrap().len()), (&issuer, 1));
+    assert_eq!((&own["join_request"]["subject"], &own["join_request"]["issuer"]), (&json!("zdenka"), &issuer));
     let of_owner = owner.does(200, "GET", &format!("{path}/export"), None).await;
     assert_eq!(of_owner["user"], own["user"]);
     let user_token = product.access("acme", "user@acme.example").await;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::catalog::{Catalog, Known};
 use crate::group::Group;
 use crate::id::{MembershipId, TenantId, UserId};
-use crate::job::{Job, KEPT_SECONDS, MAX_LINES, MAX_PARTS, State, Task};
+use crate::job::{Job, KEPT_SECONDS, LINES_KEPT_SECONDS, State, Task};
 use crate::member::Member;
 use crate::meta::Meta;
 use crate::policy::eval::Entity;
@@ -18,9 +18,11 @@ use crate::time::Time;
 /// The changes of a job that its chain records: an import gets a part and begins; the job is done.
 #[derive(Debug, Default)]
 pub struct JobEdit {
-    /// The number of a part, and how many lines it has.
-    pub part: Option<(u32, usize)>,
-    pub starts: bool,
+    /// The number of a part, how many lines it has, and when it came.
+    pub part: Option<(u32, usize, Time)>,
+    pub starts_at: Option<Time>,
+    /// The address of the client that begins the job, if it is an API key.
+    pub address: Option<String>,
     pub done_at: Option<Time>,
 }
 
@@ -42,26 +44,25 @@ impl Record for Job {
     }
 
     fn apply(&mut self, edit: &JobEdit, _: &Known) -> Result<(), Problem> {
-        if (edit.part.is_some() || edit.starts) && self.state != State::Open {
-            return Err(Problem::NotFound("import that is not started"));
+        if let Some(at) = edit.part.map(|(_, _, at)| at).or(edit.starts_at) {
+            self.is_open(at)?;
         }
-        if let Some((number, lines)) = edit.part {
-            self.set_part(number, lines);
-            if self.parts().count() > MAX_PARTS as usize {
-                return Err(Problem::LimitReached("parts of an import", MAX_PARTS as usize));
-            }
-            if self.lines() > MAX_LINES {
-                return Err(Problem::LimitReached("lines of an import", MAX_LINES));
-            }
+        if let Some((number, lines, at)) = edit.part {
+            self.set_part(number, lines)?;
+            self.expires_at = self.expires_at.max(Some(at.seconds() + LINES_KEPT_SECONDS));
         }
-        if edit.starts {
+        if edit.starts_at.is_some() {
             if self.lines() == 0 {
                 return Err(Problem::NotFound("part of the import"));
             }
             (self.state, self.expires_at, self.progress.total) = (State::Running, None, Some(self.lines()));
         }
+        if edit.address.is_some() {
+            self.progress.address.clone_from(&edit.address);
+        }
         if let Some(at) = edit.done_at {
             (self.state, self.expires_at) = (State::Done, Some(at.seconds() + KEPT_SECONDS));
+            self.progress.address = None;
         }
         Ok(())
     }

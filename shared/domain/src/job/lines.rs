@@ -12,8 +12,12 @@ pub const LINES: usize = 200;
 pub const MAX_LINES: usize = 100_000;
 pub const MAX_PARTS: u32 = 1_000;
 
-/// How long an import can be added to before it is started: a day.
+/// How long an import can be added to and started: a day.
+pub const OPEN_HOURS: usize = 24;
 pub const OPEN_SECONDS: i64 = 24 * 60 * 60;
+
+/// How long the lines of an import, and what became of them, are kept: 7 days.
+pub const LINES_KEPT_SECONDS: i64 = 7 * 24 * 60 * 60;
 
 /// The form of the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,13 +69,10 @@ pub struct Starter {
     pub member: Option<UserId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyId>,
-    /// The client's address, from which the key must be allowed to call.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
 }
 
 impl Starter {
-    /// Whether it is the same caller, from wherever.
+    /// Whether it is the same caller.
     pub fn is(&self, other: &Self) -> bool {
         match (self.key, other.key) {
             (None, None) => self.member == other.member,

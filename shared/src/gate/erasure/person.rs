@@ -1,5 +1,7 @@
 //! Whom an erasure looks for.
 
+use std::collections::BTreeSet;
+
 use domain::event::Author;
 use domain::id::UserId;
 use domain::{Event, JoinRequest, Member, Record, Session, Thing};
@@ -9,31 +11,39 @@ use serde_json::Value;
 pub(super) struct Person {
     pub user: UserId,
     /// Their addresses in lower case, former ones too.
-    addresses: Vec<String>,
+    addresses: BTreeSet<String>,
     /// Their UUIDs.
     ids: [String; 2],
     /// Their names, and their ids in other systems.
-    names: Vec<String>,
+    names: BTreeSet<String>,
 }
 
 impl Person {
-    /// The member, and what the events tell of former names that are not erased yet.
-    pub fn new(member: &Member, events: &[Event]) -> Self {
-        let past = |name: &'static str| {
-            let events = events.iter().filter(|event| event.salt.is_some());
-            let changes = events.filter_map(move |event| event.changes.get(name));
-            changes.flat_map(|change| [&change.from, &change.to]).filter_map(Value::as_str).map(str::to_owned)
-        };
+    /// The member as they are.
+    pub fn new(member: &Member) -> Self {
         let names = [&member.first_name, &member.last_name, &member.external_id].into_iter().flatten().cloned();
-        let names = names
-            .chain([member.name()])
-            .chain(["first_name", "last_name", "external_id"].map(past).into_iter().flatten());
-        let addresses = [member.email.clone()].into_iter().chain(past("email"));
+        let names = names.chain([member.name()]);
+        let address = [member.email.to_lowercase()];
         Self {
             user: member.user,
-            addresses: addresses.filter(|it| !it.is_empty()).map(|it| it.to_lowercase()).collect(),
+            addresses: address.into_iter().filter(|it| !it.is_empty()).collect(),
             ids: [member.user.uuid().to_string(), member.id.uuid().to_string()],
             names: names.filter(|it| !it.is_empty()).collect(),
+        }
+    }
+
+    /// Adds what an event of theirs tells of former names and addresses, if it is not erased yet.
+    pub fn learn(&mut self, event: &Event) {
+        if event.salt.is_none() {
+            return;
+        }
+        let past = |name: &'static str| {
+            let sides = event.changes.get(name).into_iter().flat_map(|change| [&change.from, &change.to]);
+            sides.filter_map(Value::as_str).filter(|it| !it.is_empty())
+        };
+        self.addresses.extend(past("email").map(str::to_lowercase));
+        for name in ["first_name", "last_name", "external_id"] {
+            self.names.extend(past(name).map(str::to_owned));
         }
     }
 
@@ -76,7 +86,8 @@ impl Person {
         }
     }
 
-    /// Whether an event tells of them: of their member, their sessions, their wish to join, or what they did to a thing of the product.
+    /// Whether an event tells of them: of their member, their sessions and those in which they acted as somebody else, their wish to
+    /// join, or what they did to a thing of the product.
     pub fn is_in_event(&self, event: &Event) -> bool {
         let names = |attribute: &str| {
             let number = event.changes.get(attribute).and_then(|change| change.to.as_u64());
@@ -84,7 +95,7 @@ impl Person {
         };
         match event.subject.kind.as_str() {
             Member::KIND => event.subject.id == self.user.to_string(),
-            Session::KIND => names("user"),
+            Session::KIND => names("user") || event.author == Author::Member(self.user),
             JoinRequest::KIND => event.changes.get("email").is_some_and(|change| {
                 [&change.from, &change.to].into_iter().filter_map(Value::as_str).any(|text| self.has_address(text))
             }),
@@ -110,7 +121,7 @@ mod tests {
             external_id: Some("7".to_owned()),
             ..Member::new(MembershipId::new(1), TenantId::new(1), UserId::new(42), "Ann@acme.example", at)
         };
-        let person = Person::new(&member, &[]);
+        let person = Person::new(&member);
         let uuid = member.user.uuid().to_string();
         for shown in [
             r#"{"email":"ANN@acme.example"}"#,

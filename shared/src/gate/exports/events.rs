@@ -55,7 +55,7 @@ impl Plan<'_> {
         let to = Some(filters.to.map_or(settled, |to| to.min(settled)));
         let filters = EventFilters { to, ..filters.clone() };
         let task = Task::ExportEvents { by: caller.starter()?, format, filters };
-        Ok(self.create(Job::new(id, task, now), &JobEdit::default()))
+        Ok(self.create(Job::new(id, task, now), &JobEdit { address: caller.address(), ..JobEdit::default() }))
     }
 }
 
@@ -71,7 +71,7 @@ pub(in crate::gate) async fn piece(worker: &Worker<'_>, lines: &Lines) -> Result
         return worker.end(Reads::job(Some(job.id)), &|_| {}).await;
     }
     let own = Asked { dialect: "users", ..*asked };
-    let caller = Caller::of_starter(by, keys.0);
+    let caller = Caller::of_starter(by, job.progress.address.as_deref(), keys.0);
     let Some(facts) = still_allowed(worker, &own, &caller, &Action::ReadEvents).await? else { return Ok(()) };
     let wanted = EventList { ascending: true, ..(lines.wanted)(filters, keys.0) };
     // Another clock can have been ahead of this one.

@@ -10,6 +10,24 @@ use crate::table::fence::Fact;
 use crate::table::key::{self, TenantKeys};
 use crate::table::{Malformed, encode};
 
+/// The method [`Stored::stamped`] of a record whose item names nobody: only its events say who did what.
+macro_rules! stamped_without_names {
+    () => {
+        fn stamped(
+            by: &Stamp,
+            _: Option<&Actor>,
+            before: Option<&Self>,
+            mut after: Option<&mut Self>,
+        ) -> Result<Option<Written>, Problem> {
+            // An older release kept who made it.
+            if let Some(after) = &mut after {
+                after.meta.created_by = None;
+            }
+            stamp(by, None, before, after)
+        }
+    };
+}
+
 impl Stored for Issuer {
     /// The keys of an issuer are fetched as long as the index lists a tenant that trusts it.
     fn image(&self, tenant: TenantId) -> Result<Image, Malformed> {
@@ -63,7 +81,7 @@ impl Stored for Session {
         Ok(Image { key, item, links: Vec::new(), version: self.meta.version, fact: None, keeps_links: false })
     }
 
-    stamped!();
+    stamped_without_names!();
 }
 
 impl Stored for Thing {
@@ -75,7 +93,7 @@ impl Stored for Thing {
         Ok(Image { key, item, links: Vec::new(), version: self.meta.version, fact: None, keeps_links: false })
     }
 
-    stamped!();
+    stamped_without_names!();
 }
 
 impl Stored for Webhook {
