@@ -5,12 +5,12 @@ use shared::NewSecret;
 use shared::credential::{Claims, Expected, Kind};
 use shared::domain::claimed_domain::{self, Join};
 use shared::domain::member::invitation::{Inviter, LASTS};
-use shared::domain::{ClaimedDomain, JoinRequest, Member, Meta, Problem, Session, SignIn, Status, Time};
+use shared::domain::{ClaimedDomain, JoinRequest, Member, Meta, Problem, Session, SignIn, Status, Tenant, Time};
 use shared::id::{DomainId, JoinRequestId, sha256};
 use shared::signing::SigningKeys;
 use shared::signing::rotation::Published;
 use shared::table::key::{self, TenantKeys};
-use shared::table::stored::Reference;
+use shared::table::stored::{Identity, Reference};
 use shared::table::{decode, encode};
 
 use crate::store::{Store, record_items};
@@ -112,6 +112,8 @@ pub async fn issue(
         let (at, listed) = (keys.identity(iss, sub), keys.identity_listed(iss, sub));
         let known = encode(&at, Some(&listed), &Reference { number: user });
         store.put(known.map_err(|why| why.to_string())?).await?;
+        let held = Identity { number: user, issuer: iss.clone(), subject: sub.clone() };
+        store.put(held.item(tenant).map_err(|why| why.to_string())?).await?;
     }
     let claims = Claims {
         iss: expected.issuer.clone(),
@@ -223,6 +225,13 @@ async fn ask_to_join(store: &Store, slug: &str, email: &str, join: Join, now: Ti
     };
     store.put_all(record_items(tenant, &domain, now)?).await?;
     store.put_all(record_items(tenant, &request, now)?).await?;
+    // The next ones get other numbers.
+    let key = TenantKeys(tenant).tenant();
+    let item = store.get(&key).await?.ok_or_else(|| format!("no tenant {slug}"))?;
+    let mut numbered: Tenant = decode(item).map_err(|why| why.to_string())?;
+    let numbers = &mut numbered.numbers;
+    (numbers.domains, numbers.join_requests) = (numbers.domains.max(1), numbers.join_requests.max(1));
+    store.put(encode(&key, None, &numbered).map_err(|why| why.to_string())?).await?;
     Ok(request.id.uuid_in(tenant).to_string())
 }
 

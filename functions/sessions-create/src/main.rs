@@ -15,6 +15,13 @@ use shared::dialect::OAUTH;
 /// sent it must be able to give at this moment all that the person gets. If the tenant's setting `acceptance` is `address`, the identity
 /// provider must have verified the address that was invited, and a session token of ours does not do.
 ///
+/// `POST /v1/join-requests`: asks to join a tenant, by an address that an identity provider of the tenant has verified. It begins no
+/// session.
+///
+/// Whoever may invite people in the tenant answers the request. A person who asks again gets the same request. The answer is 409 for
+/// somebody who can sign in at once: an active member, or a person at a domain whose people join at once. It is 403 for everybody else, as
+/// at a sign-in: where nobody may ask, or where the person was refused.
+///
 /// `POST /v1/users/{id}/impersonate`: begins a session of a member in which you act as them, for support.
 ///
 /// `member:impersonate` allows it, if the tenant's setting `impersonation` does. Nobody acts as an owner, or as a member who outranks them
@@ -31,6 +38,7 @@ fn main() -> Result<(), lambda_http::Error> {
     shared::serve(&OAUTH, |app, call| match call.route.as_str() {
         "POST /oauth/revoke" => app.revoke(call),
         "POST /v1/invitations/accept" => app.accept_invitation(call),
+        "POST /v1/join-requests" => app.ask_to_join(call),
         "POST /v1/users/{id}/impersonate" => app.impersonate(call),
         "POST /v1/approvals" => app.give_approval(call),
         _ => app.tokens(call),
@@ -40,11 +48,12 @@ fn main() -> Result<(), lambda_http::Error> {
 #[test]
 fn description() {
     use openapi::{Operation, schema_of, uuid_in_header};
-    use shared::dialect::oauth::{Approval, Impersonation};
+    use shared::dialect::oauth::{Approval, Impersonation, JoinWish};
     Operation::new(&OAUTH).route("POST /v1/sessions").tokens(openapi::JSON).describe();
     Operation::new(&OAUTH).route("POST /oauth/token").tokens(openapi::FORM).describe();
     Operation::new(&OAUTH).route("POST /oauth/revoke").revocation().describe();
     Operation::new(&OAUTH).route("POST /v1/invitations/accept").acceptance().describe();
+    Operation::new(&OAUTH).route("POST /v1/join-requests").join_wish(JoinWish::read).describe();
     let impersonate = Operation::new(&OAUTH).route("POST /v1/users/{id}/impersonate");
     let impersonate = impersonate.header("X-Tenant-ID", "The tenant's UUID: the credential's.", uuid_in_header());
     let impersonate = impersonate.path("id", "The member's UUID.", schema_of::<shared::id::Uuid>());

@@ -1,5 +1,7 @@
 //! Domains that tenants claim: how a claim is proved, and who joins by it.
 
+mod asking;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

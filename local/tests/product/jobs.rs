@@ -17,11 +17,13 @@ use serde_json::{Value, json};
 use shared::credential::Kind as Credential;
 use shared::domain::job::State;
 use shared::domain::{
-    Author, ClaimedDomain, Event, Group, Job, JoinRequest, Member, Meta, Role, Subject, User, role, verify_chain,
+    Author, ClaimedDomain, Event, Group, Job, JoinRequest, Member, Meta, Role, Subject, Tenant, User, role,
+    verify_chain,
 };
 use shared::id::{DomainId, GroupId, JobId, JoinRequestId, Kind, MembershipId, RoleId, TenantId, UserId};
-use shared::table::decode;
+use shared::table::fence::FENCES;
 use shared::table::key::TenantKeys;
+use shared::table::{decode, encode};
 
 use crate::harness::{NewTenant, Product, eventually, turn};
 
@@ -286,9 +288,16 @@ async fn a_tenant_that_nobody_restores_in_time_is_removed_whole() {
         let claim = json!({ "domain": format!("gone-{number}.example") });
         assert_eq!(own(&product, &tenant, "POST", "/v1/domains", Some(claim)).await.0, 201);
     }
+    // Its rules were contended once. The next change of them raises all their fences.
+    let item = TenantKeys(tenant.id).tenant();
+    let fenced = Tenant { fences: FENCES, ..product.tenant(tenant.id).await };
+    product.store.put(encode(&item, None, &fenced).unwrap()).await.unwrap();
     let text = r#"forbid (principal, action == Action::"label:manage", resource);"#;
     let policy = json!({ "name": "No labels", "text": text });
     assert_eq!(own(&product, &tenant, "POST", "/v1/policies", Some(policy)).await.0, 201);
+    for number in 0..FENCES {
+        assert!(product.store.get(&item.fence(number)).await.unwrap().is_some(), "fence {number}");
+    }
     // One is verified, and somebody asks to join by it.
     let claimed = product.store.get(&TenantKeys(tenant.id).domain(DomainId::new(1))).await.unwrap().unwrap();
     let verified = ClaimedDomain { verified_at: Some(shared::now()), ..decode(claimed).unwrap() };

@@ -68,6 +68,7 @@ pub(crate) fn meaning(problem: &Problem) -> &'static str {
         Problem::Grant(Grant::InvalidClient, _) => "the API key is not good",
         Problem::Grant(Grant::Denied, _) => "the person is no active member of the tenant",
         Problem::Grant(Grant::Waits, _) => "the person asks to join, and nobody has let them in yet",
+        Problem::Grant(Grant::AtOnce, _) => "the person need not ask, because they can sign in",
         Problem::InvalidJson(_) => "the body is not JSON, or has a key twice",
         Problem::Invalid(_) => "something is missing, or not what it must be",
         Problem::PayloadTooLarge(_) => "the body is too large",
@@ -157,6 +158,7 @@ pub fn problems() -> Vec<Problem> {
         Problem::Grant(Grant::InvalidClient, CAUSE),
         Problem::Grant(Grant::Denied, CAUSE),
         Problem::Grant(Grant::Waits, CAUSE),
+        Problem::Grant(Grant::AtOnce, CAUSE),
         Problem::InvalidJson("unexpected character at line 1 column 2".to_owned()),
         Problem::PayloadTooLarge(MAX_BODY),
         // The problem with a header comes first: the first one describes the status.

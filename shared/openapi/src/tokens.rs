@@ -1,11 +1,13 @@
 //! Operations that give tokens.
 
 use domain::Problem;
+use domain::problem::Grant;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::json;
 use shared::dialect::oauth::{
-    Acceptance, Approval, Impersonation, Introspection, Revoked, ShownApproval, ShownToken, TokenForm, Tokens,
+    Acceptance, Approval, Impersonation, Introspection, JoinWish, Revoked, ShownApproval, ShownToken, ShownWish,
+    TokenForm, Tokens,
 };
 use shared::json::{Faulty, Object};
 
@@ -43,7 +45,7 @@ impl Operation {
         let schema = self.schema::<Tokens>(SchemaSettings::draft2020_12().for_serialize());
         let headers = ["x-request-id", "cache-control", "pragma", "policy-notices", "set-cookie"];
         self.response(200, "A session, and its tokens", Some((JSON, schema)), &headers);
-        self.without_credential()
+        self.without_credential(|grant| grant != Grant::AtOnce)
     }
 
     /// A request that ends the session of a token.
@@ -52,7 +54,7 @@ impl Operation {
         let schema = self.schema::<Revoked>(SchemaSettings::draft2020_12().for_serialize());
         let headers = ["x-request-id", "cache-control"];
         self.response(200, "The token is good no more, if it ever was", Some((JSON, schema)), &headers);
-        self.without_credential()
+        self.without_credential(|grant| grant != Grant::AtOnce)
     }
 
     /// A question about a token, with a credential.
@@ -97,6 +99,16 @@ impl Operation {
         self
     }
 
+    /// A request to join, by a token of an identity provider.
+    pub fn join_wish(mut self, read: impl Fn(&mut Object) -> Result<JoinWish, Faulty>) -> Self {
+        let schema = self.body_schema(read);
+        self = self.taking(&schema);
+        let schema = self.schema::<ShownWish>(SchemaSettings::draft2020_12().for_serialize());
+        let headers = ["x-request-id", "cache-control"];
+        self.response(202, "The request waits for an answer of the tenant", Some((JSON, schema)), &headers);
+        self.without_credential(|grant| matches!(grant, Grant::InvalidToken | Grant::Denied | Grant::AtOnce))
+    }
+
     fn form<T: JsonSchema>(mut self, media_type: &'static str) -> Self {
         let schema = self.schema::<T>(SchemaSettings::draft2020_12().for_deserialize());
         self.object["requestBody"] = json!({
@@ -107,12 +119,13 @@ impl Operation {
         self
     }
 
-    /// The problems of a request that shows no credential in its header.
-    fn without_credential(mut self) -> Self {
+    /// The problems of a request that shows no credential in its header. Of the refusals of tokens, it has some.
+    fn without_credential(mut self, has: fn(Grant) -> bool) -> Self {
         let Some(dialect) = self.dialect else { return self };
         // Nobody shows a credential of ours, and no path names a thing.
         let is_possible = |problem: &Problem| match scope_of(problem) {
-            Scope::Tokens | Scope::Bodies => true,
+            Scope::Tokens => matches!(problem, Problem::Grant(grant, _) if has(*grant)),
+            Scope::Bodies => true,
             Scope::Any => {
                 !matches!(problem, Problem::TenantMismatch | Problem::NotFound(_) | Problem::Unauthenticated(_))
             }

@@ -6,13 +6,13 @@ use domain::session::{IDLE, LASTS, LASTS_REFRESHED, Refresh};
 use domain::{Issuer, Member, Problem, Session, SignIn};
 use lambda_http::http::header;
 
+use super::entry::{accept, is_of, person, refused};
 use super::tokens::Signed;
 use super::{App, Boxed};
 use crate::answer::Answer;
 use crate::dialect::oauth::{Client, Exchange, TokenRequest};
 use crate::gate::api_keys::{self, ShownApiKey};
-use crate::gate::domains::{self, Joining};
-use crate::gate::invitations::{self, Accepting, ShownSecret};
+use crate::gate::invitations::ShownSecret;
 use crate::gate::issuers::{self, IssuerKeys, Trusted};
 use crate::gate::sessions::{self, EXCHANGED, Exchanged, GRACE, Live, Target, Trust};
 use crate::gate::tokens::{self, Refreshed};
@@ -22,6 +22,9 @@ use crate::http::call::Call;
 use crate::http::credential::Holder;
 use crate::http::signing::{RefreshOf, hash};
 use crate::table::Item;
+
+/// Why somebody gets no session, for the log.
+pub(super) const NOT_ACTIVE: &str = "no active member";
 
 /// The longest `User-Agent` that a session keeps, in bytes.
 const MAX_DEVICE: usize = 250;
@@ -70,14 +73,7 @@ impl App {
         if token.issuer()? == self.expected.issuer {
             return self.switch(call, &asked, exchange).await;
         }
-        let mut trust = sessions::trust(&asked, &target(exchange), token.issuer()?, token.subject()?).await?;
-        let keys = trust.keys.as_deref().ok_or(Problem::Grant(Grant::InvalidToken, UNKNOWN_KEY));
-        let now = (self.clock)().seconds();
-        let proved = keys.and_then(|keys| token.verify(&trust.issuer, keys, exchange.nonce.as_deref(), now));
-        if matches!(&proved, Err(Problem::Grant(_, UNKNOWN_KEY))) {
-            issuers::ask_for_keys(&asked, &trust.issuer.iss).await?;
-        }
-        let proved = proved?;
+        let (mut trust, proved) = self.prove(&asked, exchange, &token).await?;
         let user = match &exchange.invitation {
             Some(secret) => {
                 let identity = (trust.issuer.iss.as_str(), proved.sign_in.subject.as_str());
@@ -88,7 +84,7 @@ impl App {
                 trust.known = Some(user);
                 user
             }
-            None => self.person(&asked, &mut trust, &proved).await?,
+            None => person(&asked, &mut trust, &proved).await?,
         };
         let once = Some((proved.hash.clone(), proved.expires));
         let address = proved.email.as_deref().filter(|_| trust.known.is_none());
@@ -96,25 +92,27 @@ impl App {
         let begun = self.begin(call, &asked, (&trust, user), &proof, once, exchange.cookie);
         match begun.await {
             Err(Problem::Exists(EXCHANGED)) => self.again(call, &asked, &trust, &proved.hash, exchange.cookie).await,
+            Err(Problem::Grant(Grant::Denied, NOT_ACTIVE)) => Err(refused(&asked, &trust, &proved).await),
             answer => answer,
         }
     }
 
-    /// The member who was proved: whom the issuer's `sub` has signed in before; or else, by a verified address of one of the issuer's
-    /// domains, the one who has the address, or one who joins by a domain of the tenant's.
-    async fn person(&self, asked: &Asked<'_>, trust: &mut Trust, proved: &Proved) -> Result<UserId, Problem> {
-        if let Some(user) = trust.known {
-            return Ok(user);
+    /// What the token of an identity provider proves, and whether the tenant trusts in that.
+    pub(super) async fn prove(
+        &self,
+        asked: &Asked<'_>,
+        exchange: &Exchange,
+        token: &Unverified<'_>,
+    ) -> Result<(Trust, Proved), Problem> {
+        let trust = sessions::trust(asked, &target(exchange), token.issuer()?, token.subject()?).await?;
+        let keys = trust.keys.as_deref().ok_or(Problem::Grant(Grant::InvalidToken, UNKNOWN_KEY));
+        let now = (self.clock)().seconds();
+        let proved = keys.and_then(|keys| token.verify(&trust.issuer, keys, exchange.nonce.as_deref(), now));
+        if matches!(&proved, Err(Problem::Grant(_, UNKNOWN_KEY))) {
+            issuers::ask_for_keys(asked, &trust.issuer.iss).await?;
         }
-        let nobody = Problem::Grant(Grant::Denied, "nobody with this `sub` or this verified address");
-        let email = proved.email.as_ref().filter(|email| is_of(&trust.issuer, email));
-        let Some(email) = email else { return Err(nobody) };
-        if let Some(user) = sessions::member_at(asked, trust.tenant()?, email).await? {
-            return Ok(user);
-        }
-        let identity = (trust.issuer.iss.as_str(), proved.sign_in.subject.as_str());
-        trust.known = domains::join(asked, trust.tenant()?, &Joining { email, identity }).await?;
-        trust.known.ok_or(nobody)
+        let proved = proved?;
+        Ok((trust, proved))
     }
 
     /// Begins a session. `once` is the hash and the end of a token that gives no second one. A session that goes on from another one is
@@ -184,7 +182,7 @@ impl App {
             Problem::Unauthenticated(_) => Problem::Grant(Grant::Denied, "no member"),
             // A tenant's own policy says what is missing. Otherwise it is the same for all who cannot sign in.
             Problem::Forbidden(denial) if !denial.rule.starts_with("tenant-policy-") => {
-                Problem::Grant(Grant::Denied, "no active member")
+                Problem::Grant(Grant::Denied, NOT_ACTIVE)
             }
             other => other,
         })
@@ -347,31 +345,12 @@ struct Proof<'a> {
     session: Option<&'a Session>,
 }
 
-/// Whether an address is at one of the issuer's domains.
-fn is_of(issuer: &Issuer, email: &str) -> bool {
-    email.rsplit_once('@').is_some_and(|(_, domain)| issuer.domains.contains(&domain.to_lowercase()))
-}
-
 /// The tenant of a sign-in. An invitation says of which tenant it is.
 fn target(exchange: &Exchange) -> Target {
     match (&exchange.target, exchange.invitation.as_deref().and_then(ShownSecret::read)) {
         (Target::Only, Some(shown)) => Target::Tenant(shown.tenant),
         (target, _) => target.clone(),
     }
-}
-
-/// Accepts an invitation to the tenant of a sign-in.
-async fn accept(
-    asked: &Asked<'_>,
-    trust: &Trust,
-    secret: &str,
-    identity: (&str, &str),
-    verified: Option<&str>,
-) -> Result<UserId, Problem> {
-    let tenant = trust.tenant()?;
-    let shown = ShownSecret::read(secret).filter(|shown| shown.tenant == tenant);
-    let shown = shown.ok_or(Problem::Grant(Grant::Denied, "no invitation to this tenant"))?;
-    invitations::accept(asked, &shown, &Accepting { identity, known: trust.known, verified }).await
 }
 
 /// When a session ends that is used now, in seconds since the epoch.

@@ -3,6 +3,7 @@
 mod approval;
 mod impersonation;
 mod introspection;
+mod join_wish;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -21,6 +22,7 @@ use crate::http::{Dialect, Paging};
 pub use approval::{Approval, ShownApproval};
 pub use impersonation::Impersonation;
 pub use introspection::Introspection;
+pub use join_wish::{JoinWish, ShownWish};
 
 pub static OAUTH: Dialect = Dialect {
     name: "oauth",
@@ -38,6 +40,8 @@ pub const MAX_BODY: usize = 64 * 1024;
 const MAX_TEXT: usize = 500;
 
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+/// What `subject_token_type` can be, for its fault.
+const TOKEN_TYPES: &str = "the token types `id_token`, `access_token` and `jwt`, as URNs";
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 
 /// RFC 6749, section 5.2. What is wrong with a request is 400.
@@ -255,7 +259,7 @@ impl Exchange {
         let token = body.required("subject_token");
         let kind = body.required("subject_token_type");
         let shown = kind.and_then(|Verbatim::<MAX_TEXT>(kind)| {
-            let wrong = Wrong::NotOneOf("the token types `id_token`, `access_token` and `jwt`, as URNs");
+            let wrong = Wrong::NotOneOf(TOKEN_TYPES);
             body.join(Shown::parse(&kind).ok_or(Fault::here(wrong).within("subject_token_type").within("body")))
         });
         let text = |body: &mut Object, name| body.optional(name).map(|Verbatim::<MAX_TEXT>(text)| text);
@@ -270,11 +274,16 @@ impl Exchange {
         }
         let cookie = body.optional("cookie").is_some_and(|Flag(is_set)| is_set);
         let Verbatim::<MAX_TOKEN>(token) = token?;
-        let target = audience.or(resource).map_or(Target::Only, |named| match parse_uuid(&named) {
-            Some(uuid) => TenantId::from_uuid(uuid).map_or(Target::Slug(named), Target::Tenant),
-            None => Target::Slug(named),
-        });
+        let target = audience.or(resource).map_or(Target::Only, named);
         Ok(Self { token, shown: shown?, target, nonce, invitation, cookie })
+    }
+}
+
+/// The tenant that a request names by its UUID or its slug.
+fn named(tenant: String) -> Target {
+    match parse_uuid(&tenant) {
+        Some(uuid) => TenantId::from_uuid(uuid).map_or(Target::Slug(tenant), Target::Tenant),
+        None => Target::Slug(tenant),
     }
 }
 

@@ -207,6 +207,8 @@ pub async fn keep(asked: &Asked<'_>, wanted: &Wanted, found: Result<Vec<String>,
 pub struct Joining<'a> {
     pub email: &'a str,
     pub identity: (&'a str, &'a str),
+    /// As whom the `sub` has signed in to the tenant before.
+    pub known: Option<UserId>,
 }
 
 /// Makes somebody a member whose address is at a domain that the tenant has verified, if it lets them join at once. If somebody must
@@ -216,11 +218,13 @@ pub struct Joining<'a> {
 /// # Errors
 /// [`Problem::Grant`]: they ask to join; or who has said how people join may not let them in now, or the tenant has no seat for them.
 pub async fn join(asked: &Asked<'_>, tenant: TenantId, joining: &Joining<'_>) -> Result<Option<UserId>, Problem> {
-    let Some((_, name)) = joining.email.rsplit_once('@') else { return Ok(None) };
-    let Some(domain) = verified(asked, TenantKeys(tenant), &name.to_lowercase()).await? else { return Ok(None) };
+    let Some(domain) = verified(asked, TenantKeys(tenant), joining.email).await? else { return Ok(None) };
     match domain.join {
         Join::No => return Ok(None),
-        Join::OnApproval => return Err(join_requests::ask(asked, &domain, joining).await?),
+        Join::OnApproval => {
+            join_requests::ask(asked, &domain, joining).await?;
+            return Err(join_requests::WAITS);
+        }
         Join::AtOnce => {}
     }
     let asks = join_requests::of(asked, TenantKeys(tenant), joining.email).await?;
@@ -274,9 +278,15 @@ pub async fn join(asked: &Asked<'_>, tenant: TenantId, joining: &Joining<'_>) ->
     }
 }
 
-/// The domain with a name, if the tenant has verified it.
-async fn verified(asked: &Asked<'_>, keys: TenantKeys, name: &str) -> Result<Option<ClaimedDomain>, Problem> {
-    let found: Option<Reference<_>> = asked.table.read(&keys.name(ClaimedDomain::KIND, name)).await?;
+/// The domain of an address, if the tenant has verified it.
+pub(super) async fn verified(
+    asked: &Asked<'_>,
+    keys: TenantKeys,
+    email: &str,
+) -> Result<Option<ClaimedDomain>, Problem> {
+    let Some((_, name)) = email.rsplit_once('@') else { return Ok(None) };
+    let name = name.to_lowercase();
+    let found: Option<Reference<_>> = asked.table.read(&keys.name(ClaimedDomain::KIND, &name)).await?;
     let Some(Reference { number }) = found else { return Ok(None) };
     let id: DomainId = number;
     let domain: Option<ClaimedDomain> = asked.table.read(&keys.domain(id)).await?;

@@ -1,23 +1,30 @@
 //! Requests to join: who asks, who sees it, and who lets them in.
 
+use std::sync::Mutex;
+
 use domain::claimed_domain::{ClaimedDomain, Join};
-use domain::id::{JoinRequestId, UserId};
+use domain::id::{JoinRequestId, TenantId, UserId};
 use domain::join_request::{JoinRequest, JoinRequestEdit, State};
 use domain::member::change::Roles;
 use domain::policy::Action;
 use domain::problem::Grant;
-use domain::{MemberEdit, Meta, Problem, Record, Status};
+use domain::{Member, MemberEdit, Meta, Problem, Record, Status};
 
-use super::domains::Joining;
+use super::domains::{Joining, verified};
 use super::facts::{Facts, Unseen, View};
 use super::invitations::Accepts;
+use super::sessions::member_at;
 use super::{Asked, Caller, Conditions, Plan, Reading, Reads, Who};
 use crate::answer::Answer;
+use crate::lock;
 use crate::table::key::TenantKeys;
 use crate::table::stored::Reference;
 
-/// The answer to somebody who waits.
-const WAITS: Problem = Problem::Grant(Grant::Waits, "asks to join");
+/// The answer to somebody who signs in and waits.
+pub const WAITS: Problem = Problem::Grant(Grant::Waits, "asks to join");
+
+/// The answer to somebody who asks to join and can sign in.
+const AT_ONCE: Problem = Problem::Grant(Grant::AtOnce, "need not ask to join");
 
 /// The answer to everybody else who may not join now.
 const DENIED: Problem = Problem::Grant(Grant::Denied, "may not ask to join");
@@ -33,16 +40,43 @@ pub(super) async fn of(asked: &Asked<'_>, keys: TenantKeys, email: &str) -> Resu
     asked.table.read(&keys.join_request(id)).await
 }
 
-/// Notes that a person asks to join by a domain of the tenant, if they have not asked before. Returns what they are told.
+/// Notes that a person asks to join who need not have signed in, and can have been removed. Returns the request that waits: it is the
+/// same one, however often they ask.
 ///
 /// # Errors
-/// The table cannot be read or written.
-pub(super) async fn ask(asked: &Asked<'_>, by: &ClaimedDomain, joining: &Joining<'_>) -> Result<Problem, Problem> {
-    let email = joining.email;
-    if let Some(request) = of(asked, TenantKeys(by.tenant), email).await? {
-        return Ok(if request.state() == State::Pending { WAITS } else { DENIED });
+/// [`Problem::Grant`]: they need not ask, or may not.
+pub async fn wish(asked: &Asked<'_>, tenant: TenantId, joining: &Joining<'_>) -> Result<JoinRequest, Problem> {
+    let keys = TenantKeys(tenant);
+    let user = match joining.known {
+        Some(user) => Some(user),
+        None => member_at(asked, tenant, joining.email).await?,
+    };
+    if let Some(user) = user {
+        let member: Option<Member> = asked.table.read(&keys.member(user)).await?;
+        if let Some(member) = member.filter(Member::is_present) {
+            return Err(if member.is_active() { AT_ONCE } else { DENIED });
+        }
+    }
+    let Some(domain) = verified(asked, keys, joining.email).await? else { return Err(DENIED) };
+    match domain.join {
+        Join::OnApproval => ask(asked, &domain, joining).await,
+        // Nobody who was removed comes back without an answer.
+        Join::AtOnce if joining.known.is_none() => Err(AT_ONCE),
+        Join::AtOnce | Join::No => Err(DENIED),
+    }
+}
+
+/// Notes that a person asks to join by a domain of the tenant, if they have not asked before. Returns the request that waits.
+///
+/// # Errors
+/// [`Problem::Grant`]: they may not ask. The table cannot be read or written.
+pub(super) async fn ask(asked: &Asked<'_>, by: &ClaimedDomain, joining: &Joining<'_>) -> Result<JoinRequest, Problem> {
+    let (keys, email) = (TenantKeys(by.tenant), joining.email);
+    if let Some(request) = of(asked, keys, email).await? {
+        return waiting(request);
     }
     let who = Who::Product(by.tenant, "asked to join by a verified domain".to_owned());
+    let made = Mutex::new(None);
     let plan = |plan: &mut Plan| {
         let facts = plan.facts();
         let Unseen(now) = facts.domain()?;
@@ -51,16 +85,24 @@ pub(super) async fn ask(asked: &Asked<'_>, by: &ClaimedDomain, joining: &Joining
         if !may_ask || facts.member_at(email).is_ok() || !facts.tenant().takes_address(email) {
             return Err(DENIED);
         }
-        plan.ask_to_join(now, joining)?;
+        *lock(&made) = Some(plan.ask_to_join(now, joining)?);
         Ok(())
     };
     let reads = Reads { domain: Some(by.id), ..Reads::addresses(vec![email.to_owned()]) }.unshown();
-    match super::change_unanswered(asked, &who, &reads, &plan).await {
-        // Another sign-in of the same person was quicker.
-        Ok(()) | Err(Problem::Exists(_)) => Ok(WAITS),
+    let is_made = super::change_unanswered(asked, &who, &reads, &plan).await;
+    let made = lock(&made).take();
+    match is_made {
+        Ok(()) => made.ok_or_else(|| Problem::Internal("a request to join that nobody planned".to_owned())),
+        // Another call of the same person was quicker.
+        Err(Problem::Exists(_)) => of(asked, keys, email).await?.map_or(Err(DENIED), waiting),
         Err(why @ (Problem::Unavailable(_) | Problem::TooManyRequests(_) | Problem::Internal(_))) => Err(why),
-        Err(_) => Ok(DENIED),
+        Err(_) => Err(DENIED),
     }
+}
+
+/// A request, if nobody has refused it.
+fn waiting(request: JoinRequest) -> Result<JoinRequest, Problem> {
+    if request.state() == State::Pending { Ok(request) } else { Err(DENIED) }
 }
 
 /// Lets a person in who asks to join: they are an active member from now on, with what the edit gives them. The issuer's `sub` is theirs.
@@ -81,7 +123,7 @@ pub async fn approve(
     };
     let (mut reads, mut known) = (Reads::none(), None);
     if let Some(request) = &request {
-        // They can have come in by an invitation to another address meanwhile.
+        // They can have come in by an invitation to another address meanwhile. Or they are back after a removal.
         known = asked.table.read::<Reference<_>>(&keys.identity(&request.issuer, &request.subject)).await?;
         reads = Reads { domain: Some(request.domain), ..Reads::person(&request.email).naming(edit) };
     }
@@ -96,12 +138,14 @@ pub async fn approve(
             ..edit.clone()
         };
         plan.delete(Unseen(request));
-        if known.is_some() {
+        // A removed person has the `sub` still.
+        let is_back = known == facts.number_of(&request.email) && facts.removed(known).is_ok();
+        if known.is_some() && !is_back {
             plan.refuse(Problem::Exists("member with this `sub`"));
         }
         let member = plan.add_member(&edit)?;
         let answer = answer(&plan.view(&member));
-        plan.accepts = Some(Accepts::new((&request.issuer, &request.subject), member));
+        plan.accepts = known.is_none().then(|| Accepts::new((&request.issuer, &request.subject), member));
         Ok(answer.into())
     };
     let reads = Reads { join_request: id, ..reads };

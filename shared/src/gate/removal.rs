@@ -81,7 +81,10 @@ pub(super) async fn piece(asked: &Asked<'_>, keys: TenantKeys, job: &Job) -> Res
             clear(asked, keys.identities()).await?;
             clear_starts(asked, keys).await?;
             clear(asked, Key { sk: String::new(), ..keys.checkpoints() }).await?;
-            clear_with(asked, &keys.tenant(), &tenant.image(tenant.id)?.side_keys()).await?;
+            let image = tenant.image(tenant.id)?;
+            // They are more than one transaction takes, and nobody else can take their names.
+            table.clear(&image.fence_keys()).await?;
+            clear_with(asked, &keys.tenant(), &image.link_keys()).await?;
             return table.clear(&[job_key]).await;
         }
         table.clear(&removed).await?;
@@ -108,7 +111,7 @@ async fn remove_side(asked: &Asked<'_>, keys: TenantKeys, key: &Key, item: Item)
     } else if of(Label::KIND) {
         (decode::<Label>(item)?.image(keys.0)?, None)
     } else if of(ClaimedDomain::KIND) {
-        return clear_with(asked, key, &decode::<ClaimedDomain>(item)?.image(keys.0)?.side_keys()).await;
+        return clear_with(asked, key, &decode::<ClaimedDomain>(item)?.image(keys.0)?.link_keys()).await;
     } else if of(JoinRequest::KIND) {
         (decode::<JoinRequest>(item)?.image(keys.0)?, None)
     } else if of(OwnPolicy::KIND) {

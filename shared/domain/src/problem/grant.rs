@@ -17,13 +17,15 @@ pub enum Grant {
     Denied,
     /// 403: the person asks to join, and nobody has let them in yet.
     Waits,
+    /// 409: the person asks to join, and can sign in.
+    AtOnce,
 }
 
 impl Grant {
     /// The standard's code.
     pub fn code(self) -> &'static str {
         match self {
-            Grant::InvalidToken => "invalid_request",
+            Grant::InvalidToken | Grant::AtOnce => "invalid_request",
             Grant::InvalidTarget => "invalid_target",
             Grant::UnsupportedType => "unsupported_grant_type",
             Grant::InvalidRefresh => "invalid_grant",
@@ -36,6 +38,7 @@ impl Grant {
         match self {
             Grant::InvalidClient => 401,
             Grant::Denied | Grant::Waits => 403,
+            Grant::AtOnce => 409,
             _ => 400,
         }
     }
@@ -49,6 +52,7 @@ impl Grant {
             Grant::InvalidClient => "the API key is not good here: ask for another",
             Grant::Denied => "you may not sign in to this tenant: ask its administrators",
             Grant::Waits => "you ask to join this tenant: sign in again once its administrators have let you in",
+            Grant::AtOnce => "you need not ask to join this tenant: exchange the token at `POST /oauth/token`",
         }
     }
 }
