@@ -17,7 +17,11 @@ async fn list_events(app: &App, call: &Call) -> Result<Answer, Problem> {
 
 /// `GET /v1/users/{id}/events`: lists what happened to a member, the newest first.
 ///
-/// Needs `event:read`, and to be allowed to see the member. A member who was removed is found, too.
+/// With `scope=person` it lists all that the record tells of the person: what happened to the member, their sessions and API keys, what
+/// they changed, and what your product has written down of them. Such a page can be short or empty, and `next_cursor` leads on.
+///
+/// Needs `event:read`, and to be allowed to see the member. A member who was removed is found, too. For `me` it needs nothing; without
+/// `event:read`, the caller then sees no values that name others in what they changed.
 async fn list_user_events(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let ((wanted, is_sealed), page) = users::in_tenant(call, &caller, call.parameters(), |query| {
@@ -40,8 +44,8 @@ async fn verify_events(app: &App, call: &Call) -> Result<Answer, Problem> {
 
 /// `GET /v1/users/{id}/events/verify`: checks that the events of a member are as they were written.
 ///
-/// Needs `event:read`, and to be allowed to see the member. One request checks 1,000 events at most, from the first one; `next_cursor`
-/// leads to the others.
+/// Needs `event:read`, and to be allowed to see the member; nothing for `me`. One request checks 1,000 events at most, from the first
+/// one; `next_cursor` leads to the others.
 async fn verify_user_events(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let (wanted, page) = users::in_tenant(call, &caller, call.parameters(), |query| {
@@ -78,7 +82,7 @@ fn main() -> Result<(), lambda_http::Error> {
 #[test]
 fn description() {
     use openapi::{Operation, one_of, required_query, schema_of, user_or_me, uuid_in_header};
-    use shared::dialect::users::EVENT_ORDERS;
+    use shared::dialect::users::{EVENT_ORDERS, EVENT_SCOPES};
     use shared::domain::Time;
     use shared::domain::meta::MAX_NAME;
     use shared::json::Text;
@@ -113,7 +117,9 @@ fn description() {
     let some = format!("Only those of this subject, or of all of a kind. {subject}");
     filtered(all.query("subject", &some, schema_of::<Text<MAX_NAME>>())).describe();
     let id = "The user's UUID, or `me` for the caller.";
-    filtered(operation("GET /v1/users/{id}/events").path("id", id, user_or_me())).describe();
+    let of_user = operation("GET /v1/users/{id}/events").path("id", id, user_or_me());
+    let scope = "`member`, the default, for the events of the member, and `person` for all that tell of the person.";
+    filtered(of_user.query("scope", scope, one_of(EVENT_SCOPES))).describe();
     operation("GET /v1/events/checkpoints").page::<Checkpoints>().describe();
     let further = "The `next_cursor` of the answer before.";
     let checked = |operation: Operation| {

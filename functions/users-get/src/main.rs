@@ -39,11 +39,12 @@ async fn list_permissions(app: &App, call: &Call) -> Result<Answer, Problem> {
 /// `GET /v1/users/{id}/export`: gives all that the tenant holds on a person, for the person to have.
 ///
 /// The user with the picture, the roles, the groups and the metadata; the invitation; the live sessions with their devices; the API
-/// keys that the user has made, without their secrets. The user can be a removed one. No part is left out: a caller who may not see
-/// one gets 403. The record of changes is in `GET /v1/users/{id}/events`.
+/// keys that the user has made, without their secrets; the `iss` and `sub` by which issuers know them; their request to join, if
+/// there is one. The user can be a removed one. No part is left out: a caller who may not see one gets 403. The events, and
+/// what the product has written down, are in `GET /v1/users/{id}/events?scope=person`.
 ///
-/// Anybody may export their own. For others it needs `member:read`, `member:read-sessions` and, if the user has made API keys,
-/// `key:manage`.
+/// Anybody may export their own. For others it needs `member:read`, `member:read-sessions`, `key:manage` if the user has made API keys,
+/// and `member:invite` if they have asked to join.
 async fn export_user(app: &App, call: &Call) -> Result<Answer, Problem> {
     let caller = app.bearer(call).await?;
     let user = users::in_tenant(call, &caller, call.parts(), |parts| parts.join(users::user(call, &caller)))?;

@@ -1,5 +1,7 @@
 //! Acting as another member: what both of them may, as long as who acts may act as them, and on record.
 
+mod marks;
+
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use local::token::Flaw;
 use serde_json::{Value, json};

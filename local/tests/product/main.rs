@@ -24,6 +24,7 @@ mod invitations;
 mod jobs;
 mod life;
 mod lists;
+mod mailers;
 mod members;
 mod observability;
 mod organization;

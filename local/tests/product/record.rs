@@ -4,6 +4,7 @@ mod checkpoints;
 mod damage;
 mod erasure;
 mod exports;
+mod person;
 mod readings;
 mod retention;
 

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::id::{TenantId, UserId, sha256};
 use crate::job::EventFilters;
+use crate::member::Member;
 use crate::problem::Problem;
 use crate::record::{Record, Subject};
 use crate::time::Time;
@@ -39,6 +40,9 @@ const BOOKKEEPING: [&str; 21] = [
     "progress",
     "expires_at",
 ];
+
+/// What an event of a member who gets a secret lists, changed or not: whoever sends the invitation needs no other event.
+const OF_INVITATION: [&str; 6] = ["email", "first_name", "last_name", "language", "roles", "groups"];
 
 /// The value of one attribute before and after; `null` for absent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -112,7 +116,7 @@ pub struct Event {
     pub request: String,
     /// The random id of the transaction that made the change. It is the proof for a function whose write got no answer.
     pub transaction: String,
-    /// Changed attributes by name.
+    /// Changed attributes by name, and those that an invitation needs.
     pub changes: BTreeMap<String, Difference>,
     /// The hash of the event before, empty for the first.
     pub previous: String,
@@ -247,11 +251,19 @@ fn differences(kind: &str, before: &Map<String, Value>, after: &Map<String, Valu
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let names = names.into_iter().filter(|name| !BOOKKEEPING.contains(&name.as_str()));
     let values = names.map(|name| (name, [before, after].map(|of| of.get(name).unwrap_or(&Value::Null))));
-    let different = values.filter(|(_, [from, to])| from != to);
+    let is_sent = kind == Member::KIND && is_invited(before, after);
+    let is_told = |name: &String| is_sent && OF_INVITATION.contains(&name.as_str());
+    let different = values.filter(|(name, [from, to])| from != to || is_told(name));
     let difference = |name: &String, [from, to]: [&Value; 2]| Difference {
         from: from.clone(),
         to: to.clone(),
         personal: is_personal(kind, name),
     };
     different.map(|(name, sides)| (name.clone(), difference(name, sides))).collect()
+}
+
+/// Whether the change invites a member, or gives them another secret.
+fn is_invited(before: &Map<String, Value>, after: &Map<String, Value>) -> bool {
+    let open = after.get("invitation").filter(|invitation| invitation.get("ended_at").is_none());
+    open.is_some() && open != before.get("invitation")
 }

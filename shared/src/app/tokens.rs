@@ -2,7 +2,7 @@
 
 use domain::id::{TenantId, UserId};
 use domain::problem::Grant;
-use domain::session::Refresh;
+use domain::session::{Impersonator, Refresh};
 use domain::{Problem, Session, Tenant};
 use lambda_http::http::header;
 use serde_json::json;
@@ -23,6 +23,14 @@ pub(super) struct Signed<'a> {
     pub tenant: &'a Tenant,
     pub user: UserId,
     pub session: &'a Session,
+}
+
+/// The session that a token ends.
+struct Ending {
+    who: (TenantId, UserId),
+    session: String,
+    /// Who acts as the member in it. They alone have its tokens.
+    impersonator: Option<Impersonator>,
 }
 
 impl App {
@@ -62,7 +70,7 @@ impl App {
                 };
             }
             if of.counter < current.counter && (current.previous == Some(shown) || keys.has_made(&of, token)) {
-                sessions::end(&asked, who, &session_id, "a refresh token was used again").await?;
+                sessions::end(&asked, who, &session_id, "a refresh token was used again", None).await?;
                 return Err(refuse("a refresh token that was replaced before: its session has ended"));
             }
             return Err(refuse("no refresh token of ours"));
@@ -78,9 +86,13 @@ impl App {
             let token = ShownToken::read(call)?.token;
             self.spend(call, &token).await?;
             let asked = self.asked_alone(call);
-            if let Some((who, session)) = self.session_of(call, &asked, &token).await? {
+            if let Some(Ending { who, session, impersonator }) = self.session_of(call, &asked, &token).await? {
                 let _ = call.caller.set((who.0, Holder::Member(who.1)));
-                sessions::end(&asked, who, &session, "a token was revoked").await?;
+                let by = impersonator.map(|by| by.member);
+                if let Some(by) = by {
+                    let _ = call.impersonator.set(by);
+                }
+                sessions::end(&asked, who, &session, "a token was revoked", by).await?;
             }
             Ok(Answer::json(200, &json!(Revoked {})).uncached())
         })
@@ -158,21 +170,16 @@ impl App {
         budget::spend(&self.asked_alone(call), &call.address, per_address, &hash(credential)).await
     }
 
-    /// The member and the session of a token that is good.
-    async fn session_of(
-        &self,
-        call: &Call,
-        asked: &Asked<'_>,
-        token: &str,
-    ) -> Result<Option<((TenantId, UserId), String)>, Problem> {
+    /// The session of a token that is good.
+    async fn session_of(&self, call: &Call, asked: &Asked<'_>, token: &str) -> Result<Option<Ending>, Problem> {
         if let Some(of) = RefreshOf::read(token) {
             let (who, session) = ((of.tenant, of.user), of.session.to_string());
             let is_good = tokens::has_refresh(asked, who, &session, &hash(token)).await?;
-            return Ok(is_good.then_some((who, session)));
+            return Ok(is_good.then_some(Ending { who, session, impersonator: None }));
         }
-        let shown = self.of_either_kind(call, token).await?;
-        let session = shown.as_ref().and_then(Credential::session);
-        Ok(session.map(|(who, session)| (who, session.to_owned())))
+        let Some(shown) = self.of_either_kind(call, token).await? else { return Ok(None) };
+        let session = shown.session().map(|(who, session)| (who, session.to_owned()));
+        Ok(session.map(|(who, session)| Ending { who, session, impersonator: shown.impersonator }))
     }
 
     /// What an access token or a session token says; `None` if it is none that is good.

@@ -14,6 +14,7 @@ mod join_request;
 mod lines;
 mod noted;
 pub mod operator;
+mod personal;
 mod picture;
 mod policy;
 mod sessions;
@@ -45,7 +46,8 @@ pub use check::{Check, Explanation, MAX_THING_ID, ShownDecision};
 pub use claimed::{Claimed, ClaimedDomains, DomainClaim, DomainPatch};
 pub(crate) use event::shown_subject;
 pub use event::{
-    ChainCheck, Checkpoints, EVENT_ORDERS, Events, NewEventExport, ShownEvent, of_member, wanted_events, wanted_subject,
+    ChainCheck, Checkpoints, EVENT_ORDERS, EVENT_SCOPES, Events, NewEventExport, ShownEvent, of_member, wanted_events,
+    wanted_subject,
 };
 pub use fields::{STATUSES, UserFields, UserStatus};
 pub use invitation::{
@@ -57,9 +59,10 @@ pub use job::{ShownJob, deletion};
 pub use join_request::{JoinApproval, JoinRequests, ShownJoinRequest, wanted_join_requests};
 pub use lines::{ImportedLines, MAX_PART, NewExport, NewImport, SentPart};
 pub use noted::EventCreation;
+pub use personal::PersonalData;
 pub use picture::{DataUri, MAX_PICTURE_BODY, image};
 pub use policy::{CedarText, NewPolicy, Policies, ShownPolicy, ShownTrial};
-pub use sessions::{PersonalData, Sessions};
+pub use sessions::Sessions;
 pub use things::*;
 pub use webhook::{
     ShownWebhook, WebhookCreation, WebhookFailures, WebhookRotation, WebhookUpdate, WebhookWithSecret, Webhooks,

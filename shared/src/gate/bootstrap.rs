@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::invitations::NewSecret;
 use super::policies::disable_all;
-use super::sessions::identity;
+use super::sessions::{held_identity, identity};
 use super::{Asked, Plan, Reads, Who};
 use crate::lock;
 use crate::table::key::{self, TenantKeys};
@@ -133,6 +133,7 @@ async fn found(
     let iss = owner.issuer.as_ref().or(issuer.as_ref().map(|issuer| &issuer.iss));
     if let (Some(subject), Some(iss)) = (&owner.subject, iss) {
         transaction.put(identity(&keys.identity(iss, subject), iss, subject, &member)?, None)?;
+        transaction.put(held_identity(iss, subject, &member)?, None)?;
     }
     match asked.table.write(transaction).await? {
         Committed::Yes => {}
@@ -219,6 +220,7 @@ async fn recover(asked: &Asked<'_>, slug: &str, owner: &NewOwner) -> Result<Valu
                 return Err(Problem::Exists("member with this `sub`"));
             }
         }
+        asked.table.put(held_identity(iss, subject, &member)?).await?;
     }
     Ok(answer(&tenant, &member, secret.as_deref()))
 }

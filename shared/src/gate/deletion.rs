@@ -9,6 +9,7 @@ use domain::job::change::JobEdit;
 use domain::problem::Reference;
 use domain::{GroupEdit, Job, Problem, Role, RoleEdit, group, role};
 
+use super::caller::impersonated;
 use super::facts::Unseen;
 use super::plan::Plan;
 
@@ -26,9 +27,10 @@ impl Plan<'_> {
     /// `reassign_to` in its place, which is spelled as a UUID, a number or a name.
     ///
     /// # Errors
-    /// [`Problem::NotFound`]
+    /// [`Problem::NotFound`]; [`Problem::Forbidden`]: somebody acts as the member.
     pub fn delete_role(&mut self, id: Option<RoleId>, reassign_to: Option<&str>) -> Result<Deletion, Problem> {
         use role::change::Retirement::{Begins, Continues, Ends};
+        self.may_outlast_the_session()?;
         let (facts, catalog) = (self.facts, self.facts.catalog());
         let unseen = facts.role(id)?;
         let Unseen(role) = unseen;
@@ -83,9 +85,10 @@ impl Plan<'_> {
     /// Deletes the group that [`Reads::members_of`](super::Reads::members_of) named. Its members leave it.
     ///
     /// # Errors
-    /// [`Problem::NotFound`]
+    /// [`Problem::NotFound`]; [`Problem::Forbidden`]: somebody acts as the member.
     pub fn delete_group(&mut self) -> Result<Deletion, Problem> {
         use group::change::Retirement::{Begins, Continues};
+        self.may_outlast_the_session()?;
         let unseen = self.facts.any_group()?;
         let Unseen(group) = unseen;
         let job = group.job.and_then(|_| self.facts.job().ok());
@@ -104,6 +107,11 @@ impl Plan<'_> {
         }
         self.delete(unseen);
         Ok(Deletion::Done)
+    }
+
+    /// A job goes on after the session of somebody who acts as a member, and its events would not name them.
+    fn may_outlast_the_session(&self) -> Result<(), Problem> {
+        if self.facts.stamp().impersonator.is_none() { Ok(()) } else { Err(impersonated()) }
     }
 
     pub(super) fn start(&mut self, id: JobId, task: Task) -> Deletion {

@@ -3,6 +3,7 @@
 //! The index lists the events in the order of their times. A page takes one query, and four at most: a filter that no key serves makes
 //! pages short.
 
+mod person;
 mod scan;
 mod verify;
 
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use domain::event::Author;
 use domain::id::{KeyId, UserId};
 use domain::job::EventFilters;
-use domain::policy::{self, Action};
+use domain::policy::Action;
 use domain::{Event, Member, Problem, Record, Subject, Tenant, Thing, Time};
 
 use super::facts::{Facts, Unseen};
@@ -43,6 +44,8 @@ pub enum Of {
     Subject(Subject),
     /// Those of a member, removed or not, whom the caller may see. `None` for an id that is nobody's.
     Member(Option<UserId>),
+    /// Those that tell of such a member as a person, and of what they did.
+    Person(Option<UserId>),
 }
 
 /// Who made a change; `None` for an id that nothing in the tenant can have.
@@ -57,8 +60,12 @@ impl By {
     /// Whether they are the author of an event, acted as the author, or had approved the change.
     fn is(self, event: &Event) -> bool {
         match (self, &event.author) {
-            (By::Member(user), Author::Member(author) | Author::User(author)) => {
-                user.is_some() && [Some(*author), event.impersonator, event.approver].contains(&user)
+            (By::Member(user), author) => {
+                let author = match author {
+                    Author::Member(author) | Author::User(author) => Some(*author),
+                    Author::Key(_) | Author::Product(_) => None,
+                };
+                user.is_some() && [author, event.impersonator, event.approver].contains(&user)
             }
             (By::Key(key), Author::Key(author)) => {
                 key.is_some_and(|key| key.uuid_in(event.tenant).to_string() == *author)
@@ -90,6 +97,8 @@ impl EventList {
     fn matches(&self, event: &Event) -> bool {
         let is_of = match &self.of {
             Of::Kind(kind) => event.subject.kind == *kind,
+            Of::Person(Some(user)) => By::Member(Some(*user)).is(event) || person::is_about(event, *user),
+            Of::Person(None) => false,
             Of::All | Of::Subject(_) | Of::Member(_) => true,
         };
         let is_within = self.from.is_none_or(|from| event.at >= from) && self.to.is_none_or(|to| event.at < to);
@@ -103,7 +112,7 @@ impl EventList {
     fn has_filter(&self) -> bool {
         // The table orders the events of one subject by their versions, and knows nothing of times.
         let is_by_time = subject_of(&self.of).is_none() || self.from.or(self.to).is_none();
-        matches!(self.of, Of::Kind(_)) || self.by.is_some() || self.action.is_some() || !is_by_time
+        matches!(self.of, Of::Kind(_) | Of::Person(_)) || self.by.is_some() || self.action.is_some() || !is_by_time
     }
 }
 
@@ -140,13 +149,17 @@ pub async fn list(
 ) -> Result<Answer, Problem> {
     let (facts, notices) = enter(asked, caller, "events", wanted).await?;
     let (cursors, start) = opened(&facts, page)?;
-    let (events, next) = further(asked, (caller.keys(), facts.now()), wanted, start, page.limit).await?;
+    let (mut events, next) = further(asked, (caller.keys(), facts.now()), wanted, start, page.limit).await?;
+    if let Of::Person(Some(user)) = wanted.of {
+        person::hide_others(&facts, user, &mut events);
+    }
     let next_cursor = next.map(|place| cursors.seal(&place)).transpose()?;
     Ok(with_notices(answer(&EventPage { tenant: facts.tenant(), events, next_cursor }), &notices))
 }
 
 /// The facts of a caller who may read the record, and the notices of the policies. Who asks for the events of a member must be allowed
-/// to see the member, too. `what` is what they look at: it is on record if the tenant says so.
+/// to see the member, too. Everybody may read what is on record of themselves. `what` is what they look at: it is on record if the
+/// tenant says so.
 pub(super) async fn enter(
     asked: &Asked<'_>,
     caller: &Caller,
@@ -154,30 +167,43 @@ pub(super) async fn enter(
     wanted: &EventList,
 ) -> Result<(Facts, Vec<String>), Problem> {
     let started = Instant::now();
-    let user = if let Of::Member(user) = wanted.of { user } else { None };
+    let user = if let Of::Member(user) | Of::Person(user) = wanted.of { user } else { None };
     let facts = Facts::read(asked, &Who::Caller(caller), &Reads::member(user).unshown(), None).await?;
     let mut notices = Vec::new();
-    if matches!(wanted.of, Of::Member(_)) {
+    if matches!(wanted.of, Of::Member(_) | Of::Person(_)) {
         let Unseen(member) = facts.members().next().ok_or(Problem::NotFound("user"))?;
         notices.extend(facts.allow(&Action::Read, &facts.entity(member)).map_err(Problem::Forbidden)?);
     }
-    let tenant = policy::tenant(facts.tenant().id);
-    notices.extend(facts.allow(&Action::ReadEvents, &tenant).map_err(Problem::Forbidden)?);
-    if facts.tenant().settings.record_reads {
-        let event = facts.stamp().reading(what, &wanted.words)?;
-        let listed = facts.keys.happened(event.at, &event.subject, event.version);
-        let item = encode(&facts.keys.event(&event.subject, event.version), Some(&listed), &event)?;
-        // Whoever follows the record waits for so long.
-        let deadline = asked.deadline.min(started + Duration::from_secs(COMMITTED_WITHIN));
-        Table { deadline, ..asked.table }.put(item).await?;
+    if user.is_none_or(|user| !caller.is_oneself(user)) {
+        notices.extend(person::may_read_all(&facts).map_err(Problem::Forbidden)?);
     }
+    note_look(asked, &facts, started, (what, &wanted.words)).await?;
     Ok((facts, notices))
+}
+
+/// Puts a look at the record on record, if the tenant says so: what the caller looks at, and with which filters. The request began at
+/// `started`, before it read the facts.
+pub(super) async fn note_look(
+    asked: &Asked<'_>,
+    facts: &Facts,
+    started: Instant,
+    (what, filters): (&str, &EventFilters),
+) -> Result<(), Problem> {
+    if !facts.tenant().settings.record_reads {
+        return Ok(());
+    }
+    let event = facts.stamp().reading(what, filters)?;
+    let listed = facts.keys.happened(event.at, &event.subject, event.version);
+    let item = encode(&facts.keys.event(&event.subject, event.version), Some(&listed), &event)?;
+    // Whoever follows the record waits for so long.
+    let deadline = asked.deadline.min(started + Duration::from_secs(COMMITTED_WITHIN));
+    Table { deadline, ..asked.table }.put(item).await
 }
 
 /// The one subject whose events are read, if it is one.
 fn subject_of(of: &Of) -> Option<Subject> {
     match of {
-        Of::All | Of::Kind(_) => None,
+        Of::All | Of::Kind(_) | Of::Person(_) => None,
         Of::Subject(subject) => Some(subject.clone()),
         Of::Member(user) => user.map(|user| Subject::new(Member::KIND, user)),
     }

@@ -1,15 +1,17 @@
 //! All that a tenant holds on a person.
 
-use domain::Problem;
 use domain::id::UserId;
 use domain::policy::Action;
+use domain::{JoinRequest, Problem};
+use futures_util::future::try_join4;
 
 use super::api_keys::{self, ShownApiKey};
 use super::facts::{Facts, Unseen, View};
 use super::plan::Reading;
 use super::sessions::{self, Live};
-use super::{Asked, Caller, Reads, Who};
+use super::{Asked, Caller, Reads, Who, join_requests};
 use crate::answer::Answer;
+use crate::table::stored::Identity;
 
 /// What a tenant holds on a person, beside the record of changes.
 pub struct Personal<'a> {
@@ -17,6 +19,10 @@ pub struct Personal<'a> {
     pub sessions: Vec<Live>,
     /// The API keys that they have made.
     pub keys: Vec<ShownApiKey<'a>>,
+    /// As whom issuers know them.
+    pub identities: Vec<Identity>,
+    /// They have asked to join: before they came in by another way, or after they were removed.
+    pub join_request: Option<JoinRequest>,
 }
 
 /// Makes the answer from what a tenant holds on a person.
@@ -41,10 +47,18 @@ pub async fn personal(
     let view = reading.see(unseen)?;
     let notices = facts.allow(&Action::ReadSessions, &facts.entity(member)).map_err(Problem::Forbidden)?;
     reading.notices.extend(notices);
-    let sessions = sessions::of_member(asked, caller, &facts, member).await?;
-    let mut made = api_keys::all(asked, caller).await?;
+    let (sessions, mut made, identities, join_request) = try_join4(
+        sessions::of_member(asked, caller, &facts, member),
+        api_keys::all(asked, caller),
+        sessions::identities(asked, caller.keys(), member.user),
+        join_requests::of(asked, caller.keys(), &member.email),
+    )
+    .await?;
     made.retain(|key| key.maker == Some(member.user));
     let keys = made.iter().map(|key| reading.see_key(Unseen(key))).collect::<Result<Vec<_>, _>>()?;
-    let answer = answer(&Personal { view, sessions, keys });
+    if join_request.is_some() && !caller.is_oneself(member.user) {
+        reading.notices.extend(facts.may_see_join_requests()?);
+    }
+    let answer = answer(&Personal { view, sessions, keys, identities, join_request });
     Ok(reading.answer(answer))
 }

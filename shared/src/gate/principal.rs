@@ -24,11 +24,14 @@ pub enum Who<'a> {
     For(&'a Caller, String),
     /// The product itself, in a tenant, and why. It carries out what was decided before.
     Product(TenantId, String),
+    /// The same for a member who acts as another one, and has shown a token of that session.
+    Impersonator(TenantId, UserId, String),
 }
 
 /// The records of who asks.
 pub(super) enum Acting {
-    Product(String),
+    /// Why, and who acts as a member, if anybody does.
+    Product(String, Option<UserId>),
     For(Box<Acting>, String),
     /// A member, and who acts as them; without anybody if they act themselves.
     Member(Box<Member>, Option<Box<Member>>),
@@ -42,14 +45,14 @@ impl Who<'_> {
     pub(super) fn keys(&self) -> TenantKeys {
         match self {
             Who::Caller(caller) | Who::For(caller, _) => caller.keys(),
-            Who::Product(tenant, _) => TenantKeys(*tenant),
+            Who::Product(tenant, _) | Who::Impersonator(tenant, ..) => TenantKeys(*tenant),
         }
     }
 
     pub(super) fn caller(&self) -> Option<&Caller> {
         match self {
             Who::Caller(caller) => Some(caller),
-            Who::For(..) | Who::Product(..) => None,
+            Who::For(..) | Who::Product(..) | Who::Impersonator(..) => None,
         }
     }
 
@@ -62,7 +65,7 @@ impl Who<'_> {
     pub(super) fn items(&self) -> Vec<Key> {
         match self {
             Who::Caller(caller) | Who::For(caller, _) => caller.items(),
-            Who::Product(..) => Vec::new(),
+            Who::Product(..) | Who::Impersonator(..) => Vec::new(),
         }
     }
 
@@ -73,7 +76,8 @@ impl Who<'_> {
     pub(super) fn acting(&self, found: &HashMap<Key, Item>, now: Time) -> Result<Acting, Problem> {
         let caller = match self {
             Who::Caller(caller) | Who::For(caller, _) => caller,
-            Who::Product(_, why) => return Ok(Acting::Product(why.clone())),
+            Who::Product(_, why) => return Ok(Acting::Product(why.clone(), None)),
+            Who::Impersonator(_, by, why) => return Ok(Acting::Product(why.clone(), Some(*by))),
         };
         let keys = self.keys();
         let member = |user| found.get(&keys.member(user)).cloned().map(decode::<Member>).transpose();
@@ -135,7 +139,7 @@ impl Principal {
         around: Around<'static>,
     ) -> Result<Self, Problem> {
         let principal = match acting {
-            Acting::Product(why) => Self::product(why),
+            Acting::Product(why, by) => Self { impersonator: *by, ..Self::product(why) },
             // They are the author of the wish, and not of what happens now.
             Acting::For(acting, why) => {
                 Self { author: Author::Product(why.clone()), actor: None, ..Self::new(acting, rules, tenant, around)? }

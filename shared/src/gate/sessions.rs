@@ -14,7 +14,7 @@ use super::issuers::{IssuerKeys, KEYS_LAST};
 use super::{Asked, Caller, Plan, Reads, Who};
 use crate::table::fence::Fact;
 use crate::table::key::{self, Key, Range, TenantKeys};
-use crate::table::stored::Reference;
+use crate::table::stored::{Identity, Reference};
 use crate::table::{Committed, Condition, Item, Malformed, Transaction, decode, encode};
 
 /// How long the same token of an issuer, or the refresh token before the last, is answered again, in seconds: an answer can get lost.
@@ -275,7 +275,8 @@ pub(super) fn link(
     member: &Member,
 ) -> Result<(), Problem> {
     let key = TenantKeys(member.tenant).identity(iss, sub);
-    transaction.put(identity(&key, iss, sub, member)?, Some(Condition::new("attribute_not_exists(PK)")))
+    transaction.put(identity(&key, iss, sub, member)?, Some(Condition::new("attribute_not_exists(PK)")))?;
+    transaction.put(held_identity(iss, sub, member)?, None)
 }
 
 /// The item that says as whom an issuer's `sub` signs in to a tenant.
@@ -283,6 +284,20 @@ pub(super) fn identity(key: &Key, iss: &str, sub: &str, member: &Member) -> Resu
     let listed = TenantKeys(member.tenant).identity_listed(iss, sub);
     let to = Reference { number: member.user };
     encode(key, Some(&listed), &to)
+}
+
+/// The item beside it, to which the member leads.
+pub(super) fn held_identity(iss: &str, sub: &str, member: &Member) -> Result<Item, Malformed> {
+    Identity { number: member.user, issuer: iss.to_owned(), subject: sub.to_owned() }.item(member.tenant)
+}
+
+/// The most identities of a member that are read. They have one at each issuer, mostly.
+const MAX_IDENTITIES: i32 = 1_000;
+
+/// As whom issuers know a member of a tenant.
+pub(super) async fn identities(asked: &Asked<'_>, keys: TenantKeys, user: UserId) -> Result<Vec<Identity>, Problem> {
+    let (items, _) = asked.table.page(&Range::of(keys.identities_of(user)), None, MAX_IDENTITIES).await?;
+    Ok(items.into_iter().map(decode).collect::<Result<_, _>>()?)
 }
 
 /// Lets a session that lives go on until `ends`, in seconds since the epoch. Returns false if the member's sessions have changed
@@ -340,7 +355,7 @@ pub(super) async fn of_member(
     Ok(sessions)
 }
 
-/// Ends a session without a caller; and why.
+/// Ends a session without a caller, and says why, and who has acted as the member in it.
 ///
 /// # Errors
 /// The table cannot be read or written.
@@ -349,8 +364,12 @@ pub async fn end(
     (tenant, user): (TenantId, UserId),
     session: &str,
     why: &str,
+    impersonator: Option<UserId>,
 ) -> Result<(), Problem> {
-    let who = Who::Product(tenant, why.to_owned());
+    let who = match impersonator {
+        Some(by) => Who::Impersonator(tenant, by, why.to_owned()),
+        None => Who::Product(tenant, why.to_owned()),
+    };
     let edit = MemberEdit { ends: Some(Ending::One(session.to_owned())), ..MemberEdit::default() };
     let plan = |plan: &mut Plan| {
         match plan.facts().member(Some(user)).ok() {

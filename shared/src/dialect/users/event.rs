@@ -21,7 +21,7 @@ use serde_json::Value;
 use crate::gate::checkpoints::CheckpointPage;
 use crate::gate::events::{Ending, EventPage, Outcome, Verified, action_of};
 
-pub use filters::{EVENT_ORDERS, NewEventExport, listed, of_member, wanted_events, wanted_subject};
+pub use filters::{EVENT_ORDERS, EVENT_SCOPES, NewEventExport, listed, of_member, wanted_events, wanted_subject};
 pub use lines::record_line;
 
 /// The number of a record of which a client knows the UUID; `None` if there is no such record. Other ids are the same for both.
@@ -134,15 +134,13 @@ impl<'a> ShownActor<'a> {
     fn new(event: &'a Event, tenant: TenantId) -> Self {
         let [impersonator_id, approver_id] =
             [event.impersonator, event.approver].map(|by| by.map(|by| by.uuid().to_string()));
-        let by = |kind, id| Self { kind, id: Some(id), reason: None, impersonator_id, approver_id };
-        match &event.author {
-            Author::Member(user) => by("member", user.uuid().to_string()),
-            Author::User(user) => by("user", user.uuid().to_string()),
-            Author::Key(id) => by("key", shown_id(ApiKey::KIND, id, tenant)),
-            Author::Product(reason) => {
-                Self { kind: "product", id: None, reason: Some(reason), impersonator_id: None, approver_id: None }
-            }
-        }
+        let (kind, id, reason) = match &event.author {
+            Author::Member(user) => ("member", Some(user.uuid().to_string()), None),
+            Author::User(user) => ("user", Some(user.uuid().to_string()), None),
+            Author::Key(id) => ("key", Some(shown_id(ApiKey::KIND, id, tenant)), None),
+            Author::Product(reason) => ("product", None, Some(reason.as_str())),
+        };
+        Self { kind, id, reason, impersonator_id, approver_id }
     }
 }
 
@@ -154,7 +152,7 @@ struct ShownChange {
     from: Value,
     /// Null if there is none.
     to: Value,
-    /// Whether the values could name a person and were erased. Then both are null.
+    /// Whether the values could name a person, and were erased or are not the caller's to see. Then both are null.
     is_erased: bool,
 }
 
@@ -173,7 +171,8 @@ pub struct ShownEvent<'a> {
     action: &'a str,
     actor: ShownActor<'a>,
     request_id: &'a str,
-    /// By the names of the attributes.
+    /// By the names of the attributes. If a member is invited or gets another secret, `email`, `roles`, `groups`, `language` and
+    /// the names are there, changed or not.
     changes: BTreeMap<&'a str, ShownChange>,
     /// The id of the event before, of the same subject. Null for the first.
     previous: Option<&'a str>,

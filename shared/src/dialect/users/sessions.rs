@@ -2,24 +2,21 @@
 
 use domain::Time;
 use domain::id::Uuid;
-use domain::member::invitation::Invitation;
 use serde::Serialize;
 
-use super::{ListedKey, User};
-use crate::gate::personal::Personal;
 use crate::gate::sessions::Live;
 
 /// The sessions of a member.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "SessionList"))]
 pub struct Sessions<'a> {
-    sessions: Vec<ShownSession<'a>>,
+    pub(super) sessions: Vec<ShownSession<'a>>,
 }
 
 /// A session.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "Session"))]
-struct ShownSession<'a> {
+pub(super) struct ShownSession<'a> {
     id: &'a str,
     user_id: Uuid,
     started_at: Time,
@@ -43,57 +40,6 @@ struct ShownSession<'a> {
     reason: Option<&'a str>,
     /// Whether it is the session of this request.
     is_current: bool,
-}
-
-/// All that the tenant holds on a person, beside the events that tell of them.
-#[derive(Serialize)]
-#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
-pub struct PersonalData<'a> {
-    /// With the picture.
-    user: User<'a>,
-    /// When they signed in or came back last, as far as it is known.
-    last_seen: Option<Time>,
-    /// When they were removed. Null for a member.
-    removed_at: Option<Time>,
-    invitation: Option<HeldInvitation>,
-    /// Those that live.
-    sessions: Vec<ShownSession<'a>>,
-    /// Those that the person has made and that have not ended.
-    api_keys: Vec<ListedKey<'a>>,
-}
-
-/// How the person was invited.
-#[derive(Serialize)]
-#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
-struct HeldInvitation {
-    made_at: Time,
-    expires_at: Time,
-    ended_at: Option<Time>,
-    accepted: bool,
-}
-
-impl HeldInvitation {
-    fn new(invitation: &Invitation) -> Self {
-        Self {
-            made_at: invitation.made_at,
-            expires_at: Time::from_millis(invitation.expires_at.saturating_mul(1_000)),
-            ended_at: invitation.ended_at,
-            accepted: invitation.accepted,
-        }
-    }
-}
-
-impl<'a> PersonalData<'a> {
-    pub fn new(personal: &'a Personal<'a>) -> Self {
-        Self {
-            user: User::new(&personal.view),
-            last_seen: personal.view.member.last_seen,
-            removed_at: personal.view.member.deleted_at,
-            invitation: personal.view.member.invitation.as_ref().map(HeldInvitation::new),
-            sessions: Sessions::new(&personal.sessions).sessions,
-            api_keys: personal.keys.iter().map(ListedKey::new).collect(),
-        }
-    }
 }
 
 impl<'a> Sessions<'a> {

@@ -1,9 +1,9 @@
 //! Keys of issuers, and of what they have said of persons.
 
-use domain::Time;
-use domain::id::{TenantId, Uuid, parse_uuid};
+use domain::id::{TenantId, UserId, Uuid, parse_uuid};
+use domain::{Member, Record, Time};
 
-use super::{Key, TenantKeys};
+use super::{Key, SORT_KEY, TenantKeys, fitting, numbered};
 
 /// An issuer that all tenants trust.
 pub fn issuer_of_deployment(id: Uuid) -> Key {
@@ -60,6 +60,19 @@ impl TenantKeys {
     /// Where the index lists a tenant that knows the person.
     pub fn identity_listed(self, iss: &str, sub: &str) -> Key {
         Key { sk: format!("TENANT#{}", self.0), ..identities(iss, sub) }
+    }
+
+    /// An identity of a member, where the member leads to it. It is beside the others: no `iss` begins like that.
+    pub fn identity_of(self, user: UserId, iss: &str, sub: &str) -> Key {
+        let Key { pk, sk } = self.identities_of(user);
+        let person = format!("{iss} {sub}");
+        let fitting = fitting(&person, SORT_KEY - sk.len());
+        Key { sk: format!("{sk}{fitting}"), pk }
+    }
+
+    /// The partition and the prefix of the sort keys of a member's identities.
+    pub fn identities_of(self, user: UserId) -> Key {
+        Key { sk: numbered(Member::KIND, user.number()) + "#", ..self.identities() }
     }
 }
 

@@ -81,6 +81,8 @@ fn a_key_with_any_text_in_it_fits_and_differs_from_others() {
                 assert!(key.pk.len() <= SORT_KEY && key.sk.len() <= SORT_KEY, "{key:?}");
                 assert_ne!(key, other);
             }
+            let identity = acme.identity_of(last, "https://issuer.example", &text);
+            assert!(identity.sk.len() <= SORT_KEY && identity.sk.starts_with(&acme.identities_of(last).sk));
             let listed = acme.listed(&text, last);
             let name = listed.sk.strip_suffix(" #2147483647").expect("the number is whole");
             assert!(listed.sk.len() <= SORT_KEY && folded(&text).starts_with(name), "{listed:?}");

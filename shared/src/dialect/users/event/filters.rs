@@ -14,6 +14,9 @@ use crate::http::json::{Faulty, Object, Text, Wire};
 /// The orders of the record.
 pub const EVENT_ORDERS: &str = "desc, asc";
 
+/// What a request asks of a user's events: those of the member alone, or those of the person in the whole record.
+pub const EVENT_SCOPES: &str = "member, person";
+
 const SUBJECT: &str = "a kind such as `member`, or a kind and an id with a `:` between them";
 const ACTOR: &str = "`member:` or `key:` and a UUID, or `product`";
 
@@ -69,7 +72,7 @@ pub fn wanted_events(
     };
     let sealed = refuse(query, "sealed", sealed);
     let list = match member {
-        Some(user) => of_member(user, filters, tenant),
+        Some(user) => of_member_or_person(query, user, filters, tenant),
         None => listed(&filters, tenant),
     };
     Ok((EventList { ascending, ..list }, sealed))
@@ -79,6 +82,20 @@ pub fn wanted_events(
 pub fn of_member(user: Option<UserId>, filters: EventFilters, tenant: TenantId) -> EventList {
     let subject = user.map(|user| format!("member:{}", user.uuid()));
     EventList { of: Of::Member(user), ..listed(&EventFilters { subject, ..filters }, tenant) }
+}
+
+/// The same, or all that the record tells of the person.
+fn of_member_or_person(query: &mut Object, user: Option<UserId>, filters: EventFilters, tenant: TenantId) -> EventList {
+    let is_whole = match text(query, "scope").as_deref() {
+        None | Some("member") => Ok(false),
+        Some("person") => Ok(true),
+        Some(_) => Err(Wrong::NotOneOf(EVENT_SCOPES)),
+    };
+    if !refuse(query, "scope", is_whole) {
+        return of_member(user, filters, tenant);
+    }
+    let subject = user.map(|user| format!("person:{}", user.uuid()));
+    EventList { of: Of::Person(user), ..listed(&EventFilters { subject, ..filters }, tenant) }
 }
 
 fn further_filters(object: &mut Object) -> EventFilters {
