@@ -2,6 +2,8 @@
 
 mod calls;
 
+use std::time::Duration;
+
 use calls::CALLS;
 use local::token::Flaw;
 use local::{issuer, store};
@@ -9,7 +11,7 @@ use serde_json::{Value, json};
 use shared::credential::Kind;
 use shared::domain::group::MAX_GROUPS;
 use shared::domain::tenant::Counts;
-use shared::domain::{Group, JoinRequest, Meta, Tenant};
+use shared::domain::{Group, JoinRequest, Meta, Tenant, Time};
 use shared::id::{
     DomainId, GroupId, JobId, JoinRequestId, KeyId, LabelId, PolicyId, RoleId, TenantId, UserId, WebhookId, issuer_uuid,
 };
@@ -20,12 +22,15 @@ use crate::harness::{ACME, Product};
 
 const GLOBEX: TenantId = TenantId::new(2);
 
+/// In a batch of which all changes are made or none.
+const ATOMIC: &str = r#", "atomic": true"#;
+
 /// Ids by their kinds, as UUIDs and as the numbers of some dialects.
-struct Ids([(&'static str, String); 14]);
+struct Ids([(&'static str, String); 15]);
 
 impl Ids {
     /// `number` is that of the role, the group and the label.
-    fn of(user: u32, tenant: TenantId, number: u32, job: u32) -> Self {
+    fn of(user: u32, tenant: TenantId, number: u32, job: u32, session: &str) -> Self {
         Self([
             ("<user>", UserId::new(user).uuid().to_string()),
             ("<user number>", user.to_string()),
@@ -41,6 +46,7 @@ impl Ids {
             ("<webhook>", WebhookId::new(number).uuid_in(tenant).to_string()),
             ("<domain>", DomainId::new(number).uuid_in(tenant).to_string()),
             ("<request>", JoinRequestId::new(number).uuid_in(tenant).to_string()),
+            ("<session>", session.to_owned()),
         ])
     }
 
@@ -61,11 +67,73 @@ impl Ids {
 }
 
 /// Whether a call is one of a route: the same method, and the same path but for the parameters.
-fn is_of(call: (&str, &str), method: &str, path: &str) -> bool {
+pub fn is_of(call: (&str, &str), method: &str, path: &str) -> bool {
     let plain = call.1.split('?').next().unwrap_or_default();
     let (parts, wanted): (Vec<_>, Vec<_>) = (plain.split('/').collect(), path.split('/').collect());
     let fits = |(part, wanted): (&&str, &&str)| part == wanted || wanted.starts_with('{');
     call.0 == method && parts.len() == wanted.len() && parts.iter().zip(&wanted).all(fits)
+}
+
+/// Somebody signs in to Globex. Returns the id of the session.
+async fn their_session(product: &Product, others: &str) -> String {
+    let token = issuer::id_token(&product.store, "owner@globex.example", &json!({}), shared::now()).await.unwrap();
+    let body = json!({
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange", "subject_token": token,
+        "subject_token_type": "urn:ietf:params:oauth:token-type:id_token", "audience": "globex",
+    });
+    let headers = [("content-type", "application/json")];
+    assert_eq!(product.call("POST", "/v1/sessions", &headers, body.to_string()).await.status, 200);
+    let sessions = product.users(others, GLOBEX, ("GET", "/v1/sessions"), &[], None).await.json();
+    let session = sessions["sessions"].as_array().unwrap().iter().find(|session| session["client"] == "rolecall-demo");
+    session.unwrap()["id"].as_str().unwrap().to_owned()
+}
+
+/// Exports a record. Returns how many events there are, and the parts.
+async fn exported(product: &Product, (token, tenant): (&str, TenantId), filters: &str) -> (Value, Vec<Vec<u8>>) {
+    let filters = Some(serde_json::from_str(filters).unwrap());
+    let started = product.users(token, tenant, ("POST", "/v1/events/export"), &[], filters).await;
+    assert_eq!(started.status, 202, "{started:?}");
+    let (mut job, path) = (started.json(), started.header("location").unwrap().to_owned());
+    for _ in 0..3_000 {
+        if job["state"] != "running" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        job = product.users(token, tenant, ("GET", &path), &[], None).await.json();
+    }
+    assert_eq!(job["state"], "done", "{job}");
+    let mut parts = Vec::new();
+    for part in 1..=job["parts"].as_u64().unwrap() {
+        let path = format!("{path}/parts/{part}");
+        parts.push(product.users(token, tenant, ("GET", &path), &[], None).await.content());
+    }
+    (job["done"].clone(), parts)
+}
+
+/// What is written down of a user who is no member, and what a job finds of one, or by one.
+async fn notes_and_exports_know_nothing_of_them(product: &Product, (owner, others): (&str, &str), ids: [&Ids; 2]) {
+    let [foreign, none] = ids;
+    let noted = async |ids: &Ids| {
+        let body = ids.fill(r#"{"type": "invoice", "id": "of-<user number>", "action": "paid", "user": "<user>"}"#);
+        let body = Some(serde_json::from_str(&body).unwrap());
+        let reply = product.users(owner, ACME, ("POST", "/v1/events"), &[], body).await;
+        assert!(reply.status < 300, "{reply:?}");
+        let mut changes = reply.json()["changes"].take();
+        changes.as_object_mut().unwrap().remove("created_at").unwrap();
+        (reply.status, ids.hide(&changes.to_string()))
+    };
+    assert_eq!(noted(foreign).await, noted(none).await);
+    let of_them = r#"{"subject": "member:<user>"}"#;
+    for filters in [of_them, r#"{"actor": "member:<user>"}"#, r#"{"actor": "key:<key>"}"#] {
+        let found = exported(product, (owner, ACME), &foreign.fill(filters)).await;
+        assert_eq!(found.0, json!(0), "{filters}");
+        assert_eq!(found, exported(product, (owner, ACME), &none.fill(filters)).await, "{filters}");
+    }
+    // Globex finds it. An export has what is some seconds old.
+    let yesterday = Time::from_millis(shared::now().millis() - 24 * 60 * 60 * 1_000);
+    let member = product.member(GLOBEX, UserId::new(6)).await;
+    product.server.import(store::record_items(GLOBEX, &member, yesterday).unwrap()).unwrap();
+    assert_ne!(exported(product, (others, GLOBEX), &foreign.fill(of_them)).await.0, json!(0));
 }
 
 /// Globex has a role, a group, a label and a job with these numbers, and its owner is no member of acme.
@@ -124,12 +192,22 @@ async fn ids_of_another_tenant_are_answered_like_ids_that_do_not_exist() {
     }
 
     // Of these numbers acme has none.
-    let (foreign, none) = (Ids::of(6, GLOBEX, 7, 1), Ids::of(99, ACME, 77, 77));
+    let session = their_session(&product, &others).await;
+    let foreign = Ids::of(6, GLOBEX, 7, 1, &session);
+    let none = Ids::of(99, ACME, 77, 77, "0b3e0f5e-33a4-4b0f-9d3c-0d8a6f6e9a10");
+    for subject in ["join-request:<request>", "issuer:<issuer>.1", "session:<session>"] {
+        let path = foreign.fill(&format!("/v1/events?subject={subject}"));
+        assert_ne!(theirs("GET", &path, None).await.json()["data"], json!([]), "{subject}");
+    }
     let owner = product.access("acme", "owner@acme.example").await;
     let session = product.token("acme", "owner@acme.example", Kind::Session, Flaw::None).await;
-    for (method, path, body) in CALLS {
+    let calls = CALLS.map(|(method, path, body)| (method, path, body.to_owned()));
+    // Each change of a batch can be made on its own, too, and has an answer of its own then.
+    let apart = calls.clone().into_iter().filter(|(.., body)| body.contains(ATOMIC));
+    let apart = apart.map(|(method, path, body)| (method, path, body.replace(ATOMIC, "")));
+    for (method, path, body) in calls.into_iter().chain(apart) {
         let answer = async |ids: &Ids| {
-            let body: Option<Value> = (!body.is_empty()).then(|| serde_json::from_str(&ids.fill(body)).unwrap());
+            let body: Option<Value> = (!body.is_empty()).then(|| serde_json::from_str(&ids.fill(&body)).unwrap());
             let headers = [("x-session-token", session.as_str())];
             let reply = product.users(&owner, ACME, (method, &ids.fill(path)), &headers, body.clone()).await;
             let answer = reply.json();
@@ -137,7 +215,9 @@ async fn ids_of_another_tenant_are_answered_like_ids_that_do_not_exist() {
             let decided = [&answer["allowed"], &answer["decision"], &answer["evaluations"][0]["decision"]];
             // An owner may invite whom nobody knows.
             let is_denied = decided.contains(&&json!(false)) || answer["results"] == json!([{ "name": "invite" }]);
-            assert!(reply.status >= 400 || is_empty || is_denied, "{method} {path} {body:?}: {answer}");
+            let is_refused = answer["data"][0]["status"].as_u64().is_some_and(|status| status >= 400);
+            let tells_nothing = reply.status >= 400 || is_empty || is_denied || is_refused;
+            assert!(tells_nothing, "{method} {path} {body:?}: {answer}");
             (reply.status, ids.hide(&answer.to_string()))
         };
         assert_eq!(answer(&foreign).await, answer(&none).await, "{method} {path} {body}");
@@ -146,6 +226,7 @@ async fn ids_of_another_tenant_are_answered_like_ids_that_do_not_exist() {
     let versions =
         untouched.json()["data"].as_array().unwrap().iter().map(|it| it["version"].clone()).collect::<Vec<_>>();
     assert_eq!(versions, vec![json!(1); 7]);
+    notes_and_exports_know_nothing_of_them(&product, (&owner, &others), [&foreign, &none]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

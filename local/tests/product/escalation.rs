@@ -1,6 +1,8 @@
 //! Each way to a right that one does not have, tried by each kind of caller. `escalation.txt` has the answers; `BLESS=1` records
 //! them anew. Whatever the answer is, nobody has gained a right that the caller lacks.
 
+mod joining;
+mod routes;
 mod ways;
 
 use std::collections::BTreeSet;
@@ -10,8 +12,11 @@ use std::fs;
 use local::{issuer, store};
 use serde_json::{Value, json};
 use shared::credential::Kind as Credential;
-use shared::domain::{ApiKey, Catalog, Entry, JoinRequest, Member, Meta, User, role};
-use shared::id::{DomainId, GroupId, JoinRequestId, KeyId, Kind, MembershipId, RoleId, TenantId, UserId};
+use shared::domain::{ApiKey, Catalog, ClaimedDomain, Entry, JoinRequest, Member, Meta, User, role};
+use shared::id::{
+    DomainId, GroupId, JoinRequestId, KeyId, Kind, MembershipId, PolicyId, RoleId, TenantId, UserId, WebhookId,
+    issuer_uuid,
+};
 use shared::table::decode;
 use shared::table::key::TenantKeys;
 
@@ -19,8 +24,8 @@ use crate::harness::{NewTenant, Product};
 use local::token::Flaw;
 use ways::{WAYS, Way};
 
-/// Roles of the tenant's own, by number from 4 on: name, and what they grant. All have rank 1.
-const ROLES: [(&str, &[&str]); 11] = [
+/// Roles of the tenant's own, by number from 4 on: name, and what they grant, or deny behind a `!`. All have rank 1.
+const ROLES: [(&str, &[&str]); 12] = [
     // Nobody but the owner holds what this one grants.
     ("prize", &["vault:open"]),
     ("plain", &[]),
@@ -51,15 +56,25 @@ const ROLES: [(&str, &[&str]); 11] = [
     ("chief", &[]),
     ("supporter", &["member:read", "member:impersonate"]),
     ("key maker", &["member:read", "key:create", "key:manage"]),
+    ("barred", &["!vault:open"]),
 ];
 const PRIZE: RoleId = RoleId::new(4);
 const PLAIN: RoleId = RoleId::new(5);
 const ASSIGNER: RoleId = RoleId::new(6);
 const CHIEF: RoleId = RoleId::new(12);
+const BARRED: RoleId = RoleId::new(15);
 
-/// The group that confers the prize, and the one that confers nothing.
+/// The group that confers the prize, the one that confers nothing, and the one that confers what denies the prize.
 const VAULT: GroupId = GroupId::new(1);
 const TEAM: GroupId = GroupId::new(2);
+const SILENCE: GroupId = GroupId::new(3);
+
+/// By it people ask to join. The request of one of them is past the numbers of the tenant.
+const DOMAIN: DomainId = DomainId::new(1);
+const REQUEST: JoinRequestId = JoinRequestId::new(7);
+
+/// The issuer of the tenant's own.
+const OWN_ISSUER: &str = "https://id.own.example";
 
 /// The callers by their places among the members: the roles of each. The last one manages the group that confers nothing.
 const CALLERS: [(&str, &[u32]); 11] = [
@@ -127,24 +142,51 @@ async fn run_job(product: &Product, tenant: &str) {
     product.server.invoke("jobs-run", &event).await.unwrap();
 }
 
-/// A tenant with the callers, the target and the removed member, in this order behind the two of `new_tenant`.
-async fn fill(product: &Product, slug: &str) -> (NewTenant, Vec<UserId>) {
+/// A tenant, and in the order of their places the callers, the target, the removed member, and two who hold the prize and are
+/// denied it: by a role, and by a group.
+struct Filled {
+    tenant: NewTenant,
+    users: Vec<UserId>,
+    /// Of somebody who is to get the prize: what its sender was answered.
+    invitation: Value,
+}
+
+async fn fill(product: &Product, slug: &str) -> Filled {
     let tenant = product.new_tenant(slug, 2).await;
     let call = async |method: &str, path: &str, body: Value| {
         let made = product.users(&tenant.owner_token, tenant.id, (method, path), &[], Some(body)).await;
-        assert!(made.status < 300, "{}", made.json());
+        assert!(made.status < 300, "{path}: {}", made.json());
+        made.json()
     };
     for (name, permissions) in ROLES {
-        let granted: Vec<Value> = permissions.iter().map(|name| json!({ "name": name })).collect();
+        let permission =
+            |name: &&str| json!({ "name": name.trim_start_matches('!'), "access": !name.starts_with('!') });
+        let permissions: Vec<Value> = permissions.iter().map(permission).collect();
         let rank = if name == "chief" { 2 } else { 1 };
-        call("POST", "/v1/roles", json!({ "name": name, "rank": rank, "permissions": granted })).await;
+        call("POST", "/v1/roles", json!({ "name": name, "rank": rank, "permissions": permissions })).await;
     }
     call("POST", "/v1/groups", json!({ "name": "Vault", "confers": ["prize"] })).await;
     call("POST", "/v1/groups", json!({ "name": "Team" })).await;
+    call("POST", "/v1/groups", json!({ "name": "Silence", "confers": ["barred"] })).await;
     call("PATCH", &format!("/v1/roles/{}", PRIZE.uuid_in(tenant.id)), json!({ "is_default": true })).await;
     call("PATCH", "/v1/tenant", json!({ "settings": { "impersonation": true } })).await;
     call("POST", "/v1/api-keys", json!({ "name": "Owner's", "roles": ["owner"] })).await;
-    let count = CALLERS.len() as u32 + 2;
+    call("POST", "/v1/issuers", json!({ "iss": OWN_ISSUER, "audiences": ["app"] })).await;
+    let webhook = json!({ "name": "Owner's", "url": "https://hooks.example", "status": "disabled" });
+    call("POST", "/v1/webhooks", webhook).await;
+    let text = r#"forbid (principal, action == Action::"label:manage", resource);"#;
+    call("POST", "/v1/policies", json!({ "name": "Owner's", "text": text, "enabled": false })).await;
+    let domain = json!({ "domain": format!("{slug}.example"), "join": "on_approval" });
+    call("POST", "/v1/domains", domain).await;
+    let invited = json!({ "emails": ["invited@x.example"], "roles": ["prize"] });
+    let invitation = call("POST", "/v1/invitations", invited).await["data"][0].clone();
+    let users = put_people(product, &tenant, slug).await;
+    Filled { tenant, users, invitation }
+}
+
+/// Puts the members into the table, and somebody who asks to join. From now on the domain is verified.
+async fn put_people(product: &Product, tenant: &NewTenant, slug: &str) -> Vec<UserId> {
+    let count = CALLERS.len() as u32 + 4;
     let first = product.store.allocate(Kind::User, count).await.unwrap();
     let memberships = product.store.allocate(Kind::Membership, count).await.unwrap();
     let now = shared::now();
@@ -160,26 +202,35 @@ async fn fill(product: &Product, slug: &str) -> (NewTenant, Vec<UserId>) {
                     (member.groups, member.manages) = ([TEAM].into(), [TEAM].into());
                 }
             }
-            None if place + 1 < count => (member.roles, member.groups) = ([PLAIN].into(), [TEAM].into()),
-            None => (member.roles, member.deleted_at) = ([PRIZE].into(), Some(now)),
+            None => match count - place {
+                4 => (member.roles, member.groups) = ([PLAIN].into(), [TEAM].into()),
+                3 => (member.roles, member.deleted_at) = ([PRIZE].into(), Some(now)),
+                2 => member.roles = [PRIZE, BARRED].into(),
+                _ => (member.roles, member.groups) = ([PRIZE].into(), [SILENCE].into()),
+            },
         }
         items.extend(store::user_items(&User::new(user, &email, now)).unwrap());
         items.extend(store::record_items(tenant.id, &member, now).unwrap());
         users.push(user);
     }
     let request = JoinRequest {
-        id: JoinRequestId::new(1),
+        id: REQUEST,
         tenant: tenant.id,
         email: "new@x.example".to_owned(),
         issuer: issuer::ISS.to_owned(),
         subject: "new".to_owned(),
-        domain: DomainId::new(1),
+        domain: DOMAIN,
         refused_at: None,
         meta: Meta::new(now),
     };
     items.extend(store::record_items(tenant.id, &request, now).unwrap());
+    let claimed = product.store.get(&TenantKeys(tenant.id).domain(DOMAIN)).await.unwrap().unwrap();
+    // One whose addresses the demo's identity provider may prove.
+    let name = "corp.example".to_owned();
+    let domain = ClaimedDomain { name, verified_at: Some(now), meta: Meta::new(now), ..decode(claimed).unwrap() };
+    items.extend(store::record_items(tenant.id, &domain, now).unwrap());
     product.server.import(items).unwrap();
-    (tenant, users)
+    users
 }
 
 /// What each member may do, and each API key by its secrets, maker and number: their rank, and the names of their permissions.
@@ -206,12 +257,19 @@ async fn powers(product: &Product, tenant: &NewTenant) -> Vec<(String, u8, BTree
 async fn attempt(
     product: &Product,
     slug: &str,
-    (tenant, users): &(NewTenant, Vec<UserId>),
+    Filled { tenant, users, invitation }: &Filled,
     way: &Way,
     place: usize,
 ) -> (String, bool) {
     let (_, method, path, body) = way;
-    let (target, gone) = (users[CALLERS.len()], users[CALLERS.len() + 1]);
+    let [target, gone, muted, quiet] = users[CALLERS.len()..] else { panic!("{users:?}") };
+    let email = format!("m{place}@{slug}.example");
+    // To sign one takes longer than most calls.
+    let id_token = async |name: &str, email: &str| match body.contains(name) {
+        true => issuer::id_token(&product.store, email, &json!({}), shared::now()).await.unwrap(),
+        false => String::new(),
+    };
+    let invited = |name: &str| invitation.pointer(name).unwrap().as_str().unwrap().to_owned();
     let texts = [
         ("<tenant>", tenant.id.uuid().to_string()),
         ("<slug>", slug.to_owned()),
@@ -225,12 +283,23 @@ async fn attempt(
         ("<chief>", CHIEF.uuid_in(tenant.id).to_string()),
         ("<vault>", VAULT.uuid_in(tenant.id).to_string()),
         ("<team>", TEAM.uuid_in(tenant.id).to_string()),
-        ("<request>", JoinRequestId::new(1).uuid_in(tenant.id).to_string()),
+        ("<request>", REQUEST.uuid_in(tenant.id).to_string()),
         ("<owner>", tenant.owner.uuid().to_string()),
         ("<admin>", tenant.admin.uuid().to_string()),
+        ("<muted>", muted.uuid().to_string()),
+        ("<quiet>", quiet.uuid().to_string()),
+        ("<barred>", BARRED.uuid_in(tenant.id).to_string()),
+        ("<silence>", SILENCE.uuid_in(tenant.id).to_string()),
+        ("<domain>", DOMAIN.uuid_in(tenant.id).to_string()),
+        ("<webhook>", WebhookId::new(1).uuid_in(tenant.id).to_string()),
+        ("<policy>", PolicyId::new(1).uuid_in(tenant.id).to_string()),
+        ("<issuer>", issuer_uuid(OWN_ISSUER).to_string()),
+        ("<invited>", invited("/invitation/id")),
+        ("<secret>", invited("/secret")),
+        ("<own token>", id_token("<own token>", &email).await),
+        ("<outsider token>", id_token("<outsider token>", "out@corp.example").await),
     ];
     let filled = |text: &str| texts.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
-    let email = format!("m{place}@{slug}.example");
     let bearer = format!("Bearer {}", product.access(slug, &email).await);
     let session = product.token(slug, &email, Credential::Session, Flaw::None).await;
     let of_tenant = tenant.id.uuid().to_string();
@@ -243,7 +312,7 @@ async fn attempt(
 
     let before = powers(product, tenant).await;
     let reply = product.call(method, &filled(path), &headers, filled(body)).await;
-    if reply.status == 202 {
+    if reply.status == 202 && reply.json()["kind"].is_string() {
         run_job(product, &of_tenant).await;
     }
     let lines = match (*path, reply.status) {
@@ -255,6 +324,12 @@ async fn attempt(
             let token = reply.json()["access_token"].as_str().unwrap().to_owned();
             let own = users[place].uuid().to_string();
             act(product, &token, tenant.id, |text| filled(text).replace("<caller>", &own)).await
+        }
+        ("/v1/approvals", 200) => {
+            let token = product.access(slug, &format!("m{}@{slug}.example", CALLERS.len())).await;
+            let (approval, path) = (reply.json()["approval"].clone(), filled("/v1/users/<admin>/roles/<prize>"));
+            let headers = [("x-approval", approval.as_str().unwrap())];
+            format!(", {}", product.users(&token, tenant.id, ("PUT", &path), &headers, None).await.status)
         }
         _ => String::new(),
     };

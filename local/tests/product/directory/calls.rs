@@ -1,7 +1,7 @@
 //! The calls that name something of a tenant.
 
 /// The calls with an id in every position. `<user>` stands for the UUID of a user, `<user number>` for the number.
-pub const CALLS: [(&str, &str, &str); 144] = [
+pub const CALLS: [(&str, &str, &str); 152] = [
     ("DELETE", "/v1/sessions/0b3e0f5e-33a4-4b0f-9d3c-0d8a6f6e9a10", ""),
     ("DELETE", "/v1/users/<user>/sessions", ""),
     ("POST", "/v1/users/<user>/impersonate", r#"{"reason": "Ticket 7"}"#),
@@ -172,9 +172,18 @@ pub const CALLS: [(&str, &str, &str); 144] = [
     ("GET", "/v1/events/verify?subject=webhook:<webhook>", ""),
     ("GET", "/v1/events?subject=domain:<domain>", ""),
     ("GET", "/v1/events/verify?subject=domain:<domain>", ""),
+    ("GET", "/v1/events?subject=join-request:<request>", ""),
+    ("GET", "/v1/events/verify?subject=join-request:<request>", ""),
+    // The issuers of a tenant have numbers.
+    ("GET", "/v1/events?subject=issuer:<issuer>.1", ""),
+    ("GET", "/v1/events/verify?subject=issuer:<issuer>.1", ""),
+    ("GET", "/v1/events?subject=session:<session>", ""),
+    ("GET", "/v1/events/verify?subject=session:<session>", ""),
     ("GET", "/v1/events?actor=member:<user>", ""),
     ("GET", "/v1/events?actor=key:<key>", ""),
     ("GET", "/v1/sessions?user=<user>", ""),
+    ("DELETE", "/v1/sessions/<session>", ""),
+    ("DELETE", "/v1/sessions/<session>?user=<user>", ""),
     ("DELETE", "/v1/sessions/0b3e0f5e-33a4-4b0f-9d3c-0d8a6f6e9a10?user=<user>", ""),
     ("POST", "/v1/api-keys", r#"{"name": "K", "roles": ["<role>"]}"#),
     (

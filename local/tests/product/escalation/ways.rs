@@ -1,9 +1,12 @@
 //! The ways to a right that one does not have.
 
-/// A call to a way: method, path, body. `<target>` stands for the UUID of a member with the role `plain`, who is in the group that
-/// confers nothing; `<gone>` for that of a removed member who held the prize; `<request>` for that of somebody who asks to join. The calls of other dialects have their numbers.
+/// A call to a way: method, path, body. `<target>` stands for the UUID of a member with the role `plain`, who is in the group
+/// that confers nothing; `<gone>` for that of a removed member who held the prize; `<muted>` and `<quiet>` for those of
+/// members who hold it and are denied it, by the role `<barred>` and by the group `<silence>`; `<invited>` for that of
+/// somebody who gets it with the secret `<secret>`; `<request>` for that of somebody who asks to join. The calls of other
+/// dialects have their numbers.
 pub type Way = (&'static str, &'static str, &'static str, &'static str);
-pub const WAYS: [Way; 56] = [
+pub const WAYS: [Way; 73] = [
     ("tenant: role", "PATCH", "/api/v1/tenant/<tenant>/user/<target>", r#"{"roleId": "prize"}"#),
     ("users: roles", "PUT", "/v1/users/<target>", r#"{"roles": ["prize"]}"#),
     ("directory: admin", "PUT", "/api/<slug>/v1/users/<target number>", r#"{"role": "ADMIN"}"#),
@@ -65,7 +68,22 @@ pub const WAYS: [Way; 56] = [
     ("a request to join, by default", "POST", "/v1/join-requests/<request>/approve", "{}"),
     ("a request to join, for a higher rank", "POST", "/v1/join-requests/<request>/approve", r#"{"roles": ["chief"]}"#),
     ("a domain", "POST", "/v1/domains", r#"{"domain": "x.example", "join": "at_once", "roles": ["prize"]}"#),
+    ("a domain's roles", "PATCH", "/v1/domains/<domain>", r#"{"join": "at_once", "roles": ["prize"]}"#),
+    ("a domain's proof", "POST", "/v1/domains/<domain>/verify", ""),
+    // Of somebody who is no member. They must be let in.
+    ("asking to join", "POST", "/v1/join-requests", r#"{"subject_token": "<outsider token>", "audience": "<slug>"}"#),
+    ("an invitation, sent again", "POST", "/v1/invitations/<invited>/resend", "{}"),
+    (
+        "an invitation of somebody else",
+        "POST",
+        "/v1/invitations/accept",
+        r#"{"invitation": "<secret>", "subject_token": "<own token>", "subject_token_type": "urn:ietf:params:oauth:token-type:id_token"}"#,
+    ),
     ("a removed member", "POST", "/v1/users/<gone>/restore", ""),
+    ("an erasure", "DELETE", "/v1/users/<owner>?erase=true", ""),
+    ("a denial, taken away", "DELETE", "/v1/users/<muted>/roles/<barred>", ""),
+    ("a denial by a group, taken away", "DELETE", "/v1/users/<quiet>/groups/<silence>", ""),
+    ("the end of a group that denies", "DELETE", "/v1/groups/<silence>", ""),
     (
         "a batch: one role",
         "POST",
@@ -85,8 +103,11 @@ pub const WAYS: [Way; 56] = [
         r#"{"atomic": true, "changes": [{"method": "create", "body": {"email": "new@x.example", "roles": ["prize"]}}]}"#,
     ),
     ("a batch: a removed member", "POST", "/v1/users/batch", r#"{"changes": [{"method": "restore", "id": "<gone>"}]}"#),
-    // What becomes of the lines of `IMPORTED` comes behind the status.
     ("a webhook", "POST", "/v1/webhooks", r#"{"name": "W", "url": "https://hooks.example", "status": "disabled"}"#),
+    ("a webhook's address", "PATCH", "/v1/webhooks/<webhook>", r#"{"url": "https://hooks.x.example"}"#),
+    ("an export of the record", "POST", "/v1/events/export", r#"{"subject": "member"}"#),
+    ("an export of the members", "POST", "/v1/users/export", r#"{"format": "jsonl"}"#),
+    // What becomes of the lines of `IMPORTED` comes behind the status.
     ("an import", "POST", "/v1/users/import", r#"{"on_existing": "update"}"#),
     ("an API key", "POST", "/v1/api-keys", r#"{"name": "K", "roles": ["prize"]}"#),
     ("an API key of a higher rank", "POST", "/v1/api-keys", r#"{"name": "K", "roles": ["chief"]}"#),
@@ -95,17 +116,33 @@ pub const WAYS: [Way; 56] = [
     ("the owner's API key, as one's own", "POST", "/v1/api-keys/<key>/take-over", ""),
     ("the owner's address", "PATCH", "/v1/users/<owner>", r#"{"email": "new@x.example"}"#),
     ("an issuer", "POST", "/v1/issuers", r#"{"iss": "https://id.x.example", "audiences": ["app"]}"#),
+    ("an issuer's audiences", "PATCH", "/v1/issuers/<issuer>", r#"{"audiences": ["app", "own"]}"#),
     (
         "a policy",
         "POST",
         "/v1/policies",
         r#"{"name": "P", "text": "forbid (principal, action == Action::\"member:remove\", resource);"}"#,
     ),
+    (
+        "a policy's text",
+        "PUT",
+        "/v1/policies/<policy>",
+        r#"{"name": "P", "text": "forbid (principal, action == Action::\"member:remove\", resource);"}"#,
+    ),
+    ("a policy's end", "DELETE", "/v1/policies/<policy>", ""),
+    (
+        "a policy, tried",
+        "POST",
+        "/v1/policies/dry-run",
+        r#"{"text": "forbid (principal, action == Action::\"member:remove\", resource);"}"#,
+    ),
+    ("the tenant's settings", "PATCH", "/v1/tenant", r#"{"settings": {"impersonation": false}}"#),
     ("the tenant", "POST", "/v1/tenant/transfer-ownership", r#"{"to": "<target>"}"#),
     // What becomes of the calls of `ACTED` comes behind the status.
     ("acting as a member", "POST", "/v1/users/<target>/impersonate", r#"{"reason": "R"}"#),
     ("acting as an admin", "POST", "/v1/users/<admin>/impersonate", r#"{"reason": "R"}"#),
     ("acting as an owner", "POST", "/v1/users/<owner>/impersonate", r#"{"reason": "R"}"#),
+    // What the target is answered, who does what was approved, comes behind the status.
     (
         "an approval",
         "POST",

@@ -2,19 +2,26 @@
 
 use fastrand::Rng;
 use local::dynamodb::Client;
+use local::{issuer, store};
 use serde_json::json;
-use shared::domain::event::Deed;
-use shared::domain::{Author, Event, Subject, Time};
-use shared::id::{LabelId, UserId};
+use shared::domain::event::{Deed, Stamp};
+use shared::domain::{Author, Event, Meta, Session, SignIn, Subject, Thing, Time};
+use shared::id::{LabelId, TenantId, UserId};
 use shared::table::key::{Key, TenantKeys};
+use shared::table::stored::Stored;
 use shared::table::{decode, encode};
 
 use super::checkpoints::{checked, export, sign};
-use super::{Product, quiet_tenant};
+use super::{DAY, Product, quiet_tenant};
 
 /// How many labels there are of long ago, each with one event, and how many changes of each of two members there are of today.
 const LABELS: u32 = 12;
 const CHANGES: usize = 5;
+
+/// How many things and how many sessions there are of some days ago. A thing has several events, and a session one: only a
+/// checkpoint holds the session's.
+const THINGS: u32 = 4;
+const STEPS: i64 = 3;
 
 fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
@@ -34,17 +41,99 @@ impl Table<'_> {
         items.into_iter().map(|item| decode(item).unwrap()).collect()
     }
 
-    /// Puts an event in the place of a version.
-    async fn put(&self, version: u64, event: &Event) {
-        let listed = self.keys.happened(event.at, &event.subject, version);
-        let item = encode(&self.keys.event(&event.subject, version), Some(&listed), event).unwrap();
+    /// Puts an event in the place of a version of a subject.
+    async fn put(&self, subject: &Subject, version: u64, event: &Event) {
+        let listed = self.keys.happened(event.at, subject, version);
+        let item = encode(&self.keys.event(subject, version), Some(&listed), event).unwrap();
         self.product.store.put(item).await.unwrap();
+    }
+
+    /// Puts events where they belong.
+    async fn put_back(&self, events: &[Event]) {
+        for event in events {
+            self.put(&event.subject, event.version, event).await;
+        }
     }
 
     async fn delete(&self, key: &Key) {
         let key = json!({ "PK": { "S": key.pk }, "SK": { "S": key.sk } });
         let input = json!({ "TableName": self.product.template.table_name(), "Key": key });
         self.client.call("DeleteItem", &input).await.unwrap();
+    }
+}
+
+/// Puts a thing of some days ago into the table. Something happened to it each hour.
+fn put_thing(product: &Product, tenant: TenantId, name: &str, began: Time) {
+    let mut before: Option<Thing> = None;
+    for step in 0..STEPS {
+        let at = Time::from_millis(began.millis() + step * 60 * 60 * 1_000);
+        let by = Stamp {
+            tenant,
+            at,
+            author: Author::Product("seed".to_owned()),
+            impersonator: None,
+            approver: None,
+            request: "seed".to_owned(),
+            transaction: String::new(),
+            secret: name.to_owned(),
+        };
+        let mut after = before.clone().unwrap_or_else(|| Thing::new(name, at));
+        after.action = Some(format!("step-{step}"));
+        let written = Thing::stamped(&by, None, before.as_ref(), Some(&mut after)).unwrap().unwrap();
+        product.server.import(written.items().unwrap()).unwrap();
+        before = Some(after);
+    }
+}
+
+/// Puts a session of some days ago into the table.
+fn put_session(product: &Product, tenant: TenantId, (user, id): (UserId, &str), at: Time) {
+    let sign_in = SignIn {
+        issuer: issuer::ISS.to_owned(),
+        subject: format!("of {id}"),
+        auth_time: None,
+        acr: None,
+        amr: Vec::new(),
+    };
+    let session = Session {
+        id: id.to_owned(),
+        user,
+        sign_in,
+        of_deployment: true,
+        since: None,
+        client: "local".to_owned(),
+        device: None,
+        refresh: None,
+        impersonator: None,
+        reason: None,
+        expires_at: shared::now().seconds() + 30 * 24 * 60 * 60,
+        meta: Meta::new(at),
+    };
+    product.server.import(store::record_items(tenant, &session, at).unwrap()).unwrap();
+}
+
+/// Puts things and sessions into the table. Returns them, and as filters name them.
+fn put_past(product: &Product, tenant: TenantId, user: UserId) -> Vec<(Subject, String)> {
+    let now = shared::now().millis();
+    let mut subjects = Vec::new();
+    for number in 0..THINGS {
+        let began = Time::from_millis(now - i64::from(number + 2) * DAY);
+        let (name, id) = (format!("order:{number}"), format!("0b3e0f5e-33a4-4b0f-9d3c-{number:012}"));
+        put_thing(product, tenant, &name, began);
+        put_session(product, tenant, (user, &id), began);
+        subjects.extend([("thing", name), ("session", id)]);
+    }
+    subjects.into_iter().map(|(kind, id)| (Subject::new(kind, &id), format!("{kind}:{id}"))).collect()
+}
+
+/// Puts two events of different subjects each in the other's place; or, under false names, each as if it were of the other's
+/// subject.
+async fn swap(table: &Table<'_>, [one, other]: [&Event; 2], are_renamed: bool) {
+    for (event, place) in [(one, other), (other, one)] {
+        let mut event = event.clone();
+        if are_renamed {
+            (event.subject, event.version) = (place.subject.clone(), place.version);
+        }
+        table.put(&place.subject, place.version, &event).await;
     }
 }
 
@@ -74,8 +163,9 @@ async fn whatever_is_done_to_stored_events_is_found() {
     let days: Vec<i64> = (1..=i64::from(LABELS)).rev().collect();
     let (tenant, token) = quiet_tenant(&product, "damage", &days).await;
     let who = (token.as_str(), tenant);
-    sign(&product).await;
     let (_, owner) = local::demo::find(&product.store, "damage", "member1@damage.example").await.unwrap();
+    let past = put_past(&product, tenant, owner);
+    sign(&product).await;
     let members = [1, 2].map(|place| UserId::new(owner.number() + place));
     for change in 0..CHANGES {
         for member in members {
@@ -103,7 +193,8 @@ async fn whatever_is_done_to_stored_events_is_found() {
         (Subject::new("label", id), format!("label:{}", id.uuid_in(tenant)))
     });
     let of_members = members.map(|user| (Subject::new("member", user), format!("member:{}", user.uuid())));
-    let subjects: Vec<_> = labels.chain(of_members).collect();
+    let others = LABELS as usize..LABELS as usize + past.len();
+    let subjects: Vec<_> = labels.chain(past).chain(of_members).collect();
     for (_, shown) in &subjects {
         assert!(is_whole(shown).await, "{shown}");
     }
@@ -112,7 +203,11 @@ async fn whatever_is_done_to_stored_events_is_found() {
     let mut rng = Rng::with_seed(seed);
     for round in 0..number("ROUNDS", 60) {
         // A long chain as often as a short one.
-        let at = if rng.bool() { rng.usize(..subjects.len()) } else { subjects.len() - 1 - rng.usize(..2) };
+        let at = match rng.u8(0..3) {
+            0 => rng.usize(..subjects.len()),
+            1 => rng.usize(others.clone()),
+            _ => subjects.len() - 1 - rng.usize(..2),
+        };
         let (subject, shown) = &subjects[at];
         let chain = table.chain(subject).await;
         let mut after: Vec<Option<Event>> = chain.iter().cloned().map(Some).collect();
@@ -126,25 +221,45 @@ async fn whatever_is_done_to_stored_events_is_found() {
         }
         for (before, after) in chain.iter().zip(&after) {
             match after {
-                Some(event) => table.put(before.version, event).await,
+                Some(event) => table.put(subject, before.version, event).await,
                 None => table.delete(&table.keys.event(subject, before.version)).await,
             }
         }
         assert!(!is_whole(shown).await, "SEED={seed}, round {round}: {shown}: {after:#?}");
-        for event in &chain {
-            table.put(event.version, event).await;
-        }
-        // A short chain can be gone with its record: then only the checkpoint shows it.
-        if at < LABELS as usize && rng.bool() {
-            let record = table.keys.label(LabelId::new(at as u32 + 1));
+        table.put_back(&chain).await;
+        // A chain can be gone with its record: then only the checkpoint shows it.
+        let record = match subject.kind.as_str() {
+            "label" => Some(table.keys.label(LabelId::new(at as u32 + 1))),
+            "thing" => Some(table.keys.thing(&subject.id)),
+            _ => None,
+        };
+        if let Some(record) = record.filter(|_| rng.bool()) {
             let item = product.store.get(&record).await.unwrap().unwrap();
-            table.delete(&table.keys.event(subject, 1)).await;
+            for event in &chain {
+                table.delete(&table.keys.event(subject, event.version)).await;
+            }
             table.delete(&record).await;
             let (events, checkpoints) = export(&product, who).await;
             let why = checked(&events, &checkpoints, &keys).unwrap_err();
             assert!(why.contains("covers"), "SEED={seed}, round {round}: {why}");
             product.store.put(item).await.unwrap();
-            table.put(1, &chain[0]).await;
+            table.put_back(&chain).await;
+        }
+        // Two subjects can have each other's events.
+        if rng.bool() {
+            let elsewhere = (at + 1 + rng.usize(..subjects.len() - 1)) % subjects.len();
+            let (foreign, foreign_shown) = &subjects[elsewhere];
+            let foreign = table.chain(foreign).await;
+            let events = [&chain[place], &foreign[rng.usize(..foreign.len())]];
+            let are_renamed = rng.bool();
+            swap(&table, events, are_renamed).await;
+            for shown in [shown, foreign_shown] {
+                let is_found = !is_whole(shown).await;
+                assert!(is_found, "SEED={seed}, round {round}: {shown}, renamed {are_renamed}: {events:#?}");
+            }
+            table.put_back(&chain).await;
+            table.put_back(&foreign).await;
+            assert!(is_whole(foreign_shown).await, "SEED={seed}, round {round}: {foreign_shown} as before");
         }
         assert!(is_whole(shown).await, "SEED={seed}, round {round}: as before");
     }
