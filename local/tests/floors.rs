@@ -269,7 +269,7 @@ fn an_endpoint_and_a_record_have_few_places() {
         // A draft of a policy is tried on changes of roles.
         "domain/src/draft.rs",
         "domain/src/draft/past.rs",
-        "src/gate/policies.rs",
+        "src/gate/policies/past.rs",
         "src/dialect/directory/invites.rs",
         // A line of an export names roles.
         "src/dialect/users/lines.rs",
