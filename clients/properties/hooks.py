@@ -528,6 +528,7 @@ NOT_FOR_THE_CALLER = {
     "POST /v1/tenant/leave",
     ACCEPTANCE,
     # Nobody asks to join: that takes a domain, and the DNS.
+    JOINING,
     "GET /v1/join-requests/{id}",
     "POST /v1/join-requests/{id}/approve",
     "POST /v1/join-requests/{id}/refuse",
