@@ -22,7 +22,7 @@ struct Known<'f> {
     items: HashMap<Key, Item>,
 }
 
-/// Judges past changes by a draft. Authors and changed records count as they are now; a change whose author is gone is not judged.
+/// Judges past changes by a draft. Authors and changed records count as they are now. A change is not judged if one of them is gone.
 pub(super) async fn judge<'e>(
     asked: &Asked<'_>,
     facts: &Facts,
@@ -53,7 +53,7 @@ impl<'f> Known<'f> {
         Ok(known)
     }
 
-    /// The keys of the items that an event names: of the author, of the member who acted as them or approved it, of the changed record.
+    /// The keys of the items that an event names: the author, the member who acted as them or approved it, the changed record.
     fn named(&self, event: &Event) -> Vec<Key> {
         let author = match &event.author {
             Author::Member(user) => Some(self.facts.keys.member(*user)),
