@@ -1,6 +1,10 @@
 //! A request around its body: all that a client sends is text, and no text fails a function.
 
+#[path = "samples/event.rs"]
+mod samples;
+
 use lambda_http::{Context, LambdaEvent};
+use samples::event;
 use serde_json::{Value, json};
 use shared::call::{MAX_BODY, Request};
 use shared::dialect::USERS;
@@ -9,32 +13,6 @@ use shared::gate::IfMatch;
 use shared::id::{TenantId, UserId};
 use shared::trace::is_trace;
 use shared::{Call, Problem};
-
-/// An event of API Gateway for a write.
-fn event() -> Value {
-    json!({
-        "version": "2.0",
-        "routeKey": "PUT /v1/users/{id}",
-        "rawPath": "/main/v1/users/7",
-        "rawQueryString": "a=1",
-        "headers": {
-            "content-type": "application/json",
-            "host": "rolecall.execute-api.eu-north-1.amazonaws.com",
-            "x-forwarded-port": "443",
-            "x-forwarded-proto": "https",
-            "x-tenant-id": "8",
-        },
-        "requestContext": {
-            "domainName": "rolecall.execute-api.eu-north-1.amazonaws.com",
-            "http": { "method": "PUT", "path": "/main/v1/users/7", "sourceIp": "192.0.2.1" },
-            "requestId": "request-1",
-            "stage": "main",
-        },
-        "pathParameters": { "id": "7" },
-        "body": "{\"it\":1}",
-        "isBase64Encoded": false,
-    })
-}
 
 /// The event as a function gets it.
 fn call(event: Value) -> Call {

@@ -2,6 +2,9 @@
 //!
 //! Long, since its tests share the making of keys and of tokens with every flaw.
 
+#[path = "samples/claims.rs"]
+mod samples;
+
 use std::sync::{Arc, LazyLock};
 
 use base64::Engine;
@@ -9,6 +12,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use ed25519_dalek::{Signer, SigningKey};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use samples::{NOW, claims};
 use serde_json::{Value, json};
 use shared::Problem;
 use shared::credential::{
@@ -18,8 +22,6 @@ use shared::credential::{
 use shared::domain::Time;
 use shared::domain::session::Impersonator;
 use shared::id::{KeyId, MembershipId, TenantId, UserId};
-
-const NOW: i64 = 1_800_000_000;
 
 // The key of RFC 7515, appendix A.3.
 const P256_X: &str = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU";
@@ -82,21 +84,6 @@ const NOBODY: &str = "a token with a malformed `sub` or `tid`";
 const NO_SLUG: &str = "a token with a malformed `slug`";
 const NO_SESSION: &str = "a token whose `sid` is empty, too long, or not of visible ASCII";
 const LONG: &str = "a token that is too long";
-
-fn claims() -> Value {
-    json!({
-        "iss": "https://rolecall.example",
-        "aud": "rolecall",
-        "sub": UserId::new(42).uuid(),
-        "tid": TenantId::new(1).uuid(),
-        "slug": "acme",
-        "sid": "session-1",
-        "exp": NOW + 60,
-        "iat": NOW - 60,
-        "nbf": NOW - 60,
-        "typ": "access",
-    })
-}
 
 fn with(mut claims: Value, name: &str, value: impl Into<Value>) -> Value {
     claims[name] = value.into();

@@ -1,12 +1,18 @@
 //! Fuzz tests of what callers send as text: tokens, API keys, the parameters of lists, and bodies. Long, since each has inputs of its own.
 
+#[path = "../samples/claims.rs"]
+mod claims;
+#[path = "../samples/event.rs"]
+mod event;
 #[path = "../../domain/tests/common/fuzz.rs"]
 mod fuzz;
 mod lines;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use claims::{NOW, claims};
 use ed25519_dalek::{Signer, SigningKey};
+use event::event;
 use fuzz::fuzz;
 use lambda_http::{Context, LambdaEvent};
 use proptest::collection::vec;
@@ -60,25 +66,8 @@ fn edited(text: &str, edits: &[Edit]) -> String {
 
 // ---- Tokens
 
-const NOW: i64 = 1_800_000_000;
-
 fn key() -> SigningKey {
     SigningKey::from_bytes(&[7; 32])
-}
-
-fn claims() -> Value {
-    json!({
-        "iss": "https://rolecall.example",
-        "aud": "rolecall",
-        "sub": UserId::new(42).uuid(),
-        "tid": TenantId::new(1).uuid(),
-        "slug": "acme",
-        "sid": "session-1",
-        "exp": NOW + 60,
-        "iat": NOW - 60,
-        "nbf": NOW - 60,
-        "typ": "access",
-    })
 }
 
 /// Signs any text as header and claims.
@@ -207,22 +196,10 @@ fn call(dialect: &'static Dialect, query: &str, body: &str) -> Call {
 }
 
 fn call_with(dialect: &'static Dialect, query: &str, (content_type, body): (&str, &str)) -> Call {
-    let event = json!({
-        "version": "2.0",
-        "routeKey": "PUT /v1/users/{id}",
-        "rawPath": "/main/v1/users/7",
-        "rawQueryString": query,
-        "headers": { "content-type": content_type },
-        "requestContext": {
-            "domainName": "rolecall.execute-api.eu-north-1.amazonaws.com",
-            "http": { "method": "PUT", "path": "/main/v1/users/7", "sourceIp": "192.0.2.1" },
-            "requestId": "request-1",
-            "stage": "main",
-        },
-        "pathParameters": { "id": "7" },
-        "body": body,
-        "isBase64Encoded": false,
-    });
+    let mut event = event();
+    event["rawQueryString"] = query.into();
+    event["headers"] = json!({ "content-type": content_type });
+    event["body"] = body.into();
     let request: Request = serde_json::from_str(&event.to_string()).unwrap();
     Call::new(dialect, LambdaEvent::new(request, Context::default()))
 }
