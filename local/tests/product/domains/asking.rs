@@ -72,6 +72,8 @@ async fn people_ask_without_signing_in() {
     // Where people join at once, the question makes nobody a member.
     owner.does(200, "PATCH", &path, Some(json!({ "join": "at_once" }))).await;
     is_refused(asking("fay@corp.example").await, 409, AT_ONCE);
+    is_refused(asking("bob@corp.example").await, 403, DENIED);
+    assert_eq!(sign_in(&product, "wish", "bob@corp.example", json!({})).await.status, 403);
     assert_eq!(owner.does(200, "GET", "/v1/users?q=fay", None).await["data"], json!([]));
     assert_eq!(sign_in(&product, "wish", "fay@corp.example", json!({})).await.status, 200);
     owner.does(200, "PATCH", &path, Some(json!({ "join": "no" }))).await;
@@ -84,9 +86,14 @@ async fn who_was_removed_asks_and_comes_back() {
     let (product, zone) = product().await;
     let (tenant, owner) = owner(&product, "back").await;
     let path = verified(&product, &zone, &owner).await;
-    let body = json!({ "email": "ann@corp.example", "status": "active" });
-    let made = owner.does(201, "POST", "/v1/users", Some(body)).await;
-    let ann = format!("/v1/users/{}", made["id"].as_str().unwrap());
+    let made = async |email: &str| {
+        let made = owner.does(201, "POST", "/v1/users", Some(json!({ "email": email, "status": "active" }))).await;
+        (format!("/v1/users/{}", made["id"].as_str().unwrap()), made)
+    };
+    let (ann, made_ann) = made("ann@corp.example").await;
+    // This one never signs in.
+    let (zoe, _) = made("zoe@corp.example").await;
+    owner.does(204, "DELETE", &zoe, None).await;
     let comes = async || {
         let reply = sign_in(&product, "back", "ann@corp.example", json!({})).await;
         (reply.status, reply.json())
@@ -109,11 +116,11 @@ async fn who_was_removed_asks_and_comes_back() {
     assert_eq!((status, &asked["id"]), (202, &waiting[0].0));
     let approve = format!("/v1/join-requests/{}/approve", asked["id"].as_str().unwrap());
     let member = owner.does(201, "POST", &approve, Some(json!({}))).await;
-    assert_eq!((&member["id"], &member["status"]), (&made["id"], &json!("active")));
+    assert_eq!((&member["id"], &member["status"]), (&made_ann["id"], &json!("active")));
     let (status, tokens) = comes().await;
     assert_eq!(status, 200, "{tokens}");
     let as_ann = By(&product, tenant.id, tokens["access_token"].as_str().unwrap().to_owned());
-    assert_eq!(as_ann.does(200, "GET", "/v1/users/me", None).await["id"], made["id"]);
+    assert_eq!(as_ann.does(200, "GET", "/v1/users/me", None).await["id"], made_ann["id"]);
 
     // Nobody comes back without an answer. Who is back already is not let in once more.
     owner.does(204, "DELETE", &ann, None).await;
@@ -122,6 +129,8 @@ async fn who_was_removed_asks_and_comes_back() {
     owner.does(200, "PATCH", &path, Some(json!({ "join": "at_once" }))).await;
     is_refused(comes().await, 403, DENIED);
     is_refused(asks(&product, "back", "ann@corp.example").await, 403, DENIED);
+    is_refused(asks(&product, "back", "zoe@corp.example").await, 403, DENIED);
+    assert_eq!(sign_in(&product, "back", "zoe@corp.example", json!({})).await.status, 403);
     owner.does(200, "POST", &format!("{ann}/restore"), None).await;
     let approve = format!("/v1/join-requests/{}/approve", asked["id"].as_str().unwrap());
     assert_eq!(owner.does(409, "POST", &approve, Some(json!({}))).await["code"], "already_exists");
