@@ -5,8 +5,9 @@ use local::dynamodb::Client;
 use local::{issuer, store};
 use serde_json::json;
 use shared::domain::event::{Deed, Stamp};
+use shared::domain::job::{EventFilters, Job, State, Task};
 use shared::domain::{Author, Event, Meta, Session, SignIn, Subject, Thing, Time};
-use shared::id::{LabelId, TenantId, UserId};
+use shared::id::{JobId, LabelId, TenantId, UserId};
 use shared::table::key::{Key, TenantKeys};
 use shared::table::stored::Stored;
 use shared::table::{decode, encode};
@@ -18,8 +19,8 @@ use super::{DAY, Product, quiet_tenant};
 const LABELS: u32 = 12;
 const CHANGES: usize = 5;
 
-/// How many things and how many sessions there are of some days ago. A thing has several events, and a session one: only a
-/// checkpoint holds the session's.
+/// How many things, sessions, jobs and readings there are of some days ago. A thing has several events, and each of the others has
+/// one. Only a checkpoint holds those of a session and of a reading.
 const THINGS: u32 = 4;
 const STEPS: i64 = 3;
 
@@ -62,24 +63,28 @@ impl Table<'_> {
     }
 }
 
+fn by_seeding(tenant: TenantId, at: Time, transaction: &str) -> Stamp {
+    Stamp {
+        tenant,
+        at,
+        author: Author::Product("seed".to_owned()),
+        impersonator: None,
+        approver: None,
+        request: "seed".to_owned(),
+        transaction: transaction.to_owned(),
+        secret: transaction.to_owned(),
+    }
+}
+
 /// Puts a thing of some days ago into the table. Something happened to it each hour.
 fn put_thing(product: &Product, tenant: TenantId, name: &str, began: Time) {
     let mut before: Option<Thing> = None;
     for step in 0..STEPS {
         let at = Time::from_millis(began.millis() + step * 60 * 60 * 1_000);
-        let by = Stamp {
-            tenant,
-            at,
-            author: Author::Product("seed".to_owned()),
-            impersonator: None,
-            approver: None,
-            request: "seed".to_owned(),
-            transaction: String::new(),
-            secret: name.to_owned(),
-        };
         let mut after = before.clone().unwrap_or_else(|| Thing::new(name, at));
         after.action = Some(format!("step-{step}"));
-        let written = Thing::stamped(&by, None, before.as_ref(), Some(&mut after)).unwrap().unwrap();
+        let written =
+            Thing::stamped(&by_seeding(tenant, at, name), None, before.as_ref(), Some(&mut after)).unwrap().unwrap();
         product.server.import(written.items().unwrap()).unwrap();
         before = Some(after);
     }
@@ -111,18 +116,40 @@ fn put_session(product: &Product, tenant: TenantId, (user, id): (UserId, &str), 
     product.server.import(store::record_items(tenant, &session, at).unwrap()).unwrap();
 }
 
-/// Puts things and sessions into the table. Returns them, and as filters name them.
+/// Puts a job of some days ago into the table, which is done.
+fn put_job(product: &Product, tenant: TenantId, id: JobId, at: Time) {
+    let mut job = Job::new(id, Task::CountSeats, at);
+    (job.state, job.expires_at) = (State::Done, Some(shared::now().seconds() + 30 * 24 * 60 * 60));
+    product.server.import(store::record_items(tenant, &job, at).unwrap()).unwrap();
+}
+
+/// Puts a look at the record of some days ago into the table.
+fn put_reading(product: &Product, tenant: TenantId, id: &str, at: Time) {
+    let event = by_seeding(tenant, at, id).reading("events", &EventFilters::default()).unwrap();
+    let (keys, Event { subject, version, .. }) = (TenantKeys(tenant), &event);
+    let item = encode(&keys.event(subject, *version), Some(&keys.happened(at, subject, *version)), &event).unwrap();
+    product.server.import(vec![item]).unwrap();
+}
+
+/// Puts things, sessions, jobs and readings into the table. Returns them, and as filters name them.
 fn put_past(product: &Product, tenant: TenantId, user: UserId) -> Vec<(Subject, String)> {
     let now = shared::now().millis();
     let mut subjects = Vec::new();
     for number in 0..THINGS {
         let began = Time::from_millis(now - i64::from(number + 2) * DAY);
         let (name, id) = (format!("order:{number}"), format!("0b3e0f5e-33a4-4b0f-9d3c-{number:012}"));
+        let (job, look) = (JobId::new(number + 1), format!("1b3e0f5e-33a4-4b0f-9d3c-{number:012}"));
         put_thing(product, tenant, &name, began);
         put_session(product, tenant, (user, &id), began);
-        subjects.extend([("thing", name), ("session", id)]);
+        put_job(product, tenant, job, began);
+        put_reading(product, tenant, &look, began);
+        subjects.extend([("thing", name), ("session", id), ("reading", look)].map(|(kind, id)| {
+            let shown = format!("{kind}:{id}");
+            (Subject::new(kind, id), shown)
+        }));
+        subjects.push((Subject::new("job", job), format!("job:{}", job.uuid_in(tenant))));
     }
-    subjects.into_iter().map(|(kind, id)| (Subject::new(kind, &id), format!("{kind}:{id}"))).collect()
+    subjects
 }
 
 /// Puts two events of different subjects each in the other's place; or, under false names, each as if it were of the other's
@@ -230,6 +257,7 @@ async fn whatever_is_done_to_stored_events_is_found() {
         // A chain can be gone with its record: then only the checkpoint shows it.
         let record = match subject.kind.as_str() {
             "label" => Some(table.keys.label(LabelId::new(at as u32 + 1))),
+            "job" => Some(table.keys.job(JobId::new(subject.id.parse().unwrap()))),
             "thing" => Some(table.keys.thing(&subject.id)),
             _ => None,
         };
