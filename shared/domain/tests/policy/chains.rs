@@ -11,6 +11,7 @@
 //!
 //! Long, since the search needs its casts, its first calls and its negative controls beside it.
 
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 
 use domain::policy::KeyDeed;
@@ -101,7 +102,8 @@ impl Change {
         after
     }
 
-    fn actions<'a>(self, catalog: &'a Rules, before: &'a Member, after: &'a Member) -> Vec<Action<'a>> {
+    fn actions(self, catalog: &'static Rules, before: &Member) -> Vec<Action<'static>> {
+        let after = self.apply(before);
         vec![match self {
             Self::Read => Action::Read,
             Self::UpdateProfile => Action::UpdateProfile,
@@ -112,7 +114,7 @@ impl Change {
             Self::KeepGroups | Self::Join(_) | Self::Leave(_) | Self::Manage(_) | Self::Unmanage(_) => {
                 regroup(catalog, before, &after.groups, &after.manages)
             }
-            Self::Enter(_) => return Member::actions(domain::Change::Create(after), catalog),
+            Self::Enter(_) => return Member::actions(domain::Change::Create(Box::leak(Box::new(after))), catalog),
             Self::Remove => Action::Remove,
         }]
     }
@@ -129,6 +131,8 @@ struct Way {
     holds: BTreeSet<String>,
     /// The changes that are rights over the member, as bits.
     rights: u64,
+    /// What a caller must be allowed for the possible changes: the actions, and the changes as bits.
+    asked: OnceCell<Vec<(Vec<Action<'static>>, u64)>>,
 }
 
 /// The tenant's members, each by the number of their state.
@@ -177,7 +181,8 @@ type Node = (State, Option<usize>);
 
 /// The decisions of the policy in one tenant. Each is made once, and kept.
 struct Tenant {
-    catalog: Rules,
+    /// Never freed: the actions of all changes name its roles and permissions.
+    catalog: &'static Rules,
     changes: Vec<Change>,
     /// Rules that are not in force, so that the search must find a chain that they would stop. A change that one of them denies
     /// counts as allowed, even if a later rule of the file would deny it as well.
@@ -216,9 +221,9 @@ impl Tenant {
         let sales = Entry::Group { id: SALES, standing: Standing { confers: conferred, retiring: false } };
         let ids: Vec<RoleId> = own.keys().copied().chain([role::ADMIN, role::USER]).collect();
         let own = own.into_values().chain([custom(HIGH, "high", 2, &[])]);
-        let catalog = Rules::new(1, own.map(Box::new).map(Entry::Role).chain([sales]));
+        let catalog: &Rules = Box::leak(Box::new(Rules::new(1, own.map(Box::new).map(Entry::Role).chain([sales]))));
         Self {
-            keys: catalog.all_roles().map(|role| Key::new(role.id, &catalog)).collect(),
+            keys: catalog.all_roles().map(|role| Key::new(role.id, catalog)).collect(),
             catalog,
             changes: Change::all(&ids, comings),
             without,
@@ -244,7 +249,8 @@ impl Tenant {
             let holds = active.unwrap_or_default().into_iter().map(str::to_owned).collect();
             let rights = (0..).zip(&self.changes).filter(|(_, change)| change.is_right_over(&member));
             let rights = rights.map(|(bit, _)| 1 << bit).sum();
-            self.ways.push(Way { facts: policy::member(&member, &self.catalog), member, holds, rights });
+            let facts = policy::member(&member, self.catalog);
+            self.ways.push(Way { facts, member, holds, rights, asked: OnceCell::new() });
             self.changed.push(vec![None; self.changes.len()]);
             self.allowed.push(Vec::new());
             (self.ways.len() - 1).try_into().unwrap()
@@ -266,24 +272,27 @@ impl Tenant {
 
     /// The changes of a member that a caller may make, as bits.
     fn may_do(&self, caller: &Entity, target: u16) -> u64 {
-        let Way { member, facts, .. } = self.way(target);
-        let may = |action: &Action| self.may(caller, action, facts);
+        let way = self.way(target);
+        let may = |action: &Action| self.may(caller, action, &way.facts);
         // A change needs `read`, too: a caller who may not see the member may not change them.
-        let reads = !member.is_present() || may(&Action::Read);
-        let changed: Vec<Member> = self.changes.iter().map(|change| change.apply(member)).collect();
-        let mut asked: Vec<(Vec<Action>, bool)> = Vec::new();
-        let mut may = |place: usize| {
-            let change = self.changes[place];
-            let actions = change.actions(&self.catalog, member, &changed[place]);
-            reads
-                && change.is_possible(member)
-                && asked.iter().find(|(known, _)| *known == actions).map(|(_, may)| *may).unwrap_or_else(|| {
-                    let may = actions.iter().all(may);
-                    asked.push((actions, may));
-                    may
-                })
-        };
-        (0..changed.len()).filter(|place| may(*place)).map(|place| 1 << place).sum()
+        if way.member.is_present() && !may(&Action::Read) {
+            return 0;
+        }
+        let asked = way.asked.get_or_init(|| self.asked(&way.member)).iter();
+        asked.filter(|(actions, _)| actions.iter().all(may)).map(|(_, changes)| changes).sum()
+    }
+
+    /// What a caller must be allowed for each possible change of a member.
+    fn asked(&self, member: &Member) -> Vec<(Vec<Action<'static>>, u64)> {
+        let mut asked: Vec<(Vec<Action>, u64)> = Vec::new();
+        for (bit, change) in (0..).zip(&self.changes).filter(|(_, change)| change.is_possible(member)) {
+            let actions = change.actions(self.catalog, member);
+            match asked.iter_mut().find(|(known, _)| *known == actions) {
+                Some((_, changes)) => *changes |= 1 << bit,
+                None => asked.push((actions, 1 << bit)),
+            }
+        }
+        asked
     }
 
     fn may(&self, caller: &Entity, action: &Action, resource: &Entity) -> bool {
@@ -328,7 +337,7 @@ impl Tenant {
         if further == 0 || !self.may(&by.facts, &Action::Impersonate { allowed: true }, &of.facts) {
             return 0;
         }
-        let acting = policy::impersonated(&of.member, by.member.user, &self.catalog);
+        let acting = policy::impersonated(&of.member, by.member.user, self.catalog);
         self.may_do(&acting, target) & further
     }
 
@@ -348,7 +357,8 @@ impl Tenant {
         rights | key.map_or(0, |key| self.allowed_by_key(key, state[other]))
     }
 
-    /// All calls that `callers` may make next. One key is enough: two would do no more than two callers.
+    /// All calls that `callers` may make next. One key is enough: two would do no more than two callers. A change that several may
+    /// make is one call: its result is the same.
     fn steps(&mut self, (state, key): &Node, callers: [usize; 2]) -> Vec<Step> {
         let mut steps = Vec::new();
         for caller in callers.into_iter().filter(|_| key.is_none()) {
@@ -364,7 +374,10 @@ impl Tenant {
                 }
             }
             may_do.extend(key.map(|key| (By::Key, self.allowed_by_key(key, state[target]))));
-            for (by, mut left) in may_do {
+            let mut listed = 0;
+            for (by, may) in may_do {
+                let mut left = may & !listed;
+                listed |= may;
                 while left != 0 {
                     steps.push(Step::Change(by, target, left.trailing_zeros() as usize));
                     left &= left - 1;
@@ -603,7 +616,7 @@ fn changes() -> Vec<First> {
 
 /// Whether a member of a tenant may do it first.
 fn may_do_first(tenant: &Tenant, caller: &Member, first: &First) -> bool {
-    let (catalog, id) = (&tenant.catalog, TenantId::new(1));
+    let (catalog, id) = (tenant.catalog, TenantId::new(1));
     let caller = policy::member(caller, catalog);
     let may = |actions: Vec<Action>, resource: Entity| actions.iter().all(|it| tenant.may(&caller, it, &resource));
     match first {
@@ -704,9 +717,9 @@ fn no_key_raises_who_makes_it() {
         let mut tenant = Tenant::new(&roles, Some(&first), &[]);
         let members = members.map(|member| tenant.number(member));
         for caller in members {
-            let maker = policy::member(&tenant.way(caller).member, &tenant.catalog);
+            let maker = policy::member(&tenant.way(caller).member, tenant.catalog);
             for role in tenant.catalog.all_roles() {
-                let key = super::facts::key(2, [role.id].into()).entity(TenantId::new(1), &tenant.catalog);
+                let key = super::facts::key(2, [role.id].into()).entity(TenantId::new(1), tenant.catalog);
                 let is_made = tenant.may(&maker, &Action::Key(KeyDeed::Create), &key);
                 tried[usize::from(is_made)] += 1;
                 for other in members.iter().filter(|other| is_made && **other != caller) {
