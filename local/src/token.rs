@@ -6,7 +6,7 @@ use shared::credential::{Claims, Expected, Kind};
 use shared::domain::claimed_domain::{self, Join};
 use shared::domain::member::invitation::{Inviter, LASTS};
 use shared::domain::{ClaimedDomain, JoinRequest, Member, Meta, Problem, Session, SignIn, Status, Tenant, Time};
-use shared::id::{DomainId, JoinRequestId, sha256};
+use shared::id::{DomainId, JoinRequestId, UserId, sha256};
 use shared::signing::SigningKeys;
 use shared::signing::rotation::Published;
 use shared::table::key::{self, TenantKeys};
@@ -59,6 +59,24 @@ pub async fn make_keys(store: &Store, now: Time) -> Result<()> {
     store.put(encode(&key::jwks(), None, &published).map_err(|why| why.to_string())?).await
 }
 
+/// A session as the local issuer's sign-in begins it, until `ends`, in seconds since the epoch.
+pub fn session(user: UserId, id: &str, subject: String, ends: i64, now: Time) -> Session {
+    Session {
+        id: id.to_owned(),
+        user,
+        sign_in: SignIn { issuer: issuer::ISS.to_owned(), subject, auth_time: None, acr: None, amr: Vec::new() },
+        of_deployment: true,
+        since: None,
+        client: "local".to_owned(),
+        device: None,
+        refresh: None,
+        impersonator: None,
+        reason: None,
+        expires_at: ends,
+        meta: Meta::new(now),
+    }
+}
+
 /// Returns a token of a new session of a member. It starts that session, unless the flaw is [`Flaw::Ended`].
 ///
 /// # Errors
@@ -76,35 +94,16 @@ pub async fn issue(
     let secret = store.secret(&secrets::arn(SECRET)).await?.ok_or("there is no key to sign with".to_owned())?;
     let keys = SigningKeys::parse(&secret).map_err(|why| why.to_string())?;
 
-    let session = uuid::Uuid::new_v4().to_string();
+    let id = uuid::Uuid::new_v4().to_string();
     let (issued, expires) = match flaw {
         Flaw::Expired => (now.seconds() - 7200, now.seconds() - 3600),
         _ => (now.seconds(), now.seconds() + ttl),
     };
     if flaw != Flaw::Ended {
         let ends = now.seconds() + ttl.max(TTL);
-        store.start_session(tenant, user, &session, ends, now).await?;
-        let begun = Session {
-            id: session.clone(),
-            user,
-            sign_in: SignIn {
-                issuer: issuer::ISS.to_owned(),
-                subject: issuer::subject(email),
-                auth_time: None,
-                acr: None,
-                amr: Vec::new(),
-            },
-            of_deployment: true,
-            since: None,
-            client: "local".to_owned(),
-            device: None,
-            refresh: None,
-            impersonator: None,
-            reason: None,
-            expires_at: ends,
-            meta: Meta::new(now),
-        };
-        let key = TenantKeys(tenant).session(user, &session);
+        store.start_session(tenant, user, &id, ends, now).await?;
+        let begun = session(user, &id, issuer::subject(email), ends, now);
+        let key = TenantKeys(tenant).session(user, &id);
         store.put(encode(&key, None, &begun).map_err(|why| why.to_string())?).await?;
         // As after a sign-in, the tenant knows the issuer's `sub`.
         let (iss, sub) = (&begun.sign_in.issuer, &begun.sign_in.subject);
@@ -121,7 +120,7 @@ pub async fn issue(
         sub: user.uuid().to_string(),
         tid: tenant.uuid().to_string(),
         slug: slug.to_owned(),
-        sid: session,
+        sid: id,
         exp: expires,
         iat: issued,
         nbf: issued,

@@ -20,7 +20,7 @@ use shared::id::{
 use shared::table::decode;
 use shared::table::key::TenantKeys;
 
-use crate::harness::{NewTenant, Product};
+use crate::harness::{NewTenant, Product, without_stream};
 use local::token::Flaw;
 use ways::{WAYS, Way};
 
@@ -361,12 +361,7 @@ async fn nobody_gets_by_any_way_what_the_caller_lacks() {
     let mut text = String::from(
         "What each caller is answered who tries a way to a right that they lack. Made by local/tests/product/escalation.rs.\n",
     );
-    let product = Product::start_with(|options| {
-        options.sources = false;
-        // The engine reads the whole stream for each write.
-        options.template.table.as_object_mut().unwrap().remove("StreamSpecification").unwrap();
-    });
-    let product = product.await;
+    let product = Product::start_with(without_stream).await;
     // The tenant that the last attempt has left as it was.
     let mut kept: Option<Filled> = None;
     for (number, way) in WAYS.iter().enumerate() {

@@ -84,6 +84,12 @@ pub fn bin_dir() -> PathBuf {
         .clone()
 }
 
+/// For a test of many writes that needs no stream: the engine reads the whole stream for each write.
+pub fn without_stream(options: &mut Options) {
+    options.sources = false;
+    options.template.table.as_object_mut().unwrap().remove("StreamSpecification").unwrap();
+}
+
 pub fn http_client() -> Client<HttpConnector, Full<Bytes>> {
     Client::builder(TokioExecutor::new()).build_http()
 }

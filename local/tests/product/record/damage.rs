@@ -2,11 +2,11 @@
 
 use fastrand::Rng;
 use local::dynamodb::Client;
-use local::{issuer, store};
+use local::{store, token};
 use serde_json::json;
 use shared::domain::event::{Deed, Stamp};
 use shared::domain::job::{EventFilters, Job, State, Task};
-use shared::domain::{Author, Event, Meta, Session, SignIn, Subject, Thing, Time};
+use shared::domain::{Author, Event, Subject, Thing, Time};
 use shared::id::{JobId, LabelId, TenantId, UserId};
 use shared::table::key::{Key, TenantKeys};
 use shared::table::stored::Stored;
@@ -92,27 +92,8 @@ fn put_thing(product: &Product, tenant: TenantId, name: &str, began: Time) {
 
 /// Puts a session of some days ago into the table.
 fn put_session(product: &Product, tenant: TenantId, (user, id): (UserId, &str), at: Time) {
-    let sign_in = SignIn {
-        issuer: issuer::ISS.to_owned(),
-        subject: format!("of {id}"),
-        auth_time: None,
-        acr: None,
-        amr: Vec::new(),
-    };
-    let session = Session {
-        id: id.to_owned(),
-        user,
-        sign_in,
-        of_deployment: true,
-        since: None,
-        client: "local".to_owned(),
-        device: None,
-        refresh: None,
-        impersonator: None,
-        reason: None,
-        expires_at: shared::now().seconds() + 30 * 24 * 60 * 60,
-        meta: Meta::new(at),
-    };
+    let ends = shared::now().seconds() + 30 * 24 * 60 * 60;
+    let session = token::session(user, id, format!("of {id}"), ends, at);
     product.server.import(store::record_items(tenant, &session, at).unwrap()).unwrap();
 }
 

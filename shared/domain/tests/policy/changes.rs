@@ -1,7 +1,7 @@
 //! The two policies of the gallery that stop changes stop those of every kind, and nothing that reads or uses.
 
-use domain::id::{KeyId, LabelId};
-use domain::{ApiKey, Label, Meta};
+use domain::Label;
+use domain::id::LabelId;
 
 use super::*;
 
@@ -14,21 +14,7 @@ fn sign_in() -> SignIn {
 }
 
 fn key(rules: &Rules) -> Entity {
-    let key = ApiKey {
-        id: KeyId::new(1),
-        tenant: TenantId::new(1),
-        name: "import".to_owned(),
-        roles: [role::ADMIN].into(),
-        maker: None,
-        networks: BTreeSet::new(),
-        secrets: Vec::new(),
-        rotated_at: None,
-        valid_until: 0,
-        used_at: None,
-        ended: false,
-        fences: 0,
-        meta: Meta::new(now()),
-    };
+    let key = crate::facts::key(2, [role::ADMIN].into());
     key.entity(key.tenant, rules)
 }
 
