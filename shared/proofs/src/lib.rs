@@ -102,9 +102,16 @@ impl Property {
 
     /// What it is about, in each kind of request that it concerns.
     pub fn compile(&self, requests: &Requests) -> BTreeMap<usize, CompiledPolicySet> {
-        let permit = self.about.policies().filter(|policy| policy.effect() == Effect::Permit);
-        let kinds = permit.flat_map(|policy| requests.of(policy));
-        kinds.map(|kind| (kind, requests.compile(&self.about, kind))).collect()
+        self.kinds(requests).map(|kind| (kind, requests.compile(&self.about, kind))).collect()
+    }
+
+    /// What it is about in a kind of request, if it concerns that.
+    pub fn compile_for(&self, requests: &Requests, kind: usize) -> Option<CompiledPolicySet> {
+        self.kinds(requests).any(|it| it == kind).then(|| requests.compile(&self.about, kind))
+    }
+
+    fn kinds(&self, requests: &Requests) -> impl Iterator<Item = usize> {
+        self.about.policies().filter(|policy| policy.effect() == Effect::Permit).flat_map(|policy| requests.of(policy))
     }
 
     /// Whether it is true of policies. They forbid what the facts exclude; they and `about` are for the same kind of request.
