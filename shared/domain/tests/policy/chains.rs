@@ -357,8 +357,7 @@ impl Tenant {
         rights | key.map_or(0, |key| self.allowed_by_key(key, state[other]))
     }
 
-    /// All calls that `callers` may make next. One key is enough: two would do no more than two callers. A change that several may
-    /// make is one call: its result is the same.
+    /// All calls that `callers` may make next. One key is enough: two would do no more than two callers.
     fn steps(&mut self, (state, key): &Node, callers: [usize; 2]) -> Vec<Step> {
         let mut steps = Vec::new();
         for caller in callers.into_iter().filter(|_| key.is_none()) {
@@ -374,10 +373,7 @@ impl Tenant {
                 }
             }
             may_do.extend(key.map(|key| (By::Key, self.allowed_by_key(key, state[target]))));
-            let mut listed = 0;
-            for (by, may) in may_do {
-                let mut left = may & !listed;
-                listed |= may;
+            for (by, mut left) in may_do {
                 while left != 0 {
                     steps.push(Step::Change(by, target, left.trailing_zeros() as usize));
                     left &= left - 1;
