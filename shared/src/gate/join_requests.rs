@@ -60,19 +60,19 @@ pub async fn wish(asked: &Asked<'_>, tenant: TenantId, joining: &Joining<'_>) ->
     let Some(domain) = verified(asked, keys, joining.email).await? else { return Err(DENIED) };
     match domain.join {
         Join::OnApproval => ask(asked, &domain, joining).await,
-        Join::AtOnce if gets_in(asked, keys, joining).await? => Err(AT_ONCE),
+        // Nobody who was removed comes back without an answer.
+        Join::AtOnce if joining.known.is_none() && gets_in(asked, keys, joining.email).await? => Err(AT_ONCE),
         Join::AtOnce | Join::No => Err(DENIED),
     }
 }
 
-/// Whether somebody who is no member gets in by signing in, where people join at once. Nobody comes back like that who was removed, and
-/// nobody comes in who was refused.
-async fn gets_in(asked: &Asked<'_>, keys: TenantKeys, joining: &Joining<'_>) -> Result<bool, Problem> {
-    if of(asked, keys, joining.email).await?.is_some_and(|request| request.state() == State::Refused) {
+/// Whether somebody of whom no `sub` is known gets in by signing in, where people join at once: nobody has refused or removed them.
+async fn gets_in(asked: &Asked<'_>, keys: TenantKeys, email: &str) -> Result<bool, Problem> {
+    if of(asked, keys, email).await?.is_some_and(|request| request.state() == State::Refused) {
         return Ok(false);
     }
-    let person: Option<Reference<_>> = asked.table.read(&key::person(joining.email)).await?;
-    let Some(user) = joining.known.or(person.map(|it| it.number)) else { return Ok(true) };
+    let person: Option<Reference<_>> = asked.table.read(&key::person(email)).await?;
+    let Some(Reference { number: user }) = person else { return Ok(true) };
     let member: Option<Member> = asked.table.read(&keys.member(user)).await?;
     Ok(member.is_none())
 }
