@@ -8,7 +8,8 @@ use shared::id::{TenantId, UserId};
 use shared::table::encode;
 use shared::table::key::TenantKeys;
 
-use crate::harness::{ACME, Dialects, FUNCTIONS, Product, Reply, USER};
+use crate::dialects::{Dialects, FUNCTIONS};
+use crate::harness::{ACME, Product, Reply, USER};
 use local::token::Flaw;
 
 const GLOBEX: TenantId = TenantId::new(2);

@@ -7,7 +7,8 @@ use shared::domain::{Group, Member, role};
 use shared::id::{GroupId, MembershipId, RoleId, UserId};
 use shared::table::Item;
 
-use crate::harness::{ACME, Dialects, FUNCTIONS, Product, USER, turn};
+use crate::dialects::{Dialects, FUNCTIONS};
+use crate::harness::{ACME, Product, USER, turn};
 
 /// The requests of one call, and its read and write units.
 type Cost = (Vec<String>, f64, f64);

@@ -18,7 +18,8 @@ use shared::domain::{Event, Member, Subject, verify_chain};
 use shared::table::decode;
 use shared::table::key::TenantKeys;
 
-use crate::harness::{ACME, FUNCTIONS, Product, Reply, USER, bin_dir, eventually, the_template, turn};
+use crate::dialects::{Dialects, FUNCTIONS};
+use crate::harness::{ACME, Product, Reply, USER, bin_dir, eventually, the_template, turn};
 
 /// Fails requests of one operation: a fault for the first, the second and so on. Later requests go through.
 fn faults(operation: &'static str, plan: Vec<Fault>) -> FaultHook {
@@ -117,7 +118,7 @@ async fn an_outage_is_a_503_in_each_dialect_that_says_when_to_come_back_and_noth
             }
         })
         .await;
-        let calls = crate::harness::Dialects::new(&product).await;
+        let calls = Dialects::new(&product).await;
         // The function is warm and knows the keys, so the request's own read meets the outage.
         for function in FUNCTIONS {
             assert_eq!(calls.set_role(function, shared::domain::role::USER).await.status, 200);

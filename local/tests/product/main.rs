@@ -11,6 +11,7 @@ mod decisions;
 mod demo;
 #[path = "../openapi/described.rs"]
 mod described;
+mod dialects;
 mod directory;
 mod docs;
 mod domains;

@@ -11,7 +11,8 @@ use shared::table::encode;
 use shared::table::key::TenantKeys;
 
 use crate::contract::{admin, put};
-use crate::harness::{ACME, Dialects, FUNCTIONS, Product, USER};
+use crate::dialects::{Dialects, FUNCTIONS};
+use crate::harness::{ACME, Product, USER};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_owner_can_leave_when_there_is_another() {

@@ -10,7 +10,8 @@ use local::log::{Format, Writer};
 use serde_json::{Value, json};
 use shared::domain::role;
 
-use crate::harness::{ACME, Dialects, FUNCTIONS, Product, USER, turn};
+use crate::dialects::{Dialects, FUNCTIONS};
+use crate::harness::{ACME, Product, USER, turn};
 
 impl Product {
     /// The lines that requests have left since the last call, each with the name of its function, oldest first.

@@ -8,7 +8,8 @@ use shared::id::{PolicyId, TenantId};
 use shared::table::decode;
 use shared::table::key::TenantKeys;
 
-use crate::harness::{ACME, Dialects, FUNCTIONS, Product, Reply};
+use crate::dialects::{Dialects, FUNCTIONS};
+use crate::harness::{ACME, Product, Reply};
 
 const GLOBEX: TenantId = TenantId::new(2);
 
