@@ -12,7 +12,7 @@ use shared::id::{TenantId, UserId};
 use shared::table::fence::FENCES;
 use shared::table::key::TenantKeys;
 
-use crate::harness::{NewTenant, Product, Reply, turn};
+use crate::harness::{NewTenant, Product, Reply, turn, without_stream};
 
 const ROUNDS: usize = 50;
 const CALLERS: usize = 32;
@@ -38,7 +38,7 @@ async fn two_owners_who_step_down_at_once_leave_one() {
 /// Has the two owners of a tenant, `owner` and `admin`, each make one of `targets` a user.
 async fn one_of_two_owners_stays(slug: &str, targets: fn(&NewTenant) -> [UserId; 2], refused: u16) {
     let _turn = turn().await;
-    let product = Product::start().await;
+    let product = Product::start_with(without_stream).await;
     let mut met = 0;
     for round in 0..ROUNDS {
         let tenant = product.new_tenant(&format!("{slug}-{round}"), 2).await;
@@ -104,7 +104,7 @@ async fn nothing_of_a_demoted_admin_commits_after_the_demotion() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_idempotency_key_at_once_has_one_effect_and_equal_answers() {
     let _turn = turn().await;
-    let product = Product::start().await;
+    let product = Product::start_with(without_stream).await;
     for round in 0..ROUNDS {
         let tenant = product.new_tenant(&format!("same-{round}"), 3).await;
         let target = tenant.member(2);
@@ -130,6 +130,7 @@ async fn sixty_callers_at_once_change_one_member() {
     const CALLERS: usize = 60;
     let _turn = turn().await;
     let product = Product::start_with(|options| {
+        without_stream(options);
         options.latency = Latency { read: Duration::from_millis(5), write: Duration::from_millis(10) };
     })
     .await;
@@ -149,6 +150,7 @@ async fn sixty_callers_at_once_change_one_member() {
 async fn callers_who_rest_on_the_same_facts_do_not_turn_each_other_away() {
     let _turn = turn().await;
     let product = Product::start_with(|options| {
+        without_stream(options);
         options.latency = Latency { read: Duration::from_millis(5), write: Duration::from_millis(10) };
     })
     .await;
@@ -193,7 +195,7 @@ async fn callers_who_rest_on_the_same_facts_do_not_turn_each_other_away() {
 async fn a_hundred_updates_of_one_member_are_all_kept_in_one_chain() {
     const UPDATES: usize = 100;
     let _turn = turn().await;
-    let product = Product::start().await;
+    let product = Product::start_with(without_stream).await;
     for round in 0..ROUNDS {
         let tenant = product.new_tenant(&format!("hundred-{round}"), 3).await;
         let target = tenant.member(2);
