@@ -7,7 +7,7 @@
 mod prover;
 pub mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::{
     ActionConstraint, Effect, Entities, EntityUid, Policy, PolicySet, RequestEnv, Schema, ValidationMode, Validator,
@@ -88,30 +88,45 @@ pub struct Property {
 impl Property {
     /// All properties of a text, under the facts of another.
     pub fn all(properties: &str, facts: &str) -> Vec<Self> {
-        let property = |(id, text): (&str, &str)| {
-            let permit = text.replacen("\nforbid (", "\npermit (", 1);
-            let (effect, about) = match permit == text {
-                true => (Effect::Permit, format!("{permit}\n{facts}")),
-                // The facts are among the policies.
-                false => (Effect::Forbid, permit),
-            };
-            Self { id: id.to_owned(), effect, about: policies(&about) }
-        };
+        let property = |(id, text): (&str, &str)| Self::new(id, effect(text), &permit(text), facts);
         text::each(properties).into_iter().map(property).collect()
+    }
+
+    /// The same in two properties: one says what each `forbid` says, the other what each `permit` says. It takes fewer questions to learn
+    /// whether any property is false, but not which one.
+    pub fn joined(properties: &str, facts: &str) -> [Self; 2] {
+        let texts = text::each(properties);
+        [("each forbid", Effect::Forbid), ("each permit", Effect::Permit)].map(|(id, of)| {
+            let about = texts.iter().filter(|(_, text)| effect(text) == of).map(|(_, text)| permit(text));
+            Self::new(id, of, &about.collect::<Vec<_>>().join("\n"), facts)
+        })
+    }
+
+    fn new(id: &str, effect: Effect, about: &str, facts: &str) -> Self {
+        let about = match effect {
+            Effect::Permit => policies(&format!("{about}\n{facts}")),
+            // The facts are among the policies.
+            Effect::Forbid => policies(about),
+        };
+        Self { id: id.to_owned(), effect, about }
     }
 
     /// What it is about, in each kind of request that it concerns.
     pub fn compile(&self, requests: &Requests) -> BTreeMap<usize, CompiledPolicySet> {
-        self.kinds(requests).map(|kind| (kind, requests.compile(&self.about, kind))).collect()
+        self.kinds(requests).into_iter().map(|kind| (kind, requests.compile(&self.about, kind))).collect()
     }
 
     /// What it is about in a kind of request, if it concerns that.
     pub fn compile_for(&self, requests: &Requests, kind: usize) -> Option<CompiledPolicySet> {
-        self.kinds(requests).any(|it| it == kind).then(|| requests.compile(&self.about, kind))
+        self.kinds(requests).contains(&kind).then(|| requests.compile(&self.about, kind))
     }
 
-    fn kinds(&self, requests: &Requests) -> impl Iterator<Item = usize> {
-        self.about.policies().filter(|policy| policy.effect() == Effect::Permit).flat_map(|policy| requests.of(policy))
+    fn kinds(&self, requests: &Requests) -> BTreeSet<usize> {
+        self.about
+            .policies()
+            .filter(|policy| policy.effect() == Effect::Permit)
+            .flat_map(|policy| requests.of(policy))
+            .collect()
     }
 
     /// Whether it is true of policies. They forbid what the facts exclude; they and `about` are for the same kind of request.
@@ -121,6 +136,15 @@ impl Property {
             Effect::Permit => prover.ask(async |solver| solver.check_implies_opt(about, policies).await),
         }
     }
+}
+
+fn effect(text: &str) -> Effect {
+    if text.contains("\nforbid (") { Effect::Forbid } else { Effect::Permit }
+}
+
+/// A policy, as one that allows what it matches.
+pub fn permit(text: &str) -> String {
+    text.replacen("\nforbid (", "\npermit (", 1)
 }
 
 /// A kind of request, as a person reads it.

@@ -13,7 +13,7 @@ use std::thread;
 
 use cedar_policy::{PolicySet, Schema};
 use cedar_policy_symcc::{CompiledPolicy, CompiledPolicySet};
-use proofs::{BASE, FACTS, PROPERTIES, Property, Prover, Requests, SCHEMA, name, policies, schema, text};
+use proofs::{BASE, FACTS, PROPERTIES, Property, Prover, Requests, SCHEMA, name, permit, policies, schema, text};
 
 /// Does something with each item, on all cores, each with a solver of its own; what came of it, in the order of the items.
 fn each<T: Sync, R: Send>(items: &[T], with: impl Fn(&mut Prover, &T) -> R + Sync) -> Vec<R> {
@@ -37,14 +37,21 @@ fn base(requests: &Requests) -> Vec<CompiledPolicySet> {
     requests.compile_all(&policies(&format!("{BASE}\n{FACTS}")))
 }
 
-/// The kinds of request in which a property is false.
-fn failures(prover: &mut Prover, requests: &Requests, base: &[CompiledPolicySet], property: &Property) -> Vec<String> {
-    let about = property.compile(requests).into_iter();
-    about
-        .map(|(kind, about)| (name(&requests.kinds[kind]), property.holds(prover, &base[kind], &about)))
-        .filter(|(kind, holds)| !holds.as_ref().unwrap_or_else(|why| panic!("{}, {kind}: {why}", property.id)))
-        .map(|(kind, _)| format!("{}: {kind}", property.id))
-        .collect()
+/// The kinds of request in which a property is false. Each is asked when it is taken.
+fn failures(
+    prover: &mut Prover,
+    requests: &Requests,
+    base: &[CompiledPolicySet],
+    property: &Property,
+) -> impl Iterator<Item = String> {
+    let holds = |kind: usize| {
+        let about = property.compile_for(requests, kind)?;
+        let holds = property.holds(prover, &base[kind], &about);
+        let kind = name(&requests.kinds[kind]);
+        Some((holds.unwrap_or_else(|why| panic!("{}, {kind}: {why}", property.id)), kind))
+    };
+    let failed = (0..requests.kinds.len()).filter_map(holds).filter(|(holds, _)| !holds);
+    failed.map(|(_, kind)| format!("{}: {kind}", property.id))
 }
 
 /// Whether policies allow anything in a kind of request.
@@ -61,8 +68,9 @@ fn each_property_holds() {
     let properties = Property::all(PROPERTIES, FACTS);
     let ids: BTreeSet<&str> = properties.iter().map(|it| it.id.as_str()).collect();
     assert!(ids.len() == properties.len() && ids.len() > 50, "{ids:?}");
-    let failed = each(&properties, |prover, property| failures(prover, &requests, &base, property)).concat();
-    assert_eq!(failed, Vec::<String>::new());
+    let failures = |prover: &mut Prover, property: &Property| failures(prover, &requests, &base, property).collect();
+    let failed: Vec<Vec<String>> = each(&properties, failures);
+    assert_eq!(failed.concat(), Vec::<String>::new());
 }
 
 /// Cedar skips a policy that errs, and the product then denies. So neither does anything else than the other.
@@ -146,19 +154,17 @@ fn with_an_unknown_fact() -> Schema {
 #[test]
 fn a_policy_concerns_the_actions_of_its_scope_only() {
     let requests = Requests::of_product();
-    let mut concerned: BTreeSet<usize> = BTreeSet::new();
-    for (id, text) in text::each(PROPERTIES).into_iter().chain(text::each(BASE)) {
-        let permit = policies(&text.replacen("\nforbid (", "\npermit (", 1));
+    let policies = [text::each(PROPERTIES), text::each(BASE)].concat();
+    let concerned = each(&policies, |prover, (id, text)| {
+        let permit = proofs::policies(&permit(text));
         let kinds = permit.policies().flat_map(|policy| requests.of(policy)).collect::<BTreeSet<_>>();
-        concerned.extend(&kinds);
-        let others = (0..requests.kinds.len()).filter(|kind| !kinds.contains(kind));
-        let nothing = |kind: &usize| {
-            let permit = requests.compile(&permit, *kind);
-            !allow_something(&mut Prover::new(), &permit)
-        };
-        let wrong: Vec<String> = others.filter(|kind| !nothing(kind)).map(|kind| name(&requests.kinds[kind])).collect();
-        assert_eq!(wrong, Vec::<String>::new(), "{id}");
-    }
+        for other in (0..requests.kinds.len()).filter(|kind| !kinds.contains(kind)) {
+            let nothing = !allow_something(prover, &requests.compile(&permit, other));
+            assert!(nothing, "{id}: {}", name(&requests.kinds[other]));
+        }
+        kinds
+    });
+    let concerned: BTreeSet<usize> = concerned.into_iter().flatten().collect();
     assert_eq!(concerned.len(), requests.kinds.len());
 }
 
@@ -184,7 +190,7 @@ fn each_property_is_about_something() {
     let [all, none] = [all, none].map(|text| requests.compile_all(&policies(&format!("{text}\n{FACTS}"))));
     let properties = Property::all(PROPERTIES, FACTS);
     let holds = each(&properties, |prover, property| {
-        [&all, &none].map(|policies| failures(prover, &requests, policies, property).is_empty())
+        [&all, &none].map(|policies| failures(prover, &requests, policies, property).next().is_none())
     });
     for (property, [of_all, of_none]) in properties.iter().zip(holds) {
         assert!(of_all != of_none, "{}: {of_all} {of_none}", property.id);
@@ -196,7 +202,7 @@ fn each_fact_is_needed() {
     let requests = Requests::of_product();
     let unneeded = each(&text::each(FACTS), |prover, (id, fact)| {
         let facts = text::with(FACTS, fact, "");
-        let (base, properties) = (policies(&format!("{BASE}\n{facts}")), Property::all(PROPERTIES, &facts));
+        let (base, properties) = (policies(&format!("{BASE}\n{facts}")), Property::joined(PROPERTIES, &facts));
         // Until one fails.
         let fails = (0..requests.kinds.len()).any(|kind| {
             let base = requests.compile(&base, kind);

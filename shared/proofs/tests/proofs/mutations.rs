@@ -84,7 +84,7 @@ const NO_WORSE: [&str; 2] =
 #[test]
 fn what_makes_the_base_policies_worse_breaks_a_proof() {
     let requests = Requests::of_product();
-    let (base, properties) = (base(&requests), Property::all(PROPERTIES, FACTS));
+    let (base, properties) = (base(&requests), Property::joined(PROPERTIES, FACTS));
     let about = each(&properties, |_, property| property.compile(&requests));
     let mut worse = Vec::new();
     for (number, (way, worsen, _)) in WAYS.into_iter().enumerate() {
@@ -101,7 +101,7 @@ fn what_makes_the_base_policies_worse_breaks_a_proof() {
         }
         let changed = policies(&format!("{}\n{FACTS}", text::with(BASE, policy, changed)));
         let kinds: Vec<usize> = policies(policy).policies().flat_map(|policy| requests.of(policy)).collect();
-        // Until one breaks: it takes longer to make what is asked of a kind than to ask.
+        // Until one breaks: what is asked of a kind takes long to make.
         let breaks = kinds.iter().any(|kind| {
             let changed = requests.compile(&changed, *kind);
             let mut about = properties.iter().zip(&about).filter_map(|(it, about)| Some((it, about.get(kind)?)));
