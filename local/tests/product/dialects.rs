@@ -1,10 +1,9 @@
 //! One call of each dialect, to hold all five to the same rule.
 
+use local::token::Flaw;
 use serde_json::json;
 use shared::credential::Kind;
 use shared::id::RoleId;
-
-use local::token::Flaw;
 
 use crate::harness::{ACME, Product, Reply, USER};
 
