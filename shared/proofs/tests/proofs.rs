@@ -68,8 +68,7 @@ fn each_property_holds() {
     let properties = Property::all(PROPERTIES, FACTS);
     let ids: BTreeSet<&str> = properties.iter().map(|it| it.id.as_str()).collect();
     assert!(ids.len() == properties.len() && ids.len() > 50, "{ids:?}");
-    let failures = |prover: &mut Prover, property: &Property| failures(prover, &requests, &base, property).collect();
-    let failed: Vec<Vec<String>> = each(&properties, failures);
+    let failed = each(&properties, |prover, it| failures(prover, &requests, &base, it).collect::<Vec<_>>());
     assert_eq!(failed.concat(), Vec::<String>::new());
 }
 
@@ -154,9 +153,9 @@ fn with_an_unknown_fact() -> Schema {
 #[test]
 fn a_policy_concerns_the_actions_of_its_scope_only() {
     let requests = Requests::of_product();
-    let policies = [text::each(PROPERTIES), text::each(BASE)].concat();
-    let concerned = each(&policies, |prover, (id, text)| {
-        let permit = proofs::policies(&permit(text));
+    let texts = [text::each(PROPERTIES), text::each(BASE)].concat();
+    let concerned = each(&texts, |prover, (id, text)| {
+        let permit = policies(&permit(text));
         let kinds = permit.policies().flat_map(|policy| requests.of(policy)).collect::<BTreeSet<_>>();
         for other in (0..requests.kinds.len()).filter(|kind| !kinds.contains(kind)) {
             let nothing = !allow_something(prover, &requests.compile(&permit, other));
@@ -202,13 +201,9 @@ fn each_fact_is_needed() {
     let requests = Requests::of_product();
     let unneeded = each(&text::each(FACTS), |prover, (id, fact)| {
         let facts = text::with(FACTS, fact, "");
-        let (base, properties) = (policies(&format!("{BASE}\n{facts}")), Property::joined(PROPERTIES, &facts));
-        // Until one fails.
-        let fails = (0..requests.kinds.len()).any(|kind| {
-            let base = requests.compile(&base, kind);
-            let mut about = properties.iter().filter_map(|it| Some((it, it.compile_for(&requests, kind)?)));
-            about.any(|(property, about)| !property.holds(prover, &base, &about).unwrap())
-        });
+        let base = requests.compile_all(&policies(&format!("{BASE}\n{facts}")));
+        let mut properties = Property::joined(PROPERTIES, &facts).into_iter();
+        let fails = properties.any(|property| failures(prover, &requests, &base, &property).next().is_some());
         (!fails).then_some(*id)
     });
     assert_eq!(unneeded.into_iter().flatten().collect::<Vec<_>>(), Vec::<&str>::new());

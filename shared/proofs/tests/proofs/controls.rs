@@ -105,7 +105,6 @@ when { !(principal.holds.contains("member:invite") && principal.status == "activ
 "#;
     let properties = Property::all(words, FACTS);
     assert_eq!(properties.len(), 2);
-    let failures = |prover: &mut Prover, property: &Property| failures(prover, &requests, &base, property).collect();
-    let failed: Vec<Vec<String>> = each(&properties, failures);
+    let failed = each(&properties, |prover, it| failures(prover, &requests, &base, it).collect::<Vec<_>>());
     assert_eq!(failed.concat(), Vec::<String>::new());
 }
